@@ -1,0 +1,1 @@
+"""The engine: contracts, the loop, models, running, storing, reporting."""

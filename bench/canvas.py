@@ -1,0 +1,116 @@
+"""Canvas: a shared surface and the views that look at it.
+
+One class serves every family. A strip of windows, a sphere, a texture atlas, flow tracks and "all
+channels share the pixel" differ only in the constructor that fills `index` and `weight`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Which cell of a shared surface each view pixel sees, and how much that pixel counts.
+
+    `index` (views, h, w) holds flat cell numbers in row-major order of `shape`, -1 for background.
+    `weight` (views, h, w) is non-negative. `look` and `paint` are adjoint up to the weights:
+    `paint(look(z)) == z` on covered cells.
+    """
+
+    index: Int[Tensor, "views h w"]
+    weight: Float[Tensor, "views h w"]
+    shape: tuple[int, ...]
+    borders: tuple[int, ...] = ()
+    """Cell columns where one view ends or begins inside the surface (strips only)."""
+
+    def __post_init__(self) -> None:
+        if self.index.shape != self.weight.shape or self.index.ndim != 3:
+            raise ValueError(
+                f"index {tuple(self.index.shape)} and weight {tuple(self.weight.shape)} must both be (views, h, w)"
+            )
+        if int(self.index.max()) >= prod(self.shape) or int(self.index.min()) < -1:
+            raise ValueError("index names a cell outside the surface")
+        if bool((self.weight < 0).any()):
+            raise ValueError("weights must not be negative")
+
+    @property
+    def views(self) -> int:
+        """Number of views."""
+        return self.index.shape[0]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return prod(self.shape)
+
+    @cached_property
+    def _flat(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions of foreground pixels in the flattened views, their cells, their weights."""
+        index = self.index.reshape(-1)
+        seen = (index >= 0).nonzero().squeeze(1)
+        return seen, index[seen], self.weight.reshape(-1)[seen]
+
+    @cached_property
+    def mass(self) -> Float[Tensor, " cells"]:
+        """Sum of weights per cell; 0 where no view looks."""
+        _, cell, weight = self._flat
+        return torch.zeros(self.cells, dtype=weight.dtype, device=weight.device).index_add_(0, cell, weight)
+
+    @cached_property
+    def count(self) -> Int[Tensor, "*shape"]:
+        """How many view pixels with positive weight look at each cell."""
+        _, cell, weight = self._flat
+        ones = (weight > 0).long()
+        return torch.zeros_like(self.mass, dtype=torch.long).index_add_(0, cell, ones).reshape(self.shape)
+
+    def look(self, z: Float[Tensor, "c *shape"]) -> Float[Tensor, "views c h w"]:
+        """Gather surface to views, nearest cell; background pixels are 0."""
+        flat = z.reshape(z.shape[0], -1)
+        x = flat[:, self.index.clamp(min=0).reshape(-1)].reshape(z.shape[0], *self.index.shape)
+        if self._background:
+            x = torch.where(self.index < 0, 0.0, x)
+        return x.transpose(0, 1)
+
+    def paint(self, x: Float[Tensor, "views c h w"]) -> Float[Tensor, "c *shape"]:
+        """Scatter views to the surface by weighted mean; uncovered cells are 0.
+
+        The closed form of min_z sum_i weight_i (look(z)_i - x_i)^2 (MultiDiffusion, arXiv 2302.08113, eq. 5).
+        """
+        seen, cell, weight = self._flat
+        pixels = x.transpose(0, 1).reshape(x.shape[1], -1)
+        if self._background:
+            pixels = pixels[:, seen]
+        weight = weight.to(x.dtype)
+        total = torch.zeros(x.shape[1], self.cells, dtype=x.dtype, device=x.device)
+        total = total.index_add(1, cell, pixels * weight)
+        return (total / self.mass.to(x.dtype).clamp(min=1e-12)).reshape(x.shape[1], *self.shape)
+
+    def spread(self, x: Float[Tensor, "views c h w"]) -> float | None:
+        """How far views disagree: mean variance on cells seen at least twice, over the variance of all pixels.
+
+        None when no cell is seen twice or the views are constant.
+        """
+        shared = (self.count > 1).reshape(-1)
+        scale = float(x.var())
+        if not bool(shared.any()) or scale <= 0:
+            return None
+        mean = self.paint(x)
+        second = self.paint((x - self.look(mean)).square())
+        return float(second.reshape(x.shape[1], -1)[:, shared].mean()) / scale
+
+    def with_weight(self, weight: Float[Tensor, "views h w"]) -> "Canvas":
+        """The same layout with other weights."""
+        return Canvas(self.index, weight, self.shape, self.borders)
+
+    def to(self, device: torch.device | str) -> "Canvas":
+        """The same canvas on `device`."""
+        return Canvas(self.index.to(device), self.weight.to(device), self.shape, self.borders)
+
+    @cached_property
+    def _background(self) -> bool:
+        return bool((self.index < 0).any())

@@ -1,0 +1,1 @@
+"""Pure geometry: surfaces and the canvases they lay out. Read by datasets, methods and metrics alike."""

@@ -1,0 +1,58 @@
+"""A strip: a wide image seen through windows of its full height, open-ended or wrapping around."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..canvas import Canvas
+from ..types import SyncbenchError
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A (height, width) image in pixels, seen by windows `window_width` wide and as high as the strip."""
+
+    height: int
+    width: int
+    window_width: int
+    wrap: bool = False
+    """Whether the right end continues at the left (360 degree panoramas)."""
+
+    def __post_init__(self) -> None:
+        if self.width < self.window_width:
+            raise SyncbenchError(
+                f"a strip {self.width} px wide is narrower than its window of {self.window_width} px: "
+                "raise the width or choose a smaller window"
+            )
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of one view in pixels."""
+        return self.height, self.window_width
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        """Windows every `stride` window widths (None: side by side), `factor` pixels to a cell.
+
+        Without wrap the last window ends at the right edge, so no column stays uncovered whatever the
+        width (the upstream `get_views` floors and leaves the remainder at zero).
+        """
+        for name, size in (("height", self.height), ("width", self.width), ("window", self.window_width)):
+            if size % factor:
+                raise SyncbenchError(
+                    f"the strip's {name} of {size} px is not a multiple of the model's factor {factor}"
+                )
+        high, wide, window = self.height // factor, self.width // factor, self.window_width // factor
+        step = window if stride is None else round(stride * window)
+        if not 1 <= step <= window:
+            raise SyncbenchError(f"a stride of {stride} windows leaves gaps or stands still: use a fraction in (0, 1]")
+        if self.wrap:
+            starts = list(range(0, wide, step))
+        else:
+            starts = list(range(0, wide - window + 1, step))
+            if starts[-1] != wide - window:
+                starts.append(wide - window)
+        columns = (torch.tensor(starts)[:, None] + torch.arange(window)) % wide
+        index = torch.arange(high)[None, :, None] * wide + columns[:, None, :]
+        edges = {edge % wide for start in starts for edge in (start, start + window)}
+        borders = tuple(sorted(edges if self.wrap else edges - {0}))
+        return Canvas(index, torch.ones(index.shape), (high, wide), borders)

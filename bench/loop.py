@@ -1,0 +1,161 @@
+"""The one denoising loop. A method is a few small verbs plugged into it.
+
+    start   what the state is before the first step      (default: the canvas noise itself)
+    look    what the network sees of the state           (default: the canvas, gathered to views)
+    step    the state after one step                     (the method)
+    finish  the finished state as an artifact            (default: decode the canvas once)
+    attach  attention sharing while the loop runs        (default: none)
+
+The default state is a tensor on the canvas (c, *shape). A method whose state is per view, or anything
+else, overrides `start`, `look` and `finish` together.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .canvas import Canvas
+from .models.interface import Condition, Model
+from .schedule import Level
+from .types import Anchor, Artifact, Door, Item, Sampling
+
+
+class Method(ABC):
+    """Anything that answers an item with an artifact. Subclasses are frozen keyword-only dataclasses.
+
+    The file's stem is the id and its folder the family. `presets` names sets of field values, e.g.
+    `{"release": {"weight": 0.1}}`, selected as `id@release`; fields default to the paper's values.
+    """
+
+    version: ClassVar[int]
+    """Bumped by hand when output changes; results of unlike versions are never mixed."""
+    door: ClassVar[Door]
+    """`controlled`: shares the loop, so only the idea differs; `as_published`: a pipeline of its own."""
+    anchor: ClassVar[Anchor | None] = None
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    paper: ClassVar[str] = ""
+    """arXiv id or DOI."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Model capabilities the method cannot do without."""
+
+    @abstractmethod
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        """Make `item` with `model`. Same seed, same bytes."""
+
+
+class Noise:
+    """Noise in canvas space, drawn on the CPU so that devices agree, the same for every method."""
+
+    def __init__(self, canvas: Canvas, model: Model, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._shape = (model.channels, *canvas.shape)
+        self._device, self._dtype = model.device, model.dtype
+
+    def __call__(self, shape: Sequence[int] | None = None) -> Tensor:
+        """A fresh unit Gaussian draw of the canvas's shape, or of `shape`."""
+        draw = torch.randn(tuple(shape or self._shape), generator=self._generator, dtype=torch.float32)
+        return draw.to(self._device, self._dtype)
+
+
+@dataclass
+class Step:
+    """One step of the loop, as a method sees it."""
+
+    level: Level
+    canvas: Canvas
+    model: Model
+    condition: Condition
+    sampling: Sampling
+    noise: Noise
+    x0: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Predicted clean views (views, c, h, w)."""
+    eps: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Predicted noise (views, c, h, w)."""
+
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(x0, eps) of views `x` at this step, for one more network evaluation."""
+        return self.model.predict(x, self.level, self.condition)
+
+    def move(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """The next state from views or canvas (x0, eps). Fresh noise is drawn once, in canvas space."""
+
+        def noise() -> Tensor:
+            drawn = self.noise()
+            return self.canvas.look(drawn) if x0.ndim == 4 else drawn
+
+        return self.level.move(x0, eps, self.sampling.eta, noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync(Method):
+    """A method that joins the shared loop; the record says `controlled`."""
+
+    door: ClassVar[Door] = "controlled"
+
+    stride: float | None = None
+    """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
+
+    def start(self, noise: Noise, canvas: Canvas) -> Any:
+        """The state before the first step; unit noise on the canvas."""
+        return noise()
+
+    def look(self, state: Any, s: Step) -> Tensor:
+        """What the network sees: (views, c, h, w)."""
+        return s.canvas.look(state)
+
+    @abstractmethod
+    def step(self, state: Any, x: Tensor, s: Step) -> Any:
+        """The next state from this one, the views `x` the network saw, and `s.x0`, `s.eps` it answered."""
+
+    def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """Decode the finished state. Default: the canvas is an image of its own; views are looked up in it."""
+        return canvas_artifact(model.decode(state[None])[0], item, self.stride)
+
+    def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
+        """Attention sharing for the duration of the loop."""
+        return nullcontext()
+
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        """Run the loop."""
+        sampling = item.protocol
+        canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
+        prompts = item.prompts * canvas.views if len(item.prompts) == 1 else item.prompts
+        noise = Noise(canvas, model, seed)
+        spreads: list[float] = []
+        with torch.no_grad(), self.attach(model, canvas):
+            condition = model.condition(prompts, sampling.guidance, sampling.negative, **item.conditions)
+            state = self.start(noise, canvas)
+            for level in model.schedule(sampling.steps):
+                s = Step(level, canvas, model, condition, sampling, noise)
+                x = self.look(state, s)
+                s.x0, s.eps = s.predict(x)
+                spread = canvas.spread(s.x0)
+                if spread is not None:
+                    spreads.append(spread)
+                state = self.step(state, x, s)
+            artifact = self.finish(state, item, canvas, model)
+        if spreads:
+            artifact.extras["disagreement"] = torch.tensor(spreads)
+        if canvas.borders:
+            artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
+        artifact.notes["views"] = canvas.views
+        return artifact
+
+
+def canvas_artifact(image: Tensor, item: Item, stride: float | None = None) -> Artifact:
+    """An artifact whose views are looked up in one decoded canvas (3, H, W)."""
+    pixels = item.surface.canvas(1, stride).to(image.device)
+    return Artifact(views=pixels.look(image).float().cpu(), canvas=image.float().cpu())
+
+
+def views_artifact(views: Tensor, item: Item, stride: float | None = None, *, weight: Tensor | None = None) -> Artifact:
+    """An artifact whose canvas is painted from decoded views (n, 3, h, w), by `weight` if given."""
+    pixels = item.surface.canvas(1, stride).to(views.device)
+    if weight is not None:
+        pixels = pixels.with_weight(weight)
+    return Artifact(views=views.float().cpu(), canvas=pixels.paint(views).float().cpu())

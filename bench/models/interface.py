@@ -1,0 +1,96 @@
+"""What a model offers: noise levels, text, prediction of (x0, eps), encoding and decoding, and a bill.
+
+A method sees only this. Parameterisation (eps, v, flow), guidance, chunking, precision and device stay inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..schedule import Level, Schedule
+from ..types import Cost
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the network is told about each view: one row per view in every tensor."""
+
+    guidance: float
+    positive: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    negative: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """The unconditional half's inputs; the same keys as `positive`."""
+    views: int = 1
+
+    @property
+    def guided(self) -> bool:
+        """Whether both halves of classifier-free guidance are evaluated."""
+        return self.guidance != 1.0
+
+    def rows(self, index: Tensor | slice) -> "Condition":
+        """The condition of some views."""
+        positive = {k: v[index] for k, v in self.positive.items()}
+        negative = {k: v[index] for k, v in self.negative.items()}
+        count = len(torch.arange(self.views)[index])
+        return replace(self, positive=positive, negative=negative, views=count)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A denoiser with its codec."""
+
+    id: str
+    factor: int
+    """Pixels to a latent cell."""
+    channels: int
+    """Latent channels."""
+    window: int
+    """Native image size in pixels."""
+    capabilities: frozenset[str]
+    """Of `text`, `attention`, `depth`, `image`, `camera`, `time`."""
+    cost: Cost
+    """Running count of what was asked of this model; the runner resets it."""
+
+    @property
+    def revision(self) -> str:
+        """12 hex digits of the weights and configuration; the same digits mean the same function."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where latents live."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of latents between network calls."""
+        ...
+
+    def schedule(self, steps: int) -> Schedule:
+        """Noise levels for `steps` denoising steps."""
+        ...
+
+    def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
+        """One row per prompt. `inputs` carries other conditions (`depth`, ...) with one row per prompt."""
+        ...
+
+    def predict(
+        self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
+    ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
+        """(x0, eps) after guidance. Differentiable when gradients are enabled. Views may be chunked."""
+        ...
+
+    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """Images in [0, 1] to latents (the mean, no sampling)."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+        """Latents of any height and width to images, clamped to [0, 1]. Differentiable."""
+        ...
+
+    def attach(self, **hooks: Any) -> Any:
+        """A context manager that installs attention processors and restores the old ones bit for bit."""
+        ...
