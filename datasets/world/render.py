@@ -1,0 +1,125 @@
+"""Scenes to pixels, back to front: sky, clouds, layers, ground, object."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .fields import noise
+from .grammar import Kind
+from .layers import SOFT, layer
+from .objects import draw, pattern
+from .scene import Scene, sample_scene
+
+
+def _over(image: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
+    image += alpha[..., None] * (colour - image)
+
+
+def _lit(rgb: np.ndarray, shade: np.ndarray) -> np.ndarray:
+    """Colour (3,) under a relative shade (h, w): multiplied, and bleached a little where it is bright."""
+    shade = shade[..., None]
+    return rgb * (1 + np.minimum(shade, 0.0) + 0.5 * np.maximum(shade, 0)) + 0.45 * np.maximum(shade, 0)
+
+
+def _sky(scene: Scene, x: np.ndarray, y: np.ndarray, rgb: np.ndarray, pale: np.ndarray) -> np.ndarray:
+    t = np.clip(y / scene.horizon, 0, 1)[:, None] ** 1.6
+    column = (rgb * (0.90 + 0.10 * t) + t * (pale - rgb)).astype(np.float32)
+    image = np.broadcast_to(column[:, None], (len(y), len(x), 3)).copy()
+    if scene.cloudy:
+        puff = noise(scene.seed, 11, x / 30, y / 11) + 0.5 * noise(scene.seed, 12, x / 13, y / 6)
+        fade = np.clip((scene.horizon - 8 - y) / 25, 0, 1)[:, None]
+        # clouds are paler than any sky but a white one, which gets grey clouds
+        white = rgb.min() > 0.8
+        cloud = np.array([0.70, 0.71, 0.74] if white else [0.97, 0.96, 0.95], np.float32)
+        _over(image, 0.75 * np.clip(puff * 0.9 - 0.1, 0, 1) * fade, cloud)
+    return image
+
+
+def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shade and share of mirrored sky, each (h, w), for the rows y under the horizon."""
+    down = np.maximum(y - scene.horizon, 0)
+    near = np.log1p(down / 9) * 6  # perspective: far rows are seen squeezed
+    fade = np.clip(down / 6, 0, 1)[:, None]
+    if word == "sea":
+        wave = noise(scene.seed, 21, x / 17, near * 1.25)
+        glint = np.clip(wave * 0.6 - 0.1, 0, 1) * fade
+        return -0.05 * np.clip(-wave, 0, 1) * fade - 0.06 * fade, 0.36 * glint
+    if word == "meadow":
+        tufts = noise(scene.seed, 22, x / 8, near * 1.0)
+        return ((0.11 * np.tanh(1.5 * tufts) - 0.02) * fade).astype(np.float32), np.zeros_like(tufts)
+    bend = noise(scene.seed, 23, x / 34, near * 0.25)
+    ripple = np.sin(near[:, None] * 1.9 + 2.2 * bend)
+    return (0.08 * ripple * fade + 0.02).astype(np.float32), np.zeros_like(ripple)
+
+
+def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0) -> np.ndarray:
+    """Draw a scene: float32 (height, width, 3), sRGB in [0, 1]; the same arguments give the same bytes.
+
+    The scene spans the height; a wider image shows more of it. ``left`` (pixels) starts further along, so
+    ``render(s, 128, left=64)`` shows columns 64 to 191 of ``render(s, 256)``.
+    """
+    unit = 128 / height
+    x = (np.arange(width, dtype=np.float64) + 0.5 + left) * unit
+    y = (np.arange(height, dtype=np.float64) + 0.5) * unit
+    light = np.array(scene.light, np.float32)
+    rgb = {part: np.array(part.rgb, np.float32) * light for part in scene.parts}
+    sky = scene.parts[-1]
+    pale = rgb[sky] + scene.glow * (np.array([0.98, 0.95, 0.90], np.float32) * light - rgb[sky])
+    image = _sky(scene, x, y, rgb[sky], pale)
+
+    layers = [part for part in scene.parts if part.role == "layer"]
+    for i in reversed(range(len(layers))):
+        part = layers[i]
+        both = len(layers) == 2
+        base = scene.horizon - (27 if i == 1 else 4 if both else 10)
+        scale = 0.75 if both and i == 0 else 1.0  # the far layer must show over the near one
+        coverage, shade = layer(part.word, scene.seed, 40 + 10 * i, x, y, base, scale)
+        colour = rgb[part]
+        if i == len(layers) - 1:
+            colour = colour + scene.haze * (pale - colour)
+        _over(image, coverage, _lit(colour, shade))
+
+    ground = scene.part("ground")
+    assert ground is not None
+    top = int(np.searchsorted(y, scene.horizon - 2))
+    rows = y[top:]
+    shade, mirror = _ground(scene, ground.word, x, rows)
+    colour = _lit(rgb[ground], shade)
+    _over(colour, mirror, np.minimum(pale * 0.5 + 0.5, 1))
+    edge = np.clip((rows - scene.horizon) / max(SOFT, unit) + 0.5, 0, 1)[:, None]
+    _over(image[top:], np.broadcast_to(edge, shade.shape).astype(np.float32), colour)
+    if scene.kind == "object":
+        _object(scene, image, x, y, unit, rgb)
+    return np.clip(image, 0, 1, out=image)
+
+
+def _object(scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float, rgb: dict) -> None:
+    part, second = scene.part("object"), scene.part("pattern")
+    assert part is not None
+    px = ((x - scene.centre[0]) / scene.size)[None].astype(np.float32)
+    py = ((y - scene.centre[1]) / scene.size)[:, None].astype(np.float32)
+    shadow = np.exp(-((((px - 0.15) / 1.0) ** 2 + ((py - 1.0) / 0.16) ** 2) ** 2) * 0.7)
+    image *= (1 - 0.42 * shadow)[..., None]
+    distance, u, v, shade = draw(part.word, *np.broadcast_arrays(px, py))
+    soft = max(SOFT, unit) / scene.size
+    colour = _lit(rgb[part], shade)
+    if second is not None:
+        share = pattern(second.word, u, v, scene.tilt, 1.3 * soft)
+        _over(colour, share.astype(np.float32), _lit(rgb[second], shade))
+    _over(image, np.clip(0.5 - distance / soft, 0, 1).astype(np.float32), colour)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """uint8 of a float image in [0, 1], rounded to the nearest."""
+    return (image * 255 + 0.5).astype(np.uint8)
+
+
+def batch(seed: int, n: int, kind: Kind | None = None, size: int = 128) -> tuple[np.ndarray, list[str]]:
+    """n random scenes: uint8 (n, size, size, 3) and their captions; a pure function of the arguments.
+
+    Object scenes and crops of landscapes in equal shares unless ``kind`` names one.
+    """
+    rng = np.random.default_rng([seed, 1])
+    scenes = [sample_scene(rng, kind) for _ in range(n)]
+    images = np.stack([to_bytes(render(scene, size, size)) for scene in scenes])
+    return images, [scene.caption for scene in scenes]
