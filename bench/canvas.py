@@ -4,7 +4,7 @@ One class serves every family. A strip of windows, a sphere, a texture atlas, fl
 channels share the pixel" differ only in the constructor that fills `index` and `weight`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -27,6 +27,8 @@ class Canvas:
     shape: tuple[int, ...]
     borders: tuple[int, ...] = ()
     """Cell columns where one view ends or begins inside the surface (strips only)."""
+    wraps: bool = False
+    """Whether the last column continues at the first."""
 
     def __post_init__(self) -> None:
         if self.index.shape != self.weight.shape or self.index.ndim != 3:
@@ -105,11 +107,11 @@ class Canvas:
 
     def with_weight(self, weight: Float[Tensor, "views h w"]) -> "Canvas":
         """The same layout with other weights."""
-        return Canvas(self.index, weight, self.shape, self.borders)
+        return replace(self, weight=weight)
 
     def to(self, device: torch.device | str) -> "Canvas":
         """The same canvas on `device`."""
-        return Canvas(self.index.to(device), self.weight.to(device), self.shape, self.borders)
+        return replace(self, index=self.index.to(device), weight=self.weight.to(device))
 
     @cached_property
     def _background(self) -> bool:

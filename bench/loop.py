@@ -114,7 +114,7 @@ class Sync(Method):
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """Decode the finished state. Default: the canvas is an image of its own; views are looked up in it."""
-        return canvas_artifact(model.decode(state[None])[0], item, self.stride)
+        return canvas_artifact(decode_canvas(state, canvas, model), item)
 
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
         """Attention sharing for the duration of the loop."""
@@ -147,15 +147,28 @@ class Sync(Method):
         return artifact
 
 
-def canvas_artifact(image: Tensor, item: Item, stride: float | None = None) -> Artifact:
-    """An artifact whose views are looked up in one decoded canvas (3, H, W)."""
-    pixels = item.surface.canvas(1, stride).to(image.device)
+def decode_canvas(z: Tensor, canvas: Canvas, model: Model) -> Tensor:
+    """Decode a canvas latent (c, h, w) to one image (3, H, W).
+
+    A canvas that wraps around is decoded with a margin from the other end, then cropped: matching latents
+    alone do not make matching pixels, because the decoder pads at the ends (diffusers PR 4025).
+    """
+    if not canvas.wraps:
+        return model.decode(z[None])[0]
+    margin = min(8, z.shape[-1])
+    wide = torch.cat([z[..., -margin:], z, z[..., :margin]], -1)
+    return model.decode(wide[None])[0][..., margin * model.factor : -margin * model.factor]
+
+
+def canvas_artifact(image: Tensor, item: Item) -> Artifact:
+    """An artifact from one decoded canvas (3, H, W); its views are the surface's own, looked up in it."""
+    pixels = item.surface.canvas().to(image.device)
     return Artifact(views=pixels.look(image).float().cpu(), canvas=image.float().cpu())
 
 
-def views_artifact(views: Tensor, item: Item, stride: float | None = None, *, weight: Tensor | None = None) -> Artifact:
-    """An artifact whose canvas is painted from decoded views (n, 3, h, w), by `weight` if given."""
+def views_artifact(views: Tensor, item: Item, stride: float | None = None, weight: Tensor | None = None) -> Artifact:
+    """An artifact from decoded views (n, 3, h, w) `stride` apart, painted by `weight` (n, h, w) if given."""
     pixels = item.surface.canvas(1, stride).to(views.device)
     if weight is not None:
         pixels = pixels.with_weight(weight)
-    return Artifact(views=views.float().cpu(), canvas=pixels.paint(views).float().cpu())
+    return canvas_artifact(pixels.paint(views), item)

@@ -55,4 +55,4 @@ class Strip:
         index = torch.arange(high)[None, :, None] * wide + columns[:, None, :]
         edges = {edge % wide for start in starts for edge in (start, start + window)}
         borders = tuple(sorted(edges if self.wrap else edges - {0}))
-        return Canvas(index, torch.ones(index.shape), (high, wide), borders)
+        return Canvas(index, torch.ones(index.shape), (high, wide), borders, self.wrap)
