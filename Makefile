@@ -1,0 +1,63 @@
+# Two commands: `make demo` and `make test`. Each makes the virtual environment if it is missing or out of date.
+# Nothing here needs sudo, a GPU or a model hub. Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+SUITE ?= quick
+OUT ?= results/runs/$(SUITE)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e
+
+.PHONY: help demo test bench lint clean
+
+help:
+	@echo "make demo   sample, score and rank on the bundled models; prints the leaderboard"
+	@echo "make test   the test suite"
+	@echo "make bench  timings (pytest-benchmark)"
+	@echo "make lint   ruff and pyright"
+	@echo "make clean  remove the environment and caches, keep results"
+
+demo: export HF_HUB_OFFLINE = 1
+demo: $(VENV)/.run
+	@status=0; \
+	$(BIN)/syncbench run $(SUITE) --out $(OUT) || status=$$?; \
+	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
+	$(BIN)/syncbench show $(OUT) --out $(OUT)/sheet.png && \
+	$(BIN)/syncbench report $(OUT) --format html --out $(OUT)/leaderboard.html && \
+	$(BIN)/syncbench report $(OUT) || exit $$?; \
+	echo "contact sheet  $(OUT)/sheet.png"; \
+	echo "leaderboard    $(OUT)/leaderboard.html"; \
+	exit "$$status"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip installs again whenever the requirements changed; the stamps say when it last did.
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing syncbench into $(VENV) (the first time PyTorch is downloaded: a few minutes)"
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing syncbench and its test tools into $(VENV) (the first time PyTorch is downloaded: a few minutes)"
+	@$(INSTALL) '.[train,test,lint]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "syncbench needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	{ rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu install python3-venv)" >&2; exit 2; }
