@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from .errors import SyncbenchError as SyncbenchError
+
 if TYPE_CHECKING:
     from .canvas import Canvas
 
@@ -22,10 +24,6 @@ Json = dict[str, Any]
 
 SCHEMA = 1
 """Version of the results folder's layout; a folder of another schema is refused, never guessed at."""
-
-
-class SyncbenchError(Exception):
-    """A mistake of the user's that one sentence explains; the command line prints it and exits with 2."""
 
 
 @dataclass(frozen=True, kw_only=True)

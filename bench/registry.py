@@ -1,0 +1,134 @@
+"""From a spec to an instance: `id`, `id@preset`, `module:Class`, `file.py`, each with typed overrides.
+
+Nothing registers itself: ids are file names (see `listing`), and whatever Python can import is welcome.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from .errors import SyncbenchError
+from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
+from .options import build, show_value
+
+__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "suggest"]
+
+
+def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
+    """An instance of the component `spec` names, with the preset's and then the overriding field values.
+
+    Values may be typed (from TOML or Python) or strings (from `--set`), which are read by the field's type.
+    Raises SyncbenchError for unknown ids, presets and fields, values of the wrong type, and failing imports.
+    """
+    base, preset = _split(spec)
+    values = dict(overrides or {})
+    if kind == "models" and _is_checkpoint(base):
+        base, values = "diffusers", {"path": base, **values}
+    cls = load_class(kind, base)
+    if preset:
+        presets: Mapping[str, Mapping[str, Any]] = getattr(cls, "presets", {})
+        if preset not in presets:
+            raise SyncbenchError(f"{base} has no preset '{preset}'{suggest(preset, presets, 'it has')}")
+        values = {**presets[preset], **values}
+    return build(cls, base, values)
+
+
+def load_class(kind: Kind, base: str) -> type:
+    """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset."""
+    path, _, name = base.rpartition(":") if ".py:" in base else (base, "", "")
+    if path.endswith(".py"):
+        return _from_file(Path(path), name)
+    if ":" in base:
+        module, _, name = base.partition(":")
+        return _from_module(module, name, base)
+    component = find(kind, base)
+    module, _, name = component.target.partition(":")
+    return _from_module(module, name, base)
+
+
+def find(kind: Kind, id: str) -> Component:
+    """The listed component of that id, or SyncbenchError with the nearest names."""
+    known = {component.id: component for component in list_components(kind)}
+    if id not in known:
+        raise SyncbenchError(f"unknown {kind[:-1]} '{id}'{suggest(id, known, 'known are')}")
+    return known[id]
+
+
+def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
+    """How a table names a component: id, preset and overrides, e.g. `multidiffusion[stride=0.25]`.
+
+    A file is named by its stem, never by its place on this machine.
+    """
+    base, preset = _split(spec)
+    if ".py" in base:
+        base = Path(base.partition(".py")[0]).name
+    tail = ",".join(f"{key}={show_value(value)}" for key, value in sorted((overrides or {}).items()))
+    return base + (f"@{preset}" if preset else "") + (f"[{tail}]" if tail else "")
+
+
+def suggest(word: str, known: Iterable[str], intro: str) -> str:
+    """`: did you mean 'x'?`, or the list of what there is."""
+    names = sorted(known)
+    close = get_close_matches(word, names, n=2, cutoff=0.6)
+    if close:
+        return ": did you mean " + " or ".join(f"'{name}'" for name in close) + "?"
+    return f": {intro} {', '.join(names)}" if names else f": {intro} none"
+
+
+def _split(spec: str) -> tuple[str, str]:
+    """Base and preset; an @ in a folder's name is not a preset."""
+    base, at, preset = spec.rpartition("@")
+    return (base, preset) if at and preset and "/" not in preset else (spec, "")
+
+
+def _is_checkpoint(base: str) -> bool:
+    """A folder or a hub id (`owner/name`) stands for the `diffusers` model with that path."""
+    return ":" not in base and ".py" not in base and ("/" in base or base in {".", ".."})
+
+
+def _from_module(module: str, name: str, spec: str) -> type:
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise SyncbenchError(f"cannot import '{spec}': {error}; is it installed, or on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise SyncbenchError(f"cannot find '{spec}': module {module} has no '{name}'") from error
+    except ImportError as error:
+        raise SyncbenchError(f"cannot import '{spec}': {error}") from error
+    if not inspect.isclass(found):
+        raise SyncbenchError(f"'{spec}' is a {type(found).__name__}, not a class")
+    return found
+
+
+def _from_file(path: Path, name: str) -> type:
+    if not path.is_file():
+        raise SyncbenchError(f"no file '{path}'")
+    try:
+        classes = public_classes(path)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise SyncbenchError(f"'{path}' is not readable Python: {error}") from error
+    if not name and len(classes) != 1:
+        raise SyncbenchError(
+            f"'{path}' must define exactly one public class, not {len(classes)}"
+            + (f" ({', '.join(classes)}): name one as {path}:{classes[0]}" if classes else "")
+        )
+    chosen = name or classes[0]
+    if path.resolve().is_relative_to(ROOT):
+        return _from_module(module_name(path), chosen, str(path))
+    module = f"syncbench_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded  # dataclasses look their module up by name
+    try:
+        spec.loader.exec_module(loaded)
+    except Exception as error:
+        del sys.modules[module]
+        raise SyncbenchError(f"cannot load '{path}': {type(error).__name__}: {error}") from error
+    return _from_module(module, chosen, str(path))
