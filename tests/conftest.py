@@ -1,0 +1,49 @@
+"""Shared by all tests: thread count, the `--update-golden` switch, a model and a suite small enough for seconds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/ from what the code does now")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads() -> None:
+    """Few threads: the tests' tensors are tiny, and machines run several things at once."""
+    import torch
+
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be rewritten."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder that does not exist yet."""
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def tiny_suite() -> dict[str, Any]:
+    """A suite on the closed-form model: two methods, two items, two seeds, in about a second."""
+    return {
+        "model": "gauss",
+        "datasets": [{"id": "panoramas", "width": 64, "height": 16, "window": 16}],
+        "methods": ["independent", {"id": "multidiffusion", "stride": 0.5}],
+        "metrics": ["network_evaluations"],
+        "seeds": [0, 1],
+        "limit": 2,
+        "protocol": {"steps": 3, "guidance": 1.0},
+    }
