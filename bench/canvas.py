@@ -109,6 +109,20 @@ class Canvas:
         """The same layout with other weights."""
         return replace(self, weight=weight)
 
+    def magnify(self, factor: int) -> "Canvas":
+        """The pixels of a two-dimensional latent canvas: every cell and every view pixel becomes a square block.
+
+        Unlike laying the surface out again with a rounded stride, this keeps windows where their latents were.
+        """
+        high, wide = self.shape
+        index, weight = (x.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for x in (self.index, self.weight))
+        row, column = index // wide * factor, index % wide * factor
+        row = row + (torch.arange(index.shape[1], device=index.device) % factor)[:, None]
+        column = column + torch.arange(index.shape[2], device=index.device) % factor
+        fine = torch.where(index < 0, -1, row * wide * factor + column)
+        borders = tuple(b * factor for b in self.borders)
+        return Canvas(fine, weight, (high * factor, wide * factor), borders, self.wraps)
+
     def to(self, device: torch.device | str) -> "Canvas":
         """The same canvas on `device`."""
         return replace(self, index=self.index.to(device), weight=self.weight.to(device))

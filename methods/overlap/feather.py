@@ -1,0 +1,53 @@
+"""Feather blending: overlapping windows sampled alone, cross-faded after decoding.
+
+Standard image stitching, no paper: the closed form of min_I sum_i |W_i^(1/2) (F_i I - I_i)|^2, with W_i falling
+towards the edges of window i. Blending hides seams and cannot repair structure that disagrees, which shows as
+double exposure; methods that synchronise while sampling have to beat it.
+"""
+
+from dataclasses import dataclass
+from math import pi
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...bench.canvas import Canvas
+from ...bench.loop import canvas_artifact
+from ...bench.models.interface import Model
+from ...bench.types import Anchor, Artifact, Item
+from ..independent import Independent
+
+Shape = Literal["cosine", "linear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feather(Independent):
+    """I = sum_i w_i I_i / sum_i w_i over decoded windows; noise is shared where windows overlap."""
+
+    version: ClassVar[int] = 1
+    anchor: ClassVar[Anchor | None] = None
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"linear": {"shape": "linear"}}
+
+    stride: float | None = 0.5
+    shape: Shape = "cosine"
+    """How weight falls from the middle of a window to its edges: raised cosine, or linear."""
+
+    def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """Decode the windows one by one and blend them."""
+        pixels = canvas.magnify(model.factor)
+        image = self.blend(model.decode(state), pixels.with_weight(feather(pixels, self.shape)))
+        return canvas_artifact(image.clamp(0, 1), item)
+
+    def blend(self, images: Float[Tensor, "views 3 h w"], pixels: Canvas) -> Float[Tensor, "3 H W"]:
+        """One image from decoded windows; `pixels` carries the feather weights."""
+        return pixels.paint(images)
+
+
+def feather(pixels: Canvas, shape: Shape = "cosine") -> Float[Tensor, "views h w"]:
+    """Weight in (0, 1] by horizontal distance to the window's edge; positive on the outermost columns too."""
+    width = pixels.index.shape[-1]
+    place = (torch.arange(width, device=pixels.index.device) + 0.5) / width
+    row = torch.sin(pi * place).square() if shape == "cosine" else 1 - (2 * place - 1).abs()
+    return row.expand(pixels.index.shape)

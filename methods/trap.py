@@ -1,0 +1,46 @@
+"""Trap: perfectly consistent and worthless, so that consistency alone never wins.
+
+No paper. `constant` paints everything in the mean colour of an independent sample; `blur` smooths that sample
+beyond recognition. A table in which the trap leads shows that its quality guards are missing.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from ..bench.canvas import Canvas
+from ..bench.loop import canvas_artifact
+from ..bench.models.interface import Model
+from ..bench.types import Anchor, Artifact, Item
+from .independent import Independent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trap(Independent):
+    """An independent sample with its content taken away."""
+
+    version: ClassVar[int] = 1
+    anchor: ClassVar[Anchor | None] = "trap"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"constant": {"kind": "constant"}, "blur": {"kind": "blur"}}
+
+    kind: Literal["constant", "blur"] = "constant"
+    sigma: float = 0.125
+    """Standard deviation of the blur as a fraction of the smaller side of a view."""
+
+    def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """Degrade the shared canvas where there is one, else the views."""
+        sample = super().finish(state, item, canvas, model)
+        if sample.canvas is None:
+            return Artifact(views=self.degrade(sample.views, item.surface.window))
+        return canvas_artifact(self.degrade(sample.canvas[None], item.surface.window)[0], item)
+
+    def degrade(self, images: Tensor, window: tuple[int, int]) -> Tensor:
+        """Images (n, 3, h, w) without content."""
+        if self.kind == "constant":
+            return images.mean((0, 2, 3), keepdim=True).expand_as(images).clone()
+        sigma = self.sigma * min(window)
+        # The blur mirrors at the edges, which bounds the kernel's radius by the image's size.
+        size = [2 * min(round(3 * sigma), side - 1) + 1 for side in (images.shape[3], images.shape[2])]
+        return gaussian_blur(images, size, [sigma, sigma])
