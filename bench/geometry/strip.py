@@ -19,6 +19,11 @@ class Strip:
     """Whether the right end continues at the left (360 degree panoramas)."""
 
     def __post_init__(self) -> None:
+        if min(self.height, self.width, self.window_width) < 1:
+            raise SyncbenchError(
+                "a strip needs a positive height, width and window, "
+                f"not {self.height}, {self.width} and {self.window_width} px"
+            )
         if self.width < self.window_width:
             raise SyncbenchError(
                 f"a strip {self.width} px wide is narrower than its window of {self.window_width} px: "

@@ -1,0 +1,57 @@
+"""Panoramas of the reference world: captions of layered landscapes, several windows wide.
+
+The captions come from the closed grammar of `world`, which also renders the truth: one landscape per caption,
+drawn at the full width, stationary along x. A strip that wraps around has no truth, since renders do not close.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..bench.geometry.strip import Strip
+from ..bench.lazy import Lazy
+from ..bench.types import Family, Item, Sampling
+from .world import PANORAMA_CAPTIONS, landscape, render
+
+SCENES = 10**9
+"""Seeds of the true scenes start here, far from those any training stream counts through."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panoramas:
+    """One item per caption: make the landscape `width` pixels wide with a model that sees `window` of them."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "overlap"
+
+    width: int = 512
+    """Pixels; four windows unless changed."""
+    window: int = 128
+    """Width of one view in pixels; the reference model's native size."""
+    height: int = 128
+    """Height of the strip and of every view in pixels."""
+    wrap: bool = False
+    """Whether the right end continues at the left."""
+
+    def items(self) -> list[Item]:
+        """The captions in order; `truth["canvas"]` (3, height, width) is rendered on first access."""
+        surface = Strip(self.height, self.width, self.window, self.wrap)
+        return [
+            Item(
+                id=f"{number:02d}-{'-'.join(caption.split()[3:5])}",
+                family=self.family,
+                prompts=(caption,),
+                surface=surface,
+                protocol=Sampling(steps=16, guidance=4.0),
+                truth={} if self.wrap else Lazy(canvas=partial(self._truth, caption, SCENES + number)),
+            )
+            for number, caption in enumerate(PANORAMA_CAPTIONS)
+        ]
+
+    def _truth(self, caption: str, seed: int) -> Float[Tensor, "3 h w"]:
+        image = render(landscape(caption, seed), self.width, self.height)
+        return torch.from_numpy(image).permute(2, 0, 1).contiguous().float().clamp(0, 1)
