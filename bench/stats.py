@@ -1,0 +1,189 @@
+"""Statistics over items: bootstrap intervals, paired differences, Holm's correction, detectable effects.
+
+The unit of inference is the item. Seeds are nested in it: average them within the item first (`report.py` does).
+Resampling and tests are SciPy's; here is only what ties them together and says when there is no answer.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (SciPy has no type stubs.)
+
+import warnings
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy import optimize, stats
+
+RESAMPLES = 2999
+"""Bootstrap resamples, the same for every table so that numbers agree between them."""
+SEED = 0
+FEWEST = 3
+"""Items below which no interval is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean over items and its bootstrap interval, or why there is none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    reason: str | None = None
+    """Why there is no interval, or why it is not BCa."""
+
+    @property
+    def half(self) -> float | None:
+        """Half the width."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval; False where there is none."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Mean of a - b over items, its interval, and the evidence."""
+
+    interval: Interval
+    p: float
+    """Two-sided sign-flip permutation p; exact up to 13 items. nan below two items."""
+    detectable: float | None
+    """Smallest true difference found 4 times in 5 with this many items (see `detectable`)."""
+
+
+def intervals(
+    table: Float[np.ndarray, "items columns"], *, confidence: float = 0.95, seed: int = SEED
+) -> list[Interval]:
+    """BCa bootstrap interval of the mean of each column, all columns resampled by the same draws.
+
+    Efron, JASA 1987, as in scipy.stats.bootstrap. With few items it is too narrow, as every bootstrap is: of
+    95 % intervals from 12 normal items about 92 % hold the truth (tests/test_stats.py). Columns that are not
+    fit for it (fewer than 3 items, all alike) come back without bounds and with the reason.
+    """
+    n, _ = table.shape
+    if not np.isfinite(table).all():
+        raise ValueError("intervals need finite values; drop nulls first")
+    means = table.mean(axis=0) if n else np.full(table.shape[1], nan)
+    if n < FEWEST:
+        reason = f"{n} item{'' if n == 1 else 's'}: an interval needs {FEWEST}"
+        return [Interval(mean=float(m), low=None, high=None, n=n, reason=reason) for m in means]
+    # Relative to the mean: sums of equal floats differ in the last bits.
+    alike = np.ptp(table, axis=0) <= 1e-12 * np.abs(table).max(axis=0)
+    lows, highs, how = np.full(len(means), nan), np.full(len(means), nan), np.full(len(means), "", dtype=object)
+    varied = np.flatnonzero(~alike)
+    if len(varied):
+        lows[varied], highs[varied] = _bootstrap(table[:, varied], "BCa", confidence, seed)
+        broken = np.flatnonzero(~alike & ~(np.isfinite(lows) & np.isfinite(highs)))
+        if len(broken):
+            lows[broken], highs[broken] = _bootstrap(table[:, broken], "percentile", confidence, seed)
+            how[broken] = "percentile interval: the BCa correction is undefined here"
+    how[alike] = "all items alike: nothing to resample"
+    return [
+        Interval(
+            mean=float(means[i]),
+            low=None if alike[i] else float(lows[i]),
+            high=None if alike[i] else float(highs[i]),
+            n=n,
+            reason=str(how[i]) or None,
+        )
+        for i in range(len(means))
+    ]
+
+
+def _bootstrap(
+    table: Float[np.ndarray, "items columns"], method: str, confidence: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    columns = np.ascontiguousarray(table.T)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        answer: Any = stats.bootstrap(
+            (columns,),
+            _mean,
+            axis=-1,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=max(1, 2**20 // columns.size),  # a draw of 8 MiB stays in cache
+            confidence_level=confidence,
+            method=method,
+            rng=np.random.default_rng(seed),
+        )
+    return np.asarray(answer.confidence_interval.low), np.asarray(answer.confidence_interval.high)
+
+
+def _mean(x: np.ndarray, axis: int) -> np.ndarray:
+    # The bias correction counts exact ties, so sums must be taken in one order whatever stands beside a column.
+    return np.ascontiguousarray(x).mean(axis=axis)
+
+
+def interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = SEED) -> Interval:
+    """Mean of `values`, one per item, with its interval. See `intervals`."""
+    return intervals(np.asarray(values, dtype=float).reshape(-1, 1), confidence=confidence, seed=seed)[0]
+
+
+def paired(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = SEED) -> Difference:
+    """Mean of a - b over items, `a` and `b` in the same order of items."""
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    return Difference(
+        interval=interval(d, confidence=confidence, seed=seed),
+        p=signflip(d, seed=seed),
+        detectable=detectable(d),
+    )
+
+
+def signflip(differences: ArrayLike, *, resamples: int = 9999, seed: int = SEED) -> float:
+    """Two-sided p that paired differences are symmetric about 0: every sign pattern, or `resamples` random ones.
+
+    The smallest p of n items is 2 / 2^n, so fewer than 6 items can never reach 0.05.
+    """
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2:
+        return nan
+    answer: Any = stats.permutation_test(
+        (d,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        axis=-1,
+        rng=np.random.default_rng(seed),
+    )
+    return float(answer.pvalue)
+
+
+def holm(p: ArrayLike) -> Float[np.ndarray, " tests"]:
+    """Holm's step-down adjusted p-values (Scand. J. Statist. 1979), in the order given; nan stays nan."""
+    values = np.asarray(p, dtype=float)
+    adjusted = np.full(values.shape, nan)
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def detectable(differences: ArrayLike, *, power: float = 0.8, level: float = 0.05) -> float | None:
+    """Smallest true mean difference that a two-sided paired t-test finds with probability `power`.
+
+    Solved with the noncentral t distribution at the spread and number of items observed; tends to
+    2.80 sd / sqrt(n) for many items. None below 3 items.
+    """
+    d = np.asarray(differences, dtype=float)
+    n = len(d)
+    if n < FEWEST:
+        return None
+    error = float(d.std(ddof=1)) / sqrt(n)
+    critical = float(stats.t.ppf(1 - level / 2, n - 1))
+
+    def lacking(shift: float) -> float:
+        found = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+        return float(found) - power
+
+    shift: Any = optimize.brentq(lacking, 0.0, 1.5 * critical + 1)
+    return float(shift) * error
