@@ -1,0 +1,95 @@
+"""CLIP text score
+
+100 * cos(E(image), E(prompt)), averaged over the non-overlapping window-sized crops (`crops`), or of the whole
+canvas squeezed to CLIP's square (`squeezed`). `margin` subtracts the same score of a plain image of the crop's mean
+colour.
+
+Radford et al. 2021, arXiv 2103.00020; in the form of Mean-CLIP-S (SyncDiffusion, arXiv 2306.05178), but over all
+crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT-B values (25 to
+35) and the judge's are not comparable.
+
+Traps. CLIP sees only the central square of an image, hence the crops. Text scores have a large offset: a blank
+image of the right colour is not far below a good one, which `margin` takes out. Differences of 0.2 to 0.3 are
+within prompt noise: a guard, not a headline. Prompts outside the judge's vocabulary mean nothing to
+`clip[reference]`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ..bench.types import Artifact, Family, Item, Score
+from .backbones.clip import Clip, clip
+from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipText:
+    """Mean cosine of crops and prompt, times 100."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "higher"
+    unit: ClassVar[str] = "x100"
+    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"squeezed": {"look": "squeezed"}, "margin": {"margin": True}}
+
+    backbone: str | None = None
+    """`ViT-B-16`, `ViT-B-32` or `reference`; None takes the first that is on the machine."""
+    folder: str | None = None
+    """Another judge than the bundled one, for `reference`."""
+    look: Literal["crops", "squeezed"] = "crops"
+    """What CLIP is shown."""
+    margin: bool = False
+    """Subtract the score of a plain image of the same mean colour."""
+
+    def provider(self) -> Clip:
+        """The network."""
+        return clip(self.backbone, self.folder, device())
+
+    def fingerprint(self) -> str:
+        """Backbone, its weights, its preprocessing, what it is shown."""
+        found = self.provider()
+        over = ", over mean colour" if self.margin else ""
+        return f"{found.name}, {self.look}{over}, {found.fingerprint}, {INPUT}"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The mean; coverage is the fraction of the canvas that was shown."""
+        image = pixels(artifact)
+        if image is None:
+            return Score.none(NO_CANVAS)
+        if self.look == "crops":
+            boxes = windows(image, item)
+        else:
+            boxes = [Box(0, 0, image.shape[1], image.shape[2])]
+        if not boxes:
+            return Score.none("the canvas holds no whole window")
+        prompts = item.prompts * len(boxes) if len(item.prompts) == 1 else item.prompts[: len(boxes)]
+        if self.look == "squeezed" and len(item.prompts) > 1:
+            return Score.none("each view has a prompt of its own: no one text describes the whole image")
+        if len(prompts) < len(boxes):
+            return Score.none("there are fewer prompts than crops")
+        provider = self.provider()
+        texts = provider.text(prompts)
+        looks = [_Look(provider, self.look == "squeezed", plain) for plain in (False, True)[: 1 + self.margin]]
+        shown = [torch.cat([e[0] for e in features(artifact, boxes, look)]) for look in looks]
+        cosines = [(seen * texts).sum(1) for seen in shown]
+        value = cosines[0] - cosines[1] if self.margin else cosines[0]
+        return Score(value=100 * float(value.double().mean()), coverage=share(image, boxes))
+
+
+class _Look:
+    """CLIP's image half as a feature provider: crops as they are, squeezed to a square, or wiped to their mean."""
+
+    def __init__(self, provider: Clip, squeeze: bool, plain: bool) -> None:
+        self._provider, self._squeeze, self._plain = provider, squeeze, plain
+        self.fingerprint = f"{provider.fingerprint} squeeze={squeeze} plain={plain}"
+
+    def embed(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Unit embeddings, one row per image."""
+        if self._plain:
+            images = images.mean((2, 3), keepdim=True).expand_as(images)
+        if self._squeeze:
+            return (self._provider.squeezed(images),)
+        return (self._provider.image(images),)

@@ -1,0 +1,43 @@
+"""Pre-fusion disagreement
+
+Variance of the windows' predicted clean images on cells several of them see, before fusion, over the variance of
+all predictions; averaged over the second half of the denoising steps. Lower: the windows already agree and fusion
+has little to do.
+
+Source: our definition. Methods that average satisfy agreement after fusion by construction, so only what was there
+before is informative. Range [0, about 1]; independent noise gives about 1 - 1/k for k windows a cell.
+
+Traps. Measured inside the shared loop in latent space: published pipelines that run their own loop have none
+(null), and values of unlike models or strides are not comparable. A method that drives all windows to the same
+blank image wins: read it beside `sharpness`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """Mean normalised variance between views before they are fused."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = ""
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
+
+    def fingerprint(self) -> str:
+        """What is averaged."""
+        return "variance of predicted x0 over shared cells / variance of all, mean over the last half of the steps"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The mean; coverage is 1, or the fraction of the averaged steps that were measured."""
+        steps = artifact.extras.get("disagreement")
+        if steps is None or steps.numel() == 0:
+            return Score.none("the method did not measure disagreement: no cell is seen twice, or it runs its own loop")
+        late = steps.detach().double().flatten()[steps.numel() // 2 :]
+        known = late[late.isfinite()]
+        if known.numel() == 0:
+            return Score.none("no step in the second half was measured")
+        return Score(value=float(known.mean()), coverage=known.numel() / late.numel())

@@ -1,0 +1,30 @@
+"""Network evaluations
+
+Latents sent through the denoising network, both halves of classifier-free guidance counted, gradients not. Lower is
+cheaper.
+
+Traps. A count, equal on every machine. A guided step through n windows costs 2 n. Encodes and decodes are not in it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkEvaluations:
+    """Reads `artifact.cost.evaluations`."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = "latents"
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
+
+    def fingerprint(self) -> str:
+        """What is read."""
+        return "cost.evaluations"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The recorded cost."""
+        return Score(value=float(artifact.cost.evaluations))

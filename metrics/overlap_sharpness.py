@@ -1,0 +1,59 @@
+"""Overlap sharpness
+
+Mean squared Laplacian of luma where several windows were fused, over that where one window stands alone. Averaging
+windows that disagree blurs; this shows it inside one image, against its own content.
+
+Source: our definition (a blur guard for fused regions). Range [0, inf), ideal 1; below, fusion blurs; above, fused
+regions carry extra texture (ghosts, seams).
+
+Traps. Needs the method's declared borders; null when all columns are covered equally often in kind. With dense
+strides only two narrow strips at the ends are covered once, and they hold other content: coverage says how little
+was compared, and single items are noisy.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+from .strips.borders import coverage, grid, shrink
+from .strips.crops import INPUT, NO_CANVAS, pixels
+from .strips.detail import laplacian
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapSharpness:
+    """Detail where windows overlap over detail where they do not."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "target:1"
+    unit: ClassVar[str] = "ratio"
+    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+
+    margin: int = 2
+    """Columns left out on either side of a change of coverage."""
+
+    def fingerprint(self) -> str:
+        """Operator and margin."""
+        return f"laplacian energy of luma, overlap over single coverage, margin {self.margin} px, {INPUT}"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The ratio; coverage is the fraction of columns in either region."""
+        image = pixels(artifact)
+        if image is None:
+            return Score.none(NO_CANVAS)
+        declared = artifact.notes.get("borders")
+        if not declared:
+            return Score.none("the method declares no borders")
+        if grid(item)[1]:
+            return Score.none("the image wraps around: every column is covered alike")
+        count = coverage(image.shape[2], sorted({int(b) for b in declared}), item.surface.window[1])
+        several, single = shrink(count > 1, self.margin), shrink(count == 1, self.margin)
+        if not several.any() or not single.any():
+            kind = "more than one window" if (count > 1).any() else "one window"
+            return Score.none(f"every column is covered by {kind}")
+        energy = laplacian(image).square().mean(0)
+        base = float(energy[single].mean())
+        if base < 1e-6:
+            return Score.none("the image is constant where one window stands alone: the ratio is undefined")
+        used = int(several.sum()) + int(single.sum())
+        return Score(value=float(energy[several].mean()) / base, coverage=used / len(count))

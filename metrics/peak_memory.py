@@ -1,0 +1,30 @@
+"""Peak memory
+
+Peak memory while the method ran: allocated on the GPU, or resident set of the process on the CPU. Lower is leaner.
+
+Traps. On the CPU the resident set never shrinks within a process, so what ran before leaves its mark.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakMemory:
+    """Reads `artifact.cost.peak_mb`."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = "MiB"
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
+
+    def fingerprint(self) -> str:
+        """What is read."""
+        return "cost.peak_mb"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The recorded cost."""
+        value = float(artifact.cost.peak_mb)
+        return Score(value=value) if value > 0 else Score.none("nothing was recorded")

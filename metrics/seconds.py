@@ -1,0 +1,30 @@
+"""Seconds
+
+Wall time of the method after warm-up, with the device synchronised. Lower is faster.
+
+Traps. Depends on the machine and what else runs on it: compare rows of one run folder only.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """Reads `artifact.cost.seconds`."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = "s"
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
+
+    def fingerprint(self) -> str:
+        """What is read."""
+        return "cost.seconds"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The recorded cost."""
+        value = float(artifact.cost.seconds)
+        return Score(value=value) if value > 0 else Score.none("nothing was recorded")

@@ -1,0 +1,71 @@
+"""Straddle-LPIPS
+
+mean over borders s of d([s - w, s), [s, s + w))  /  mean over borders of d([s, s + w), [s + w, s + 2 w)),
+w = a quarter of a window's width.
+
+Strips that straddle a border against neighbouring strips inside one window: the second says how much this very
+picture changes over w pixels anyway. Source: our definition on LPIPS (arXiv 1801.03924). Range [0, inf), ideal 1;
+above, content breaks at the borders.
+
+Traps. Insensitive to a one-pixel line (see `seam_ratio`), sensitive to a change of content. Borders are the item's
+own grid, the same for every method. A constant image has no ratio (null).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+from .backbones.perceptual import Perceptual, perceptual
+from .strips.borders import Borders, border_columns
+from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class StraddleLpips:
+    """Perceptual step across borders over the step inside windows."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "target:1"
+    unit: ClassVar[str] = "ratio"
+    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+
+    backbone: str | None = None
+    """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
+    folder: str | None = None
+    """Another judge than the bundled one, for `reference`."""
+    borders: Borders = "window"
+    """`window`: the item's grid; `declared`: the method's own borders if it names them."""
+
+    def provider(self) -> Perceptual:
+        """The distance."""
+        return perceptual(self.backbone, self.folder, device())
+
+    def fingerprint(self) -> str:
+        """Backbone, its weights, the strips."""
+        found = self.provider()
+        return f"{found.name}, quarter windows, borders {self.borders}, {found.fingerprint}, {INPUT}"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The ratio; coverage is the fraction of borders with room for all three strips."""
+        image = pixels(artifact)
+        if image is None:
+            return Score.none(NO_CANVAS)
+        provider, w = self.provider(), item.surface.window[1] // 4
+        columns, _ = border_columns(artifact, item, self.borders)
+        width = image.shape[2]
+        fit = [s for s in columns if s - w >= 0 and s + 2 * w <= width]
+        if not columns:
+            return Score.none("one window covers the canvas: there is no border")
+        if not fit:
+            return Score.none("no border has room for the strips beside it")
+        if min(w, image.shape[1]) < provider.minimum:
+            return Score.none(f"a quarter window is smaller than the {provider.minimum} px {provider.name} needs")
+        across, inside = 0.0, 0.0
+        for s in fit:
+            boxes = [Box(0, left, image.shape[1], w) for left in (s - w, s, s + w)]
+            left, middle, right = features(artifact, boxes, provider)
+            across += float(provider.compare(left, middle))
+            inside += float(provider.compare(middle, right))
+        if inside < 1e-9:
+            return Score.none("the image does not change inside its windows: the ratio is undefined")
+        return Score(value=across / inside, coverage=len(fit) / len(columns))

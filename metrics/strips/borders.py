@@ -1,0 +1,66 @@
+"""Where windows begin and end on a wide image, and how strongly its columns differ."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ...bench.types import Artifact, Item
+
+Borders = Literal["window", "declared"]
+
+
+def grid(item: Item) -> tuple[list[int], bool]:
+    """The item's own window grid: pixel columns where windows laid side by side begin or end, and whether it wraps."""
+    canvas = item.surface.canvas()
+    return list(canvas.borders), canvas.wraps
+
+
+def border_columns(artifact: Artifact, item: Item, which: Borders) -> tuple[list[int], bool]:
+    """Columns of the item's grid (`window`), or those the method declared if it did (`declared`)."""
+    own, wraps = grid(item)
+    if which == "declared" and artifact.notes.get("borders"):
+        return sorted({int(b) for b in artifact.notes["borders"]}), wraps
+    return own, wraps
+
+
+def gradient(image: Float[Tensor, "3 H W"], wraps: bool) -> Float[Tensor, " columns"]:
+    """g(x) = mean over rows and channels of |I(x) - I(x - 1)|, so g(b) lies on the border b.
+
+    Columns 0 to W - 1; without wrapping g(0) does not exist and is NaN.
+    """
+    g = (image - image.roll(1, -1)).abs().double().mean((0, 1))
+    if not wraps:
+        g[0] = torch.nan
+    return g
+
+
+def nearest(width: int, columns: list[int], wraps: bool) -> Int[Tensor, " columns"]:
+    """Distance in pixels of each column edge to the nearest border."""
+    gap = (torch.arange(width)[:, None] - torch.tensor(columns)[None, :]).abs()
+    if wraps:
+        gap = torch.minimum(gap, width - gap)
+    return gap.min(1).values
+
+
+def coverage(width: int, columns: list[int], window: int) -> Int[Tensor, " columns"]:
+    """How many windows see each pixel column, from the columns where windows begin and end (no wrapping).
+
+    A border is a beginning when the matching end is a border too, or the right edge.
+    """
+    edges = {*columns, width}
+    starts = [s for s in (0, *columns) if s + window in edges and s + window <= width]
+    count = torch.zeros(width, dtype=torch.long)
+    for start in starts:
+        count[start : start + window] += 1
+    return count
+
+
+def shrink(mask: Bool[Tensor, " columns"], margin: int) -> Bool[Tensor, " columns"]:
+    """The mask without the columns closer than `margin` to its inner edges; the image's ends do not count."""
+    for _ in range(margin):
+        left, right = mask.roll(1), mask.roll(-1)
+        left[0], right[-1] = True, True
+        mask = mask & left & right
+    return mask
