@@ -3,7 +3,8 @@
 A method sees only this. Parameterisation (eps, v, flow), guidance, chunking, precision and device stay inside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,16 +44,25 @@ class Model(Protocol):
     """A denoiser with its codec."""
 
     id: str
-    factor: int
-    """Pixels to a latent cell."""
-    channels: int
-    """Latent channels."""
-    window: int
-    """Native image size in pixels."""
     capabilities: frozenset[str]
     """Of `text`, `attention`, `depth`, `image`, `camera`, `time`."""
     cost: Cost
     """Running count of what was asked of this model; the runner resets it."""
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent cell."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Native image size in pixels."""
+        ...
 
     @property
     def revision(self) -> str:
@@ -91,6 +101,11 @@ class Model(Protocol):
         """Latents of any height and width to images, clamped to [0, 1]. Differentiable."""
         ...
 
-    def attach(self, **hooks: Any) -> Any:
-        """A context manager that installs attention processors and restores the old ones bit for bit."""
+    def attach(
+        self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
+    ) -> AbstractContextManager[Any]:
+        """Install attention processors and restore the old ones bit for bit; see `bench.attention.replaced`.
+
+        `processor(name, layer)` makes one for each layer that `where(name, layer)` chooses (None: self-attention).
+        """
         ...

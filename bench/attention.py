@@ -1,0 +1,111 @@
+"""The attention hook point: put other processors into a network's attention layers, and put the old ones back.
+
+A *layer* is a diffusers `Attention` module, named by its path, e.g.
+`up_blocks.1.attentions.0.transformer_blocks.0.attn1`. A *processor* is what such a layer calls to attend.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .types import SyncbenchError
+
+if TYPE_CHECKING:
+    from .models.interface import Model
+
+Processor = Callable[..., Tensor]
+Make = Callable[[str, Any], Any]
+"""(name, layer) -> processor. The layer still holds its old one, as `layer.processor`, to be wrapped or replaced."""
+Where = Callable[[str, Any], bool]
+"""(name, layer) -> whether to hook it."""
+
+
+def self_attention(name: str, layer: Any) -> bool:
+    """Layers whose queries, keys and values all come from the image."""
+    return not layer.is_cross_attention
+
+
+def cross_attention(name: str, layer: Any) -> bool:
+    """Layers whose keys and values come from the text."""
+    return bool(layer.is_cross_attention)
+
+
+def layers(network: nn.Module, where: Where | None = None) -> dict[str, Any]:
+    """Attention layers `where` chooses (None: self-attention) by name, in the network's order.
+
+    Raises SyncbenchError when there are none, since a hook that hooks nothing changes nothing silently.
+    """
+    where = where or self_attention
+    every = {name: module for name, module in network.named_modules() if hasattr(module, "set_processor")}
+    chosen = {name: layer for name, layer in every.items() if where(name, layer)}
+    if not chosen:
+        raise SyncbenchError(f"no attention layer of the network's {len(every)} was chosen: loosen the predicate")
+    return chosen
+
+
+@contextmanager
+def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Iterator[dict[str, Any]]:
+    """Within the context every chosen layer uses a processor of its own, `make(name, layer)`; yields them by name.
+
+    Afterwards each layer holds the very object it held before, also after an exception, and whatever others
+    did to the processors meanwhile. Contexts may be nested.
+    """
+    # Layer by layer: `set_attn_processor(dict)` empties the dict it is given, and one processor for all layers
+    # cannot keep a state per layer.
+    chosen = layers(network, where)
+    before = {name: layer.processor for name, layer in chosen.items()}
+    now = {name: make(name, layer) for name, layer in chosen.items()}
+    try:
+        for name, layer in chosen.items():
+            layer.set_processor(now[name])
+        yield now
+    finally:
+        for name, layer in chosen.items():
+            layer.set_processor(before[name])
+
+
+class _Probe:
+    """Passes every call on to the processor it replaces, and remembers that there was one."""
+
+    def __init__(self, inner: Processor) -> None:
+        self.inner = inner
+        self.calls = 0
+
+    # A layer passes only arguments that its processor's `__call__` names, so they are named.
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        self.calls += 1
+        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+
+
+def hook_is_live(model: "Model", where: Where | None = None) -> bool:
+    """Whether processors put in with `model.attach` are really called, each of them, when the model predicts.
+
+    False where a backend (a compiled graph, a fused kernel, a wrapper that sets processors itself) goes around
+    them: attention sharing would silently do nothing. Costs one prediction, which is not put on the bill.
+    """
+    probes: list[_Probe] = []
+
+    def probe(name: str, layer: Any) -> _Probe:
+        probes.append(_Probe(layer.processor))
+        return probes[-1]
+
+    bill, model.cost = model.cost, type(model.cost)()
+    try:
+        side = model.window // model.factor
+        noise = torch.randn(1, model.channels, side, side, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad(), model.attach(probe, where):
+            level = next(iter(model.schedule(2)))
+            model.predict(noise.to(model.device, model.dtype), level, model.condition([""], 1.0))
+    finally:
+        model.cost = bill
+    return all(p.calls > 0 for p in probes)

@@ -1,0 +1,110 @@
+"""What every model does alike: device and precision by name, chunks of views, the bill, the shape of a refusal."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..schedule import Level
+from ..types import Cost, SyncbenchError
+from .interface import Condition
+
+Precision = Literal["float32", "float64", "bfloat16", "float16"]
+
+
+class Denoiser(ABC):
+    """Chunking and counting around one network; subclasses say what the network is."""
+
+    id: str
+    channels: int
+    capabilities: frozenset[str] = frozenset()
+
+    def __init__(self, device: str, dtype: Precision, batch: int) -> None:
+        if batch < 1:
+            raise SyncbenchError(f"batch = {batch} views per network call: use 1 or more")
+        self.cost = Cost()
+        self.batch = batch
+        self.precision: torch.dtype = getattr(torch, dtype)
+        """Precision of the network."""
+        self._device = _device(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where latents live."""
+        return self._device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of latents between network calls: float32 whatever the network's, unless that is float64."""
+        return torch.promote_types(self.precision, torch.float32)
+
+    @property
+    @abstractmethod
+    def factor(self) -> int:
+        """Pixels to a latent cell."""
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """Native image size in pixels."""
+
+    def predict(
+        self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
+    ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
+        """(x0, eps) after guidance, `batch` views to a network call, in order."""
+        if len(x) != condition.views:
+            raise ValueError(f"{len(x)} views but conditions for {condition.views}")
+        rows = len(x) * (2 if condition.guided else 1)
+        self.cost.evaluations += rows
+        if torch.is_grad_enabled() and x.requires_grad:
+            self.cost.backward += rows
+        if len(x) <= self.batch:
+            return self._predict(x, level, condition)
+        parts = [slice(i, i + self.batch) for i in range(0, len(x), self.batch)]
+        pairs = [self._predict(x[part], level, condition.rows(part)) for part in parts]
+        return torch.cat([x0 for x0, _ in pairs]), torch.cat([eps for _, eps in pairs])
+
+    @abstractmethod
+    def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
+        """(x0, eps) of one chunk."""
+
+    def views_in(self, height: int, width: int) -> int:
+        """Size of one image in units of a native view, for the bill of the decoder."""
+        return max(1, round(height * width / self.window**2))
+
+    def attach(
+        self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
+    ) -> AbstractContextManager[Any]:
+        """A model without attention layers refuses."""
+        raise SyncbenchError(f"model {self.id} has no attention layers to share: choose a network, e.g. reference")
+
+    def refuse(self, inputs: dict[str, Tensor]) -> None:
+        """One sentence about conditions this model cannot take."""
+        unknown = sorted(set(inputs) - self.capabilities)
+        if unknown:
+            raise SyncbenchError(
+                f"model {self.id} takes no condition `{'`, `'.join(unknown)}`: choose a model that does"
+            )
+
+
+def digest(facts: dict[str, Any]) -> str:
+    """12 hex digits of JSON facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SyncbenchError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SyncbenchError(f"device '{name}' asked for, but this machine shows no CUDA device: use auto or cpu")
+    return device
