@@ -16,7 +16,7 @@ from .errors import SyncbenchError
 from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
 from .options import build, show_value
 
-__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "suggest"]
+__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "split", "suggest"]
 
 
 def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
@@ -25,7 +25,7 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
     Values may be typed (from TOML or Python) or strings (from `--set`), which are read by the field's type.
     Raises SyncbenchError for unknown ids, presets and fields, values of the wrong type, and failing imports.
     """
-    base, preset = _split(spec)
+    base, preset = split(spec)
     values = dict(overrides or {})
     if kind == "models" and _is_checkpoint(base):
         base, values = "diffusers", {"path": base, **values}
@@ -64,7 +64,7 @@ def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
 
     A file is named by its stem, never by its place on this machine.
     """
-    base, preset = _split(spec)
+    base, preset = split(spec)
     if ".py" in base:
         base = Path(base.partition(".py")[0]).name
     values = {key: show_value(value) for key, value in sorted((overrides or {}).items())}
@@ -81,8 +81,8 @@ def suggest(word: str, known: Iterable[str], intro: str) -> str:
     return f": {intro} {', '.join(names)}" if names else f": {intro} none"
 
 
-def _split(spec: str) -> tuple[str, str]:
-    """Base and preset; an @ in a folder's name is not a preset."""
+def split(spec: str) -> tuple[str, str]:
+    """Base and preset of `id@preset`; an @ in a folder's name is not a preset."""
     base, at, preset = spec.rpartition("@")
     return (base, preset) if at and preset and "/" not in preset else (spec, "")
 

@@ -1,0 +1,116 @@
+"""Files that are whole or absent: temporary names, renames, fsync, and disk errors as one sentence."""
+
+import errno
+import io
+import json
+import os
+import shutil
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from .types import SyncbenchError
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of the results folder. Raises SyncbenchError naming it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SyncbenchError(f"cannot read {path}: {error}") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    with temporary(path) as draft:
+        write_bytes(draft, dump_json(content))
+        draft.replace(path)
+    flush(path.parent)
+
+
+@contextmanager
+def temporary(path: Path) -> Generator[Path]:
+    """A name beside `path` that tells whose it is; whatever is left there on leaving is removed."""
+    draft = path.parent / f".tmp-{socket.gethostname()}-{os.getpid()}-{path.name}"
+    try:
+        yield draft
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk(root: Path) -> Generator[None]:
+    """Turn a full, read-only or forbidden disk into one sentence; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SyncbenchError(
+                f"no space left for '{root}': finished jobs are safe; free some space and start again to go on"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise SyncbenchError(f"cannot write to '{root}': {error.strerror}; choose another --out") from error
+        raise
+
+
+def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
+    """An image in [0, 1] as an 8-bit PNG."""
+    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> Float[Tensor, "3 h w"]:
+    """A PNG as float32 in [0, 1], multiples of 1/255."""
+    pixels: npt.NDArray[np.uint8] = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    return torch.tensor(pixels).permute(2, 0, 1).float() / 255
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush(folder: Path) -> None:
+    """Make a rename or new names in `folder` durable, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def dump_json(content: Any) -> bytes:
+    """JSON as it is written: indented, UTF-8, never NaN."""
+    return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def alive(name: str) -> bool:
+    """Whether the process that made a temporary name may still be writing it."""
+    host, _, rest = name.removeprefix(".tmp-").partition(f"{socket.gethostname()}-")
+    if host or not rest:
+        return True  # another machine's; not ours to judge
+    pid = rest.partition("-")[0]
+    return pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))

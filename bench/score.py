@@ -1,0 +1,192 @@
+"""Scoring what is stored. Only what is missing: a row counts as there if metric, version and fingerprint agree.
+
+Metrics see the artifact as read back from disk, never the one in memory, so `run` and `score` agree to the bit.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from .plan import job_key
+from .sample import Outcome, instance, load_item, same_item
+from .store import Store
+from .suite import Entry
+from .types import Item, Json, Record, Score, SyncbenchError
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """A stored job and the metrics it lacks."""
+
+    root: Path
+    key: str
+    metrics: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruler:
+    """A metric as a suite names it, with what its rows will say."""
+
+    entry: Entry
+    label: str
+    grouped: bool
+    columns: Json
+    """The columns of `Record` that say what the number means."""
+
+    def has(self, row: Json, retry: bool) -> bool:
+        """Whether `row` is this metric's and still valid; errors are, unless they are to be tried again."""
+        return all(row[k] == v for k, v in self.columns.items()) and not (retry and row["status"] == "error")
+
+
+def ruler(entry: Entry) -> Ruler:
+    """Load a metric far enough to know its fingerprint."""
+    metric = instance(entry)
+    columns = {
+        "metric": entry.label,
+        "metric_version": metric.version,
+        "fingerprint": metric.fingerprint(),
+        "direction": metric.direction,
+        "unit": metric.unit,
+    }
+    return Ruler(entry=entry, label=entry.label, grouped=hasattr(metric, "group"), columns=columns)
+
+
+def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False) -> tuple[Entry, ...]:
+    """The metrics that a job has no valid row of. Group metrics count only where the job made nothing."""
+    job, rows = store.job(key), store.scores(key)
+    if job is None:
+        return ()
+    here = [r for r in rulers if not r.grouped or job["status"] != "ok"]
+    return tuple(r.entry for r in here if not any(r.has(row, retry) for row in rows))
+
+
+def score(task: ScoreTask) -> Outcome:
+    """Compute and store the missing rows of one job. A failing metric is a row with its error."""
+    store = Store(task.root)
+    job = store.job(task.key)
+    if job is None:
+        return Outcome(task.key, task.key, "the job is gone")
+    rulers = [ruler(entry) for entry in task.metrics]
+    try:
+        answers = _answers(store, task.key, job, rulers)
+    except SyncbenchError as error:  # the artifact or the item cannot be read
+        answers = [_failed(str(error)) for _ in rulers]
+    rows = {row["metric"]: row for row in store.scores(task.key)}
+    for r, answer in zip(rulers, answers, strict=True):
+        rows[r.label] = _row(job["header"], r, *answer)
+    store.save_scores(task.key, list(rows.values()))
+    errors = [f"{row['metric']}: {row['reason']}" for row in rows.values() if row["status"] == "error"]
+    name = f"{job['header']['method']} {job['header']['item']} seed {job['header']['seed']}"
+    return Outcome(task.key, name, "; ".join(errors) if errors and job["status"] == "ok" else None)
+
+
+def score_groups(store: Store, rulers: Sequence[Ruler], planned: Sequence[str] = (), retry: bool = False) -> None:
+    """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
+
+    With `planned` keys, a group of which some job has not been run yet (another shard's) is left for later.
+    """
+    grouped = [r for r in rulers if r.grouped]
+    if not grouped:
+        return
+    present = {key: job for key in store.finished() if (job := store.job(key)) is not None}
+    absent = set(planned) - set(present)
+    cells: dict[str, list[str]] = defaultdict(list)
+    for key, job in present.items():
+        if job["status"] == "ok":
+            cells[_cell(job["header"])].append(key)
+    old = store.groups()
+    for cell, members in cells.items():
+        for r in grouped:
+            key = job_key({"cell": cell, "members": sorted(members), **r.columns})
+            if absent or (key in old and all(r.has(row, retry) for row in old[key]["rows"])):
+                continue
+            rows = _group_rows(store, {k: present[k] for k in members}, r)
+            store.save_group(key, {"cell": cell, "metric": r.label, "members": sorted(members)}, rows)
+            for name, group in old.items():
+                if name != key and group["cell"] == cell and group["metric"] == r.label:
+                    store.drop_group(name)
+
+
+Answer = tuple[Score, str]
+"""A score and `ok` or `error`."""
+
+
+def _failed(reason: str) -> Answer:
+    return Score.none(reason), "error"
+
+
+def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list[Answer]:
+    if job["status"] == "error":
+        return [_failed(job["error"]) for _ in rulers]
+    if job["status"] == "unsupported":
+        return [(Score.none(job["error"]), "ok") for _ in rulers]
+    artifact, item = store.artifact(key), _item(job)
+    return [_ask(instance(r.entry), artifact, item) for r in rulers]
+
+
+def _ask(metric: Any, artifact: Any, item: Item) -> Answer:
+    if item.family not in metric.families:
+        return Score.none(f"not defined for the family {item.family}"), "ok"
+    try:
+        return _plain(metric(artifact, item)), "ok"
+    except Exception as error:
+        return _failed(f"{type(error).__name__}: {error}")
+
+
+def _plain(score: Score) -> Score:
+    """Never NaN, never a null without a reason."""
+    if score.value is not None and not isfinite(score.value):
+        return Score.none(f"the metric returned {score.value}")
+    if score.value is None and not score.reason:
+        return Score.none("the metric gave no reason")
+    return score
+
+
+def _item(job: Json) -> Item:
+    entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
+    item = load_item(entry, job["header"]["item"], job["header"]["protocol"])
+    if not same_item(job["identity"], entry, item):
+        raise SyncbenchError(f"dataset {entry.label} has changed since '{item.id}' was made: run again")
+    return item
+
+
+def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:
+    row = {**header, **r.columns, **asdict(score), "status": status}
+    return {name: row[name] for name in Record.columns()}
+
+
+def _cell(header: Json) -> str:
+    names = (
+        "dataset",
+        "dataset_version",
+        "model",
+        "revision",
+        "method",
+        "method_version",
+        "params",
+        "protocol",
+        "seed",
+    )
+    return job_key({name: header[name] for name in names})
+
+
+def _group_rows(store: Store, jobs: dict[str, Json], r: Ruler) -> list[Json]:
+    metric = instance(r.entry)
+    keys = {job["header"]["item"]: key for key, job in jobs.items()}
+    try:
+        items = {name: _item(jobs[key]) for name, key in keys.items()}
+        artifacts = {name: store.artifact(key) for name, key in keys.items()}
+        family = next(iter(items.values())).family
+        if family not in metric.families:
+            none = Score.none(f"not defined for the family {family}")
+            answers: dict[str, Answer] = dict.fromkeys(keys, (none, "ok"))
+        else:
+            scores = metric.group(artifacts, items)
+            gone = Score.none("the metric left this item out")
+            answers = {name: (_plain(scores.get(name, gone)), "ok") for name in keys}
+    except Exception as error:
+        answers = {name: _failed(f"{type(error).__name__}: {error}") for name in keys}
+    return [_row(jobs[key]["header"], r, *answers[name]) for name, key in keys.items()]
