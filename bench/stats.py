@@ -14,7 +14,7 @@ from math import nan, sqrt
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
@@ -127,6 +127,21 @@ def interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = SEED) -
     return intervals(np.asarray(values, dtype=float).reshape(-1, 1), confidence=confidence, seed=seed)[0]
 
 
+def pooled(values: Float[np.ndarray, " rows"], group: Int[np.ndarray, " rows"], groups: int) -> list[Interval]:
+    """`interval` of the finite values of each group (numbered 0 to groups - 1), those of equal size at once."""
+    known = np.isfinite(values)
+    values, group = values[known], group[known]
+    values = values[np.argsort(group, kind="stable")]
+    sizes = np.bincount(group, minlength=groups)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    answers: dict[int, Interval] = {}
+    for n in np.unique(sizes):
+        which = np.flatnonzero(sizes == n)
+        table = values[starts[which][None, :] + np.arange(n)[:, None]] if n else np.empty((0, len(which)))
+        answers.update(zip(which.tolist(), intervals(table), strict=True))
+    return [answers[i] for i in range(groups)]
+
+
 def paired(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = SEED) -> Difference:
     """Mean of a - b over items, `a` and `b` in the same order of items."""
     d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
@@ -145,16 +160,18 @@ def signflip(differences: ArrayLike, *, resamples: int = 9999, seed: int = SEED)
     d = np.asarray(differences, dtype=float)
     if len(d) < 2:
         return nan
-    answer: Any = stats.permutation_test(
-        (d,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        axis=-1,
-        rng=np.random.default_rng(seed),
+    if 2 ** len(d) <= resamples:
+        every: Any = stats.permutation_test((d,), np.mean, permutation_type="samples", vectorized=True)
+        return float(every.pvalue)
+    rng = np.random.default_rng(seed)
+
+    def flip(size: tuple[int, ...]) -> np.ndarray:
+        return d * rng.choice([-1.0, 1.0], size)
+
+    some: Any = stats.monte_carlo_test(
+        d, flip, np.mean, vectorized=True, n_resamples=resamples, batch=max(1, 2**20 // len(d))
     )
-    return float(answer.pvalue)
+    return float(some.pvalue)
 
 
 def holm(p: ArrayLike) -> Float[np.ndarray, " tests"]:

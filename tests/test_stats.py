@@ -17,6 +17,17 @@ def test_signflip_is_every_sign_pattern(n: int):
     assert stats.signflip(d) == pytest.approx(extreme.mean())
 
 
+@pytest.mark.parametrize("n", [14, 40])
+def test_signflip_by_sampling_agrees_with_the_t_test_of_normal_data(n: int):
+    d = np.random.default_rng(n).normal(0.3, 1.0, n)
+    assert stats.signflip(d) == pytest.approx(scipy_stats.ttest_1samp(d, 0).pvalue, rel=0.15)
+
+
+def test_signflip_by_sampling_agrees_with_every_pattern():
+    d = np.random.default_rng(1).normal(0.3, 1.0, 12)
+    assert stats.signflip(d, resamples=4000) == pytest.approx(stats.signflip(d), abs=0.02)
+
+
 def test_signflip_of_no_difference_is_one_and_of_one_item_unknown():
     assert stats.signflip(np.zeros(5)) == 1.0
     assert np.isnan(stats.signflip([0.3]))

@@ -1,0 +1,246 @@
+"""From records to numbers and pages: rows with intervals, paired differences, and `report` in every format.
+
+The item is the unit: seeds are averaged within it first, intervals are over items, and methods are compared on the
+items they share. Rows of unlike versions, fingerprints, protocols or weights are never pooled.
+"""
+
+# pyright: reportMissingTypeStubs=false
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from . import stats
+from .errors import SyncbenchError
+
+Format = Literal["text", "md", "csv", "json", "html"]
+FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "html")
+Table = Any
+"""A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
+SUFFIXES: dict[str, Format] = {
+    ".txt": "text",
+    ".md": "md",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+    ".htm": "html",
+}
+
+PRIMARY: dict[str, tuple[str, ...]] = {"overlap": ("seam_ratio", "intra_lpips")}
+"""Metrics a family is judged by first, named without their backbone; others are exploratory."""
+
+BOARD = ["family", "dataset", "dataset_version", "model", "revision", "protocol"]
+METHOD = ["method", "method_version", "door", "anchor"]
+METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
+COLUMNS = [
+    *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
+    *("n_items", "n_seeds", "coverage", "reason"),
+    *("unit", "anchor", "door", "span", "failed", "protocol", "dataset_version", "revision"),
+    *("method_version", "metric_version"),
+]
+"""Columns of `rows`. `span`: 0 at the floor anchor, 1 at the ceiling. `failed`: jobs that raised an error."""
+
+
+def target(direction: str) -> float | None:
+    """The ideal value of `target:VALUE`, None for `lower` and `higher`; SyncbenchError for anything else."""
+    if direction in ("lower", "higher"):
+        return None
+    kind, _, value = direction.partition(":")
+    try:
+        if kind == "target":
+            return float(value)
+    except ValueError:
+        pass
+    raise SyncbenchError(f"unknown direction '{direction}' in the records: it must be lower, higher or target:VALUE")
+
+
+def loss(value: Any, direction: str) -> Any:
+    """Values turned so that lower is better: the value, its negative, or its distance from the target."""
+    ideal = target(direction)
+    return (-value if direction == "higher" else value) if ideal is None else abs(value - ideal)
+
+
+def base(metric: str) -> str:
+    """A metric's id without its backbone: `intra_lpips` of `intra_lpips[reference]`."""
+    return metric.partition("[")[0]
+
+
+def tidy(records: Table) -> Table:
+    """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `loss` added.
+
+    Tidy records come back as they are.
+    """
+    if "loss" in records:
+        return records
+    r = records.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], keep="last")
+    r = r.drop(columns="params").reset_index(drop=True)
+    jobs = r.drop_duplicates("key").set_index("key")["protocol"]
+    r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
+    r["value"] = r["value"].astype(float)
+    r["loss"] = r["value"]
+    for direction in r.loc[r["metric"] != "", "direction"].unique():
+        which = r["direction"] == direction
+        r.loc[which, "loss"] = loss(r.loc[which, "value"], str(direction))
+    return r
+
+
+def by_item(r: Table) -> Table:
+    """Seeds averaged within their item: one row per method, metric and item, in order of item."""
+    keys = [*BOARD, *METHOD, *METRIC, "item"]
+    grouped = r.groupby(keys, sort=False)
+    return grouped.agg(value=("value", "mean"), loss=("loss", "mean"), coverage=("coverage", "mean")).reset_index()
+
+
+def rows(records: pd.DataFrame) -> pd.DataFrame:
+    """One row per method and metric, columns `COLUMNS`, from records (columns `Record.columns()`).
+
+    `value` is the mean over items that have one; `ci_low`, `ci_high` its 95 % interval over items; `reason` says
+    why there is no value, why items are missing, or why there is no interval.
+    """
+    return summary(records)[COLUMNS]
+
+
+def summary(records: Table) -> Table:
+    """`rows` with the columns tables need besides: `loss` (mean, lower is better) and `missing` (items)."""
+    r = tidy(records)
+    keys = [*BOARD, *METHOD, *METRIC]
+    failed = r[r["status"] == "error"].groupby([*BOARD, *METHOD])["key"].nunique().rename("failed")
+    r = r[r["metric"] != ""]
+    if r.empty:
+        return pd.DataFrame(columns=[*COLUMNS, "loss", "missing"])
+    items = by_item(r).sort_values([*keys, "item"], kind="stable")
+    grouped = items.groupby(keys, sort=True)
+    table = grouped.agg(
+        loss=("loss", "mean"), coverage=("coverage", "mean"), n_items=("value", "count"), planned=("value", "size")
+    )
+    found = stats.pooled(items["value"].to_numpy(dtype=float), np.asarray(grouped.ngroup()), len(table))
+    table["value"] = [one.mean if one.n else None for one in found]
+    table["ci_low"] = [one.low for one in found]
+    table["ci_high"] = [one.high for one in found]
+    table["missing"] = table["planned"] - table["n_items"]
+    scored = r[r["value"].notna()]
+    table["n_seeds"] = scored.groupby(keys)["seed"].nunique().reindex(table.index, fill_value=0)
+    void = r[r["value"].isna()]
+    # The commonest reason speaks for the cell.
+    why = void.groupby([*keys, "reason"], dropna=False).size().sort_values(kind="stable").reset_index()
+    why = why.drop_duplicates(keys, keep="last").set_index(keys)["reason"].reindex(table.index)
+    table["reason"] = [
+        _reason(n, gone, text, one.reason)
+        for n, gone, text, one in zip(table["n_items"], table["missing"], why, found, strict=True)
+    ]
+    table = table.reset_index().merge(failed.reset_index(), how="left", on=[*BOARD, *METHOD])
+    table["failed"] = table["failed"].fillna(0).astype(int)
+    table["span"] = _spans(table)
+    table["anchor"] = table["anchor"].where(table["anchor"] != "", None)
+    for name in ("value", "ci_low", "ci_high", "span"):
+        table[name] = table[name].astype(float)
+    return table
+
+
+def _reason(n: int, gone: int, text: Any, interval: str | None) -> str | None:
+    said = text if isinstance(text, str) and text else "no reason given"
+    if n == 0:
+        return said
+    return f"{gone} of {n + gone} items without a value: {said}" if gone else interval
+
+
+def floor(methods: Sequence[tuple[str, Any]]) -> str | None:
+    """The label of the floor among (label, anchor) pairs: `independent` if it is there, else the first floor."""
+    floors = [label for label, anchor in methods if anchor == "floor"]
+    return "independent" if "independent" in floors else next(iter(floors), None)
+
+
+def _spans(table: Table) -> Table:
+    """(floor - loss) / (floor - ceiling) per column; missing where an anchor is, or where they do not differ."""
+    span: Table = pd.Series(np.nan, index=table.index)
+    for _, column in table.groupby([*BOARD, *METRIC], sort=False):
+        low = column.loc[column["method"] == floor(list(zip(column["method"], column["anchor"], strict=True))), "loss"]
+        high = column.loc[column["anchor"] == "ceiling", "loss"]
+        if low.empty or high.empty:
+            continue
+        whole = float(low.iloc[0]) - float(high.iloc[0])
+        if np.isfinite(whole) and abs(whole) > 1e-9:
+            span[column.index] = (float(low.iloc[0]) - column["loss"]) / whole
+    return span
+
+
+def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
+    """Split rows into what may be compared: same family, dataset, model and protocol."""
+    for key, part in table.groupby(BOARD, sort=True):
+        yield dict(zip(BOARD, key, strict=True)), part
+
+
+def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
+    """Records of one or several run folders; SyncbenchError where there are none."""
+    from .store import load_records
+
+    names = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    records = load_records([Path(name) for name in names])
+    if records.empty:
+        raise SyncbenchError(f"no results in {', '.join(map(str, names))}: run a suite with --out into it first")
+    return records
+
+
+def report(
+    folders: Sequence[str | Path] | str | Path,
+    format: Format | str = "text",
+    *,
+    out: str | Path | None = None,
+    primary: Sequence[str] | None = None,
+    span: bool = False,
+    sheets: Sequence[Path] = (),
+    width: int | None = None,
+    color: bool = False,
+) -> str:
+    """Leaderboards and paired differences of run folders as text, also written to `out` if given.
+
+    `primary` names the metrics of the differences (default: the family's); `span` adds each value's place between
+    the floor (0 %) and the ceiling (100 %); `sheets` are PNG contact sheets put into html; `width` and `color`
+    are the terminal's. With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`).
+    """
+    if out is not None:
+        format = SUFFIXES.get(Path(out).suffix.lower(), format)
+    if format not in FORMATS:
+        raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+    text = render(load(folders), format, primary=primary, span=span, sheets=sheets, width=width, color=color)
+    if out is not None:
+        path = Path(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    return text
+
+
+def render(
+    records: pd.DataFrame,
+    format: str,
+    *,
+    primary: Sequence[str] | None = None,
+    span: bool = False,
+    sheets: Sequence[Path] = (),
+    width: int | None = None,
+    color: bool = False,
+) -> str:
+    """`report` of records already loaded."""
+    r = tidy(records)
+    table = summary(r)
+    if format == "csv":
+        return table[COLUMNS].to_csv(index=False)
+    if format == "json":
+        return table[COLUMNS].to_json(orient="records", double_precision=15, indent=1, force_ascii=False) + "\n"
+    from . import pages
+    from .compare import differences
+    from .tables import lay_out
+
+    laid = lay_out(table, differences(r, primary), span=span)
+    if format == "html":
+        return pages.html(laid, sheets)
+    return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)

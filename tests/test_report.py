@@ -1,0 +1,320 @@
+"""The report read back: numbers equal the records, nothing unlike is pooled, nothing is lost or injected."""
+
+import io
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from syncbench.bench import report as reporting
+from syncbench.bench import stats
+from syncbench.bench.compare import differences
+from syncbench.bench.report import COLUMNS, render, rows
+from syncbench.bench.types import Record, SyncbenchError
+
+METRICS = {
+    "seam_ratio": ("target:1", ""),
+    "intra_lpips[reference]": ("lower", ""),
+    "clip_text[reference]": ("higher", "cosine"),
+    "seconds": ("lower", "s"),
+}
+METHODS = {"independent": "floor", "truth": "ceiling", "trap": "trap", "multidiffusion": None, "syncdiffusion": None}
+LEVEL = {"independent": 2.0, "truth": 1.0, "trap": 0.1, "multidiffusion": 1.2, "syncdiffusion": 1.1}
+
+
+def record(method: str, metric: str, item: int, seed: int, value: float | None, **fields: object) -> dict[str, object]:
+    direction, unit = METRICS.get(metric, ("lower", ""))
+    one = {
+        "key": f"{method}-{item}-{seed}",
+        "family": "overlap",
+        "dataset": "panoramas",
+        "dataset_version": 1,
+        "item": f"item{item:03d}",
+        "model": "reference",
+        "revision": "abc",
+        "method": method,
+        "method_version": 1,
+        "door": "controlled",
+        "anchor": METHODS.get(method),
+        "params": {},
+        "protocol": {"steps": 10, "guidance": 3.0},
+        "seed": seed,
+        "metric": metric,
+        "metric_version": 1,
+        "fingerprint": f"{metric}/v1",
+        "direction": direction,
+        "unit": unit,
+        "value": value,
+        "coverage": 0.0 if value is None else 1.0,
+        "reason": "nothing overlaps" if value is None else None,
+        "status": "ok",
+    }
+    return {**one, **fields}
+
+
+def records(items: int = 8, seeds: int = 2, metrics: dict[str, tuple[str, str]] = METRICS) -> list[dict[str, object]]:
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0, 0.3, items)
+    return [
+        record(method, metric, i, seed, float(LEVEL[method] + hard[i] + rng.normal(0, 0.02)))
+        for method in METHODS
+        for metric in metrics
+        for i in range(items)
+        for seed in range(seeds)
+    ]
+
+
+def frame(made: list[dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame(made, columns=Record.columns())
+
+
+def cell(table: pd.DataFrame, method: str, metric: str) -> pd.Series:
+    found = table[(table["method"] == method) & (table["metric"] == metric)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_value_is_the_mean_over_items_of_the_mean_over_seeds():
+    made = [record("multidiffusion", "seam_ratio", 0, s, v) for s, v in enumerate([1.0, 2.0, 6.0])]
+    made += [record("multidiffusion", "seam_ratio", i, 0, v) for i, v in ((1, 5.0), (2, 7.0), (3, 6.5))]
+    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    assert one["value"] == pytest.approx((3.0 + 5.0 + 7.0 + 6.5) / 4)
+    assert (one["n_items"], one["n_seeds"]) == (4, 3)
+    exact = stats.interval([3.0, 5.0, 7.0, 6.5])
+    assert (one["ci_low"], one["ci_high"]) == pytest.approx((exact.low, exact.high))
+
+
+def test_rows_carry_the_agreed_columns_first():
+    table = rows(frame(records()))
+    assert list(table.columns) == COLUMNS
+    assert COLUMNS[:14] == [
+        *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
+        *("n_items", "n_seeds", "coverage", "reason"),
+    ]
+    assert len(table) == len(METHODS) * len(METRICS)
+
+
+def test_nothing_scored_stays_a_row_with_its_reason():
+    made = [record("multidiffusion", "seam_ratio", i, 0, None) for i in range(4)]
+    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    assert np.isnan(one["value"])
+    assert (one["n_items"], one["coverage"], one["reason"]) == (0, 0.0, "nothing overlaps")
+    assert "[1] nothing overlaps" in render(frame(made), "text")
+    parsed = json.loads(render(frame(made), "json"))
+    assert parsed[0]["value"] is None
+
+
+def test_items_without_a_value_are_counted_and_cannot_be_best():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.3 + 0.01 * i) for i in range(4)]
+    made += [record("syncdiffusion", "seam_ratio", i, 0, 1.0 + 0.01 * i if i else None) for i in range(4)]
+    table = rows(frame(made))
+    assert cell(table, "syncdiffusion", "seam_ratio")["reason"] == "1 of 4 items without a value: nothing overlaps"
+    made += [record("third", "seam_ratio", i, 0, 1.4 + 0.01 * i) for i in range(4)]
+    shown = render(frame(made), "md")
+    assert re.findall(r"\*\*([\d.]+) ±", shown) == ["1.315"]
+
+
+def test_failed_jobs_are_counted_and_shown():
+    made = records()
+    for one in made:
+        if one["method"] == "syncdiffusion" and one["item"] == "item000":
+            one.update(value=None, status="error", reason="out of memory", coverage=0.0)
+    assert set(rows(frame(made)).set_index("method").loc["syncdiffusion", "failed"]) == {2}
+    shown = render(frame(made), "text", width=200)
+    assert "syncdiffusion: 2 jobs failed." in shown
+    assert "out of memory" in shown
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fingerprint": "other"}, {"metric_version": 2}, {"protocol": {"steps": 50}}, {"revision": "x"}, {"model": "m"}],
+)
+def test_unlike_rows_are_never_pooled(change: dict[str, object]):
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(4)]
+    made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **change) for i in range(4)]
+    table = rows(frame(made))
+    assert sorted(table["value"]) == pytest.approx([2.5, 12.5])
+    shown = render(frame(made), "text")
+    assert not re.search(r"7\.0", shown)
+    assert "2.5" in shown
+    assert "12.5" in shown
+
+
+def test_same_job_in_two_folders_counts_once():
+    made = records()
+    pd.testing.assert_frame_equal(rows(frame(made + made)), rows(frame(made)))
+
+
+def test_span_is_zero_at_the_floor_and_one_at_the_ceiling():
+    table = rows(frame(records()))
+    assert cell(table, "independent", "intra_lpips[reference]")["span"] == pytest.approx(0)
+    assert cell(table, "truth", "intra_lpips[reference]")["span"] == pytest.approx(1)
+    assert cell(table, "multidiffusion", "intra_lpips[reference]")["span"] == pytest.approx(0.8, abs=0.02)
+    assert "(80%)" in render(frame(records()), "text", span=True)
+    assert "(80%)" not in render(frame(records()), "text")
+
+
+def test_best_is_marked_by_direction_and_never_on_an_anchor():
+    shown = render(frame(records()), "text", width=160)
+    marked = [line.split()[0] for line in shown.splitlines() for _ in range(line.count("*")) if "±" in line]
+    # "seconds" and the two consistency columns are best low, the text score high.
+    assert sorted(marked) == ["multidiffusion", "syncdiffusion", "syncdiffusion", "syncdiffusion"]
+    quality = shown[shown.index("quality") :]
+    assert re.search(r"multidiffusion\s.*\*", quality.split("cost")[0])
+    assert "clip_text[reference] ↑" in shown
+    assert "seam_ratio →1" in shown
+
+
+def test_anchors_stand_apart():
+    shown = render(frame(records()), "text")
+    first = shown.index("independent (floor)")
+    assert shown.index("syncdiffusion ") < first
+    assert "trap (trap)" in shown
+    assert "truth (ceiling)" in shown
+
+
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_text_with_many_metrics_fits_and_loses_nothing(width: int):
+    metrics = {f"metric_{i:02d}": ("lower", "px") for i in range(13)}
+    made = records(metrics={**METRICS, **metrics})
+    shown = render(frame(made), "text", width=width)
+    tables = shown[: shown.index("* best method")]
+    assert max(len(line) for line in tables.splitlines() if "│" in line or "┃" in line) <= width
+    for name in metrics:
+        assert name in tables
+    assert "…" not in tables
+
+
+def test_differences_are_paired_by_item_and_seed():
+    made = records()
+    found = differences(frame(made))
+    one = found[
+        (found["a"] == "syncdiffusion") & (found["b"] == "independent") & (found["metric"].str.startswith("intra"))
+    ].iloc[0]
+    values = (
+        frame(made)
+        .query("metric == 'intra_lpips[reference]'")
+        .pivot_table(index="item", columns="method", values="value")
+    )
+    exact = stats.paired(values["syncdiffusion"], values["independent"])
+    assert (one["difference"], one["ci_low"], one["p"]) == pytest.approx(
+        (exact.interval.mean, exact.interval.low, exact.p)
+    )
+    assert one["better"] == "syncdiffusion"
+    assert one["excludes_zero"]
+    assert set(found["metric"]) == {"seam_ratio", "intra_lpips[reference]"}
+
+
+def test_difference_of_a_target_is_that_of_the_distances():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1 + (-1) ** i * (0.4 + i / 100)) for i in range(6)]
+    made += [record("independent", "seam_ratio", i, 0, 1.1 + i / 1000) for i in range(6)]
+    one = differences(frame(made)).iloc[0]
+    assert one["difference"] == pytest.approx(0.425 - 0.1025)
+    assert one["better"] == "independent"
+
+
+def test_a_seed_of_one_method_only_does_not_count():
+    made = [
+        record(m, "seam_ratio", i, 0, v + i)
+        for m, v in (("multidiffusion", 5.0), ("independent", 6.0))
+        for i in range(4)
+    ]
+    made += [record("independent", "seam_ratio", i, 1, 900.0) for i in range(4)]
+    assert differences(frame(made)).iloc[0]["difference"] == pytest.approx(-1.0)
+
+
+def test_no_difference_prints_what_would_be_seen():
+    rng = np.random.default_rng(1)
+    made = [
+        record(m, "seam_ratio", i, 0, 2 + rng.normal()) for m in ("multidiffusion", "independent") for i in range(8)
+    ]
+    assert "not separable (would show" in render(frame(made), "text", width=200)
+
+
+def test_unknown_primary_and_format_and_direction_are_one_sentence():
+    with pytest.raises(SyncbenchError, match="no metric 'nope' in these results: they hold"):
+        differences(frame(records()), ["nope"])
+    with pytest.raises(SyncbenchError, match="unknown direction 'up'"):
+        rows(frame([record("multidiffusion", "seam_ratio", 0, 0, 1.0, direction="up")]))
+    with pytest.raises(SyncbenchError, match="unknown format 'docx'"):
+        reporting.report([], "docx")
+
+
+def test_csv_and_json_hold_the_rows():
+    table = rows(frame(records()))
+    read = pd.read_csv(io.StringIO(render(frame(records()), "csv")))
+    assert read["value"].to_numpy() == pytest.approx(table["value"].to_numpy(), abs=1e-12)
+    parsed = json.loads(render(frame(records()), "json"))
+    assert list(parsed[0]) == COLUMNS
+    assert [one["value"] for one in parsed] == pytest.approx(list(table["value"]))
+
+
+class Reader(HTMLParser):
+    """Collects tags and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_html_is_self_contained_and_shows_the_numbers(tmp_path):
+    sheet = tmp_path / "sheet.png"
+    sheet.write_bytes(b"\x89PNG fake")
+    page = render(frame(records()), "html", sheets=[sheet])
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "prefers-color-scheme: dark" in page
+    assert "data:image/png;base64,iVBORyBmYWtl" in page
+    reader = Reader()
+    reader.feed(page)
+    value = cell(rows(frame(records())), "multidiffusion", "seconds")["value"]
+    assert any(text.startswith(f"{value:.2f}") for text in reader.text)
+
+
+HOSTILE = "<script>alert(1)</script>|[red]*x*"
+
+
+def test_hostile_names_stay_text():
+    made = records()
+    for one in made:
+        if one["method"] == "syncdiffusion":
+            one["method"] = HOSTILE
+        one["dataset"] = '"><img src=x onerror=alert(1)>'
+    page = Reader()
+    page.feed(render(frame(made), "html"))
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert HOSTILE in page.text
+    assert HOSTILE in render(frame(made), "text", width=220)
+    shown = render(frame(made), "md")
+    assert "<script>" not in shown.replace("\\<", "")
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in shown.split("**consistency**")[1].splitlines()[2:8]}
+    assert len(widths) == 1
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_records_take_seconds():
+    metrics = {f"metric_{i:02d}": ("lower", "") for i in range(13)} | {"seam_ratio": METRICS["seam_ratio"]}
+    rng = np.random.default_rng(0)
+    made = [
+        record(f"method{m}", metric, i, 0, float(rng.normal()))
+        for m in range(20)
+        for metric in metrics
+        for i in range(360)
+    ]
+    table = frame(made)
+    start = time.perf_counter()
+    render(table, "text")
+    took = time.perf_counter() - start
+    print(f"{len(table):,} records: {took:.1f} s")
+    assert took < 15
