@@ -1,0 +1,138 @@
+"""What this machine and installation can do, one line each, with a cure where something is amiss."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .errors import SyncbenchError
+from .listing import FOLDERS, KINDS, list_components
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, `ok` or `warn`, what was found, and the cure of a warning."""
+
+    name: str
+    status: Literal["ok", "warn"]
+    found: str
+    cure: str = ""
+
+
+def doctor(results: Path = Path("results")) -> list[Finding]:
+    """Every finding. Nothing is downloaded, and nothing fails: what cannot be looked at is a warning."""
+    checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("python", _python),
+        ("machine", _machine),
+        ("accelerator", _accelerator),
+        ("packages", _packages),
+        ("components", _components),
+        ("reference model", lambda: _bundled("reference model", "reference/model_index.json")),
+        ("reference judge", lambda: _bundled("reference judge", "judge/open_clip_config.json")),
+        ("lpips weights", _lpips),
+        ("clip weights", _clip),
+        ("results folder", lambda: _writable(results)),
+    )
+    findings: list[Finding] = []
+    for name, check in checks:
+        try:
+            findings.append(check())
+        except Exception as error:
+            findings.append(Finding(name, "warn", f"{type(error).__name__}: {error}", "reinstall syncbench"))
+    return findings
+
+
+def _python() -> Finding:
+    fine = sys.version_info >= (3, 11)
+    return Finding("python", "ok" if fine else "warn", platform.python_version(), "" if fine else "use 3.11 or newer")
+
+
+def _machine() -> Finding:
+    from .measure import machine
+
+    facts = machine()
+    text = f"{facts['system']}, {facts['cores']} cores, {facts['memory_gb']} GiB memory"
+    small = facts["memory_gb"] < 4
+    return Finding("machine", "warn" if small else "ok", text, "4 GiB or more are comfortable" if small else "")
+
+
+def _accelerator() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("accelerator", "ok", ", ".join(names))
+    if torch.backends.mps.is_available():
+        return Finding("accelerator", "ok", "Apple MPS")
+    return Finding("accelerator", "ok", "none; the CPU is enough for the reference model")
+
+
+def _packages() -> Finding:
+    from .measure import PACKAGES, versions
+
+    found = versions()
+    gone = [name for name in PACKAGES if name not in found]
+    text = ", ".join(f"{name} {version}" for name, version in found.items())
+    return Finding("packages", "warn" if gone else "ok", text, f"pip install {' '.join(gone)}" if gone else "")
+
+
+def _components() -> Finding:
+    counts = {kind: len(list_components(kind)) for kind in KINDS}
+    empty = [kind for kind, count in counts.items() if not count]
+    text = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return Finding("components", "warn" if empty else "ok", text, "reinstall syncbench" if empty else "")
+
+
+def _bundled(name: str, file: str) -> Finding:
+    folder = FOLDERS["models"] / "weights" / Path(file).parent
+    if not (folder / Path(file).name).is_file():
+        return Finding(name, "warn", "its weights are missing", "reinstall syncbench, or train it (syncbench train)")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    return Finding(name, "ok", f"bundled, {size:.1f} MiB")
+
+
+def _lpips() -> Finding:
+    from ..metrics.backbones.published import VGG16, checkpoint
+
+    try:
+        path = checkpoint(VGG16)
+    except SyncbenchError as error:
+        return Finding("lpips weights", "warn", str(error), "delete the file")
+    if path is None:
+        return Finding("lpips weights", "ok", "not on this machine: metrics use the bundled judge and say so")
+    return Finding("lpips weights", "ok", f"published ({path.name})")
+
+
+def _clip() -> Finding:
+    from huggingface_hub import try_to_load_from_cache
+
+    from ..metrics.backbones.clip import PUBLISHED
+
+    here = [
+        name
+        for name, repository in PUBLISHED.items()
+        if isinstance(try_to_load_from_cache(repository, "open_clip_model.safetensors"), str)
+    ]
+    found = (
+        f"published ({', '.join(here)})" if here else "not on this machine: metrics use the bundled judge and say so"
+    )
+    return Finding("clip weights", "ok", found)
+
+
+def _writable(results: Path) -> Finding:
+    name = f"{results}/"
+    place = next(p for p in (results.absolute(), *results.absolute().parents) if p.exists())
+    probe = place / ".syncbench-probe"
+    try:
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        return Finding("results folder", "warn", f"{name}: {error.strerror}", "choose a folder with --out")
+    free = shutil.disk_usage(place).free / 2**30
+    few = free < 1
+    return Finding(
+        "results folder", "warn" if few else "ok", f"{name}: {free:.0f} GiB free", "free some" if few else ""
+    )
