@@ -14,6 +14,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor
 
 from ...bench.types import SyncbenchError
+from .published import digest
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bench" / "models" / "weights" / "judge"
 WEIGHTS = "open_clip_model.safetensors"
@@ -59,7 +60,7 @@ def revision(folder: Path) -> str:
     seen = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".txt", ".safetensors"}:
-            seen.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            seen.update(f"{path.name} {digest(path, path.stat().st_mtime_ns)}\n".encode())
     return seen.hexdigest()[:12]
 
 

@@ -37,7 +37,7 @@ def required(name: str, instead: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def digest(path: Path, stamp: int = 0) -> str:
     """SHA-256 of a file. `stamp` (its modification time) makes a replaced file be read again."""
     with path.open("rb") as file:

@@ -59,7 +59,9 @@ def pixels(artifact: Artifact) -> Float[Tensor, "3 H W"] | None:
         low, high = float(canvas.min()), float(canvas.max())
         if not (low >= 0 and high <= 1):  # also catches NaN
             raise SyncbenchError(f"a canvas must lie in [0, 1], not in [{low:g}, {high:g}]: clamp it")
-        store["pixels"] = (canvas.detach().float().cpu() * 255).round() / 255
+        levels = (canvas.detach().float().cpu() * 255).round()
+        # one memory layout, so that sums run in one order
+        store["pixels"] = (levels / 255).contiguous()
     return store["pixels"]
 
 
