@@ -4,7 +4,7 @@ A *layer* is a diffusers `Attention` module, named by its path, e.g.
 `up_blocks.1.attentions.0.transformer_blocks.0.attn1`. A *processor* is what such a layer calls to attend.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def layers(network: nn.Module, where: Where | None = None) -> dict[str, Any]:
 
 
 @contextmanager
-def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Iterator[dict[str, Any]]:
+def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Generator[dict[str, Any]]:
     """Within the context every chosen layer uses a processor of its own, `make(name, layer)`; yields them by name.
 
     Afterwards each layer holds the very object it held before, also after an exception, and whatever others

@@ -22,7 +22,6 @@ class Denoiser(ABC):
     """Chunking and counting around one network; subclasses say what the network is."""
 
     id: str
-    channels: int
     capabilities: frozenset[str] = frozenset()
 
     def __init__(self, device: str, dtype: Precision, batch: int) -> None:
@@ -48,6 +47,11 @@ class Denoiser(ABC):
     @abstractmethod
     def factor(self) -> int:
         """Pixels to a latent cell."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Latent channels."""
 
     @property
     @abstractmethod

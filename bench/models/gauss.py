@@ -50,8 +50,7 @@ class Gauss(Denoiser):
         super().__init__(device, dtype, batch)
         if not (variance > 0 and 0 <= rough <= 1 and min(smooth_length, rough_length, height_length) > 0):
             raise SyncbenchError("gauss needs variance > 0, rough in [0, 1] and lengths > 0")
-        self.channels = channels
-        self._window = window
+        self._channels, self._window = channels, window
         self._variance, self._rough = variance, rough
         self._lengths = smooth_length, rough_length, height_length
         self._modes = cache(self._decompose)
@@ -60,6 +59,11 @@ class Gauss(Denoiser):
     def factor(self) -> int:
         """Latents are pixels."""
         return 1
+
+    @property
+    def channels(self) -> int:
+        """Independent channels."""
+        return self._channels
 
     @property
     def window(self) -> int:
