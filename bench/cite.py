@@ -32,7 +32,9 @@ def _entry(component: Component) -> str:
     source = component.doc.partition("\n\n")[2].partition(". ")[0].replace("\n", " ")
     found = YEAR.search(component.doc)
     names = [part.strip() for part in source.split(",")]
-    surnames = [n for n in names if re.fullmatch(r"[^\W\d_][\w'. -]*", n) and not n.isupper() and not YEAR.search(n)]
+    surnames = [
+        n for n in names if re.fullmatch(r"[^\W\d_][\w'. -]*", n) and not n.isupper() and not re.search(r"\d|arXiv", n)
+    ]
     fields = {"title": title, "author": " and ".join(surnames), "year": found.group() if found else ""}
     if re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", component.paper):
         kind, fields["eprint"], fields["archivePrefix"] = "misc", component.paper, "arXiv"

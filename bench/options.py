@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -33,13 +33,14 @@ def build(cls: type, name: str, values: Mapping[str, Any]) -> Any:
         raise SyncbenchError(f"{name} cannot be built: {error}") from error
 
 
-def field_types(cls: type) -> dict[str, Any]:
-    """Names and types of what the constructor takes by keyword."""
-    if cls.__init__ is object.__init__:
+def field_types(callee: Callable[..., Any]) -> dict[str, Any]:
+    """Names and types of what a class's constructor, or a function, takes by keyword."""
+    maker: Any = callee.__init__ if isinstance(callee, type) else callee
+    if maker is object.__init__:
         return {}
-    hints = get_type_hints(cls.__init__)
+    hints = get_type_hints(maker)
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = inspect.signature(callee).parameters.values()
     return {p.name: hints.get(p.name, Any) for p in parameters if p.kind in kinds}
 
 

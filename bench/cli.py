@@ -1,0 +1,348 @@
+"""The command line. Heavy imports happen inside commands, so that `--help` and `ls` answer at once.
+
+Exit codes: 0 done, 1 some jobs failed or a gate fell, 2 usage or unreadable input. Tables and JSON go to stdout,
+progress and errors to stderr.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from .errors import SyncbenchError
+from .listing import KINDS, Kind
+from .registry import list_components, suggest
+
+if TYPE_CHECKING:
+    from .run import Sweep
+
+
+class _Group(TyperGroup):
+    """Commands whose user errors are one line and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SyncbenchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="How well does a diffusion method make several outputs agree?",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Comma = typer.Option(metavar="A,B")
+# Typer reads these lists and never changes their defaults.
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME.FIELD=V", help="Field of a component, or protocol.FIELD; repeatable."),
+]
+Recipe = Annotated[list[str], typer.Option("--set", metavar="FIELD=V", help="Another argument of the recipe.")]
+Items = Annotated[list[str], typer.Option(metavar="ID", help="Columns; repeatable.")]
+Margins = Annotated[list[str], typer.Option(metavar="METRIC=LOSS", help="Largest loss to accept; repeatable.")]
+Jobs = Annotated[int, typer.Option(metavar="N", help="Processes.")]
+Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and metrics again.")]
+
+
+@app.command("ls")
+def ls(
+    kind: Annotated[str, typer.Argument(metavar="{methods,metrics,datasets,models,suites}")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, without importing any of it."""
+    from .suite import list_suites
+
+    kinds = (*KINDS, "suites")
+    if kind and kind not in kinds:
+        raise SyncbenchError(f"cannot list '{kind}'{suggest(kind, kinds, 'there is')}")
+    listed: dict[str, list[dict[str, Any]]] = {}
+    for name in [kind] if kind else kinds:
+        listed[name] = [dict(suite) for suite in list_suites()] if name == "suites" else _components(cast(Kind, name))
+    if as_json:
+        _print_json(listed[kind] if kind else listed)
+        return
+    for name, rows in listed.items():
+        if not kind:
+            print(f"{name}:")
+        _print_rows(rows)
+
+
+@app.command("run")
+def run(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="Name of a suite (`syncbench ls suites`) or a TOML file.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/runs/SUITE].")] = None,
+    methods: Annotated[str | None, Comma] = None,
+    datasets: Annotated[str | None, Comma] = None,
+    metrics: Annotated[str | None, Comma] = None,
+    items: Annotated[str | None, Comma] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="First items of each dataset.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="M", help="Instead of the suite's: id, folder or hub id.")
+    ] = None,
+    set_: Set = [],  # noqa: B006
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda")] = None,
+    jobs: Jobs = 1,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N parts.")] = None,
+    retry_errors: Retry = False,
+    as_json: AsJson = False,
+) -> None:
+    """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
+    from .execute import executor
+    from .progress import shown
+    from .run import RUNS, parse_shard, sweep
+    from .suite import narrowed, read_suite
+
+    chosen = narrowed(
+        read_suite(suite),
+        methods=_names(methods),
+        datasets=_names(datasets),
+        metrics=_names(metrics),
+        items=_names(items),
+        limit=limit,
+        seeds=_numbers(seeds),
+        model=model,
+        overrides=set_,
+        device=device,
+    )
+    root, execute, part = out or RUNS / chosen.name, executor(jobs), parse_shard(shard)
+    with shown() as listener:
+        done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
+    _finish(done, as_json)
+
+
+@app.command("score")
+def score(
+    folder: Folder,
+    metrics: Annotated[str | None, Comma] = None,
+    jobs: Jobs = 1,
+    retry_errors: Retry = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute missing metrics from stored artifacts; samples nothing."""
+    from .execute import executor
+    from .progress import shown
+    from .run import rescore
+
+    with shown() as listener:
+        done = rescore(folder, executor(jobs), metrics=_names(metrics), retry_errors=retry_errors, progress=listener)
+    _finish(done, as_json)
+
+
+@app.command("report")
+def report(
+    folders: Folders,
+    format: Annotated[str, typer.Option(metavar="text|md|csv|json|tex|html")] = "text",
+    out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,
+    span: Annotated[bool, typer.Option("--span", help="Add each value's place between floor and ceiling.")] = False,
+) -> None:
+    """Leaderboards with intervals over items, and paired differences."""
+    import shutil
+
+    from .report import report as make
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    text = make(folders, format, out=out, primary=_names(primary), span=span, width=width, color=terminal and not out)
+    if out is None:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    else:
+        print(out)
+
+
+@app.command("gate")
+def gate(
+    folders: Folders,
+    baseline: Annotated[list[Path], typer.Option(metavar="DIR", help="What must not be lost.")],
+    margin: Margins = [],  # noqa: B006
+    allow_undecided: Annotated[bool, typer.Option("--allow-undecided", help="Undecided comparisons hold.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Answer in Markdown, for a pull request.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Exit 0 if nothing regressed against a baseline, 1 if something did, 2 if they cannot be compared."""
+    from .gate import gate as compare
+
+    margins: dict[str, float] = {}
+    for text in margin:
+        name, equals, value = text.partition("=")
+        try:
+            margins[name] = float(value)
+        except ValueError:
+            raise SyncbenchError(f"--margin {text}: write METRIC=LOSS, e.g. seam_ratio=0.1") from None
+        if not equals or not name:
+            raise SyncbenchError(f"--margin {text}: write METRIC=LOSS, e.g. seam_ratio=0.1")
+    result = compare(folders, baseline, margins=margins, allow_undecided=allow_undecided)
+    if as_json:
+        # NaN (an unbounded interval) is no JSON; pandas writes null
+        rows = json.loads(cast(str, result.table.to_json(orient="records")))  # pyright: ignore[reportUnknownMemberType]
+        _print_json({"code": result.code, "headline": result.headline, "rows": rows, "notes": result.notes})
+    else:
+        sys.stdout.write(result.markdown() if markdown else result.text())
+    raise typer.Exit(result.code)
+
+
+@app.command("show")
+def show(
+    folder: Folder,
+    item: Items = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(help="Which sample [the lowest].")] = None,
+    borders: Annotated[bool, typer.Option("--borders", help="Mark where windows end.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/sheet.png]")] = None,
+) -> None:
+    """Draw contact sheets: methods down, items across."""
+    from .show import show as draw
+
+    for path in draw(folder, out, items=item or None, seed=seed, borders=borders):
+        print(path)
+
+
+@app.command("check")
+def check(
+    component: Annotated[str, typer.Argument(metavar="ID|module:Class|file.py")],
+    set_: Set = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Test one component against its contract."""
+    from .check import check as verdicts_of
+    from .options import parse_assignments
+
+    overrides = {name: value for values in parse_assignments(set_).values() for name, value in values.items()}
+    verdicts = verdicts_of(component, overrides)
+    if as_json:
+        _print_json([vars(verdict) for verdict in verdicts])
+    else:
+        for verdict in verdicts:
+            print(
+                f"{'ok  ' if verdict.kept else 'FAIL'}  {verdict.promise}{f': {verdict.seen}' if verdict.seen else ''}"
+            )
+    raise typer.Exit(0 if all(verdict.kept for verdict in verdicts) else 1)
+
+
+@app.command("doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine and installation can do."""
+    from .doctor import doctor as look
+
+    findings = look()
+    if as_json:
+        _print_json([vars(finding) for finding in findings])
+        return
+    for finding in findings:
+        print(f"{finding.status:<4}  {finding.name:<16} {finding.found}{f' -> {finding.cure}' if finding.cure else ''}")
+
+
+@app.command("cite")
+def cite(folder: Folder) -> None:
+    """BibTeX of the methods and metrics that a results folder used."""
+    from .cite import cite as entries
+
+    sys.stdout.write(entries(folder))
+
+
+@app.command("train")
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="judge, codec or base")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoints and the finished model.")],
+    steps: Annotated[int | None, typer.Option(help="[the recipe's]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    seed: int = 0,
+    set_: Recipe = [],  # noqa: B006
+) -> None:
+    """Train one of the reference models that ship with syncbench."""
+    from importlib import import_module
+
+    from .options import convert, field_types
+    from .training import TRAINERS
+
+    if name not in TRAINERS:
+        raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")
+    main: Callable[..., Any] = import_module(f"{__package__}.training.{name}").main
+    types = field_types(main)
+    extra: dict[str, Any] = {}
+    for text in set_:
+        key, _, value = text.partition("=")
+        if key not in types:
+            raise SyncbenchError(f"{name} takes no '{key}'{suggest(key, types, 'it takes')}")
+        extra[key] = convert(value, types[key], f"{name}.{key}")
+    if steps is not None:
+        extra["steps"] = steps
+    main(out=out, minutes=minutes, resume=resume, seed=seed, **extra)
+
+
+def _components(kind: Kind) -> list[dict[str, Any]]:
+    names = ["id", "family", "version", "title", "paper", "door", "requires", "presets", "source"]
+    if kind == "metrics":
+        names.insert(3, "direction")
+    return [{name: getattr(component, name) for name in names} for component in list_components(kind)]
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    wide = max((len(row["id"]) for row in rows), default=0)
+    for row in rows:
+        facts = [row.get("family"), row.get("direction"), row.get("paper")]
+        facts += [f"@{preset}" for preset in row.get("presets", ())]
+        tail = ", ".join(str(fact) for fact in facts if fact)
+        print(f"  {row['id']:<{wide}}  {row['title']}{f'  ({tail})' if tail else ''}")
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise SyncbenchError("an empty list of names: leave the option out, or name something")
+    return names
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    names = _names(text)
+    if names is None:
+        return None
+    if not all(name.isdigit() for name in names):
+        raise SyncbenchError(f"--seeds {text}: write whole numbers from 0 up, separated by commas")
+    return [int(name) for name in names]
+
+
+def _finish(done: "Sweep", as_json: bool) -> None:
+    """Say what a sweep did; exit 1 if anything failed."""
+    failed = len(done.errors)
+    if as_json:
+        facts = {"out": str(done.root), "jobs": len(done.keys), "sampled": done.sampled, "scored": done.scored}
+        _print_json({**facts, "errors": done.errors})
+    else:
+        print(
+            f"{len(done.keys)} jobs, {done.sampled} sampled and {done.scored} scored now, {failed} failed: {done.root}"
+        )
+        for name, error in list(done.errors.items())[:5]:
+            print(f"failed: {name}: {error}", file=sys.stderr)
+        if failed:
+            print("look into job.json, then try again with --retry-errors", file=sys.stderr)
+    raise typer.Exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    app()
