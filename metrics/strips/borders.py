@@ -47,10 +47,13 @@ def nearest(width: int, columns: list[int], wraps: bool) -> Int[Tensor, " column
 def coverage(width: int, columns: list[int], window: int) -> Int[Tensor, " columns"]:
     """How many windows see each pixel column, from the columns where windows begin and end (no wrapping).
 
-    A border is a beginning when the matching end is a border too, or the right edge.
+    Windows a fixed stride apart, the last one flush with the right edge, are recognised by their first border. In any
+    other layout a border counts as a beginning when the matching end is a border too.
     """
-    edges = {*columns, width}
-    starts = [s for s in (0, *columns) if s + window in edges and s + window <= width]
+    edges = {0, *columns, width}
+    starts = sorted({*range(0, width - window + 1, min(columns)), width - window})
+    if {0, width} | {e for s in starts for e in (s, s + window)} != edges:
+        starts = [s for s in edges if s + window in edges]
     count = torch.zeros(width, dtype=torch.long)
     for start in starts:
         count[start : start + window] += 1
