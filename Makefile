@@ -23,11 +23,10 @@ demo: $(VENV)/.run
 	@status=0; \
 	$(BIN)/syncbench run $(SUITE) --out $(OUT) || status=$$?; \
 	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
-	$(BIN)/syncbench show $(OUT) --out $(OUT)/sheet.png && \
-	$(BIN)/syncbench report $(OUT) --format html --out $(OUT)/leaderboard.html && \
-	$(BIN)/syncbench report $(OUT) || exit $$?; \
-	echo "contact sheet  $(OUT)/sheet.png"; \
-	echo "leaderboard    $(OUT)/leaderboard.html"; \
+	$(BIN)/syncbench report $(OUT) && \
+	echo "contact sheet and leaderboard:" && \
+	$(BIN)/syncbench show $(OUT) && \
+	$(BIN)/syncbench report $(OUT) --out $(OUT)/leaderboard.html || exit $$?; \
 	exit "$$status"
 
 test: $(VENV)/.dev

@@ -195,20 +195,23 @@ def report(
     out: str | Path | None = None,
     primary: Sequence[str] | None = None,
     span: bool = False,
-    sheets: Sequence[Path] = (),
+    sheets: Sequence[Path] | None = None,
     width: int | None = None,
     color: bool = False,
 ) -> str:
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
     `primary` names the metrics of the differences (default: the family's); `span` adds each value's place between
-    the floor (0 %) and the ceiling (100 %); `sheets` are PNG contact sheets put into html; `width` and `color`
-    are the terminal's. With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`).
+    the floor (0 %) and the ceiling (100 %); `sheets` are the PNG contact sheets put into html (default: every
+    `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`).
     """
     if out is not None:
         format = SUFFIXES.get(Path(out).suffix.lower(), format)
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+    if sheets is None:
+        names = [folders] if isinstance(folders, (str, Path)) else folders
+        sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
     text = render(load(folders), format, primary=primary, span=span, sheets=sheets, width=width, color=color)
     if out is not None:
         path = Path(out)

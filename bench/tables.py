@@ -127,7 +127,7 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
         methods=_ranked(lines[False]),
         anchors=_ranked(lines[True]),
         notes=tuple(notes.texts),
-        remarks=tuple(_remarks(part, keys, span)),
+        remarks=(*_remarks(part, keys, span), *_few(pairs)),
         differences=() if pairs is None else tuple(_difference(row) for row in pairs.to_dict("records")),
     )
 
@@ -172,7 +172,9 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
         metric=key["metric"],
         header=f"{key['metric']}{number} {arrow(key['direction'])}",
         unit=str(key["unit"] or ""),
-        panel=next((name for name, ids in PANELS.items() if base(key["metric"]) in ids), "consistency"),
+        panel=next(
+            (name for name, ids in PANELS.items() if base(key["metric"]).partition("@")[0] in ids), "consistency"
+        ),
         fingerprint=key["fingerprint"],
         decimals=min(max(decimals, 0), 5),
     )
@@ -197,7 +199,7 @@ def _cell(row: Any, column: Column, notes: _Notes, *, best: bool, span: bool) ->
     if isfinite(row["ci_low"]):
         text += f" ±{(row['ci_high'] - row['ci_low']) / 2:,.{d}f}"
         detail = f"95 % interval {row['ci_low']:.{d + 1}f} to {row['ci_high']:.{d + 1}f}, {detail}"
-    if span and isfinite(row["span"]):
+    if span and column.panel != "cost" and isfinite(row["span"]):
         text += f" ({row['span']:.0%})"
     note = notes.number(str(row["reason"])) if row["missing"] else None
     return Cell(text=text, detail=detail, best=best, note=note)
@@ -224,6 +226,12 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], span: bool) -> list[st
             number = same.index(key) + 1
             said.append(f"{key['metric']} ({number}): version {key['metric_version']}, {key['fingerprint']}.")
     return said
+
+
+def _few(pairs: Table | None) -> list[str]:
+    if pairs is None or pairs.empty or pairs["n_items"].max() >= 6:
+        return []
+    return ["Fewer than 6 items: p of the paired differences cannot fall below 0.05, whatever the data."]
 
 
 def _difference(row: dict[str, Any]) -> tuple[str, ...]:
