@@ -117,6 +117,8 @@ def test_magnified_windows_stay_where_their_latents_were(wrap: bool) -> None:
         return x.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
     assert torch.equal(pixels.look(enlarge(z)), enlarge(latent.look(z)))
+    fine = torch.randn(3, *pixels.shape)
+    torch.testing.assert_close(pixels.paint(pixels.look(fine)), fine)
     assert pixels.borders == tuple(2 * b for b in latent.borders)
     assert pixels.wraps is wrap
     # Laying the strip out again in pixels rounds 0.25 * 20 = 5 px, off the latent grid's 4 px.
