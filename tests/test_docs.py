@@ -1,0 +1,102 @@
+"""What the documents show is run as it stands."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from syncbench.bench.check import check
+from syncbench.bench.listing import list_components
+from syncbench.bench.types import Record
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", GUIDE, re.DOTALL))
+
+
+def test_the_guide_shows_one_of_each():
+    assert [Path(name).parts[0] for name in BLOCKS] == ["methods", "metrics", "datasets", "mine"]
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if not name.startswith("mine")])
+def test_component_inside_the_tree_keeps_its_contract(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / Path(name).name
+    path.write_text(BLOCKS[name], encoding="utf-8")
+    module = ".".join(["syncbench", *Path(name).with_suffix("").parts])
+    spec = importlib.util.spec_from_file_location(module, path)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, module, loaded)
+    spec.loader.exec_module(loaded)
+    shown = re.search(r"^class (\w+)", BLOCKS[name], re.MULTILINE)
+    assert shown is not None
+    verdicts = check(f"{module}:{shown[1]}")
+    assert verdicts
+    assert [verdict for verdict in verdicts if not verdict.kept] == []
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The guide's outside component as an installed package with its entry point."""
+    for name, text in BLOCKS.items():
+        if name.startswith("mine"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    found = re.search(r'\[project\.entry-points\."(.+?)"\]\n(.+?)\n```', GUIDE, re.DOTALL)
+    assert found is not None
+    installed = tmp_path / "mine-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n", encoding="utf-8")
+    entry = found[2].replace('"', "")
+    (installed / "entry_points.txt").write_text(f"[{found[1]}]\n{entry}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_component_outside_the_tree_works_by_file_module_and_entry_point(outside: Path):
+    file = next(name for name in BLOCKS if name.startswith("mine"))
+    for spec in (str(outside / file), file[:-3].replace("/", ".") + ":HalfOverlap"):
+        assert [verdict for verdict in check(spec) if not verdict.kept] == []
+    listed = {component.id: component for component in list_components("methods")}
+    assert listed["half_overlap"].source == "mine"
+
+
+def test_the_record_table_names_every_column():
+    table = GUIDE[GUIDE.index("| column | meaning |") : GUIDE.index("## House rules")]
+    named = [name for row in table.splitlines()[2:] if row for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert named == Record.columns()
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_commands_and_options_shown_exist(document: str):
+    from syncbench.bench.cli import app
+
+    group = typer.main.get_command(app)
+    commands = group.commands  # pyright: ignore[reportAttributeAccessIssue]
+    text = (ROOT / document).read_text(encoding="utf-8")
+    shown = re.findall(r"^syncbench (\w+)(.*)$", text, re.MULTILINE) + re.findall(r"`syncbench (\w+)([^`]*)`", text)
+    assert shown
+    for command, rest in shown:
+        assert command in commands, command
+        known = {option for parameter in commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, (command, rest)
+
+
+def test_links_lead_somewhere():
+    for document in ("README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text(encoding="utf-8")):
+            assert (ROOT / link).exists() or link == "results/sheet.png", (document, link)
+
+
+def test_the_five_families_and_the_overlap_methods_are_in_the_table():
+    from syncbench.bench.types import FAMILIES
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for family in FAMILIES:
+        assert f"| `{family}` |" in text
+    row = next(line for line in text.splitlines() if line.startswith("| `overlap`"))
+    listed = {component.id for component in list_components("methods") if component.family == "overlap"}
+    assert listed == set(re.findall(r"`(\w+)`", row.split("|")[4]))
