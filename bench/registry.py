@@ -66,7 +66,8 @@ def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
     """
     base, preset = split(spec)
     if ".py" in base:
-        base = Path(base.partition(".py")[0]).name
+        path, _, name = base.partition(".py")
+        base = Path(path).name + name
     values = {key: show_value(value) for key, value in sorted((overrides or {}).items())}
     tail = ",".join(f"{key}={Path(value).name if '/' in value else value}" for key, value in values.items())
     return base + (f"@{preset}" if preset else "") + (f"[{tail}]" if tail else "")

@@ -191,7 +191,8 @@ def test_labels_hold_id_preset_and_overrides_but_no_folder(tmp_path: Path) -> No
     assert label("independent@shared") == "independent@shared"
     assert label("multidiffusion", {"stride": 0.25}) == "multidiffusion[stride=0.25]"
     assert label("multidiffusion", {"stride": "0.25"}) == label("multidiffusion", {"stride": 0.25})
-    assert label(str(tmp_path / "mine.py") + ":Mine@strong") == "mine@strong"
+    assert label(str(tmp_path / "mine.py") + ":Mine@strong") == "mine:Mine@strong"
+    assert label(str(tmp_path / "mine.py")) == "mine"
 
 
 def test_assignments() -> None:
