@@ -123,8 +123,8 @@ def run(
         overrides=set_,
         device=device,
     )
-    root, execute, part = out or RUNS / chosen.name, executor(jobs), parse_shard(shard)
-    with shown() as listener:
+    root, part = out or RUNS / chosen.name, parse_shard(shard)
+    with executor(jobs) as execute, shown() as listener:
         done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
     _finish(done, as_json)
 
@@ -142,8 +142,8 @@ def score(
     from .progress import shown
     from .run import rescore
 
-    with shown() as listener:
-        done = rescore(folder, executor(jobs), metrics=_names(metrics), retry_errors=retry_errors, progress=listener)
+    with executor(jobs) as execute, shown() as listener:
+        done = rescore(folder, execute, metrics=_names(metrics), retry_errors=retry_errors, progress=listener)
     _finish(done, as_json)
 
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import torch
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class Executor(Protocol):
-    """Applies `work` to every task, yielding results as they finish."""
+    """Applies `work` to every task, yielding results as they finish. Used as a context, which ends its workers."""
 
     apart: ClassVar[bool]
     """Whether work happens in other processes, so that this one need not hold the model."""
@@ -33,8 +33,11 @@ class Executor(Protocol):
         """Results in any order. An exception of `work` ends the iteration."""
         ...
 
+    def __enter__(self) -> Self: ...
 
-@dataclass(frozen=True)
+    def __exit__(self, *error: object) -> None: ...
+
+
 class InProcess:
     """One after the other, here."""
 
@@ -44,35 +47,50 @@ class InProcess:
         """Results in order."""
         return map(work, tasks)
 
+    def __enter__(self) -> Self:
+        return self
 
-@dataclass(frozen=True)
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 class ProcessPool:
-    """`jobs` fresh processes, each with its share of the cores, ended with their parent."""
+    """`jobs` fresh processes, each with its share of the cores, ended with the context or with their parent."""
 
     apart: ClassVar[bool] = True
-    jobs: int
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+        self._others: set[BaseProcess] = set()
 
     def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         """Results as they finish. Raises SyncbenchError when a process dies, e.g. killed for memory."""
         if not tasks:
             return
-        threads = max(1, (os.cpu_count() or 1) // self.jobs)
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(
-            min(self.jobs, len(tasks)), multiprocessing.get_context("spawn"), initializer=_begin, initargs=(threads,)
-        )
+        if self._pool is None:
+            threads = max(1, (os.cpu_count() or 1) // self.jobs)
+            self._others = set(multiprocessing.active_children())
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.jobs, context, initializer=_begin, initargs=(threads,))
         try:
-            futures = [pool.submit(work, task) for task in tasks]
+            futures = [self._pool.submit(work, task) for task in tasks]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise SyncbenchError(
                 "a worker process died (out of memory?): finished jobs are safe; start again with fewer --jobs"
             ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - self._others:
                 child.terminate()  # idle, or on a job nobody waits for any more
+            self._pool = None
 
 
 def executor(jobs: int) -> Executor:

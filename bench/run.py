@@ -90,7 +90,9 @@ def run(
         device=device,
     )
     root = Path(out) if out is not None else RUNS / chosen.name
-    done = sweep(chosen, root, executor(jobs), part=parse_shard(shard), retry_errors=retry_errors, progress=progress)
+    part = parse_shard(shard)
+    with executor(jobs) as execute:
+        done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=progress)
     frame = load_records([root])
     wanted = frame["key"].isin(done.keys) & frame["metric"].isin([m.label for m in chosen.metrics])
     return frame.loc[wanted, :].reset_index(drop=True)

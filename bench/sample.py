@@ -108,9 +108,10 @@ def load_model(entry: Entry) -> Model:
 
 def release_model() -> None:
     """Forget the model, so that its memory is free for metrics or workers."""
-    _held.clear()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if _held:
+        _held.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def instance(entry: Entry) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .plan import job_key
-from .sample import Outcome, instance, load_item, same_item
+from .sample import Outcome, instance, load_item, release_model, same_item
 from .store import Store
 from .suite import Entry
 from .types import Item, Json, Record, Score, SyncbenchError
@@ -65,6 +65,7 @@ def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False
 
 def score(task: ScoreTask) -> Outcome:
     """Compute and store the missing rows of one job. A failing metric is a row with its error."""
+    release_model()  # a worker that sampled before must not hold two sets of networks
     store = Store(task.root)
     job = store.job(task.key)
     if job is None:
