@@ -37,7 +37,7 @@ class Diffusers(Served):
         """
         super().__init__(device, dtype, batch)
         self._variant = variant or None
-        self._hub = not Path(path).expanduser().is_dir()
+        self._hub = not (path and Path(path).expanduser().is_dir())
         self.folder = _download(path, commit, self._variant) if self._hub else Path(path).expanduser()
         """The pipeline's folder on this machine."""
         _check(self.folder)
