@@ -7,8 +7,8 @@ Source: our definition; it plays the part of GIQA-DS (GVCFDiffusion) and of dive
 backbone of Intra-LPIPS, so that the two can be read together. Range as the backbone's.
 
 Traps. The antidote to `intra_lpips`, which rewards an image that repeats itself and a method that always makes the
-same: no method may win there and lose here. Noise is very various: read it beside `clip_text`. Each item is
-compared with at most `others` items (the next ones in order, cyclically).
+same: no method may win there and lose here. Noise is various, and so are blank images of unlike colours: read it
+beside `clip_text`. Each item is compared with at most `others` items (the next ones in order, cyclically).
 """
 
 from collections.abc import Mapping

@@ -71,9 +71,10 @@ class Clip:
         size = how["size"]
         self.size: int = size if isinstance(size, int) else size[0]
         """Side of the square input in pixels."""
+        crop = ", centre crop" if how["resize_mode"] == "shortest" else ""
         self.fingerprint = (
             f"open_clip {version('open_clip_torch')} {weights}, rgb8, "
-            f"resize {how['resize_mode']} {how['interpolation']} {self.size} (pil antialias), centre crop"
+            f"resize {how['resize_mode']} {how['interpolation']} {self.size} (pil antialias){crop}"
         )
 
     def image(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
