@@ -106,9 +106,6 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
-    from .execute import executor
-    from .progress import shown
-    from .run import RUNS, parse_shard, sweep
     from .suite import narrowed, read_suite
 
     chosen = narrowed(
@@ -123,6 +120,10 @@ def run(
         overrides=set_,
         device=device,
     )
+    from .execute import executor
+    from .progress import shown
+    from .run import RUNS, parse_shard, sweep
+
     root, part = out or RUNS / chosen.name, parse_shard(shard)
     with executor(jobs) as execute, shown() as listener:
         done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)

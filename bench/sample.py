@@ -157,7 +157,8 @@ def _warm_up(job: Job, method: Method, model: Model, item: Item, seed: int) -> N
 
 def _deterministic() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # The same switch as use_deterministic_algorithms(True, warn_only=True), which imports a compiler for seconds.
+    torch.set_deterministic_debug_mode("warn")
     # Filling fresh memory costs time and hides nothing here. (An attribute that type stubs do not know.)
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cudnn.benchmark = False

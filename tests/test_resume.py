@@ -14,7 +14,9 @@ from syncbench.bench.store import Store, load_records
 
 HERE = str(Path(__file__).with_name("components.py"))
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["syncbench.bench.run", "syncbench.methods.independent", "syncbench.bench.models.gauss"])
+CONTEXT.set_forkserver_preload(
+    ["syncbench.bench.run", "syncbench.methods.independent", "syncbench.bench.models.gauss", "pandas"]
+)
 
 
 @pytest.fixture
@@ -45,15 +47,16 @@ def table(folder: Path) -> pd.DataFrame:
     return load_records([folder]).sort_values(["key", "metric"]).reset_index(drop=True)
 
 
-def test_ten_kills_and_a_resume_equal_an_undisturbed_run(suite: dict[str, Any], tmp_path: Path) -> None:
-    chance = random.Random(0)
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_and_a_resume_equal_an_undisturbed_run(suite: dict[str, Any], tmp_path: Path, kills: int) -> None:
+    chance = random.Random(kills)
     folder = tmp_path / "killed"
     killed = 0
-    for _ in range(10):
+    for _ in range(kills):
         killed += kill_at(suite, folder, sizes(folder) + chance.randint(0, 2), chance.uniform(0, 0.05))
         for path in folder.glob("jobs/[!.]*"):
             assert json.loads((path / "job.json").read_text())["key"] == path.name, "whole or absent"
-    assert killed >= 8
+    assert killed >= 0.8 * kills - 1
     run(suite, folder)
     run(suite, tmp_path / "whole")
     pd.testing.assert_frame_equal(table(folder), table(tmp_path / "whole"))
