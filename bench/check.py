@@ -89,7 +89,7 @@ def _version(component: Any) -> Verdict:
 
 
 def _frozen(component: Any) -> Verdict:
-    frozen = bool(getattr(getattr(type(component), "__dataclass_params__", None), "frozen", False))
+    frozen = bool(getattr(getattr(component, "__dataclass_params__", None), "frozen", False))
     return Verdict("a frozen dataclass, so that its fields are its identity", frozen)
 
 
