@@ -23,14 +23,7 @@ Format = Literal["text", "md", "csv", "json", "html"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "html")
 Table = Any
 """A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
-SUFFIXES: dict[str, Format] = {
-    ".txt": "text",
-    ".md": "md",
-    ".csv": "csv",
-    ".json": "json",
-    ".html": "html",
-    ".htm": "html",
-}
+SUFFIXES: dict[str, Format] = {".txt": "text", ".md": "md", ".csv": "csv", ".json": "json", ".html": "html"}
 
 PRIMARY: dict[str, tuple[str, ...]] = {"overlap": ("seam_ratio", "intra_lpips")}
 """Metrics a family is judged by first, named without their backbone; others are exploratory."""
@@ -203,7 +196,8 @@ def report(
 
     `primary` names the metrics of the differences (default: the family's); `span` adds each value's place between
     the floor (0 %) and the ceiling (100 %); `sheets` are the PNG contact sheets put into html (default: every
-    `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`).
+    `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix overrides
+    `format`. csv and json hold the rows (`COLUMNS`).
     """
     if out is not None:
         format = SUFFIXES.get(Path(out).suffix.lower(), format)

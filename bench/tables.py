@@ -219,12 +219,11 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], span: bool) -> list[st
     for name, count in zip(failed["method"], failed["failed"], strict=True):
         if count:
             said.append(f"{name}: {count} job{'' if count == 1 else 's'} failed.")
-    names = [key["metric"] for key in keys]
     for key in keys:
-        if names.count(key["metric"]) > 1:
-            same = [other for other in keys if other["metric"] == key["metric"]]
-            number = same.index(key) + 1
-            said.append(f"{key['metric']} ({number}): version {key['metric_version']}, {key['fingerprint']}.")
+        same = [other for other in keys if other["metric"] == key["metric"]]
+        if len(same) > 1:
+            about = f"version {key['metric_version']}, {key['fingerprint']}"
+            said.append(f"{key['metric']} ({same.index(key) + 1}): {about}.")
     return said
 
 
