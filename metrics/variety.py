@@ -8,7 +8,8 @@ backbone of Intra-LPIPS, so that the two can be read together. Range as the back
 
 Traps. The antidote to `intra_lpips`, which rewards an image that repeats itself and a method that always makes the
 same: no method may win there and lose here. Noise is various, and so are blank images of unlike colours: read it
-beside `clip_text`. Each item is compared with at most `others` items (the next ones in order, cyclically).
+beside `clip_text` and `sharpness`. Each item is compared with at most `others` items (the next ones in order,
+cyclically).
 """
 
 from collections.abc import Mapping
