@@ -312,3 +312,13 @@ def test_peak_memory_sees_what_was_used_and_given_back() -> None:
     assert meter.peak_mb > idle.peak_mb + 40
     assert meter.seconds > idle.seconds
     assert peak_resident() > 0
+
+
+@pytest.mark.parametrize("name", ["quick", "full"])
+def test_shipped_suites_name_only_what_exists(name: str) -> None:
+    suite = read_suite(name)
+    for entry in (*suite.datasets, *suite.methods, *suite.metrics):
+        entry.load()
+    assert len({m.label for m in suite.methods}) == len({m.token for m in suite.methods})
+    anchors = {m.load().anchor for m in suite.methods}
+    assert {"floor", "trap", "ceiling"} <= anchors
