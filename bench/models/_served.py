@@ -1,5 +1,7 @@
 """A diffusers Stable Diffusion pipeline (1.x, 2.x, XL) served as a model: its parts are used, its loop is not."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import logging
 import warnings
 from abc import abstractmethod
