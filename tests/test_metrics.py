@@ -402,6 +402,16 @@ def test_clip_text_uses_each_views_own_prompt(folder: str) -> None:
     assert ClipText(folder=folder)(made(scene(0)), item).value == pytest.approx(expected, rel=1e-5)
 
 
+def test_clip_margin_is_what_the_picture_adds_to_its_colour(folder: str) -> None:
+    image, plain = scene(1), torch.empty(3, 64, WIDTH)
+    for part, flat in zip(image.split(WINDOW, -1), plain.split(WINDOW, -1), strict=True):
+        flat[:] = ((part * 255).round() / 255).mean((1, 2), keepdim=True)
+    whole, blank = (ClipText(folder=folder)(made(x), strip()).value for x in (image, plain))
+    margin = ClipText(folder=folder, margin=True)(made(image), strip()).value
+    assert margin == pytest.approx(whole - blank, abs=1e-4)  # type: ignore[operator]
+    assert ClipText(folder=folder, margin=True)(made(plain), strip()).value == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "bad", [torch.full((3, 64, 256), 2.0), torch.full((3, 64, 256), torch.nan), torch.zeros(64, 256)]
 )
