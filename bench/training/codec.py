@@ -6,12 +6,11 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny
-from torch.nn import functional as F
 
-from .loop import Plan, train
+from .loop import Plan, is_first, launch, train
 from .stream import pictures, psnr, signed
 
-CHANNELS = 4
+CHANNELS = 8
 
 
 def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
@@ -24,6 +23,17 @@ def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
         num_decoder_blocks=(4, 3, 2, 1),
         scaling_factor=1.0,
     )
+
+
+@torch.no_grad()
+def _begin(model: AutoencoderTiny, folder: Path) -> None:
+    """Start from the weights of ``folder``, which may have fewer latent channels: new ones enter silently."""
+    old = AutoencoderTiny.from_pretrained(folder).state_dict()
+    for name, value in model.state_dict().items():
+        known = old[name]
+        if name == "decoder.layers.0.weight":
+            value.zero_()
+        value[tuple(slice(n) for n in known.shape)] = known
 
 
 def _gradient(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -43,38 +53,47 @@ def main(
     width: int = 48,
     channels: int = CHANNELS,
     rate: float = 2e-3,
-    save_every: int = 1000,
-    workers: int = 2,
-) -> AutoencoderTiny:
-    """Train on ``scenes`` renders in batches of ``size`` crops; leaves the EMA model in ``out``.
+    save_every: int = 500,
+    processes: int = 2,
+    start: Path | None = None,
+) -> None:
+    """Train on ``scenes`` renders in batches of ``size`` crops; leaves the averaged model in ``out``.
 
     A fixed small noise on the latents keeps the decoder calm about a sampler's errors; two penalties hold
-    every channel at zero mean and unit variance so that diffusion starts from the right noise.
+    every channel at zero mean and unit variance so that diffusion starts from the right noise. ``start`` is the
+    folder of an earlier codec to go on from.
     """
-    torch.manual_seed(seed)
+    pictures(seed + 1, scenes, processes, out / "pictures.pt")
+    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4)
+    launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start)
+
+
+def _run(plan: Plan, scenes: int, size: int, crop: int, width: int, channels: int, start: Path | None) -> None:
+    torch.manual_seed(plan.seed)
     model = build(width, channels).to(memory_format=torch.channels_last)
-    images, _ = pictures(seed + 1, scenes, workers)
+    if start is not None:
+        _begin(model, start)
+    images, _ = pictures(plan.seed + 1, scenes, 1, plan.out / "pictures.pt")
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
-        pick = torch.randint(len(images), (size,), generator=random)
+        pick = torch.randint(len(images), (size,), generator=random).tolist()
         at = torch.randint(0, 128 - crop + 1, (size, 2), generator=random).tolist()
-        x = torch.stack([images[i, :, r : r + crop, c : c + crop] for i, (r, c) in zip(pick.tolist(), at)])
+        x = torch.stack([images[i, :, r : r + crop, c : c + crop] for i, (r, c) in zip(pick, at, strict=True)])
         x = signed(x).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             z = model.encoder(x)
-            noise = torch.randn(z.shape, generator=random)
-            y = model.decoder(z + 0.03 * noise)
+            y = model.decoder(z + 0.03 * torch.randn(z.shape, generator=random))
         y, z = y.float(), z.float()
         mean, var = z.mean((0, 2, 3)), z.var((0, 2, 3))
         norm = mean.square().mean() + var.clamp_min(1e-6).log().square().mean()
         error = (y - x).square().mean()
-        total = 0.5 * (y - x).abs().mean() + 4 * error + 0.25 * _gradient(y, x) + 0.01 * norm
+        total = 0.4 * (y - x).abs().mean() + 8 * error + 0.15 * _gradient(y, x) + 0.04 * norm
         return {"loss": total, "psnr": 6.02 - 10 * error.detach().log10(), "norm": norm}
 
-    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4)
-    train(model, loss, plan).swap()
-    model.eval().save_pretrained(out)
-    return model
+    average = train(model, loss, plan)
+    average.swap()
+    if is_first():
+        model.eval().save_pretrained(plan.out)
 
 
 @torch.no_grad()
@@ -83,7 +102,7 @@ def quality(model: AutoencoderTiny, n: int = 128, seed: int = 900_001) -> dict[s
     found: dict[str, float] = {}
     latents = []
     for kind in ("object", "landscape"):
-        x = signed(pictures(seed, n, 1, kind)[0])
+        x = signed(pictures(seed, n, 1, kind=kind)[0])
         z = torch.cat([model.encode(part).latents for part in x.split(32)])
         y = torch.cat([model.decode(part).sample for part in z.split(32)])
         found[kind] = float(psnr(y, x).mean())

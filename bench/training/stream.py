@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderTiny
 
 from ...datasets.world import batch
+from ...datasets.world.grammar import Kind
 
 _CHUNK = 256
 
 
-def pictures(seed: int, n: int, workers: int = 2, kind=None) -> tuple[torch.Tensor, list[str]]:
-    """n scenes: uint8 (n, 3, 128, 128) and captions. ``workers`` changes the time, never the result."""
+def pictures(
+    seed: int, n: int, workers: int = 2, cache: Path | None = None, kind: Kind | None = None
+) -> tuple[torch.Tensor, list[str]]:
+    """n scenes: uint8 (n, 3, 128, 128) and captions. ``workers`` changes the time, never the result.
+
+    ``cache`` is a file that keeps them; a run's processes all map it instead of holding a copy each.
+    """
+    if cache is not None and cache.exists():
+        saved = torch.load(cache, mmap=True)
+        if len(saved["captions"]) == n:
+            return saved["images"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
     render = partial(_chunk, kind=kind)
     if workers > 1 and len(seeds) > 1:
@@ -23,12 +35,15 @@ def pictures(seed: int, n: int, workers: int = 2, kind=None) -> tuple[torch.Tens
             chunks = list(pool.map(render, seeds))
     else:
         chunks = [render(s) for s in seeds]
-    images = np.concatenate([images for images, _ in chunks])[:n]
+    found = torch.from_numpy(np.concatenate([images for images, _ in chunks])[:n]).permute(0, 3, 1, 2)
     captions = [caption for _, part in chunks for caption in part][:n]
-    return torch.from_numpy(images).permute(0, 3, 1, 2), captions
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"images": found, "captions": captions}, cache)
+    return found, captions
 
 
-def _chunk(seed: int, kind=None) -> tuple[np.ndarray, list[str]]:
+def _chunk(seed: int, kind: Kind | None = None) -> tuple[np.ndarray, list[str]]:
     return batch(seed, _CHUNK, kind)
 
 
@@ -40,3 +55,35 @@ def signed(images: torch.Tensor) -> torch.Tensor:
 def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Peak signal-to-noise ratio in dB a picture, (n,), for pictures (n, c, h, w) in [-1, 1]."""
     return -10 * torch.log10(((a.clamp(-1, 1) - b) / 2).square().mean((1, 2, 3)))
+
+
+def latents(codec: Path, kept: Path, seed: int, n: int, workers: int = 2) -> tuple[torch.Tensor, list[str]]:
+    """Latents (n, c, 16, 16) in half precision and captions of n scenes, in the file ``kept``."""
+    if kept.exists():
+        saved = torch.load(kept)
+        if len(saved["captions"]) == n:
+            return saved["latents"], saved["captions"]
+    seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        chunks = list(pool.map(partial(_encode, codec), seeds))
+    z = torch.cat([part for part, _ in chunks])[:n]
+    captions = [caption for _, part in chunks for caption in part][:n]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"latents": z, "captions": captions}, kept)
+    return z, captions
+
+
+@torch.no_grad()
+def _encode(codec: Path, seed: int) -> tuple[torch.Tensor, list[str]]:
+    torch.set_num_threads(1)
+    model = _codec(codec)
+    images, captions = _chunk(seed)
+    x = signed(torch.from_numpy(images).permute(0, 3, 1, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = [model.encode(part).latents.half() for part in x.split(32)]
+    return torch.cat(parts), captions
+
+
+@cache
+def _codec(folder: Path) -> AutoencoderTiny:
+    return AutoencoderTiny.from_pretrained(folder).eval().to(memory_format=torch.channels_last)

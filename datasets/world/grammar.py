@@ -131,7 +131,7 @@ def alternatives(caption: str) -> list[tuple[str, str, list[str]]]:
     for i, (role, colour, word) in enumerate(slots.parts):
 
         def swap(part: tuple[str, str, str], i: int = i) -> str:
-            parts = slots.parts[:i] + (part,) + slots.parts[i + 1 :]
+            parts = (*slots.parts[:i], part, *slots.parts[i + 1 :])
             return Slots(slots.kind, parts, slots.cloudy).caption
 
         others = [swap((role, other, word)) for other in COLOURS if other != colour]

@@ -1,0 +1,174 @@
+"""Train the base model: a small latent diffusion UNet with its CLIP text encoder, on the codec's latents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from .loop import Plan, is_first, launch, train
+from .stream import latents
+from .tokenizer import LENGTH
+from .tokenizer import build as build_tokenizer
+from .tokenizer import save as save_tokenizer
+
+
+class Base(nn.Module):
+    """UNet and text encoder as one module, so that one optimiser and one average hold both."""
+
+    def __init__(self, unet: UNet2DConditionModel, text: CLIPTextModel):
+        super().__init__()
+        self.unet = unet
+        self.text = text
+
+
+def build(channels: int = 4, widths: tuple[int, ...] = (64, 80, 96), text: int = 128) -> Base:
+    """The architecture for (n, channels, 16, 16) latents; attention to the words at every resolution."""
+    tokenizer = build_tokenizer()
+    encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=text,
+            intermediate_size=2 * text,
+            projection_dim=text,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=LENGTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    # the published initial spread (0.02) leaves words nearly alike for the first thousand steps
+    nn.init.normal_(encoder.get_input_embeddings().weight, std=0.3)
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=widths,
+        down_block_types=("CrossAttnDownBlock2D",) * len(widths),
+        up_block_types=("CrossAttnUpBlock2D",) * len(widths),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        layers_per_block=1,
+        cross_attention_dim=text,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    return Base(unet, encoder)
+
+
+def schedule() -> DDIMScheduler:
+    """The noise schedule: v-prediction, and so little signal left at the end that unit noise is a fair start.
+
+    sqrt(alpha_bar) ends at 0.015 rather than at zero so that noise prediction stays convertible everywhere.
+    """
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.02,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+    )
+
+
+def pipeline(base: Base, codec: AutoencoderTiny) -> StableDiffusionPipeline:
+    """A complete diffusers pipeline of the parts."""
+    return StableDiffusionPipeline(
+        vae=codec,
+        text_encoder=base.text,
+        tokenizer=build_tokenizer(),
+        unet=base.unet,
+        scheduler=schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def export(base: Base, codec: AutoencoderTiny, folder: Path) -> None:
+    """Write the pipeline folder in half precision; the models in memory stay as they are."""
+    pipe = pipeline(base, codec)
+    pipe.save_pretrained(folder, safe_serialization=True)
+    parts = {"vae": codec, "unet": base.unet, "text_encoder": base.text}
+    for name, module in parts.items():
+        module.half().save_pretrained(folder / name, safe_serialization=True)
+        module.float()
+    save_tokenizer(folder / "tokenizer")
+    # readers take a text encoder's precision from its config: half on disk, single in memory
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")
+
+
+def main(
+    out: Path,
+    steps: int = 15_000,
+    minutes: float | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    codec: Path = Path("codec"),
+    scenes: int = 20_000,
+    size: int = 32,
+    rate: float = 1e-3,
+    save_every: int = 250,
+    processes: int = 2,
+) -> None:
+    """Train on cached latents of ``scenes`` renders; leaves a pipeline folder in ``out / "pipeline"``.
+
+    ``codec`` is the folder of the trained codec. One caption in ten is dropped for classifier-free guidance;
+    the timesteps of a batch are spread evenly over the schedule.
+    """
+    latents(codec, out / "latents.pt", seed + 2, scenes, processes)
+    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200)
+    launch(_run, processes, plan, codec, scenes, size // processes)
+
+
+def _run(plan: Plan, codec: Path, scenes: int, size: int) -> None:
+    torch.manual_seed(plan.seed)
+    z, captions = latents(codec, plan.out / "latents.pt", plan.seed + 2, scenes, 1)
+    tokenizer = build_tokenizer()
+    tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
+    tokens, empty = tokens[:-1], tokens[-1]
+    base = build(z.shape[1])
+    base.unet.to(memory_format=torch.channels_last)
+    bars = schedule().alphas_cumprod
+
+    def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
+        pick = torch.randint(len(z), (size,), generator=random)
+        x = z[pick].float()
+        words = torch.where(torch.rand(size, 1, generator=random) < 0.1, empty, tokens[pick])
+        t = (torch.arange(size) + torch.rand(size, generator=random)) / size * len(bars)
+        t = t.long().clamp_max(len(bars) - 1)
+        a, b = bars[t].sqrt()[:, None, None, None], (1 - bars[t]).sqrt()[:, None, None, None]
+        noise = torch.randn(x.shape, generator=random)
+        noisy = (a * x + b * noise).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            v = base.unet(noisy, t, base.text(words).last_hidden_state).sample
+        error = F.mse_loss(v.float(), a * noise - b * x, reduction="none").mean((1, 2, 3))
+        return {"loss": error.mean(), "noisy_half": error[size // 2 :].mean()}
+
+    train(base, loss, plan).swap()
+    if is_first():
+        export(base.eval(), AutoencoderTiny.from_pretrained(codec).eval(), plan.out / "pipeline")
+
+
+def load(state: Path, codec: Path, channels: int = 4) -> tuple[Base, AutoencoderTiny]:
+    """The averaged model of a run's ``state.pt``, finished or not, and the codec."""
+    base = build(channels)
+    base.load_state_dict(torch.load(state, weights_only=False)["average"], strict=False)
+    return base.eval(), AutoencoderTiny.from_pretrained(codec).eval()
+
+
+if __name__ == "__main__":
+    import typer
+
+    typer.run(main)
