@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from .codec import CHANNELS
 from .loop import Plan, is_first, launch, train
 from .stream import latents
 from .tokenizer import LENGTH
@@ -27,7 +29,7 @@ class Base(nn.Module):
         self.text = text
 
 
-def build(channels: int = 4, widths: tuple[int, ...] = (64, 80, 96), text: int = 128) -> Base:
+def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text: int = 128) -> Base:
     """The architecture for (n, channels, 16, 16) latents; attention to the words at every resolution."""
     tokenizer = build_tokenizer()
     encoder = CLIPTextModel(
@@ -118,28 +120,32 @@ def main(
     codec: Path = Path("codec"),
     scenes: int = 20_000,
     size: int = 32,
-    rate: float = 1e-3,
+    rate: float = 8e-4,
+    tail: float = 0.25,
     save_every: int = 250,
     processes: int = 2,
+    start: Path | None = None,
 ) -> None:
     """Train on cached latents of ``scenes`` renders; leaves a pipeline folder in ``out / "pipeline"``.
 
     ``codec`` is the folder of the trained codec. One caption in ten is dropped for classifier-free guidance;
-    the timesteps of a batch are spread evenly over the schedule.
+    the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier pipeline folder to go
+    on from: the rate is constant but for its last ``tail``, so a run can be taken up again later.
     """
     latents(codec, out / "latents.pt", seed + 2, scenes, processes)
-    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200)
-    launch(_run, processes, plan, codec, scenes, size // processes)
+    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200, tail=tail)
+    launch(_run, processes, plan, codec, scenes, size // processes, start)
 
 
-def _run(plan: Plan, codec: Path, scenes: int, size: int) -> None:
+def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) -> None:
     torch.manual_seed(plan.seed)
     z, captions = latents(codec, plan.out / "latents.pt", plan.seed + 2, scenes, 1)
     tokenizer = build_tokenizer()
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
     tokens, empty = tokens[:-1], tokens[-1]
-    base = build(z.shape[1])
+    base = build(z.shape[1]) if start is None else read(start)
     base.unet.to(memory_format=torch.channels_last)
+    base.unet.set_attn_processor(AttnProcessor())  # on CPUs the fused kernel's backward pass is far slower
     bars = schedule().alphas_cumprod
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
@@ -161,7 +167,13 @@ def _run(plan: Plan, codec: Path, scenes: int, size: int) -> None:
         export(base.eval(), AutoencoderTiny.from_pretrained(codec).eval(), plan.out / "pipeline")
 
 
-def load(state: Path, codec: Path, channels: int = 4) -> tuple[Base, AutoencoderTiny]:
+def read(folder: Path) -> Base:
+    """UNet and text encoder of a pipeline folder, in single precision."""
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32)
+    return Base(unet, CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32))
+
+
+def load(state: Path, codec: Path, channels: int = CHANNELS) -> tuple[Base, AutoencoderTiny]:
     """The averaged model of a run's ``state.pt``, finished or not, and the codec."""
     base = build(channels)
     base.load_state_dict(torch.load(state, weights_only=False)["average"], strict=False)

@@ -56,23 +56,35 @@ def main(
     save_every: int = 500,
     processes: int = 2,
     start: Path | None = None,
+    decoder_only: bool = False,
 ) -> None:
     """Train on ``scenes`` renders in batches of ``size`` crops; leaves the averaged model in ``out``.
 
     A fixed small noise on the latents keeps the decoder calm about a sampler's errors; two penalties hold
     every channel at zero mean and unit variance so that diffusion starts from the right noise. ``start`` is the
-    folder of an earlier codec to go on from.
+    folder of an earlier codec to go on from; with
+    ``decoder_only`` its latents stay as they are, so models trained on them stay valid.
     """
     pictures(seed + 1, scenes, processes, out / "pictures.pt")
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4)
-    launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start)
+    launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start, decoder_only)
 
 
-def _run(plan: Plan, scenes: int, size: int, crop: int, width: int, channels: int, start: Path | None) -> None:
+def _run(
+    plan: Plan,
+    scenes: int,
+    size: int,
+    crop: int,
+    width: int,
+    channels: int,
+    start: Path | None,
+    decoder_only: bool,
+) -> None:
     torch.manual_seed(plan.seed)
     model = build(width, channels).to(memory_format=torch.channels_last)
     if start is not None:
         _begin(model, start)
+    model.encoder.requires_grad_(not decoder_only)
     images, _ = pictures(plan.seed + 1, scenes, 1, plan.out / "pictures.pt")
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
@@ -94,6 +106,19 @@ def _run(plan: Plan, scenes: int, size: int, crop: int, width: int, channels: in
     average.swap()
     if is_first():
         model.eval().save_pretrained(plan.out)
+
+
+@torch.no_grad()
+def settle(model: AutoencoderTiny, n: int = 512, seed: int = 800_001) -> None:
+    """Fold what is left of the latents' mean and variance over n renders into the convolutions around them."""
+    x = signed(pictures(seed, n, 1)[0])
+    z = torch.cat([model.encode(part).latents for part in x.split(32)])
+    mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    last, first = model.encoder.layers[-1], model.decoder.layers[0]
+    last.weight /= deviation[:, None, None, None]
+    last.bias.sub_(mean).div_(deviation)
+    first.bias += torch.einsum("oihw,i->o", first.weight, mean)
+    first.weight *= deviation[None, :, None, None]
 
 
 @torch.no_grad()

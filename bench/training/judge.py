@@ -183,9 +183,7 @@ def load(folder: Path):
 
 
 @torch.no_grad()
-def recognised(
-    images: torch.Tensor, captions: list[str], folder: Path | None = None, judge=None
-) -> dict[str, float]:
+def recognised(images: torch.Tensor, captions: list[str], folder: Path | None = None, judge=None) -> dict[str, float]:
     """Shares of the captions' words that the judge reads out of the pictures.
 
     images: (n, 3, 128, 128) floats in [0, 1], one a caption. A word is recognised where its caption beats every

@@ -26,7 +26,7 @@ Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
 
 @dataclass
 class Plan:
-    """What a run may spend and how: AdamW, linear warm-up, cosine to zero, EMA, clipped gradients."""
+    """What a run may spend and how: AdamW, linear warm-up, a decay to zero, EMA, clipped gradients."""
 
     out: Path
     steps: int
@@ -37,6 +37,10 @@ class Plan:
     warmup: int = 200
     decay: float = 0.01
     average: float = 0.999
+    tail: float | None = None
+    """Share of the budget at the end over which the rate falls linearly; None is a cosine over all of it.
+
+    A run that is to be continued another time wants a constant rate and a short tail."""
     log_every: int = 50
     save_every: int = 1000
     betas: tuple[float, float] = (0.9, 0.99)
@@ -54,9 +58,8 @@ class Average:
     def update(self, step: int) -> None:
         """Move towards the module's parameters."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        names = list(self.shadow)
-        live = dict(self.module.named_parameters())
-        torch._foreach_lerp_([self.shadow[n] for n in names], [live[n].detach() for n in names], 1 - decay)
+        for name, p in self.module.named_parameters():
+            self.shadow[name].lerp_(p, 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -125,7 +128,7 @@ def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict] | No
         share = spent / (60 * plan.minutes) if plan.minutes else step / plan.steps
         if share >= 1:
             break
-        rate = plan.rate * min(1, (step + 1) / plan.warmup) * 0.5 * (1 + math.cos(math.pi * share))
+        rate = plan.rate * min(1, (step + 1) / plan.warmup) * _fall(share, plan.tail)
         for group, scale in zip(optimiser.param_groups, scales, strict=True):
             group["lr"] = rate * scale
         values = loss(step, generator(plan.seed, step))
@@ -149,6 +152,10 @@ def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict] | No
     if first:
         _save(state, module, optimiser, average, step, spent)
     return average
+
+
+def _fall(share: float, tail: float | None) -> float:
+    return 0.5 * (1 + math.cos(math.pi * share)) if tail is None else min(1.0, (1 - share) / tail)
 
 
 def _together(module: nn.Module, figures: list[float]) -> list[float]:

@@ -1,0 +1,51 @@
+"""Loss curves, sample sheets and model cards of the shipped weights."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+
+def curve(log: Path, column: str, title: str, out: Path) -> None:
+    """Draw one column of a run's ``log.csv`` against its steps as a small PNG."""
+    import altair
+
+    with log.open() as file:
+        rows = [{"step": int(row["step"]), column: float(row[column])} for row in csv.DictReader(file)]
+    chart = (
+        altair.Chart(altair.Data(values=rows), title=title)
+        .mark_line(color="#2a6f97")
+        .encode(
+            x=altair.X("step:Q", title="step"),
+            y=altair.Y(f"{column}:Q", title=column, scale=altair.Scale(zero=False)),
+        )
+        .properties(width=420, height=220)
+    )
+    chart.save(str(out), scale_factor=1.5)
+
+
+def sheet(images: torch.Tensor, columns: int, out: Path, colours: int = 256) -> None:
+    """Tile pictures (n, 3, h, w) in [0, 1] row by row into a PNG of few colours, to keep it small."""
+    n, _, h, w = images.shape
+    rows = (n + columns - 1) // columns
+    whole = np.full((rows * h, columns * w, 3), 255, np.uint8)
+    tiles = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    for i, tile in enumerate(tiles):
+        r, c = divmod(i, columns)
+        whole[r * h : (r + 1) * h, c * w : (c + 1) * w] = tile
+    Image.fromarray(whole).quantize(colours, method=Image.Quantize.MEDIANCUT).save(out, optimize=True)
+
+
+def card(out: Path, title: str, facts: dict[str, str], figures: list[tuple[str, str, str]], notes: str) -> None:
+    """Write a folder's README: facts, then (figure, target, reached) rows, targets missed included."""
+    lines = [f"# {title}", "", notes.strip(), "", "| fact | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in facts.items()]
+    lines += ["", "Measured on held-out seeds:", "", "| figure | target | reached |", "|---|---|---|"]
+    lines += [f"| {name} | {target} | {value} |" for name, target, value in figures]
+    pictures = sorted(path.name for path in out.glob("*.png"))
+    lines += [""] + [f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in pictures]
+    (out / "README.md").write_text("\n".join(lines) + "\n")

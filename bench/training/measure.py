@@ -1,0 +1,62 @@
+"""What the shipped models reach, on seeds no trainer has seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+
+from . import codec, judge
+from .stream import pictures
+
+HELD_OUT = 910_001
+"""First seed of the scenes everything is measured on."""
+
+
+def codec_figures(reference: Path, n: int = 128) -> dict[str, float]:
+    """PSNR in dB and latent statistics of a pipeline folder's codec; see ``codec.quality``."""
+    return codec.quality(AutoencoderTiny.from_pretrained(reference, subfolder="vae").eval(), n)
+
+
+def judge_figures(folder: Path, n: int = 512) -> dict[str, float]:
+    """Shares of words the judge reads out of n fresh renders."""
+    images, captions = pictures(HELD_OUT, n, 1)
+    return judge.recognised(images.float() / 255, captions, folder)
+
+
+@torch.no_grad()
+def draw(
+    pipe: StableDiffusionPipeline, captions: list[str], guidance: float = 5.0, steps: int = 25, seed: int = 0
+) -> torch.Tensor:
+    """Sample one picture a caption with the pipeline's own sampler: (n, 3, 128, 128) in [0, 1]."""
+    pipe.set_progress_bar_config(disable=True)
+    parts: list[torch.Tensor] = []
+    for at in range(0, len(captions), 16):
+        made = pipe(
+            captions[at : at + 16],
+            height=128,
+            width=128,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=torch.Generator().manual_seed(seed + at),
+            output_type="pt",
+        )
+        parts.append(made.images)
+    return torch.cat(parts).clamp(0, 1)
+
+
+def base_figures(
+    reference: Path, judged: Path, n: int = 200, guidance: float = 5.0, steps: int = 25
+) -> dict[str, float]:
+    """Shares of words the judge reads out of samples of n held-out captions, over all and by kind of scene."""
+    pipe = StableDiffusionPipeline.from_pretrained(reference, torch_dtype=torch.float32)
+    _, captions = pictures(HELD_OUT + 1, n, 1)
+    images = draw(pipe, captions, guidance, steps)
+    ready = judge.load(judged)
+    found = judge.recognised(images, captions, judge=ready)
+    for kind in ("landscape", "object"):
+        pick = [i for i, caption in enumerate(captions) if ("landscape of" in caption) == (kind == "landscape")]
+        part = judge.recognised(images[pick], [captions[i] for i in pick], judge=ready)
+        found |= {f"{kind}_{name}": value for name, value in part.items()}
+    return found
