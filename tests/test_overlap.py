@@ -218,7 +218,8 @@ def test_syncdiffusion_acts_on_the_leading_fraction_of_steps() -> None:
             wanted = -20 * 0.5**index * method.gradient(s.canvas.look(state), s)
         assert bool((moved != 0).any()) == acts
         if acts:
-            torch.testing.assert_close(moved, wanted)
+            # Relative: at the noisiest level the gradient is far below any absolute tolerance.
+            assert float((moved - wanted).norm() / wanted.norm()) < 1e-3
 
 
 def test_syncdiffusion_costs_two_passes_and_a_backward_pass() -> None:
