@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .fields import noise
+from .fields import bumps, noise
 from .grammar import Kind
 from .layers import SOFT, layer
 from .objects import draw, pattern
@@ -35,21 +35,46 @@ def _sky(scene: Scene, x: np.ndarray, y: np.ndarray, rgb: np.ndarray, pale: np.n
     return image
 
 
-def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shade and share of mirrored sky, each (h, w), for the rows y under the horizon."""
+def _crest(scene: Scene, word: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rise of the ground's far edge over the horizon and offset from the owning crest, each (w,)."""
+    if word == "meadow":
+        return 1.5 + 1.7 * noise(scene.seed, 24, x / 9, np.zeros(1))[0], np.zeros(len(x))
+    if word == "desert":
+        dx, a, b, _ = bumps(scene.seed, 25, x, 58, 2)
+        rise = (4.5 + 4 * b) * (1 - np.abs(dx) / np.where(dx < 0, 48 + 10 * a, 22 + 6 * a))
+        best = rise.argmax(0)[None]
+        return np.take_along_axis(rise, best, 0)[0], np.take_along_axis(dx, best, 0)[0]
+    return np.zeros(len(x)), np.zeros(len(x))
+
+
+def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coverage, shade and share of mirrored sky, each (h, w), for the rows y near and under the horizon.
+
+    The three grounds differ in their far edge (level, tufted, crested) as well as in texture, so they can be
+    told apart at any contrast.
+    """
+    unit = float(x[1] - x[0])
+    rise, dx = _crest(scene, word, x)
+    depth = y[:, None] - (scene.horizon - rise)[None]
+    cover = np.clip(depth / max(SOFT, unit) + 0.5, 0, 1)
     down = np.maximum(y - scene.horizon, 0)
     near = np.log1p(down / 9) * 6  # perspective: far rows are seen squeezed
     fade = np.clip(down / 6, 0, 1)[:, None]
+    mirror = np.zeros_like(cover)
     if word == "sea":
         wave = noise(scene.seed, 21, x / 17, near * 1.25)
-        glint = np.clip(wave * 0.6 - 0.1, 0, 1) * fade
-        return -0.05 * np.clip(-wave, 0, 1) * fade - 0.06 * fade, 0.36 * glint
-    if word == "meadow":
-        tufts = noise(scene.seed, 22, x / 8, near * 1.0)
-        return ((0.11 * np.tanh(1.5 * tufts) - 0.02) * fade).astype(np.float32), np.zeros_like(tufts)
-    bend = noise(scene.seed, 23, x / 34, near * 0.25)
-    ripple = np.sin(near[:, None] * 1.9 + 2.2 * bend)
-    return (0.08 * ripple * fade + 0.02).astype(np.float32), np.zeros_like(ripple)
+        shade = -0.05 * np.clip(-wave, 0, 1) * fade - 0.06 * fade
+        far = np.exp(-down / 7)[:, None]
+        mirror = 0.36 * np.clip(wave * 0.6 - 0.1, 0, 1) * fade + 0.45 * far
+    elif word == "meadow":
+        tufts = noise(scene.seed, 22, x / 8, near)
+        shade = (0.12 * np.tanh(1.5 * tufts) - 0.02) * fade + 0.10 * np.exp(-np.maximum(depth, 0) / 4)
+    else:
+        bend = noise(scene.seed, 23, x / 34, near * 0.25)
+        shade = 0.08 * np.sin(near[:, None] * 1.9 + 2.2 * bend) * fade + 0.02
+        below = np.maximum(depth, 0)
+        shade = shade - 0.13 * np.tanh((dx[None] - 0.5 * below) / 2.0) * np.exp(-below / 10)
+    return cover.astype(np.float32), shade.astype(np.float32), mirror.astype(np.float32)
 
 
 def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0) -> np.ndarray:
@@ -81,13 +106,11 @@ def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0)
 
     ground = scene.part("ground")
     assert ground is not None
-    top = int(np.searchsorted(y, scene.horizon - 2))
-    rows = y[top:]
-    shade, mirror = _ground(scene, ground.word, x, rows)
+    top = int(np.searchsorted(y, scene.horizon - 14))
+    cover, shade, mirror = _ground(scene, ground.word, x, y[top:])
     colour = _lit(rgb[ground], shade)
     _over(colour, mirror, np.minimum(pale * 0.5 + 0.5, 1))
-    edge = np.clip((rows - scene.horizon) / max(SOFT, unit) + 0.5, 0, 1)[:, None]
-    _over(image[top:], np.broadcast_to(edge, shade.shape).astype(np.float32), colour)
+    _over(image[top:], cover, colour)
     if scene.kind == "object":
         _object(scene, image, x, y, unit, rgb)
     return np.clip(image, 0, 1, out=image)
