@@ -67,7 +67,7 @@ def model() -> Any:
     return Reference() if WEIGHTS.is_dir() else Tiny(kind="reference", widths="full", sample_size=16, batch=32)
 
 
-def test_loop_overhead(benchmark: Any, model: Any) -> None:
+def test_loop_overhead(benchmark: Any, model: Any, capsys: pytest.CaptureFixture[str]) -> None:
     item = Item(
         id="one",
         family="overlap",
@@ -92,6 +92,7 @@ def test_loop_overhead(benchmark: Any, model: Any) -> None:
     benchmark.pedantic(run, rounds=7)
     ratio = median(ratios)
     benchmark.extra_info.update(ratio=ratio, model=model.id, device=str(model.device), dtype=str(model.precision))
-    print(f"\nloop overhead on {model.id} ({model.device}, {model.precision}): ratio {ratio:.3f}, wanted {WANTED}")
-    print("rounds:", " ".join(f"{r:.3f}" for r in ratios))
+    with capsys.disabled():
+        print(f"\nloop overhead on {model.id} ({model.device}, {model.precision}): ratio {ratio:.3f}, wanted {WANTED}")
+        print("rounds:", " ".join(f"{r:.3f}" for r in ratios))
     assert ratio <= WANTED
