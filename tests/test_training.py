@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from syncbench.bench.training import TRAINERS, base, codec, judge, tokenizer
+from syncbench.bench.training import TRAINERS, base, cards, codec, judge, tokenizer
 from syncbench.bench.training.loop import Plan, train
 from syncbench.bench.training.stream import pictures, psnr, signed
 from syncbench.datasets.world import PANORAMA_CAPTIONS, WORDS
@@ -116,3 +116,20 @@ def test_the_shipped_pipeline_samples() -> None:
 @shipped
 def test_the_weights_stay_small() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 15.5e6
+
+
+def test_cards_hold_figures_and_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("altair")
+    pytest.importorskip("vl_convert")
+    logs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for log in logs:
+        log.write_text("step,seconds,rate,loss\n50,1.0,0.1,2.0\n100,2.0,0.1,1.0\n")
+    out = tmp_path / "card"
+    out.mkdir()
+    cards.curve(logs, "loss", "loss", out / "loss.png")
+    cards.sheet(torch.rand(3, 3, 16, 16), 2, out / "sheet.png")
+    cards.card(out, "Title", {"data": "renders"}, [("words", ">= 97 %", "90 %")], "Notes.")
+    text = (out / "README.md").read_text()
+    assert "| words | >= 97 % | 90 % |" in text
+    assert "(loss.png)" in text
+    assert "(sheet.png)" in text

@@ -10,12 +10,15 @@ import torch
 from PIL import Image
 
 
-def curve(log: Path, column: str, title: str, out: Path) -> None:
-    """Draw one column of a run's ``log.csv`` against its steps as a small PNG."""
+def curve(logs: list[Path], column: str, title: str, out: Path) -> None:
+    """Draw one column of consecutive runs' ``log.csv`` against their steps as a small PNG."""
     import altair
 
-    with log.open() as file:
-        rows = [{"step": int(row["step"]), column: float(row[column])} for row in csv.DictReader(file)]
+    rows: list[dict[str, float]] = []
+    for log in logs:
+        before = rows[-1]["step"] if rows else 0
+        with log.open() as file:
+            rows += [{"step": before + int(row["step"]), column: float(row[column])} for row in csv.DictReader(file)]
     chart = (
         altair.Chart(altair.Data(values=rows), title=title)
         .mark_line(color="#2a6f97")

@@ -1,0 +1,144 @@
+"""Turn finished runs into the shipped weights folders: models, measured figures, curves, sheets, cards."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+
+from ...datasets.world import PANORAMA_CAPTIONS
+from . import base as base_trainer
+from . import cards, judge, measure
+from .stream import pictures, signed
+
+MACHINE = "2 CPU cores with AMX (bfloat16), shared with other work"
+
+
+def _spent(runs: list[Path]) -> tuple[int, float]:
+    """Steps and minutes of consecutive runs, from the last row of each log."""
+    steps, minutes = 0, 0.0
+    for run in runs:
+        with (run / "log.csv").open() as file:
+            last = list(csv.DictReader(file))[-1]
+        steps, minutes = steps + int(last["step"]), minutes + float(last["seconds"]) / 60
+    return steps, minutes
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _parameters(*modules: torch.nn.Module) -> str:
+    return " + ".join(f"{sum(p.numel() for p in module.parameters()) / 1e6:.2f} M" for module in modules)
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*.safetensors')) / 1e6:.2f} MB"
+
+
+def _fresh(out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+
+def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
+    """Ship the judge of the last run in ``out``."""
+    _fresh(out)
+    shutil.copytree(runs[-1] / "clip", out, dirs_exist_ok=True)
+    found = measure.judge_figures(out, n)
+    steps, minutes = _spent(runs)
+    cards.curve([run / "log.csv" for run in runs], "loss", "judge: training loss", out / "loss.png")
+    images, _ = pictures(measure.HELD_OUT, 16, 1)
+    cards.sheet(images[:16].float() / 255, 8, out / "renders.png")
+    cards.card(
+        out,
+        "Judge",
+        {
+            "architecture": "CLIP in open_clip's format: ModifiedResNet, 128 x 128 RGB; text transformer, 24 tokens",
+            "parameters": _parameters(judge.load(out)[0]),
+            "data": "renders of `datasets/world` only, random captions",
+            "training": f"{steps} steps, {minutes:.0f} minutes",
+            "machine": MACHINE,
+            "weights": _megabytes(out),
+        },
+        [
+            ("colour words read from renders", ">= 97 %", _percent(found["colour_accuracy"])),
+            ("scene words read from renders", ">= 97 %", _percent(found["scene_accuracy"])),
+            ("pattern words read from renders", "none", _percent(found["pattern_accuracy"])),
+        ],
+        f"Reads the world's words out of pictures. A word counts as read where its caption beats every caption "
+        f"with that one word replaced by another of its class ({n} fresh renders).",
+    )
+
+
+def reference_release(
+    out: Path,
+    judged: Path,
+    codec_runs: list[Path],
+    base_runs: list[Path],
+    guidance: float = 5.0,
+    steps: int = 25,
+    n: int = 200,
+) -> None:
+    """Ship the averaged base model of the last run with the codec of the last codec run in ``out``."""
+    _fresh(out)
+    base, vae = base_trainer.load(base_runs[-1] / "state.pt", codec_runs[-1])
+    base_trainer.export(base, vae, out)
+    kept, made = measure.codec_figures(out), measure.base_figures(out, judged, n, guidance, steps)
+    codec_steps, codec_minutes = _spent(codec_runs)
+    base_steps, base_minutes = _spent(base_runs)
+    cards.curve([run / "log.csv" for run in codec_runs], "psnr", "codec: training PSNR (dB)", out / "codec.png")
+    cards.curve([run / "log.csv" for run in base_runs], "loss", "base: training loss", out / "loss.png")
+    _sheets(out, guidance, steps)
+    cards.card(
+        out,
+        "Reference model",
+        {
+            "pipeline": "diffusers `StableDiffusionPipeline`, 128 x 128, v-prediction, DDIM, trailing timesteps",
+            "parameters": _parameters(base.unet, base.text, vae) + " (UNet, text encoder, codec)",
+            "data": "renders of `datasets/world` only, random captions, half of them landscapes",
+            "codec training": f"{codec_steps} steps, {codec_minutes:.0f} minutes",
+            "base training": f"{base_steps} steps of 32 pictures, {base_minutes:.0f} minutes",
+            "machine": MACHINE,
+            "weights": _megabytes(out),
+        },
+        [
+            ("codec PSNR, all scenes", ">= 33 dB", f"{kept['all']:.2f} dB"),
+            ("codec PSNR, object scenes", ">= 31 dB", f"{kept['object']:.2f} dB"),
+            ("codec PSNR, landscapes", "none", f"{kept['landscape']:.2f} dB"),
+            ("latents: largest channel mean", "0", f"{kept['mean']:.2f}"),
+            ("latents: largest error of a channel variance", "0", f"{kept['variance']:.2f}"),
+            ("colour words in samples", ">= 85 %", _percent(made["colour_accuracy"])),
+            ("scene words in samples", ">= 85 %", _percent(made["scene_accuracy"])),
+            ("colour words, landscapes", "none", _percent(made["landscape_colour_accuracy"])),
+            ("scene words, landscapes", "none", _percent(made["landscape_scene_accuracy"])),
+            ("colour words, object scenes", "none", _percent(made["object_colour_accuracy"])),
+            ("scene words, object scenes", "none", _percent(made["object_scene_accuracy"])),
+        ],
+        f"The small text-to-image model of the world. Words in samples are those the judge reads out of {n} "
+        f"samples of held-out captions: DDIM, {steps} steps, guidance {guidance:g}. Weights are the moving average.",
+    )
+
+
+def _sheets(out: Path, guidance: float, steps: int) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(out, torch_dtype=torch.float32)
+    _, objects = pictures(measure.HELD_OUT + 2, 8, 1, kind="object")
+    captions = [*PANORAMA_CAPTIONS[:16], *objects[:8]]
+    cards.sheet(measure.draw(pipe, captions, guidance, steps, seed=1), 8, out / "samples.png")
+    vae = AutoencoderTiny.from_pretrained(out, subfolder="vae").eval()
+    x = signed(pictures(measure.HELD_OUT + 3, 8, 1)[0])
+    with torch.no_grad():
+        y = vae(x).sample
+    cards.sheet(torch.cat([x, y]) / 2 + 0.5, 8, out / "codec-real-above-decoded-below.png")
+
+
+if __name__ == "__main__":
+    import typer
+
+    app = typer.Typer(help=__doc__)
+    app.command("judge")(judge_release)
+    app.command("reference")(reference_release)
+    app()
