@@ -82,6 +82,7 @@ def reference_release(
     guidance: float = 5.0,
     steps: int = 25,
     n: int = 200,
+    remark: str = "",
 ) -> None:
     """Ship the averaged base model of the last run with the codec of the last codec run in ``out``."""
     _fresh(out)
@@ -119,7 +120,9 @@ def reference_release(
             ("scene words, object scenes", "none", _percent(made["object_scene_accuracy"])),
         ],
         f"The small text-to-image model of the world. Words in samples are those the judge reads out of {n} "
-        f"samples of held-out captions: DDIM, {steps} steps, guidance {guidance:g}. Weights are the moving average.",
+        f"samples of held-out captions: DDIM, {steps} steps, guidance {guidance:g}. Weights are the moving "
+        f"average; the rate of the run is constant but for its end, so `base --start` takes training up again from "
+        f"this folder. {remark}",
     )
 
 
