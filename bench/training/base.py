@@ -109,6 +109,9 @@ def export(base: Base, codec: AutoencoderTiny, folder: Path) -> None:
     # readers take a text encoder's precision from its config: half on disk, single in memory
     config = folder / "text_encoder" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")
+    for config in folder.glob("*/config.json"):  # where a part was read from is nobody's business
+        facts = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
+        config.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 def main(
