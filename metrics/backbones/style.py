@@ -1,5 +1,6 @@
 """Gram matrices of early convolutions, for Style loss (Gatys, Ecker, Bethge, CVPR 2016, arXiv 1508.06576)."""
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -35,16 +36,16 @@ def style(which: str | None = None, folder: str | Path | None = None, device: to
     raise SyncbenchError(f"unknown style backbone {which!r}: choose one of vgg, reference")
 
 
-class Style:
+class Style(ABC):
     """Gram matrices of several layers, and their distance."""
 
     name: str
     fingerprint: str
     minimum = 16
 
+    @abstractmethod
     def layers(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Activations before the non-linearity."""
-        raise NotImplementedError
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
         """Gram matrices (n, c, c) of images in [0, 1]: F F^T / (c h w), one per layer."""
