@@ -12,47 +12,21 @@ AlexNet.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
 from .backbones.perceptual import Perceptual, perceptual
-from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, share, windows
+from .strips.crops import device
+from .strips.intra import Intra
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntraLpips:
-    """Mean perceptual distance of an image's own windows."""
+class IntraLpips(Intra):
+    """Mean perceptual distance of an image's own windows; `backbone` may also be `statistics`."""
 
     version: ClassVar[int] = 1
-    direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = ""
-    families: ClassVar[tuple[Family, ...]] = ("overlap",)
-
-    backbone: str | None = None
-    """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
-    folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"statistics": {"backbone": "statistics"}}
 
     def provider(self) -> Perceptual:
         """The distance."""
         return perceptual(self.backbone, self.folder, device())
-
-    def fingerprint(self) -> str:
-        """Backbone, its weights, the crops."""
-        found = self.provider()
-        return f"{found.name}, mean over pairs of window crops, {found.fingerprint}, {INPUT}"
-
-    def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean over pairs; coverage is the fraction of the canvas inside the crops."""
-        image = pixels(artifact)
-        if image is None:
-            return Score.none(NO_CANVAS)
-        boxes, provider = windows(image, item), self.provider()
-        if len(boxes) < 2:
-            return Score.none("the canvas holds fewer than two whole windows")
-        if min(item.surface.window) < provider.minimum:
-            return Score.none(f"windows are smaller than the {provider.minimum} px {provider.name} needs")
-        found = features(artifact, boxes, provider)
-        distances = [float(provider.compare(a, b)) for a, b in combinations(found, 2)]
-        return Score(value=sum(distances) / len(distances), coverage=share(image, boxes))

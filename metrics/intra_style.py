@@ -12,47 +12,21 @@ image scores 0.
 """
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
 from .backbones.style import Style, style
-from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, share, windows
+from .strips.crops import device
+from .strips.intra import Intra
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntraStyle:
+class IntraStyle(Intra):
     """Mean style loss of an image's own windows."""
 
     version: ClassVar[int] = 1
-    direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "x1e-2"
-    families: ClassVar[tuple[Family, ...]] = ("overlap",)
-
-    backbone: str | None = None
-    """`vgg` or `reference`; None takes the published weights if they are on the machine."""
-    folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    scale: ClassVar[float] = 100.0
 
     def provider(self) -> Style:
         """The Gram features."""
         return style(self.backbone, self.folder, device())
-
-    def fingerprint(self) -> str:
-        """Backbone, its weights, the crops."""
-        found = self.provider()
-        return f"{found.name}, mean over pairs of window crops, {found.fingerprint}, {INPUT}"
-
-    def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean over pairs, times 100; coverage is the fraction of the canvas inside the crops."""
-        image = pixels(artifact)
-        if image is None:
-            return Score.none(NO_CANVAS)
-        boxes, provider = windows(image, item), self.provider()
-        if len(boxes) < 2:
-            return Score.none("the canvas holds fewer than two whole windows")
-        if min(item.surface.window) < provider.minimum:
-            return Score.none(f"windows are smaller than the {provider.minimum} px {provider.name} needs")
-        found = features(artifact, boxes, provider)
-        losses = [float(provider.compare(a, b)) for a, b in combinations(found, 2)]
-        return Score(value=100 * sum(losses) / len(losses), coverage=share(image, boxes))
