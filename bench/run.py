@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .execute import Executor, executor
 from .measure import machine, versions
@@ -19,7 +19,7 @@ from .plan import Job, plan, shard
 from .sample import Outcome, SampleTask, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
-from .suite import Entry, Suite, narrowed, read_suite
+from .suite import Entry, Narrowing, Suite, narrowed, read_suite
 from .types import SyncbenchError
 
 if TYPE_CHECKING:
@@ -58,37 +58,19 @@ def run(
     suite: str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     *,
-    methods: Sequence[str] | None = None,
-    datasets: Sequence[str] | None = None,
-    metrics: Sequence[str] | None = None,
-    items: Sequence[str] | None = None,
-    limit: int | None = None,
-    seeds: Sequence[int] | None = None,
-    model: str | None = None,
-    overrides: Sequence[str] = (),
-    device: str | None = None,
     jobs: int = 1,
     shard: str | None = None,
     retry_errors: bool = False,
     progress: Listener | None = None,
+    **how: Unpack[Narrowing],
 ) -> "pd.DataFrame":
     """Run a suite and return its records, one row per job and metric (columns: `Record.columns()`).
 
-    `suite` is a name, a TOML file or a mapping; the keywords are the options of `syncbench run`. Results go to
-    `out` (default results/runs/<suite>); what is there already is not done again.
+    `suite` is a name, a TOML file or a mapping; the keywords are the options of `syncbench run`, those that narrow
+    the suite (`methods`, `items`, `limit`, ...: `Narrowing`) among them. Results go to `out` (default
+    results/runs/<suite>); what is there already is not done again.
     """
-    chosen = narrowed(
-        read_suite(suite),
-        methods=methods,
-        datasets=datasets,
-        metrics=metrics,
-        items=items,
-        limit=limit,
-        seeds=seeds,
-        model=model,
-        overrides=overrides,
-        device=device,
-    )
+    chosen = narrowed(read_suite(suite), **how)
     root = Path(out) if out is not None else RUNS / chosen.name
     part = parse_shard(shard)
     with executor(jobs) as execute:

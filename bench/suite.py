@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, Unpack, cast
 
 from .errors import SyncbenchError
 from .listing import Kind
@@ -107,34 +107,44 @@ def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     return _checked(_parse(FOLDER / f"{suite}.toml"), str(suite), f"suite {suite}")
 
 
-def narrowed(
-    suite: Suite,
-    *,
-    methods: Sequence[str] | None = None,
-    datasets: Sequence[str] | None = None,
-    metrics: Sequence[str] | None = None,
-    items: Sequence[str] | None = None,
-    limit: int | None = None,
-    seeds: Sequence[int] | None = None,
-    model: str | None = None,
-    overrides: Sequence[str] = (),
-    device: str | None = None,
-) -> Suite:
+class Narrowing(TypedDict, total=False):
+    """How a command or call changes a suite; the options of `syncbench run`."""
+
+    methods: Sequence[str] | None
+    datasets: Sequence[str] | None
+    metrics: Sequence[str] | None
+    items: Sequence[str] | None
+    limit: int | None
+    """First items of each dataset."""
+    seeds: Sequence[int] | None
+    model: str | None
+    """Instead of the suite's: id, folder or hub id."""
+    overrides: Sequence[str]
+    """`name.field=value` or `protocol.field=value`."""
+    device: str | None
+
+
+def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
     """The suite as the command line changes it. A name the suite already has keeps the suite's overrides."""
+    for name in how:
+        if name not in Narrowing.__annotations__:
+            raise TypeError(f"no option '{name}' to narrow a suite by{suggest(name, Narrowing.__annotations__, "there is")}")
+    limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")
     suite = replace(
         suite,
-        methods=_picked("methods", suite.methods, methods),
-        datasets=_picked("datasets", suite.datasets, datasets),
-        metrics=_picked("metrics", suite.metrics, metrics),
+        methods=_picked("methods", suite.methods, how.get("methods")),
+        datasets=_picked("datasets", suite.datasets, how.get("datasets")),
+        metrics=_picked("metrics", suite.metrics, how.get("metrics")),
         models=_picked("models", suite.models, None if model is None else [model]),
         items=suite.items if items is None else tuple(items),
         limit=suite.limit if limit is None else limit,
         seeds=suite.seeds if seeds is None else tuple(seeds),
     )
-    for owner, values in parse_assignments(overrides).items():
+    for owner, values in parse_assignments(how.get("overrides", ())).items():
         suite = _assigned(suite, owner, values)
+    device = how.get("device")
     if device is not None:
         suite = replace(suite, models=tuple(m.with_overrides({"device": device}) for m in suite.models))
     return suite

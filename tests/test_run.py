@@ -322,3 +322,8 @@ def test_shipped_suites_name_only_what_exists(name: str) -> None:
     assert len({m.label for m in suite.methods}) == len({m.token for m in suite.methods})
     anchors = {m.load().anchor for m in suite.methods}
     assert {"floor", "trap", "ceiling"} <= anchors
+
+
+def test_a_misspelt_option_of_run_is_named(tiny_suite, results):
+    with pytest.raises(TypeError, match="no option 'method' .* did you mean 'methods'"):
+        run(tiny_suite, results, method=["independent"])
