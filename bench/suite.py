@@ -128,7 +128,8 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
     """The suite as the command line changes it. A name the suite already has keeps the suite's overrides."""
     for name in how:
         if name not in Narrowing.__annotations__:
-            raise TypeError(f"no option '{name}' to narrow a suite by{suggest(name, Narrowing.__annotations__, "there is")}")
+            known = suggest(name, Narrowing.__annotations__, "there is")
+            raise TypeError(f"no option '{name}' to narrow a suite by{known}")
     limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")
