@@ -49,6 +49,14 @@ class Surface(Protocol):
         """Height and width of one view in pixels."""
         ...
 
+    @property
+    def picture(self) -> bool:
+        """Whether the surface is one image that views are pasted into, as windows are into a strip.
+
+        False where the views themselves are the result: of a mesh, frames of a clip, channels.
+        """
+        ...
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> "Canvas":
         """Lay views out on the surface, with `factor` pixels to a cell (1: pixels, 8: SD latents).
 

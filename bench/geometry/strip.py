@@ -35,6 +35,11 @@ class Strip:
         """Height and width of one view in pixels."""
         return self.height, self.window_width
 
+    @property
+    def picture(self) -> bool:
+        """A strip is one image."""
+        return True
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """Windows every `stride` window widths (None: side by side), `factor` pixels to a cell.
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ..schedule import Level
 from ..types import Cost, SyncbenchError
-from .interface import Condition
+from .interface import Call, Condition
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 
@@ -28,6 +29,7 @@ class Denoiser(ABC):
         if batch < 1:
             raise SyncbenchError(f"batch = {batch} views per network call: use 1 or more")
         self.cost = Cost()
+        self.call: Call | None = None
         self.batch = batch
         self.precision: torch.dtype = getattr(torch, dtype)
         """Precision of the network."""
@@ -77,6 +79,24 @@ class Denoiser(ABC):
     @abstractmethod
     def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
         """(x0, eps) of one chunk."""
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Within the context all views go through the network in one call, whatever `batch` says."""
+        before, self.batch = self.batch, sys.maxsize
+        try:
+            yield
+        finally:
+            self.batch = before
+
+    @contextmanager
+    def calling(self, level: Level, groups: int) -> Generator[None]:
+        """Around a network call: what attention processors may ask for while it runs."""
+        before, self.call = self.call, Call(level, groups)
+        try:
+            yield
+        finally:
+            self.call = before
 
     def views_in(self, height: int, width: int) -> int:
         """Size of one image in units of a native view, for the bill of the decoder."""

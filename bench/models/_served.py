@@ -150,7 +150,8 @@ class Served(Denoiser):
     def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
         halves = [condition.negative, condition.positive] if condition.guided else [condition.positive]
         text = {key: torch.cat([half[key] for half in halves]) for key in halves[0]}
-        output = self._network(torch.cat([x] * len(halves)), level.t, text)
+        with self.calling(level, len(halves)):
+            output = self._network(torch.cat([x] * len(halves)), level.t, text)
         if condition.guided:
             negative, positive = output.chunk(2)
             output = negative + condition.guidance * (positive - negative)

@@ -39,6 +39,15 @@ class Condition:
         return replace(self, positive=positive, negative=negative, views=count)
 
 
+@dataclass(frozen=True)
+class Call:
+    """The network call in progress, as attention processors need to know it."""
+
+    level: Level
+    groups: int
+    """The batch's rows are (groups, views): each half of guidance holds every view of the call, in order."""
+
+
 @runtime_checkable
 class Model(Protocol):
     """A denoiser with its codec."""
@@ -48,6 +57,8 @@ class Model(Protocol):
     """Of `text`, `attention`, `depth`, `image`, `camera`, `time`."""
     cost: Cost
     """Running count of what was asked of this model; the runner resets it."""
+    call: Call | None
+    """None outside network calls."""
 
     @property
     def factor(self) -> int:
@@ -91,6 +102,10 @@ class Model(Protocol):
         self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
     ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
         """(x0, eps) after guidance. Differentiable when gradients are enabled. Views may be chunked."""
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within the context views are never chunked, because they look at each other."""
         ...
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
