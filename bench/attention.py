@@ -35,6 +35,21 @@ def cross_attention(name: str, layer: Any) -> bool:
     return bool(layer.is_cross_attention)
 
 
+def spatial(name: str, layer: Any) -> bool:
+    """Self-attention among the pixels of one image; not that of motion modules, whose batch holds pixels."""
+    return self_attention(name, layer) and "motion_modules" not in name and "temporal" not in name
+
+
+def inside(*parts: str) -> Where:
+    """Spatial self-attention below these parts of the network, e.g. `up_blocks` for the decoder."""
+    return lambda name, layer: spatial(name, layer) and any(f"{name}.".startswith(f"{part}.") for part in parts)
+
+
+def wide(least: int = 0, most: int | None = None) -> Where:
+    """Spatial self-attention of layers with `least` to `most` channels (both included)."""
+    return lambda name, layer: spatial(name, layer) and least <= layer.query_dim <= (most or layer.query_dim)
+
+
 def layers(network: nn.Module, where: Where | None = None) -> dict[str, Any]:
     """Attention layers `where` chooses (None: self-attention) by name, in the network's order.
 

@@ -90,9 +90,9 @@ class Denoiser(ABC):
             self.batch = before
 
     @contextmanager
-    def calling(self, level: Level, groups: int) -> Generator[None]:
+    def calling(self, level: Level, groups: int, views: int) -> Generator[None]:
         """Around a network call: what attention processors may ask for while it runs."""
-        before, self.call = self.call, Call(level, groups)
+        before, self.call = self.call, Call(level, groups, views)
         try:
             yield
         finally:

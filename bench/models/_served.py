@@ -150,7 +150,7 @@ class Served(Denoiser):
     def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
         halves = [condition.negative, condition.positive] if condition.guided else [condition.positive]
         text = {key: torch.cat([half[key] for half in halves]) for key in halves[0]}
-        with self.calling(level, len(halves)):
+        with self.calling(level, len(halves), len(x)):
             output = self._network(torch.cat([x] * len(halves)), level.t, text)
         if condition.guided:
             negative, positive = output.chunk(2)

@@ -46,6 +46,7 @@ class Call:
     level: Level
     groups: int
     """The batch's rows are (groups, views): each half of guidance holds every view of the call, in order."""
+    views: int
 
 
 @runtime_checkable
