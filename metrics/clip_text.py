@@ -1,8 +1,9 @@
 """CLIP text score
 
 100 * cos(E(image), E(prompt)), averaged over the non-overlapping window-sized crops (`crops`), or of the whole
-canvas squeezed to CLIP's square (`squeezed`). `margin` subtracts the same score of a plain image of the crop's mean
-colour.
+canvas squeezed to CLIP's square (`squeezed`). Families without a wide canvas show their views in the place of crops;
+`channels` shows the one picture its channels make, albedo times shading. `margin` subtracts the same score of a plain
+image of the crop's mean colour.
 
 Radford et al. 2021, arXiv 2103.00020; in the form of Mean-CLIP-S (SyncDiffusion, arXiv 2306.05178), but over all
 crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT-B values (25 to
@@ -14,6 +15,7 @@ within prompt noise: a guard, not a headline. Prompts outside the judge's vocabu
 `clip[reference]`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -23,6 +25,7 @@ from torch import Tensor
 from ..bench.types import Artifact, Family, Item, Score
 from .backbones.clip import Clip, clip
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
+from .views.pictures import pictures, prompts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class ClipText:
     version: ClassVar[int] = 1
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
-    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
     presets: ClassVar[dict[str, dict[str, Any]]] = {"squeezed": {"look": "squeezed"}, "margin": {"margin": True}}
 
     backbone: str | None = None
@@ -55,7 +58,10 @@ class ClipText:
         return f"{found.name}, {self.look}{over}, {found.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean; coverage is the fraction of the canvas that was shown."""
+        """The mean; coverage is the fraction of the canvas, or of the views, that was shown."""
+        return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
+
+    def _canvas(self, artifact: Artifact, item: Item) -> Score:
         image = pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
@@ -65,18 +71,29 @@ class ClipText:
             boxes = [Box(0, 0, image.shape[1], image.shape[2])]
         if not boxes:
             return Score.none("the canvas holds no whole window")
-        prompts = item.prompts * len(boxes) if len(item.prompts) == 1 else item.prompts[: len(boxes)]
         if self.look == "squeezed" and len(item.prompts) > 1:
             return Score.none("each view has a prompt of its own: no one text describes the whole image")
-        if len(prompts) < len(boxes):
+        texts = item.prompts * len(boxes) if len(item.prompts) == 1 else item.prompts[: len(boxes)]
+        if len(texts) < len(boxes):
             return Score.none("there are fewer prompts than crops")
-        provider = self.provider()
-        texts = provider.text(prompts)
-        looks = [_Look(provider, self.look == "squeezed", plain) for plain in (False, True)[: 1 + self.margin]]
-        shown = [torch.cat([e[0] for e in features(artifact, boxes, look)]) for look in looks]
-        cosines = [(seen * texts).sum(1) for seen in shown]
+        shown = [torch.cat([e[0] for e in features(artifact, boxes, look)]) for look in self._looks()]
+        return Score(value=self._mean(shown, texts), coverage=share(image, boxes))
+
+    def _views(self, artifact: Artifact, item: Item) -> Score:
+        images = pictures(artifact, item)
+        texts = prompts(item, len(images))
+        if texts is None:
+            return Score.none(f"there are {len(item.prompts)} prompts for {len(images)} views")
+        shown = [torch.cat([look.embed(image[None])[0] for image in images]) for look in self._looks()]
+        return Score(value=self._mean(shown, texts))
+
+    def _looks(self) -> "list[_Look]":
+        return [_Look(self.provider(), self.look == "squeezed", plain) for plain in (False, True)[: 1 + self.margin]]
+
+    def _mean(self, shown: list[Tensor], texts: Sequence[str]) -> float:
+        cosines = [(seen * self.provider().text(texts)).sum(1) for seen in shown]
         value = cosines[0] - cosines[1] if self.margin else cosines[0]
-        return Score(value=100 * float(value.double().mean()), coverage=share(image, boxes))
+        return 100 * float(value.double().mean())
 
 
 class _Look:

@@ -1,7 +1,9 @@
 """Sharpness
 
 Variance of the 4-neighbour Laplacian of luma, in levels^2 (8-bit), averaged over tiles of the canvas that touch no
-border of the item's window grid.
+border of the item's window grid. Families without a wide canvas: over the pixels of each view, averaged over views;
+for `geometry` and `prior` only over the object, without its outline (where views must agree, and where fusing them
+blurs; the background is free). `channels` shows the one picture its channels make, albedo times shading.
 
 Pech-Pacheco et al., ICPR 2000 (variance of the Laplacian), tiled so that a seam is not mistaken for detail. Range
 [0, inf); higher is sharper, 0 is constant.
@@ -19,16 +21,24 @@ from ..bench.types import Artifact, Family, Item, Score
 from .strips.borders import grid, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
 from .strips.detail import laplacian
+from .views.images import unlike
+from .views.pictures import pictures
+from .views.sampling import grown
+
+INNER = 2
+"""Pixels between an object's outline and what is scored of it: the outline is an edge in any rendering."""
+FEWEST = 64
+"""Least number of pixels of a view that make a variance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sharpness:
-    """Variance of the Laplacian away from the window grid."""
+    """Variance of the Laplacian, away from the window grid or inside the object."""
 
     version: ClassVar[int] = 1
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "levels^2"
-    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
     tile: int = 16
     """Side of a tile in pixels."""
@@ -37,10 +47,14 @@ class Sharpness:
 
     def fingerprint(self) -> str:
         """Operator, tiles, clearance."""
-        return f"laplacian variance of luma, {self.tile} px tiles >={self.clear} px from the grid, {INPUT}"
+        where = f"{self.tile} px tiles >={self.clear} px from the grid, or objects {INNER} px inside their outline"
+        return f"laplacian variance of luma, {where}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean over tiles; coverage is the fraction of the canvas inside the scored tiles."""
+        """The mean over tiles or views; coverage is the fraction of the canvas or of the views' pixels scored."""
+        return self._tiles(artifact, item) if item.surface.picture else _views(artifact, item)
+
+    def _tiles(self, artifact: Artifact, item: Item) -> Score:
         image = pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
@@ -64,3 +78,21 @@ class Sharpness:
         if not values:
             return Score.none(f"no tile of {self.tile} px fits between the borders")
         return Score(value=sum(values) / len(values), coverage=len(values) * self.tile**2 / (height * width))
+
+
+def _views(artifact: Artifact, item: Item) -> Score:
+    images = pictures(artifact, item)
+    inner = torch.ones(len(images), *images.shape[2:], dtype=torch.bool)
+    if item.family in ("geometry", "prior"):
+        reason = unlike(artifact, item, ("mask",))
+        if reason:
+            return Score.none(reason)
+        inner = ~grown(item.truth["mask"][:, 0] < 0.5, INNER)
+    values = [
+        float(laplacian(image)[part].var(correction=0))
+        for image, part in zip(images, inner, strict=True)
+        if int(part.sum()) >= FEWEST
+    ]
+    if not values:
+        return Score.none(f"no view shows {FEWEST} px of the object")
+    return Score(value=sum(values) / len(values), coverage=float(inner.double().mean()))

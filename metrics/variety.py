@@ -1,7 +1,9 @@
 """Variety
 
 For each item, the mean perceptual distance from its window-sized crops to the crops of the other items of the same
-method, dataset and seed. Higher: the method makes different images for different prompts.
+method, dataset and seed. Higher: the method makes different images for different prompts. Families without a wide
+canvas: from each view to the same view of the other items, at most 4 views, evenly spaced; `channels` shows the one
+picture its channels make, albedo times shading.
 
 Source: our definition; it plays the part of GIQA-DS (GVCFDiffusion) and of diversity in few-shot generation, on the
 backbone of Intra-LPIPS, so that the two can be read together. Range as the backbone's.
@@ -12,13 +14,21 @@ beside `clip_text` and `sharpness`. Each item is compared with at most `others` 
 cyclically).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
+
+import torch
+from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Score
 from .backbones.perceptual import Perceptual, perceptual
-from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, windows
+from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, windows
+from .views.pictures import pictures, spread_out
+
+MOST = 4
+"""Most views of an item that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,7 @@ class Variety:
     version: ClassVar[int] = 1
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
-    families: ClassVar[tuple[Family, ...]] = ("overlap",)
+    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
     backbone: str | None = None
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
@@ -44,43 +54,69 @@ class Variety:
     def fingerprint(self) -> str:
         """Backbone, its weights, the pairs."""
         found = self.provider()
-        return f"{found.name}, window crops against {self.others} other items, {found.fingerprint}, {INPUT}"
+        shown = f"window crops or {MOST} views"
+        return f"{found.name}, {shown} against {self.others} other items, {found.fingerprint}, {INPUT}"
 
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
-        """The mean distance by item id; coverage is the fraction of partners whose crops have the same size."""
+        """The mean distance by item id; coverage is the fraction of partners whose images have the same size."""
         provider = self.provider()
-        boxes = {name: _boxes(artifacts[name], items[name]) for name in sorted(artifacts)}
-        names = [name for name, found in boxes.items() if found]
+        shown = {name: _shown(artifacts[name], items[name], provider) for name in sorted(artifacts)}
+        kept = {name: found for name, found in shown.items() if not isinstance(found, str)}
+        names = list(kept)
         known: dict[tuple[str, str], float] = {}
 
         def between(a: str, b: str) -> float:
             pair = (min(a, b), max(a, b))
             if pair not in known:
-                here, there = (features(artifacts[n], boxes[n], provider) for n in pair)
-                distances = [float(provider.compare(x, y)) for x in here for y in there]
+                here, there = (kept[name].features() for name in pair)
+                pairs = zip(here, there, strict=True) if kept[a].paired else product(here, there)
+                distances = [float(provider.compare(x, y)) for x, y in pairs]
                 known[pair] = sum(distances) / len(distances)
             return known[pair]
 
         scores: dict[str, Score] = {}
         for name in artifacts:
-            if artifacts[name].canvas is None:
-                scores[name] = Score.none(NO_CANVAS)
-            elif not boxes[name]:
-                scores[name] = Score.none("the canvas holds no whole window")
-            elif min(items[name].surface.window) < provider.minimum:
-                scores[name] = Score.none(f"windows are smaller than the {provider.minimum} px {provider.name} needs")
+            mine = shown[name]
+            if isinstance(mine, str):
+                scores[name] = Score.none(mine)
+                continue
+            start = names.index(name)
+            partners = [*names[start + 1 :], *names[:start]][: self.others]
+            alike = [p for p in partners if kept[p].size == mine.size]
+            if alike:
+                value = sum(between(name, p) for p in alike) / len(alike)
+                scores[name] = Score(value=value, coverage=len(alike) / len(partners))
             else:
-                start = names.index(name)
-                partners = [*names[start + 1 :], *names[:start]][: self.others]
-                alike = [p for p in partners if items[p].surface.window == items[name].surface.window]
-                if alike:
-                    value = sum(between(name, p) for p in alike) / len(alike)
-                    scores[name] = Score(value=value, coverage=len(alike) / len(partners))
-                else:
-                    scores[name] = Score.none("there is no other item to compare with")
+                scores[name] = Score.none("there is no other item to compare with")
         return scores
 
 
-def _boxes(artifact: Artifact, item: Item) -> list[Box]:
+@dataclass(frozen=True)
+class _Shown:
+    """The images of one item."""
+
+    size: tuple[int, ...]
+    """What must be equal for two items to be compared."""
+    features: Callable[[], list[tuple[Tensor, ...]]]
+    paired: bool
+    """Whether the n-th image goes with the n-th (views), or every one with every other (crops)."""
+
+
+def _shown(artifact: Artifact, item: Item, provider: Perceptual) -> _Shown | str:
+    """What is shown of an item, or why nothing is."""
+    if not item.surface.picture:
+        images = spread_out(pictures(artifact, item), MOST)
+        if min(images.shape[2:]) < provider.minimum:
+            return f"views are smaller than the {provider.minimum} px {provider.name} needs"
+        with torch.no_grad(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            found = [provider.embed(image[None].to(device())) for image in images]
+        return _Shown(tuple(images.shape), lambda: found, True)
     image = pixels(artifact)
-    return [] if image is None else windows(image, item)
+    if image is None:
+        return NO_CANVAS
+    boxes = windows(image, item)
+    if not boxes:
+        return "the canvas holds no whole window"
+    if min(item.surface.window) < provider.minimum:
+        return f"windows are smaller than the {provider.minimum} px {provider.name} needs"
+    return _Shown(item.surface.window, lambda: features(artifact, boxes, provider), False)

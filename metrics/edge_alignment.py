@@ -1,0 +1,70 @@
+"""Geometry edges found in the image
+
+J = (share of the true geometry's edge pixels that have an image edge within 2 px) - (the same share for pixels away
+from geometry edges), averaged over views. Geometry edges are depth edges, outlines of objects, and creases sharper
+than 30 degrees; image edges are ridges of the colour gradient (sigma 1) above 4 levels per pixel. 1: exactly there and
+nowhere else; 0: no more than by chance; higher is better. For channels, the picture of the normals is what is looked
+at.
+
+Source: our definition. Recall, since texture has edges that geometry lacks and not the reverse, less what an image
+full of edges gets for nothing (Peirce's skill score, Youden's J).
+
+Traps. Texture costs a little even where it is right, and a crease between two faces of one brightness is not to be
+seen: the truth is below 1. Constant images and noise both score about 0. It asks whether the given geometry was
+followed: in the family `prior`, where none is given, an object of another shape scores low through no fault.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..bench.types import Artifact, Family, Item, Score
+from .views.contours import CREASE, contours, outlines
+from .views.images import stored, unlike
+from .views.light import names
+from .views.sampling import grown
+
+NEEDS = ("depth", "normal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeAlignment:
+    """Geometry edges recalled by image edges, beyond chance."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "higher"
+    unit: ClassVar[str] = "J"
+    families: ClassVar[tuple[Family, ...]] = ("channels", "geometry", "prior", "frames")
+
+    reach: int = 2
+    """Pixels within which an image edge counts."""
+    sigma: float = 1.0
+    """Smoothing before the gradient, pixels."""
+    contrast: float = 4.0
+    """Least gradient of an image edge, 8-bit levels per pixel (a step of 10 levels)."""
+
+    def fingerprint(self) -> str:
+        """Edges of either kind, tolerance."""
+        edge = f"gradient ridges sigma {self.sigma:g} >={self.contrast:g} levels/px"
+        return f"recall - false alarms, depth, object and {CREASE:g} deg edges, {edge}, reach {self.reach} px, rgb8"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The mean over views; coverage is the fraction of views that have geometry edges."""
+        images, normal = stored(artifact), item.truth.get("normal")
+        if item.family == "channels":
+            if "normal" not in names(item) or len(names(item)) != len(images):
+                return Score.none("the artifact has no normals")
+            images = images[names(item).index("normal")][None]
+        reason = unlike(Artifact(views=images), item, NEEDS)
+        if reason or normal is None:
+            return Score.none(reason or "the item's truth has no normal")
+        depth, ids = item.truth["depth"], item.truth.get("object")
+        values: list[float] = []
+        for k, image in enumerate(images):
+            true = outlines(depth[k], normal[k], None if ids is None else ids[k])
+            near = grown(contours(image, self.sigma, self.contrast), self.reach)
+            away = ~grown(true, 2 * self.reach)
+            if bool(true.any()) and bool(away.any()):
+                values.append(float(near[true].double().mean()) - float(near[away].double().mean()))
+        if not values:
+            return Score.none("the true geometry has no edges in any view")
+        return Score(value=sum(values) / len(values), coverage=len(values) / len(images))

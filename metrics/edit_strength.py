@@ -1,0 +1,74 @@
+"""Edit strength
+
+mean over frames of d(output, source) / mean over frames of d(truth, source), d a perceptual distance. 0: the source
+was handed back; 1: as far from it as the true edit; more: further than was asked.
+
+Source: our definition. Consistency metrics of edited clips reward doing nothing, since the source is consistent; the
+benchmark knows the true edit, so strength needs no text model and has a target.
+
+Traps. It measures how far, not where to: a wrong edit of the right size scores 1. Read it beside `clip_text`. Noise
+and blur are far from the source too. Needs an item with a source clip and a true answer that differs from it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..bench.types import Artifact, Family, Item, Score
+from .backbones.perceptual import Perceptual, perceptual
+from .strips.crops import INPUT, device
+from .views.images import eight_bit
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditStrength:
+    """Perceptual distance to the source over that of the true edit."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "target:1"
+    unit: ClassVar[str] = "ratio"
+    families: ClassVar[tuple[Family, ...]] = ("frames",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"statistics": {"backbone": "statistics"}}
+
+    backbone: str | None = None
+    """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
+    folder: str | None = None
+    """Another judge than the bundled one, for `reference`."""
+    least: float = 1e-3
+    """Smallest distance between truth and source that counts as an edit."""
+
+    def provider(self) -> Perceptual:
+        """The distance."""
+        return perceptual(self.backbone, self.folder, device())
+
+    def fingerprint(self) -> str:
+        """Backbone, its weights, what it is divided by."""
+        found = self.provider()
+        return f"{found.name} to the source / that of the truth, mean of frames, {found.fingerprint}, {INPUT}"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The ratio."""
+        source, truth = item.conditions.get("video"), item.truth.get("views")
+        if source is None:
+            return Score.none("the item has no source clip to edit")
+        if truth is None:
+            return Score.none("the item's truth has no views")
+        made, source, truth = (eight_bit(clip) for clip in (artifact.views, source, truth))
+        if not made.shape == source.shape == truth.shape:
+            return Score.none("output, source and truth are of unlike lengths or sizes")
+        provider = self.provider()
+        if min(made.shape[2:]) < provider.minimum:
+            return Score.none(f"frames are smaller than the {provider.minimum} px {provider.name} needs")
+        asked = _distance(provider, truth, source)
+        if asked < self.least:
+            return Score.none("the true answer is the source: there is nothing to edit")
+        return Score(value=_distance(provider, made, source) / asked)
+
+
+def _distance(provider: Perceptual, a: Tensor, b: Tensor) -> float:
+    """Mean over frames, one by one so that no batch size can change a number."""
+    with torch.no_grad(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+        gaps = [float(provider.distance(*(x[t : t + 1].to(device()) for x in (a, b)))) for t in range(len(a))]
+    return sum(gaps) / len(gaps)

@@ -1,0 +1,65 @@
+"""Normal error
+
+Angle between predicted and true camera-space normals over the pixels with a surface, in degrees: `mean`, `median` or
+`rms`. Predictions (2 v - 1 of the stored image) are brought to unit length first. Lower is better; 90 says nothing,
+180 is inside out.
+
+The measure of surface normal estimation since Fouhey et al., ICCV 2013 (mean, median). Statistics are per picture,
+then averaged over items; papers that pool all pixels of a data set report other medians.
+
+Traps. One direction everywhere (towards the camera) is about 45 degrees off on a sphere: the baseline to beat. A
+grey pixel names no direction and counts as 90 degrees, so that leaving out is no way to win. Axes are the camera's, x
+right, y down, z forward; a network trained on other axes scores near 180 or worse than chance until they are flipped.
+"""
+
+from dataclasses import dataclass
+from math import pi
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from ..bench.types import Artifact, Family, Item, Score
+from .views.light import channels, scored
+
+SHORTEST = 0.1
+"""Length below which a predicted normal names no direction; rounding to 8 bits alone makes 0.007."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalError:
+    """Angle between predicted and true normals."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = "degrees"
+    families: ClassVar[tuple[Family, ...]] = ("channels",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"median": {"statistic": "median"}, "rms": {"statistic": "rms"}}
+
+    statistic: Literal["mean", "median", "rms"] = "mean"
+    """Over pixels."""
+
+    def fingerprint(self) -> str:
+        """Statistic, axes, what counts."""
+        return f"{self.statistic} angle per picture, opencv camera axes, unit predictions, surface pixels, rgb8"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The angle; coverage is the fraction of the picture that has a surface."""
+        found = channels(artifact, item)
+        if found is None or found.normal is None:
+            return Score.none("the artifact has no normals")
+        if "normal" not in item.truth:
+            return Score.none("the item's truth has no normals")
+        truth = item.truth["normal"][0].double()
+        if truth.shape != found.normal.shape:
+            return Score.none("the true normals are of another size")
+        # a true normal of zero length (the sky) is no surface, and would count as 90 degrees
+        known = (truth.norm(dim=0) > 0.5) & (scored(item, *truth.shape[1:])[0] > 0.5)
+        if not bool(known.any()):
+            return Score.none("the picture shows no surface")
+        made, truth = found.normal[:, known], truth[:, known]
+        length = made.norm(dim=0)
+        cosine = (made * truth).sum(0) / (length * truth.norm(dim=0)).clamp(min=1e-9)
+        cosine = torch.where(length < SHORTEST, 0.0, cosine.clamp(-1, 1))
+        angle = cosine.acos() * 180 / pi
+        pooled = {"mean": angle.mean(), "median": angle.median(), "rms": angle.square().mean().sqrt()}
+        return Score(value=float(pooled[self.statistic]), coverage=float(known.double().mean()))

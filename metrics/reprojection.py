@@ -1,0 +1,77 @@
+"""Reprojection error between views, with known geometry
+
+255 * mean |I_i(p) - I_j(p')| over ordered pairs of views i, j, pixels p of the object in i, and channels; p' is where
+the true point behind p appears in j (bilinear). A pixel counts if j really sees the point (depth within 0.5 %, not
+hidden), both views see it at less than 73 degrees, and neither on a depth edge. In 8-bit levels; lower is better.
+
+Source: our definition; the tolerances follow common practice for reprojection with rendered depth. `rms` is the root
+mean square: PSNR = 20 log10(255 / rms).
+
+Traps. Blind to anything that stays the same in all views: blank and blurred views win, hence `sharpness`; a
+permutation of the channels changes nothing, hence `clip_text`. The truth is at the floor of resampling, not at 0.
+Values depend on how far apart the cameras are: compare one rig only. In the family `prior` the object is imagined:
+a consistent object of another shape than the true one scores badly.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from ..bench.types import Artifact, Family, Item, Score
+from .views.images import stored, unlike
+from .views.sampling import sample
+from .views.shots import COSINE, NEEDS, RULES, Region, points, shots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reprojection:
+    """Difference between a view and what the other views show of the same points."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = "levels"
+    families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"rms": {"statistic": "rms"}}
+
+    region: Region = "object"
+    """Score the object, or every `surface` (the ground too)."""
+    statistic: Literal["l1", "rms"] = "l1"
+    """Mean absolute difference or root mean square."""
+    least: float = 0.05
+    """Smallest fraction of the pixels that must have a partner."""
+
+    def fingerprint(self) -> str:
+        """Pairs, rules of visibility, statistic."""
+        return f"{self.statistic} over ordered pairs of views, pixels of the {self.region}, bilinear, {RULES}, rgb8"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The mean; coverage is the fraction of the region's pixels that were compared with at least one view."""
+        reason = unlike(artifact, item, NEEDS)
+        if reason:
+            return Score.none(reason)
+        if len(artifact.views) < 2:
+            return Score.none("there is only one view")
+        views, cameras = stored(artifact).double(), shots(item.truth, self.region)
+        gaps: list[torch.Tensor] = []
+        compared, pixels = 0, 0
+        for i, here in enumerate(cameras):
+            at, normal, inner = points(item.truth, i, self.region)
+            usable = here.clear[inner] & (here.facing(at, normal) >= COSINE)
+            colour, matched = views[i][:, inner[0]], torch.zeros(at.shape[1], dtype=torch.bool)
+            for j, there in enumerate(cameras):
+                if i == j:
+                    continue
+                xy, seen = there.sees(at, normal)
+                seen &= usable
+                gaps.append((sample(views[j], xy[:, seen]) - colour[:, seen]).flatten())
+                matched |= seen
+            compared, pixels = compared + int(matched.sum()), pixels + at.shape[1]
+        if not pixels:
+            return Score.none(f"no view sees any {self.region}")
+        coverage = compared / pixels
+        if coverage < self.least or not compared:
+            return Score.none(f"only {coverage:.1%} of the pixels are seen by another view")
+        every = torch.cat(gaps)
+        value = every.abs().mean() if self.statistic == "l1" else every.square().mean().sqrt()
+        return Score(value=255 * float(value), coverage=coverage)

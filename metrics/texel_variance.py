@@ -1,0 +1,83 @@
+"""Texel variance over held-out cameras
+
+255 * sqrt(mean over points and channels of the variance over views). The points are those of the true surface that
+the item's held-out cameras see; each is looked up (bilinearly) in every generated view that really sees it, and
+counts if at least two do. Unbiased variance, so views of independent noise of s levels give s for any number of
+views. In 8-bit levels; lower is better.
+
+Source: our definition, after the texel variance of texturing papers, without their texture: positions come from
+cameras no method is given and are never rounded to an atlas. `normalised` divides by the standard deviation of all
+the looked-up values, so that neither grey nor low contrast helps: 0 agrees, 1 is independent views of one palette.
+
+Traps. Views that are constant, or blurred, agree: read it beside `sharpness`. Views looked up in one baked texture
+agree by construction. The truth is not 0 but at the floor of resampling: fine texture differs between two bilinear
+lookups. In the family `prior` the object is imagined: a consistent object of another shape than the true one scores
+badly.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ..bench.types import Artifact, Family, Item, Score
+from .views.images import stored, unlike
+from .views.sampling import sample
+from .views.shots import HELD, NEEDS, RULES, Region, points, shots
+
+
+@dataclass(frozen=True, kw_only=True)
+class TexelVariance:
+    """Standard deviation over views of the colour of a surface point."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"normalised": {"normalised": True}}
+
+    region: Region = "object"
+    """Score the object, or every `surface` (the ground too)."""
+    normalised: bool = False
+    """Divide by the standard deviation over all points and views."""
+    least: float = 0.05
+    """Smallest fraction of the held-out points that must be seen twice."""
+
+    @property
+    def unit(self) -> str:
+        """Levels, or none for a ratio."""
+        return "" if self.normalised else "levels"
+
+    def fingerprint(self) -> str:
+        """Points, rules of visibility, statistic."""
+        over = " / std over all" if self.normalised else ""
+        return f"rms std over views{over}, held-out points of the {self.region}, bilinear, {RULES}, rgb8"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The deviation; coverage is the fraction of held-out points that at least two views see."""
+        reason = unlike(artifact, item, (*NEEDS, *HELD))
+        if reason:
+            return Score.none(reason)
+        truth, views = item.truth, stored(artifact).double()
+        cameras = shots(truth, self.region)
+        found = [points(truth, k, self.region, "held_")[:2] for k in range(len(truth["held_position"]))]
+        at, normal = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+        if not at.shape[1]:
+            return Score.none(f"the held-out cameras see no {self.region}")
+        looks = [camera.sees(at, normal) for camera in cameras]
+        seen = torch.stack([ok for _, ok in looks])
+        twice = seen.sum(0) >= 2
+        coverage = float(twice.double().mean())
+        if coverage < self.least:
+            return Score.none(f"only {coverage:.1%} of the held-out points are seen by two views")
+        colour = torch.stack([sample(view, xy[:, twice]) for view, (xy, _) in zip(views, looks, strict=True)])
+        weight = seen[:, None, twice].double()
+        count = weight.sum(0)
+        mean = (colour * weight).sum(0) / count
+        within = float((((colour - mean).square() * weight).sum(0) / (count - 1)).mean())
+        if not self.normalised:
+            return Score(value=255 * within**0.5, coverage=coverage)
+        every = colour.movedim(1, 0)[:, seen[:, twice]]
+        total = float(every.var(1).mean())
+        if total < 1e-8:
+            return Score.none("the views are constant where they are compared")
+        return Score(value=(within / total) ** 0.5, coverage=coverage)

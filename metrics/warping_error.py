@@ -1,0 +1,104 @@
+"""Warping error by exact flow
+
+E = mean over pairs (t, t + gap) of mean over M of (warp(O_{t+gap}) - O_t)^2, values in [0, 1]; warp looks frame
+t + gap up (bilinearly) where the true flow takes each pixel of frame t. M holds the pixels of t whose point stays
+visible up to t + gap and that neither start nor land within 2 px of a depth edge or of another object. In 1e-3;
+lower is better.
+
+Lai et al., Learning Blind Video Temporal Consistency, ECCV 2018, arXiv 1808.00449, with the item's exact flow and
+occlusion in the place of an estimate and its checks. Over a gap above 1 flows are chained, so a point that hides in
+between is left out. `relative` divides by the same error of the true clip, which is not 0: bilinear lookup softens
+texture, and a turning object's shading changes.
+
+Traps. Blurred clips, clips in one colour and low contrast win (E scales with contrast squared): read it beside
+`sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene
+does not win here. Neighbouring frames cannot show slow drift: `long` can. Published tables mix up powers of ten, MSE
+with RMSE and masks; these values are comparable with none of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..bench.types import Artifact, Family, Item, Score
+from .views.images import eight_bit, stored
+from .views.sampling import edges, follow, inside, sample, whole
+
+NEEDS = ("flow", "visible")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpingError:
+    """Mean squared difference along exact flow."""
+
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    families: ClassVar[tuple[Family, ...]] = ("frames",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "relative": {"relative": True},
+        "long": {"gap": 4},
+        "long_relative": {"gap": 4, "relative": True},
+    }
+
+    gap: int = 1
+    """Frames between the two that are compared."""
+    relative: bool = False
+    """Divide by the error of the true clip."""
+    least: float = 0.1
+    """Smallest fraction of pixels that must be comparable."""
+
+    @property
+    def unit(self) -> str:
+        """1e-3, or a ratio."""
+        return "ratio" if self.relative else "x1e-3"
+
+    def fingerprint(self) -> str:
+        """Gap, mask, interpolation."""
+        over = " / that of the true clip" if self.relative else ""
+        return f"mse{over}, gap {self.gap}, true flow and visibility, 2 px off edges, bilinear, mean of pairs, rgb8"
+
+    def __call__(self, artifact: Artifact, item: Item) -> Score:
+        """The error; coverage is the mean fraction of a frame's pixels that were compared."""
+        lacking = [name for name in (*NEEDS, *(["views"] if self.relative else [])) if name not in item.truth]
+        if lacking:
+            return Score.none(f"the item's truth has no {', '.join(lacking)}")
+        flow, frames = item.truth["flow"], stored(artifact)
+        if frames.shape[2:] != flow.shape[2:] or len(frames) != len(flow) + 1:
+            size, true = (f"{n} frames of {h}x{w} px" for n, _, h, w in (frames.shape, flow.shape))
+            return Score.none(f"the clip has {size}, the true flow starts from {true}")
+        if len(frames) <= self.gap:
+            return Score.none(f"a clip of {len(frames)} frames has no two that are {self.gap} apart")
+        clips = [frames, *([eight_bit(item.truth["views"])] if self.relative else [])]
+        errors, coverage = _errors(clips, item, self.gap)
+        if coverage < self.least or not errors.shape[1]:
+            return Score.none(f"only {coverage:.1%} of the pixels can be followed over {self.gap} frames")
+        means = errors.mean(1)
+        if not self.relative:
+            return Score(value=1000 * float(means[0]), coverage=coverage)
+        if float(means[1]) < 1e-9:
+            return Score.none("the true clip has no warping error to compare with (nothing moves)")
+        return Score(value=float(means[0] / means[1]), coverage=coverage)
+
+
+def _errors(clips: list[Tensor], item: Item, gap: int) -> tuple[Float[Tensor, "clips pairs"], float]:
+    """Mean squared error of each clip over the pairs that have comparable pixels, and the mean share of those."""
+    flow, visible = item.truth["flow"].nan_to_num(), item.truth["visible"] > 0.5
+    depth, ids = item.truth.get("depth"), item.truth.get("object")
+    count, height, width = len(flow) + 1, *flow.shape[2:]
+    clear = torch.ones(count, 1, height, width, dtype=torch.bool)
+    if depth is not None or ids is not None:
+        found = [edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)]
+        clear = ~torch.stack(found)
+    errors: list[Tensor] = []
+    share = 0.0
+    for t in range(count - gap):
+        xy, ok = follow(flow[t : t + gap], visible[t : t + gap] & clear[t : t + gap])
+        ok = ok & inside(xy, height, width) & whole(clear[t + gap], xy)
+        share += float(ok.double().mean()) / (count - gap)
+        if bool(ok.any()):
+            pairs = [(sample(clip[t + gap], xy[:, ok]), clip[t].flatten(1)[:, ok].double()) for clip in clips]
+            errors.append(torch.stack([(there - here).square().mean() for there, here in pairs]))
+    return torch.stack(errors, 1) if errors else torch.zeros(len(clips), 0), share
