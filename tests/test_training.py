@@ -1,5 +1,6 @@
 """The trainers, on a few steps, and the weights they left behind."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path, tail: float | No
     assert torch.equal(run(tmp_path / "cut", None), whole)
     logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "cut")]
     assert [row.split(",")[0] for row in logs[0]] == [row.split(",")[0] for row in logs[1]]
+
+
+def test_a_logged_row_is_a_mean_over_the_steps_since_the_start(tmp_path: Path) -> None:
+    model = torch.nn.Linear(1, 1)
+
+    def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"loss": model(torch.zeros(1, 1)).square().sum() * 0 + 2}
+
+    for steps in (3, 8):
+        train(model, loss, Plan(tmp_path, steps=steps, resume=True, log_every=4))
+    with (tmp_path / "log.csv").open() as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == [2, 2]
 
 
 def test_trainers_take_three_steps(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """Train the base model: a small latent diffusion UNet with its CLIP text encoder, on the codec's latents."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -13,7 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from .codec import CHANNELS
-from .loop import Plan, is_first, launch, train
+from .loop import Plan, is_first, launch, train, where
 from .stream import latents
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
@@ -31,8 +36,8 @@ class Base(nn.Module):
 
 def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text: int = 128) -> Base:
     """The architecture for (n, channels, 16, 16) latents; attention to the words at every resolution."""
-    tokenizer = build_tokenizer()
-    encoder = CLIPTextModel(
+    tokenizer: Any = build_tokenizer()
+    encoder: Any = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=text,
@@ -48,7 +53,7 @@ def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text
     )
     # the published initial spread (0.02) leaves words nearly alike for the first thousand steps
     nn.init.normal_(encoder.get_input_embeddings().weight, std=0.3)
-    unet = UNet2DConditionModel(
+    unet: Any = UNet2DConditionModel(
         sample_size=16,
         in_channels=channels,
         out_channels=channels,
@@ -85,7 +90,8 @@ def schedule() -> DDIMScheduler:
 
 def pipeline(base: Base, codec: AutoencoderTiny) -> StableDiffusionPipeline:
     """A complete diffusers pipeline of the parts."""
-    return StableDiffusionPipeline(
+    parts: Any = StableDiffusionPipeline  # whose annotations know only the parts of the published checkpoints
+    return parts(
         vae=codec,
         text_encoder=base.text,
         tokenizer=build_tokenizer(),
@@ -118,7 +124,7 @@ def main(
     out: Path,
     steps: int = 15_000,
     minutes: float | None = None,
-    resume: bool = False,
+    resume: bool = True,
     seed: int = 0,
     codec: Path = Path("codec"),
     scenes: int = 20_000,
@@ -128,6 +134,7 @@ def main(
     save_every: int = 250,
     processes: int = 2,
     start: Path | None = None,
+    device: str = "auto",
 ) -> None:
     """Train on cached latents of ``scenes`` renders; leaves a pipeline folder in ``out / "pipeline"``.
 
@@ -135,20 +142,26 @@ def main(
     the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier pipeline folder to go
     on from: the rate is constant but for its last ``tail``, so a run can be taken up again later.
     """
+    device, processes = where(device, processes)
     latents(codec, out / "latents.pt", seed + 2, scenes, processes)
-    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200, tail=tail)
+    plan = Plan(
+        out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200, tail=tail, device=device
+    )
     launch(_run, processes, plan, codec, scenes, size // processes, start)
 
 
 def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) -> None:
     torch.manual_seed(plan.seed)
     z, captions = latents(codec, plan.out / "latents.pt", plan.seed + 2, scenes, 1)
-    tokenizer = build_tokenizer()
+    tokenizer: Any = build_tokenizer()
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
     tokens, empty = tokens[:-1], tokens[-1]
     base = build(z.shape[1]) if start is None else read(start)
-    base.unet.to(memory_format=torch.channels_last)
-    base.unet.set_attn_processor(AttnProcessor())  # on CPUs the fused kernel's backward pass is far slower
+    base.to(plan.device)
+    unet: Any = base.unet
+    unet.to(memory_format=torch.channels_last)
+    if plan.device == "cpu":  # where the fused kernel's backward pass is far slower
+        unet.set_attn_processor(AttnProcessor())
     bars = schedule().alphas_cumprod
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
@@ -159,15 +172,16 @@ def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) ->
         t = t.long().clamp_max(len(bars) - 1)
         a, b = bars[t].sqrt()[:, None, None, None], (1 - bars[t]).sqrt()[:, None, None, None]
         noise = torch.randn(x.shape, generator=random)
-        noisy = (a * x + b * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            v = base.unet(noisy, t, base.text(words).last_hidden_state).sample
-        error = F.mse_loss(v.float(), a * noise - b * x, reduction="none").mean((1, 2, 3))
+        noisy = (a * x + b * noise).to(plan.device, memory_format=torch.channels_last)
+        wanted = (a * noise - b * x).to(plan.device)
+        with plan.half():
+            v = unet(noisy, t.to(plan.device), base.text(words.to(plan.device)).last_hidden_state).sample
+        error = F.mse_loss(v.float(), wanted, reduction="none").mean((1, 2, 3))
         return {"loss": error.mean(), "noisy_half": error[size // 2 :].mean()}
 
     train(base, loss, plan).swap()
     if is_first():
-        export(base.eval(), AutoencoderTiny.from_pretrained(codec).eval(), plan.out / "pipeline")
+        export(base.eval().cpu(), AutoencoderTiny.from_pretrained(codec).eval(), plan.out / "pipeline")
 
 
 def read(folder: Path) -> Base:

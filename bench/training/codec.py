@@ -1,13 +1,18 @@
 """Train the latent codec: a small ``AutoencoderTiny`` of factor 8 with unit-variance latents."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
 
-from .loop import Plan, is_first, launch, train
+from .loop import Plan, is_first, launch, train, where
 from .stream import pictures, psnr, signed
 
 CHANNELS = 8
@@ -45,7 +50,7 @@ def main(
     out: Path,
     steps: int = 12_000,
     minutes: float | None = None,
-    resume: bool = False,
+    resume: bool = True,
     seed: int = 0,
     scenes: int = 8192,
     size: int = 16,
@@ -57,6 +62,7 @@ def main(
     processes: int = 2,
     start: Path | None = None,
     decoder_only: bool = False,
+    device: str = "auto",
 ) -> None:
     """Train on ``scenes`` renders in batches of ``size`` crops; leaves the averaged model in ``out``.
 
@@ -65,8 +71,9 @@ def main(
     folder of an earlier codec to go on from; with
     ``decoder_only`` its latents stay as they are, so models trained on them stay valid.
     """
+    device, processes = where(device, processes)
     pictures(seed + 1, scenes, processes, out / "pictures.pt")
-    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4)
+    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4, device=device)
     launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start, decoder_only)
 
 
@@ -81,7 +88,8 @@ def _run(
     decoder_only: bool,
 ) -> None:
     torch.manual_seed(plan.seed)
-    model = build(width, channels).to(memory_format=torch.channels_last)
+    model: Any = build(width, channels)
+    model.to(plan.device, memory_format=torch.channels_last)
     if start is not None:
         _begin(model, start)
     model.encoder.requires_grad_(not decoder_only)
@@ -91,10 +99,10 @@ def _run(
         pick = torch.randint(len(images), (size,), generator=random).tolist()
         at = torch.randint(0, 128 - crop + 1, (size, 2), generator=random).tolist()
         x = torch.stack([images[i, :, r : r + crop, c : c + crop] for i, (r, c) in zip(pick, at, strict=True)])
-        x = signed(x).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        x = signed(x).to(plan.device, memory_format=torch.channels_last)
+        with plan.half():
             z = model.encoder(x)
-            y = model.decoder(z + 0.03 * torch.randn(z.shape, generator=random))
+            y = model.decoder(z + 0.03 * torch.randn(z.shape, generator=random).to(plan.device))
         y, z = y.float(), z.float()
         mean, var = z.mean((0, 2, 3)), z.var((0, 2, 3))
         norm = mean.square().mean() + var.clamp_min(1e-6).log().square().mean()
@@ -105,16 +113,17 @@ def _run(
     average = train(model, loss, plan)
     average.swap()
     if is_first():
-        model.eval().save_pretrained(plan.out)
+        model.eval().cpu().save_pretrained(plan.out)
 
 
 @torch.no_grad()
-def settle(model: AutoencoderTiny, n: int = 512, seed: int = 800_001) -> None:
+def settle(model: Any, n: int = 512, seed: int = 800_001) -> None:
     """Fold what is left of the latents' mean and variance over n renders into the convolutions around them."""
     x = signed(pictures(seed, n, 1)[0])
     z = torch.cat([model.encode(part).latents for part in x.split(32)])
     mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))
-    last, first = model.encoder.layers[-1], model.decoder.layers[0]
+    last: Any = model.encoder.layers[-1]
+    first: Any = model.decoder.layers[0]
     last.weight /= deviation[:, None, None, None]
     last.bias.sub_(mean).div_(deviation)
     first.bias += torch.einsum("oihw,i->o", first.weight, mean)
@@ -122,10 +131,10 @@ def settle(model: AutoencoderTiny, n: int = 512, seed: int = 800_001) -> None:
 
 
 @torch.no_grad()
-def quality(model: AutoencoderTiny, n: int = 128, seed: int = 900_001) -> dict[str, float]:
+def quality(model: Any, n: int = 128, seed: int = 900_001) -> dict[str, float]:
     """Mean PSNR in dB over held-out scenes (n a kind), and how far latents are from zero mean, unit variance."""
     found: dict[str, float] = {}
-    latents = []
+    latents: list[torch.Tensor] = []
     for kind in ("object", "landscape"):
         x = signed(pictures(seed, n, 1, kind=kind)[0])
         z = torch.cat([model.encode(part).latents for part in x.split(32)])

@@ -1,24 +1,29 @@
 """Train the judge: a small CLIP in open_clip's own format that reads the world's words out of pictures."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-import open_clip
+import open_clip  # pyright: ignore[reportMissingTypeStubs]
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from ...datasets.world import COLOURS, GROUNDS, LAYERS, PATTERNS, SHAPES, alternatives, parse
-from .loop import Plan, is_first, launch, train
+from .loop import Plan, is_first, launch, train, where
 from .stream import pictures
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
 from .tokenizer import save as save_tokenizer
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 16, "head_width": 64},
     "text_cfg": {
@@ -39,7 +44,8 @@ def build() -> open_clip.CLIP:
     """The architecture: a ModifiedResNet for (n, 3, 128, 128) pictures and a text transformer."""
     text = {**CONFIG["text_cfg"], "vocab_size": len(build_tokenizer())}
     text.pop("hf_tokenizer_name")
-    return open_clip.CLIP(CONFIG["embed_dim"], dict(CONFIG["vision_cfg"]), text)
+    clip: Any = open_clip.CLIP  # configurations may be mappings
+    return clip(CONFIG["embed_dim"], dict(CONFIG["vision_cfg"]), text)
 
 
 def export(model: open_clip.CLIP, folder: Path) -> None:
@@ -107,7 +113,7 @@ def main(
     out: Path,
     steps: int = 5_000,
     minutes: float | None = None,
-    resume: bool = False,
+    resume: bool = True,
     seed: int = 0,
     scenes: int = 16_000,
     size: int = 64,
@@ -115,42 +121,45 @@ def main(
     save_every: int = 250,
     processes: int = 2,
     start: Path | None = None,
+    device: str = "auto",
 ) -> None:
     """Train contrastively on real renders; leaves an open_clip folder in ``out / "clip"``.
 
     Beside the other captions of the batch every picture meets its own caption with one word replaced: the
     grammar's hardest negatives. ``start`` is the folder of an earlier judge to go on from.
     """
+    device, processes = where(device, processes)
     pictures(seed + 3, scenes, processes, out / "pictures.pt")
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=100, decay=0.02)
-    plan.average = 0.995
+    plan.average, plan.device = 0.995, device
     launch(_run, processes, plan, scenes, size // processes, start)
 
 
 def _run(plan: Plan, scenes: int, size: int, start: Path | None) -> None:
     torch.manual_seed(plan.seed)
-    clip = build() if start is None else load(start)[0]
+    clip: Any = build() if start is None else load(start)[0]
+    clip.to(plan.device)
     images, captions = pictures(plan.seed + 3, scenes, 1, plan.out / "pictures.pt")
     clip.visual.to(memory_format=torch.channels_last)
-    model = Trained(clip)
+    model = Trained(clip).to(plan.device)
     tokenizer = build_tokenizer()
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
         pick = torch.randint(len(images), (size,), generator=random).tolist()
         wrong = [_wrong(captions[i], random) for i in pick]
         words = [captions[i] for i in pick] + [caption for some in wrong for caption in some]
-        asked = torch.tensor([labels(caption) for caption in words])
+        asked = torch.tensor([labels(caption) for caption in words], device=plan.device)
         x = images[pick].float() / 127.5 - 1
         x = x + 0.04 * torch.rand(size, 1, 1, 1, generator=random) * torch.randn(x.shape, generator=random)
-        with torch.autocast("cpu", torch.bfloat16):
-            image = clip.encode_image(x.to(memory_format=torch.channels_last))
-            text = clip.encode_text(_tokens(tokenizer, words))
+        with plan.half():
+            image = clip.encode_image(x.to(plan.device, memory_format=torch.channels_last))
+            text = clip.encode_text(_tokens(tokenizer, words).to(plan.device))
         image, text = F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
         read = model.errors(image, asked[:size]) + 0.3 * model.errors(text, asked)
         scale = clip.logit_scale.exp().clamp(max=100)
         near = scale * torch.einsum("nd,nkd->nk", image, text[size:].view(size, -1, image.shape[-1]))
         logits = scale * (image @ text[:size].T)
-        target = torch.arange(size)
+        target = torch.arange(size, device=plan.device)
         total = F.cross_entropy(torch.cat([logits, near], 1), target) + F.cross_entropy(logits.T, target)
         total = total + F.cross_entropy(torch.cat([logits.diagonal()[:, None], near], 1), target * 0)
         right = (logits.diagonal() > near.max(1).values).float().mean()
@@ -158,32 +167,35 @@ def _run(plan: Plan, scenes: int, size: int, start: Path | None) -> None:
 
     train(model, loss, plan).swap()
     if is_first():
-        export(clip.eval(), plan.out / "clip")
+        export(clip.eval().cpu(), plan.out / "clip")
 
 
-def _tokens(tokenizer, captions: list[str]) -> torch.Tensor:
+def _tokens(tokenizer: Any, captions: list[str]) -> torch.Tensor:
     return tokenizer(captions, padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
 
 
 def _wrong(caption: str, random: torch.Generator, n: int = 3) -> list[str]:
     """n captions that differ from this one in a single word."""
     slots = alternatives(caption)
-    found = []
+    found: list[str] = []
     for _ in range(n):
         others = slots[int(torch.randint(len(slots), (1,), generator=random))][2]
         found.append(others[int(torch.randint(len(others), (1,), generator=random))])
     return found
 
 
-def load(folder: Path):
+def load(folder: Path) -> tuple[Any, Any]:
     """The judge of a folder (float32, eval) and its tokenizer (captions -> (n, 24) ids)."""
     name = f"local-dir:{folder}"
-    model = open_clip.create_model(name, precision="fp32").eval()
+    model: Any = open_clip.create_model(name, precision="fp32")
+    model.eval()
     return model, open_clip.get_tokenizer(name)
 
 
 @torch.no_grad()
-def recognised(images: torch.Tensor, captions: list[str], folder: Path | None = None, judge=None) -> dict[str, float]:
+def recognised(
+    images: torch.Tensor, captions: list[str], folder: Path | None = None, judge: tuple[Any, Any] | None = None
+) -> dict[str, float]:
     """Shares of the captions' words that the judge reads out of the pictures.
 
     images: (n, 3, 128, 128) floats in [0, 1], one a caption. A word is recognised where its caption beats every

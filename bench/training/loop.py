@@ -7,19 +7,27 @@ A run may be split over processes of one thread each that average their gradient
 cores this beats threads, which wait for each other at every operator.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed as dist
 from torch import multiprocessing, nn
+
+from ..types import SyncbenchError
 
 Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
 
@@ -44,6 +52,12 @@ class Plan:
     log_every: int = 50
     save_every: int = 1000
     betas: tuple[float, float] = (0.9, 0.99)
+    device: str = "cpu"
+    """Where the module and its batches are; see `where`."""
+
+    def half(self) -> torch.autocast:
+        """The context of forward passes: bfloat16 where it is safe."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
 
 class Average:
@@ -75,6 +89,19 @@ def generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + _rank())
 
 
+def where(name: str, processes: int) -> tuple[str, int]:
+    """Device and processes of a run. `auto` is a GPU where there is one; a GPU takes one process."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise SyncbenchError(f"unknown device '{name}': use auto, cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SyncbenchError(f"device '{name}' asked for, but this machine shows no CUDA device: use auto or cpu")
+    return name, 1 if kind == "cuda" else min(processes, os.cpu_count() or 1)
+
+
 def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
     """Call ``worker(*args)`` here, or in ``processes`` processes that ``train`` then keeps in step."""
     if processes == 1:
@@ -84,7 +111,7 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         multiprocessing.spawn(_enter, (processes, f"file://{folder}/meet", worker, args), nprocs=processes)
 
 
-def _enter(rank: int, processes: int, meet: str, worker: Callable[..., None], args: tuple) -> None:
+def _enter(rank: int, processes: int, meet: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=processes)
     worker(*args)
@@ -100,8 +127,8 @@ def is_first() -> bool:
     return _rank() == 0
 
 
-def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict] | None = None) -> Average:
-    """Train ``module`` with ``loss(step, generator)`` -> named scalars, of which ``loss`` is minimised.
+def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict[str, Any]] | None = None) -> Average:
+    """Train ``module``, already on its device, by ``loss(step, generator)`` -> named scalars; ``loss`` is minimised.
 
     Writes ``state.pt`` (everything a resume needs) and ``log.csv`` (step, seconds, rate, named scalars) to
     ``plan.out``. ``groups`` are AdamW parameter groups with an optional ``scale`` of the rate. Returns the EMA.
@@ -110,48 +137,118 @@ def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict] | No
     groups = list(groups) if groups is not None else [{"params": list(module.parameters())}]
     scales = [group.pop("scale", 1.0) for group in groups]
     optimiser = torch.optim.AdamW(groups, lr=plan.rate, betas=plan.betas, weight_decay=plan.decay, fused=True)
-    average = Average(module, plan.average)
-    state, log = plan.out / "state.pt", plan.out / "log.csv"
-    step, spent = 0, 0.0
-    if plan.resume and state.exists():
-        saved = torch.load(state, weights_only=False)
-        module.load_state_dict(saved["module"])
-        optimiser.load_state_dict(saved["optimiser"])
-        average.shadow, step, spent = saved["average"], saved["step"], saved["seconds"]
-    first = is_first()
-    if first:
-        _trim(log, step)
-    started = time.monotonic() - spent
-    sums: dict[str, float] = {}
+    run = _Run(plan, module, optimiser, scales, Average(module, plan.average))
+    if plan.resume and run.state.exists():
+        run.restore()
+    if is_first():
+        _trim(run.log, run.step)
     module.train()
-    while True:
-        share = spent / (60 * plan.minutes) if plan.minutes else step / plan.steps
-        if share >= 1:
-            break
-        rate = plan.rate * min(1, (step + 1) / plan.warmup) * _fall(share, plan.tail)
-        for group, scale in zip(optimiser.param_groups, scales, strict=True):
-            group["lr"] = rate * scale
-        values = loss(step, generator(plan.seed, step))
-        optimiser.zero_grad(set_to_none=True)
-        values["loss"].backward()
-        figures = [*(float(value.detach()) for value in values.values()), time.monotonic() - started]
-        *figures, spent = _together(module, figures)
-        norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        if torch.isfinite(norm):
-            optimiser.step()
-        average.update(step)
-        step += 1
-        for name, value in zip(values, figures, strict=True):
-            sums[name] = sums.get(name, 0.0) + value / plan.log_every
-        if step % plan.log_every == 0:
-            if first:
-                _log(log, step, spent, rate, sums)
-            sums = {}
-        if step % plan.save_every == 0 and first:
-            _save(state, module, optimiser, average, step, spent)
-    if first:
-        _save(state, module, optimiser, average, step, spent)
-    return average
+    with _progress(plan, run.step, run.seconds) as tell:
+        run.go(loss, tell)
+    run.save()
+    return run.average
+
+
+@dataclass
+class _Run:
+    """Everything that changes while a model trains."""
+
+    plan: Plan
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    scales: list[float]
+    average: Average
+    step: int = 0
+    seconds: float = 0.0
+
+    @property
+    def state(self) -> Path:
+        return self.plan.out / "state.pt"
+
+    @property
+    def log(self) -> Path:
+        return self.plan.out / "log.csv"
+
+    def go(self, loss: Loss, tell: Callable[[int, float, float], None]) -> None:
+        """Steps until the budget is spent."""
+        plan, module, first = self.plan, self.module, is_first()
+        started = time.monotonic() - self.seconds
+        sums: dict[str, float] = {}
+        summed = 0
+        while True:
+            share = self.seconds / (60 * plan.minutes) if plan.minutes else self.step / plan.steps
+            if share >= 1:
+                return
+            rate = plan.rate * min(1, (self.step + 1) / plan.warmup) * _fall(share, plan.tail)
+            for group, scale in zip(self.optimiser.param_groups, self.scales, strict=True):
+                group["lr"] = rate * scale
+            values = loss(self.step, generator(plan.seed, self.step))
+            self.optimiser.zero_grad(set_to_none=True)
+            values["loss"].backward()
+            figures = [*(float(value.detach()) for value in values.values()), time.monotonic() - started]
+            *figures, self.seconds = _together(module, figures)
+            norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            if torch.isfinite(norm):
+                self.optimiser.step()
+            self.average.update(self.step)
+            self.step += 1
+            tell(self.step, self.seconds, figures[0])
+            summed += 1  # fewer than `log_every` in the first row after a resume
+            for name, value in zip(values, figures, strict=True):
+                sums[name] = sums.get(name, 0.0) + value
+            if self.step % plan.log_every == 0:
+                if first:
+                    means = {name: value / summed for name, value in sums.items()}
+                    _log(self.log, self.step, self.seconds, rate, means)
+                sums, summed = {}, 0
+            if self.step % plan.save_every == 0:
+                self.save()
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint."""
+        saved = torch.load(self.state, weights_only=False, map_location=self.plan.device)
+        try:
+            self.module.load_state_dict(saved["module"])
+        except RuntimeError as error:
+            raise SyncbenchError(f"{self.state} is of another network: choose a fresh --out, or --no-resume") from error
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.average.shadow, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
+
+    def save(self) -> None:
+        """Write a checkpoint, all of it or nothing."""
+        if not is_first():
+            return
+        part = self.state.with_suffix(".part")
+        whole = {
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.shadow,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(whole, part)
+        part.replace(self.state)
+
+
+@contextmanager
+def _progress(plan: Plan, step: int, spent: float) -> Generator[Callable[[int, float, float], None]]:
+    """What tells (step, seconds, loss) of this start: a bar on a terminal, plain lines elsewhere."""
+    begin = int(spent) if plan.minutes else step
+    total = (int(60 * plan.minutes) if plan.minutes else plan.steps) - begin
+    if total <= 0 or not is_first():
+        yield lambda step, spent, loss: None
+        return
+    from ..progress import shown
+    from ..run import Event
+
+    with shown() as listener:
+        listener(Event("training", 0, total))
+
+        def tell(step: int, spent: float, loss: float) -> None:
+            done = min(total, max(1, (int(spent) if plan.minutes else step) - begin))
+            listener(Event("training", done, total, f"step {step}, loss {loss:.4f}"))
+
+        yield tell
 
 
 def _fall(share: float, tail: float | None) -> float:
@@ -188,18 +285,3 @@ def _log(path: Path, step: int, seconds: float, rate: float, values: dict[str, f
     row = [str(step), f"{seconds:.1f}", f"{rate:.3g}", *(f"{value:.5g}" for value in values.values())]
     with path.open("a") as file:
         file.write(",".join(row) + "\n")
-
-
-def _save(path: Path, module: nn.Module, optimiser, average: Average, step: int, seconds: float) -> None:
-    part = path.with_suffix(".part")
-    torch.save(
-        {
-            "module": module.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "average": average.shadow,
-            "step": step,
-            "seconds": seconds,
-        },
-        part,
-    )
-    part.replace(path)

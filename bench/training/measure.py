@@ -1,8 +1,13 @@
 """What the shipped models reach, on seeds no trainer has seen."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
@@ -33,7 +38,7 @@ def draw(
     pipe.set_progress_bar_config(disable=True)
     parts: list[torch.Tensor] = []
     for at in range(0, len(captions), 16):
-        made = pipe(
+        made: Any = pipe(
             captions[at : at + 16],
             height=128,
             width=128,

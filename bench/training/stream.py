@@ -1,11 +1,16 @@
 """Training pictures and cached latents, all from the seeded world."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,5 +90,6 @@ def _encode(codec: Path, seed: int) -> tuple[torch.Tensor, list[str]]:
 
 
 @cache
-def _codec(folder: Path) -> AutoencoderTiny:
-    return AutoencoderTiny.from_pretrained(folder).eval().to(memory_format=torch.channels_last)
+def _codec(folder: Path) -> Any:
+    model: Any = AutoencoderTiny.from_pretrained(folder)
+    return model.eval().to(memory_format=torch.channels_last)

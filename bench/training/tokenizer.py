@@ -1,11 +1,16 @@
 """The CLIP tokenizer of the small models: byte-level BPE whose merges make every grammar word one token."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+# (diffusers and transformers are partly untyped and export lazily.)
+
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -34,7 +39,8 @@ def build(words: Iterable[str] = WORDS) -> CLIPTokenizer:
             vocabulary.append(symbols[0] + symbols[1])
             symbols = _apply([*word[:-1], word[-1] + "</w>"], merges)
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(
+    fast: Any = CLIPTokenizer  # takes merges as pairs, too
+    tokenizer = fast(
         vocab={token: i for i, token in enumerate(dict.fromkeys(vocabulary))},
         merges=merges,
         model_max_length=LENGTH,
