@@ -1,0 +1,149 @@
+"""Triangle meshes: reading and checking a user's own, and exact first hits of rays through trimesh and Embree."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+from ..errors import SyncbenchError
+from .camera import Array
+
+Ids = npt.NDArray[np.int64]
+MAX_FACES = 200_000
+"""More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Vertices (n, 3) and triangles (m, 3), counter-clockwise seen from outside."""
+
+    vertices: Array
+    faces: Ids
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits of the content."""
+        content = np.ascontiguousarray(self.vertices).tobytes() + np.ascontiguousarray(self.faces).tobytes()
+        return sha256(content).hexdigest()[:12]
+
+    @cached_property
+    def triangles(self) -> Array:
+        """(m, 3, 3) corners."""
+        return self.vertices[self.faces]
+
+    @cached_property
+    def normals(self) -> Array:
+        """(m, 3) unit normals; 0 for a face without area."""
+        corner = self.triangles
+        cross = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+        return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
+
+    @cached_property
+    def sphere(self) -> tuple[Array, float]:
+        """Centre (3,) and radius of a ball around the mesh."""
+        low, high = self.vertices.min(0), self.vertices.max(0)
+        centre = (low + high) / 2
+        return centre, float(np.linalg.norm(self.vertices - centre, axis=1).max())
+
+    @cached_property
+    def _embree(self) -> Any:
+        return RayMeshIntersector(trimesh.Trimesh(self.vertices, self.faces, process=False))
+
+    def first(self, origins: Array, directions: Array) -> tuple[Ids, Array]:
+        """First face (n,) that each ray hits, -1 for none, and the ray's parameter there (n,), inf for none.
+
+        origins (n, 3) or (3,), directions (n, 3) of any length. Embree finds the face in single precision; where
+        the ray meets that face's plane is computed in double, so neighbouring pixels lie on one plane exactly.
+        """
+        origins = np.broadcast_to(origins, directions.shape)
+        face = np.full(len(directions), -1, np.int64)
+        along = np.full(len(directions), np.inf)
+        near = _meets(self.sphere, origins, directions)
+        if near.any():
+            face[near] = self._embree.intersects_first(origins[near], directions[near])
+        hit = np.flatnonzero(face >= 0)
+        normal = self.normals[face[hit]]
+        toward = np.einsum("ij,ij->i", directions[hit], normal)
+        gap = np.einsum("ij,ij->i", self.triangles[face[hit], 0] - origins[hit], normal)
+        grazing = np.abs(toward) < 1e-9 * np.linalg.norm(directions[hit], axis=1)
+        face[hit[grazing]] = -1
+        along[hit[~grazing]] = gap[~grazing] / toward[~grazing]
+        return face, along
+
+    def barycentric(self, face: Ids, points: Array) -> Array:
+        """Weights (n, 3) of the corners of `face` (n,) at `points` (n, 3) in its plane."""
+        solve: Any = trimesh.triangles.points_to_barycentric
+        return solve(self.triangles[face], points)
+
+
+def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> npt.NDArray[np.bool_]:
+    """Whether each ray passes through the ball: a cheap test that spares Embree most of the sky."""
+    centre, radius = sphere
+    to = centre - origins
+    along = np.einsum("ij,ij->i", to, directions)
+    square = np.einsum("ij,ij->i", to, to)
+    length = np.einsum("ij,ij->i", directions, directions)
+    return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
+
+
+def read_mesh(path: str | Path, up: str = "y") -> Mesh:
+    """A user's mesh file, turned upright (`up` names the axis that points up in it), standing on z = 0.
+
+    It is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
+    All parts are merged; texture coordinates in the file are not used (see `atlas`); faces without area are left
+    out. Raises SyncbenchError, in one sentence, for a file that cannot be read, has no faces, vertices that are
+    not finite, no extent, or more than MAX_FACES faces.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise SyncbenchError(f"no mesh file '{path}'")
+    try:
+        load: Any = trimesh.load_mesh
+        loaded = load(file, process=False)
+    except Exception as error:  # every format has its own
+        raise SyncbenchError(f"{path}: trimesh cannot read this mesh ({error or type(error).__name__})") from error
+    vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
+    faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
+    return checked(Mesh(vertices, faces), str(path), up)
+
+
+TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
+"""Which axes of a file become x (front), y and z (up); cyclic, so that nothing is mirrored."""
+
+
+def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
+    """The mesh upright and at the world's size; see `read_mesh` for what is refused."""
+    vertices, faces = mesh.vertices, mesh.faces
+    if up not in TURNS:
+        raise SyncbenchError(f"a mesh's up axis is x, y or z, not '{up}'")
+    if not len(faces):
+        raise SyncbenchError(f"{name}: this mesh has no faces; a point cloud cannot be textured")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise SyncbenchError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
+    if len(faces) > MAX_FACES:
+        raise SyncbenchError(
+            f"{name}: {len(faces):,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
+            "simplify the mesh first (Blender: Decimate)"
+        )
+    used, where = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
+    bad = int((~np.isfinite(vertices).all(1)).sum())
+    if bad:
+        raise SyncbenchError(f"{name}: {bad:,} vertices are not finite numbers (NaN or infinite); repair the mesh")
+    vertices = vertices[:, TURNS[up]]
+    centre, radius = Mesh(vertices, faces).sphere
+    if radius <= 0:
+        raise SyncbenchError(f"{name}: all vertices are one point, so there is nothing to see")
+    vertices = (vertices - centre) * (0.6 / radius)
+    vertices[:, 2] -= vertices[:, 2].min()
+    corner = vertices[faces]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    if not (area > 1e-12).any():
+        raise SyncbenchError(f"{name}: no face has an area, so there is nothing to see")
+    return Mesh(vertices, faces[area > 1e-12])
