@@ -55,6 +55,8 @@ def find(kind: Kind, id: str) -> Component:
     """The listed component of that id, or SyncbenchError with the nearest names."""
     known = {component.id: component for component in list_components(kind)}
     if id not in known:
+        if kind == "models" and Path(id).is_dir():
+            raise SyncbenchError(f"unknown model '{id}': for the folder of that name write ./{id}")
         raise SyncbenchError(f"unknown {kind[:-1]} '{id}'{suggest(id, known, 'known are')}")
     return known[id]
 

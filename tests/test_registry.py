@@ -201,3 +201,10 @@ def test_assignments() -> None:
     for bad in ("a.b", "b=1", ".b=1", "a.=1"):
         with pytest.raises(SyncbenchError, match="component"):
             parse_assignments([bad])
+
+
+def test_a_checkpoint_folder_named_like_an_id_says_how_to_write_it(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SyncbenchError, match=r"write \./mine"):
+        load("models", "mine")
