@@ -25,6 +25,8 @@ class Mesh:
 
     vertices: Array
     faces: Ids
+    bent: Array | None = None
+    """(m, 3, 3) unit normals at the corners of every face, where the mesh stands for a smooth surface."""
 
     @cached_property
     def digest(self) -> str:
@@ -43,6 +45,13 @@ class Mesh:
         corner = self.triangles
         cross = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
         return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
+
+    def normals_at(self, face: Ids, points: Array) -> Array:
+        """Unit normals (n, 3) at `points` (n, 3) of `face` (n,): the face's own, or blended from its corners."""
+        if self.bent is None:
+            return self.normals[face]
+        blend = np.einsum("ni,nij->nj", self.barycentric(face, points), self.bent[face])
+        return blend / np.linalg.norm(blend, axis=1, keepdims=True)
 
     @cached_property
     def sphere(self) -> tuple[Array, float]:
@@ -78,8 +87,12 @@ class Mesh:
 
     def barycentric(self, face: Ids, points: Array) -> Array:
         """Weights (n, 3) of the corners of `face` (n,) at `points` (n, 3) in its plane."""
-        solve: Any = trimesh.triangles.points_to_barycentric
-        return solve(self.triangles[face], points)
+        corner = self.triangles[face]
+        a, b, p = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0], points - corner[:, 0]
+        aa, ab, bb, pa, pb = (np.einsum("ij,ij->i", u, v) for u, v in ((a, a), (a, b), (b, b), (p, a), (p, b)))
+        scale = np.maximum(aa * bb - ab * ab, 1e-300)
+        second, third = (bb * pa - ab * pb) / scale, (aa * pb - ab * pa) / scale
+        return np.stack([1 - second - third, second, third], 1)
 
 
 def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> npt.NDArray[np.bool_]:

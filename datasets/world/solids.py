@@ -1,7 +1,7 @@
 """The six shapes of the grammar as meshes, and compositions of them; each stands on z = 0, its front facing +x.
 
-A shape is about one unit high. Finely enough tessellated that its flat faces, which make normals, depth and ids
-agree exactly, are no wider than a pixel or two in a picture of 128 x 128.
+A shape is about one unit high. Round ones are tessellated to a hundredth of a pixel in a picture of 128 x 128 and
+carry the normals of the smooth surface at their corners; edges sharper than CREASE stay edges.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
-from trimesh.creation import box, cone, cylinder, icosphere, torus
+from trimesh.creation import box, cylinder, icosphere, revolve, torus
 
 from ...bench.geometry.mesh import Mesh
 from .grammar import SHAPES
@@ -21,6 +21,8 @@ COMPOSED = {"tower": "cube", "fir": "cone", "snowman": "ball"}
 """Compositions by name, and the shape word that still describes them."""
 
 SOLIDS = (*SHAPES, *COMPOSED)
+CREASE = 25.0
+"""Degrees between neighbouring faces from which on their edge is sharp."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,19 @@ class Solid:
 @cache
 def solid(name: str) -> Solid:
     """One of SOLIDS."""
-    mesh, chart, around = _BUILD[name]()
-    spots = _spots(mesh, spacing=0.27)
-    return Solid(
-        name, COMPOSED.get(name, name), Mesh(np.array(mesh.vertices), np.array(mesh.faces)), chart, around, spots
-    )
+    made, chart, around = _BUILD[name]()
+    mesh = Mesh(np.array(made.vertices), np.array(made.faces)) if chart == "box" else _smooth(made)
+    return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(made, spacing=0.27))
+
+
+def _smooth(made: Any) -> Mesh:
+    """With the normals of the smooth surface at the corners, split where it has edges (and at a cone's tip)."""
+    split = trimesh.graph.smooth_shade(made, angle=np.radians(CREASE))
+    faces = np.array(split.faces)
+    flat = np.array(split.face_normals)[:, None]
+    bent = np.array(split.vertex_normals)[faces]
+    sharp = (bent * flat).sum(-1, keepdims=True) < np.cos(np.radians(CREASE))
+    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent))
 
 
 def _spots(mesh: trimesh.Trimesh, spacing: float) -> np.ndarray:
@@ -70,15 +80,21 @@ def _moved(mesh: Any, z: float) -> Any:
 
 
 def _ball(radius: float = 0.5) -> Any:
-    return _moved(icosphere(subdivisions=5, radius=radius), z=radius)
+    return _moved(icosphere(subdivisions=4, radius=radius), z=radius)
 
 
-def _cube(side: float = 0.74) -> Any:
+def _cone(radius: float = 0.43, height: float = 1.0) -> Any:
+    rise = np.linspace(0, 1, 17)
+    side = np.stack([radius * (1 - rise), height * rise], 1)
+    return revolve(np.concatenate([[[0, 0]], side]), sections=96)
+
+
+def _cube(side: float = 0.7) -> Any:
     return _moved(box((side, side, side)), z=side / 2)
 
 
 def _ring() -> Any:
-    made = torus(0.345, 0.155, major_sections=128, minor_sections=64)
+    made = torus(0.345, 0.155, major_sections=96, minor_sections=48)
     made.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, (0, 1, 0)))
     return _moved(made, z=0.5)
 
@@ -103,7 +119,7 @@ def _tower() -> Any:
 
 def _fir() -> Any:
     parts = [(0.44, 0.46, 0.0), (0.35, 0.44, 0.27), (0.25, 0.46, 0.54)]
-    return trimesh.util.concatenate([_moved(cone(r, h, sections=192), z=z) for r, h, z in parts])
+    return trimesh.util.concatenate([_moved(_cone(r, h), z=z) for r, h, z in parts])
 
 
 def _snowman() -> Any:
@@ -113,8 +129,8 @@ def _snowman() -> Any:
 _BUILD = {
     "ball": lambda: (_ball(), "turned", 14),
     "cube": lambda: (_cube(), "box", 0),
-    "cone": lambda: (cone(0.43, 1.0, sections=192), "turned", 10),
-    "cylinder": lambda: (_moved(cylinder(0.36, 0.94, sections=192), z=0.47), "turned", 10),
+    "cone": lambda: (_cone(), "turned", 10),
+    "cylinder": lambda: (_moved(cylinder(0.36, 0.94, sections=96), z=0.47), "turned", 10),
     "ring": lambda: (_ring(), "ring", 12),
     "star": lambda: (_star(), "box", 0),
     "tower": lambda: (_tower(), "box", 0),

@@ -68,7 +68,8 @@ def cast(stage: Stage, pose: np.ndarray, origin: np.ndarray, directions: np.ndar
     position[solid] = origin[solid] + along[solid, None] * directions[solid]
     normal = np.zeros_like(directions)
     normal[hit == GROUND] = 0.0, 0.0, 1.0
-    turned = mesh.normals[face[hit == OBJECT]] @ back[:3, :3]
+    own = position[hit == OBJECT] @ back[:3, :3].T + back[:3, 3]
+    turned = mesh.normals_at(face[hit == OBJECT], own) @ back[:3, :3]
     normal[hit == OBJECT] = turned / np.linalg.norm(turned, axis=1, keepdims=True)
     return Hits(hit, face, along, position, normal)
 
