@@ -101,7 +101,8 @@ class _Probe:
         temb: Tensor | None = None,
     ) -> Tensor:
         self.calls += 1
-        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        more = {} if temb is None else {"temb": temb}
+        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
 
 
 def hook_is_live(model: "Model", where: Where | None = None) -> bool:

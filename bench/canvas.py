@@ -9,7 +9,7 @@ from functools import cached_property
 from math import prod
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -69,6 +69,16 @@ class Canvas:
         _, cell, weight = self._flat
         ones = (weight > 0).long()
         return torch.zeros_like(self.mass, dtype=torch.long).index_add_(0, cell, ones).reshape(self.shape)
+
+    @cached_property
+    def first(self) -> Bool[Tensor, "views h w"]:
+        """Whether a view pixel is the first, in order, that looks at its cell; False on the background."""
+        seen, cell, _ = self._flat
+        earliest = torch.full((self.cells,), self.index.numel(), device=seen.device)
+        earliest = earliest.scatter_reduce(0, cell, seen, "amin")
+        first = torch.zeros(self.index.numel(), dtype=torch.bool, device=seen.device)
+        first[seen] = earliest[cell] == seen
+        return first.reshape(self.index.shape)
 
     def look(self, z: Float[Tensor, "c *shape"]) -> Float[Tensor, "views c h w"]:
         """Gather surface to views, nearest cell; background pixels are 0."""

@@ -53,6 +53,7 @@ class Noise:
 
     def __init__(self, canvas: Canvas, model: Model, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
+        self._canvas = canvas
         self._shape = (model.channels, *canvas.shape)
         self._device, self._dtype = model.device, model.dtype
 
@@ -60,6 +61,15 @@ class Noise:
         """A fresh unit Gaussian draw of the canvas's shape, or of `shape`."""
         draw = torch.randn(tuple(shape or self._shape), generator=self._generator, dtype=torch.float32)
         return draw.to(self._device, self._dtype)
+
+    def alone(self) -> Tensor:
+        """Noise per view (views, c, h, w), independent everywhere, for views that share nothing.
+
+        The pixel that looks at a cell first has the canvas's noise, so that methods stay paired; later ones and
+        the background have noise of their own.
+        """
+        x, first = self._canvas.look(self()), self._canvas.first[:, None]
+        return x if bool(first.all()) else torch.where(first, x, self(x.shape))
 
 
 @dataclass
@@ -114,6 +124,8 @@ class Sync(Method):
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """Decode the finished state. Default: the canvas is an image of its own; views are looked up in it."""
+        if not item.surface.picture:
+            return views_artifact(model.decode(canvas.look(state)), item, canvas, model.factor)
         return canvas_artifact(decode_canvas(state, canvas, model), item)
 
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
@@ -166,9 +178,12 @@ def canvas_artifact(image: Tensor, item: Item) -> Artifact:
     return Artifact(views=pixels.look(image).float().cpu(), canvas=image.float().cpu())
 
 
-def views_artifact(views: Tensor, item: Item, stride: float | None = None, weight: Tensor | None = None) -> Artifact:
-    """An artifact from decoded views (n, 3, h, w) `stride` apart, painted by `weight` (n, h, w) if given."""
-    pixels = item.surface.canvas(1, stride).to(views.device)
-    if weight is not None:
-        pixels = pixels.with_weight(weight)
-    return canvas_artifact(pixels.paint(views), item)
+def views_artifact(views: Tensor, item: Item, canvas: Canvas, factor: int = 1) -> Artifact:
+    """An artifact from decoded views (n, 3, h, w) that were made on `canvas`, `factor` pixels to its cell.
+
+    Where the surface is a picture, views are pasted into it where their latents lay (the mean where they overlap)
+    and the artifact's views are the surface's own, looked up in it. Elsewhere the views are the result.
+    """
+    if item.surface.picture:
+        return canvas_artifact(canvas.magnify(factor).paint(views), item)
+    return Artifact(views=views.float().cpu())

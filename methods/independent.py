@@ -13,18 +13,22 @@ from ..bench.types import Anchor, Artifact, Item
 
 @dataclass(frozen=True, kw_only=True)
 class Independent(Sync):
-    """No exchange at all. On a strip: windows side by side, hard seams."""
+    """No exchange at all: the state is the views. On a strip: windows side by side, hard seams."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     anchor: ClassVar[Anchor | None] = "floor"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"shared": {"shared_noise": True}}
 
     shared_noise: bool = False
     """Every view starts from the *same* noise instead of its own, which already correlates layouts."""
 
+    def noise(self, noise: Noise, canvas: Canvas) -> Tensor:
+        """Fresh noise for the views, each its own even where they look at the same cell."""
+        return noise.alone()
+
     def start(self, noise: Noise, canvas: Canvas) -> Tensor:
-        """Per-view noise: looked up on the canvas, or the first view's for all."""
-        x = canvas.look(noise())
+        """Per-view noise, or the first view's for all."""
+        x = self.noise(noise, canvas)
         return x[:1].expand_as(x).clone() if self.shared_noise else x
 
     def look(self, state: Any, s: Step) -> Tensor:
@@ -33,8 +37,8 @@ class Independent(Sync):
 
     def step(self, state: Any, x: Tensor, s: Step) -> Tensor:
         """Each view moves alone."""
-        return s.move(s.x0, s.eps)
+        return s.level.move(s.x0, s.eps, s.sampling.eta, lambda: self.noise(s.noise, s.canvas))
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode views one by one and put them side by side."""
-        return views_artifact(model.decode(state), item, self.stride)
+        """Decode views one by one; on a strip put them side by side."""
+        return views_artifact(model.decode(state), item, canvas, model.factor)

@@ -21,7 +21,7 @@ from .independent import Independent
 class Trap(Independent):
     """An independent sample with its content taken away."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     anchor: ClassVar[Anchor | None] = "trap"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"constant": {"kind": "constant"}, "blur": {"kind": "blur"}}
 
@@ -30,7 +30,7 @@ class Trap(Independent):
     """Standard deviation of the blur as a fraction of the smaller side of a view."""
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Degrade the shared canvas where there is one, else the views."""
+        """Degrade the picture where views share one, else the views (`constant`: all in one colour)."""
         sample = super().finish(state, item, canvas, model)
         if sample.canvas is None:
             return Artifact(views=self.degrade(sample.views, item.surface.window))

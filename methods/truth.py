@@ -10,7 +10,7 @@ from ..bench.types import Anchor, Artifact, Door, Item, SyncbenchError
 
 @dataclass(frozen=True, kw_only=True)
 class Truth(Method):
-    """Returns `item.truth` (`canvas` or `views`) and asks nothing of the model."""
+    """Returns `item.truth` and asks nothing of the model: `views` where known, and on a picture the `canvas`."""
 
     version: ClassVar[int] = 1
     door: ClassVar[Door] = "as_published"
@@ -19,7 +19,7 @@ class Truth(Method):
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
         """The truth as an artifact, the same for every seed. SyncbenchError where the item has none."""
         canvas, views = item.truth.get("canvas"), item.truth.get("views")
-        if canvas is not None:
+        if canvas is not None and item.surface.picture:
             found = canvas_artifact(canvas, item)
             return found if views is None else Artifact(views=views.float().cpu(), canvas=found.canvas)
         if views is not None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from syncbench.bench import registry
+from syncbench.bench.canvas import Canvas
 from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Method
+from syncbench.bench.loop import Method, Noise, views_artifact
 from syncbench.bench.types import Item, Sampling
 from torch import Tensor, nn
 
@@ -78,7 +80,12 @@ def traces(model: Any) -> list[Any]:
     return found
 
 
-CASES = [("gauss", spec) for spec in SPECS] + [("tiny", id) for id in COMPONENTS]
+def smallest(spec: str) -> str:
+    """The cheapest model that has what a method requires."""
+    return "tiny" if "attention" in COMPONENTS[spec.partition("@")[0]].requires else "gauss"
+
+
+CASES = sorted({*((smallest(spec), spec) for spec in SPECS), *(("tiny", id) for id in COMPONENTS)})
 
 
 @pytest.mark.parametrize(("model", "spec"), CASES, indirect=["model"])
@@ -116,7 +123,7 @@ def test_contract(model: Any, spec: str) -> None:
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("layout", [{"windows": 1}, {"windows": 3, "wrap": True}, {"windows": 2.25, "eta": 0.5}])
 def test_odd_layouts_run(spec: str, layout: dict[str, Any]) -> None:
-    model = make_model("gauss")
+    model = make_model(smallest(spec))
     item = item_for(spec, model, **layout)
     artifact = build(spec)(item, model, 0)
     assert artifact.canvas is not None
@@ -137,7 +144,7 @@ def test_golden(id: str, update_golden: bool) -> None:
     """Output may change only together with `version`. Tolerances cover float noise between machines."""
     version = COMPONENTS[id].version
     specs = [spec for spec in SPECS if spec.partition("@")[0] == id]
-    model = make_model("gauss")
+    model = make_model(smallest(id), dtype="float64")
     now = {spec: digest(build(spec)(item_for(spec, model), model, 0).canvas) for spec in specs}
     path = GOLDEN / f"{id}.json"
     stored = json.loads(path.read_text()) if path.exists() else None
@@ -149,6 +156,74 @@ def test_golden(id: str, update_golden: bool) -> None:
     assert stored is not None, f"no golden file for {id}: run pytest --update-golden"
     assert stored["version"] == version, f"{id} is at version {version}: run pytest --update-golden"
     assert not changed, f"output of {changed} changed: raise `version` of {id}, then run pytest --update-golden"
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Three views of the very same pixels, and nothing to paste them into."""
+
+    side: int
+    picture: bool = False
+
+    @property
+    def window(self) -> tuple[int, int]:
+        return self.side, self.side
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        cells = self.side // factor
+        index = torch.arange(cells**2).reshape(1, cells, cells).expand(3, -1, -1)
+        return Canvas(index, torch.ones(index.shape), (cells**2,))
+
+
+@pytest.mark.parametrize("spec", ["independent", "trap@constant", "trap@blur", "truth", "batch_attention"])
+def test_family_agnostic_methods_leave_views_that_form_no_picture_as_they_are(spec: str) -> None:
+    model = make_model("tiny", kind="reference", dtype="float64")
+    views = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    item = Item(
+        id="pile",
+        family="channels",
+        prompts=("a circle",),
+        surface=Pile(64),
+        protocol=Sampling(steps=2, guidance=2.0, eta=0.5),
+        truth={"views": views, "canvas": torch.rand(3, 64, 64)},
+    )
+    artifact = build(spec)(item, model, 0)
+    assert artifact.canvas is None
+    assert artifact.views.shape == views.shape
+    assert artifact.views.dtype == torch.float32
+    if spec == "truth":
+        assert torch.equal(artifact.views, views)
+    elif spec == "trap@constant":
+        assert float(artifact.views.std((0, 2, 3)).max()) < 1e-6
+    else:
+        assert not torch.allclose(artifact.views[0], artifact.views[1]), "views share noise"
+
+
+def test_noise_of_views_alone_is_the_canvas_noise_where_first_seen() -> None:
+    canvas = Strip(8, 20, 8).canvas()  # the last window starts at 12, inside the second
+    model = make_model("gauss")
+    shared, alone = canvas.look(Noise(canvas, model, 3)()), Noise(canvas, model, 3).alone()
+    assert torch.equal(alone[:2], shared[:2])
+    assert torch.equal(alone[2, :, :, 4:], shared[2, :, :, 4:])
+    assert not bool((alone[2, :, :, :4] == shared[2, :, :, :4]).any())
+    pile = Pile(64).canvas()
+    noise = Noise(pile, model, 0).alone().flatten(1)
+    assert noise.corrcoef().sub(torch.eye(3)).abs().max() < 0.05
+    assert noise.std() == pytest.approx(1, abs=0.02)
+    hidden = Canvas(torch.full((1, 4, 4), -1), torch.ones(1, 4, 4), (16,))
+    assert bool((Noise(hidden, model, 0).alone() != 0).all())
+
+
+def test_views_are_pasted_where_their_latents_lay() -> None:
+    """A stride of 0.3 windows is 5 latent cells of 16, 40 pixels; laid out anew in pixels it would be 38."""
+    strip = Strip(128, 208, 128)
+    latents = strip.canvas(8, 0.3)
+    item = Item(id="x", family="overlap", prompts=("",), surface=strip)
+    picture = torch.rand(3, 16, 26, generator=torch.Generator().manual_seed(0))
+    views = latents.look(picture).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    artifact = views_artifact(views, item, latents, 8)
+    torch.testing.assert_close(artifact.canvas, picture.repeat_interleave(8, 1).repeat_interleave(8, 2))
+    assert artifact.views.shape == (2, 3, 128, 128)
 
 
 def digest(canvas: Tensor | None) -> dict[str, Any]:

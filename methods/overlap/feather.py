@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...bench.canvas import Canvas
-from ...bench.loop import canvas_artifact
+from ...bench.loop import Noise, canvas_artifact
 from ...bench.models.interface import Model
 from ...bench.types import Anchor, Artifact, Item
 from ..independent import Independent
@@ -33,6 +33,10 @@ class Feather(Independent):
     stride: float | None = 0.5
     shape: Shape = "cosine"
     """How weight falls from the middle of a window to its edges: raised cosine, or linear."""
+
+    def noise(self, noise: Noise, canvas: Canvas) -> Tensor:
+        """The canvas's noise, the same for all windows that look at a cell."""
+        return canvas.look(noise())
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """Decode the windows one by one and blend them."""
