@@ -25,8 +25,8 @@ from .views.images import unlike
 from .views.pictures import pictures
 from .views.sampling import grown
 
-INNER = 2
-"""Pixels between an object's outline and what is scored of it: the outline is an edge in any rendering."""
+INNER = 4
+"""Pixels between an object's outline and what is scored of it: an outline is an edge however blurred the object."""
 FEWEST = 64
 """Least number of pixels of a view that make a variance."""
 

@@ -67,7 +67,7 @@ class TexelVariance:
         seen = torch.stack([ok for _, ok in looks])
         twice = seen.sum(0) >= 2
         coverage = float(twice.double().mean())
-        if coverage < self.least:
+        if coverage < self.least or not coverage:
             return Score.none(f"only {coverage:.1%} of the held-out points are seen by two views")
         colour = torch.stack([sample(view, xy[:, twice]) for view, (xy, _) in zip(views, looks, strict=True)])
         weight = seen[:, None, twice].double()

@@ -105,12 +105,13 @@ class _Shown:
 def _shown(artifact: Artifact, item: Item, provider: Perceptual) -> _Shown | str:
     """What is shown of an item, or why nothing is."""
     if not item.surface.picture:
-        images = spread_out(pictures(artifact, item), MOST)
+        every = pictures(artifact, item)
+        images = spread_out(every, MOST)
         if min(images.shape[2:]) < provider.minimum:
             return f"views are smaller than the {provider.minimum} px {provider.name} needs"
         with torch.no_grad(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
             found = [provider.embed(image[None].to(device())) for image in images]
-        return _Shown(tuple(images.shape), lambda: found, True)
+        return _Shown(tuple(every.shape), lambda: found, True)
     image = pixels(artifact)
     if image is None:
         return NO_CANVAS

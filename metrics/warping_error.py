@@ -8,7 +8,8 @@ lower is better.
 Lai et al., Learning Blind Video Temporal Consistency, ECCV 2018, arXiv 1808.00449, with the item's exact flow and
 occlusion in the place of an estimate and its checks. Over a gap above 1 flows are chained, so a point that hides in
 between is left out. `relative` divides by the same error of the true clip, which is not 0: bilinear lookup softens
-texture, and a turning object's shading changes.
+texture, and a turning object's shading changes. `normalised` divides by twice the variance of the compared pixels,
+the error of pixels paired at random, so that low contrast does not help.
 
 Traps. Blurred clips, clips in one colour and low contrast win (E scales with contrast squared): read it beside
 `sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene
@@ -17,7 +18,7 @@ with RMSE and masks; these values are comparable with none of them.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -38,31 +39,32 @@ class WarpingError:
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "relative": {"relative": True},
+        "relative": {"over": "truth"},
+        "normalised": {"over": "variance"},
         "long": {"gap": 4},
-        "long_relative": {"gap": 4, "relative": True},
+        "long_relative": {"gap": 4, "over": "truth"},
     }
 
     gap: int = 1
     """Frames between the two that are compared."""
-    relative: bool = False
-    """Divide by the error of the true clip."""
+    over: Literal["one", "truth", "variance"] = "one"
+    """What the error is divided by: nothing, the error of the true clip, or twice the variance."""
     least: float = 0.1
     """Smallest fraction of pixels that must be comparable."""
 
     @property
     def unit(self) -> str:
         """1e-3, or a ratio."""
-        return "ratio" if self.relative else "x1e-3"
+        return "x1e-3" if self.over == "one" else "ratio"
 
     def fingerprint(self) -> str:
         """Gap, mask, interpolation."""
-        over = " / that of the true clip" if self.relative else ""
+        over = {"one": "", "truth": " / that of the true clip", "variance": " / 2 var"}[self.over]
         return f"mse{over}, gap {self.gap}, true flow and visibility, 2 px off edges, bilinear, mean of pairs, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The error; coverage is the mean fraction of a frame's pixels that were compared."""
-        lacking = [name for name in (*NEEDS, *(["views"] if self.relative else [])) if name not in item.truth]
+        lacking = [name for name in (*NEEDS, *(["views"] if self.over == "truth" else [])) if name not in item.truth]
         if lacking:
             return Score.none(f"the item's truth has no {', '.join(lacking)}")
         flow, frames = item.truth["flow"], stored(artifact)
@@ -71,20 +73,20 @@ class WarpingError:
             return Score.none(f"the clip has {size}, the true flow starts from {true}")
         if len(frames) <= self.gap:
             return Score.none(f"a clip of {len(frames)} frames has no two that are {self.gap} apart")
-        clips = [frames, *([eight_bit(item.truth["views"])] if self.relative else [])]
-        errors, coverage = _errors(clips, item, self.gap)
-        if coverage < self.least or not errors.shape[1]:
+        error, spread, coverage = _errors(frames, item, self.gap)
+        if coverage < self.least or error is None:
             return Score.none(f"only {coverage:.1%} of the pixels can be followed over {self.gap} frames")
-        means = errors.mean(1)
-        if not self.relative:
-            return Score(value=1000 * float(means[0]), coverage=coverage)
-        if float(means[1]) < 1e-9:
-            return Score.none("the true clip has no warping error to compare with (nothing moves)")
-        return Score(value=float(means[0] / means[1]), coverage=coverage)
+        if self.over == "one":
+            return Score(value=1000 * error, coverage=coverage)
+        base = 2 * spread if self.over == "variance" else _errors(eight_bit(item.truth["views"]), item, self.gap)[0]
+        if not base or base < 1e-9:
+            why = "the clip is constant" if self.over == "variance" else "the true clip has no warping error"
+            return Score.none(f"{why}: the ratio is undefined")
+        return Score(value=error / base, coverage=coverage)
 
 
-def _errors(clips: list[Tensor], item: Item, gap: int) -> tuple[Float[Tensor, "clips pairs"], float]:
-    """Mean squared error of each clip over the pairs that have comparable pixels, and the mean share of those."""
+def _errors(clip: Float[Tensor, "t 3 h w"], item: Item, gap: int) -> tuple[float | None, float, float]:
+    """Mean squared error over the pairs that have comparable pixels, their mean variance, the mean share compared."""
     flow, visible = item.truth["flow"].nan_to_num(), item.truth["visible"] > 0.5
     depth, ids = item.truth.get("depth"), item.truth.get("object")
     count, height, width = len(flow) + 1, *flow.shape[2:]
@@ -92,13 +94,17 @@ def _errors(clips: list[Tensor], item: Item, gap: int) -> tuple[Float[Tensor, "c
     if depth is not None or ids is not None:
         found = [edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)]
         clear = ~torch.stack(found)
-    errors: list[Tensor] = []
+    errors: list[float] = []
+    spreads: list[float] = []
     share = 0.0
     for t in range(count - gap):
         xy, ok = follow(flow[t : t + gap], visible[t : t + gap] & clear[t : t + gap])
         ok = ok & inside(xy, height, width) & whole(clear[t + gap], xy)
         share += float(ok.double().mean()) / (count - gap)
         if bool(ok.any()):
-            pairs = [(sample(clip[t + gap], xy[:, ok]), clip[t].flatten(1)[:, ok].double()) for clip in clips]
-            errors.append(torch.stack([(there - here).square().mean() for there, here in pairs]))
-    return torch.stack(errors, 1) if errors else torch.zeros(len(clips), 0), share
+            here = clip[t].flatten(1)[:, ok].double()
+            errors.append(float((sample(clip[t + gap], xy[:, ok]) - here).square().mean()))
+            spreads.append(float(here.var(1, correction=0).mean()))
+    if not errors:
+        return None, 0.0, share
+    return sum(errors) / len(errors), sum(spreads) / len(spreads), share
