@@ -14,11 +14,11 @@ def cite(folder: str | Path) -> str:
     """BibTeX entries, one per paper, in order of id. Authors are surnames as the component's source gives them."""
     from importlib.metadata import version
 
-    suite = store.Store(Path(folder)).run.get("suite", {})
+    results = store.Store(Path(folder))
     kinds: tuple[Kind, ...] = ("methods", "metrics", "datasets", "models")
     entries: dict[str, str] = {}
     for kind in kinds:
-        used = {split(entry["spec"])[0] for entry in suite.get(kind, [])}
+        used = {split(entry["spec"])[0] for entry in results.used(kind)}
         for component in list_components(kind):
             if component.id in used and component.paper:
                 entries.setdefault(component.paper, _entry(component))

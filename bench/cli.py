@@ -106,7 +106,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
-    from .suite import narrowed, read_suite
+    from .narrow import narrowed
+    from .suite import read_suite
 
     chosen = narrowed(
         read_suite(suite),

@@ -13,7 +13,7 @@ from .loop import Method
 from .models.interface import Model
 from .options import as_json, convert, field_types, field_values
 from .registry import label, split
-from .suite import Entry, Suite
+from .suite import Entry, Part
 from .types import Dataset, Item, Json, Sampling, SyncbenchError
 
 
@@ -55,35 +55,35 @@ def noise_seed(dataset: str, item: str, seed: int) -> int:
     return int(job_key({"dataset": dataset, "item": item, "seed": seed})[:15], 16)
 
 
-def plan(suite: Suite, entry: Entry, model: Model) -> list[Job]:
-    """Every job of `suite` on one model: dataset x item x seed x method, in that order.
+def plan(part: Part, entry: Entry, model: Model) -> list[Job]:
+    """Every job of `part` on one model: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
     another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once.
     """
     jobs: dict[str, Job] = {}
-    methods = [(m, m.load()) for m in suite.methods]
-    for dataset_entry in suite.datasets:
+    methods = [(m, m.load()) for m in part.methods]
+    for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
-        for item in chosen(suite, dataset_entry, dataset):
-            for seed in suite.seeds:
+        for item in chosen(part, dataset_entry, dataset):
+            for seed in part.seeds:
                 for method_entry, method in methods:
                     job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, seed)
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
 
-def chosen(suite: Suite, entry: Entry, dataset: Dataset) -> list[Item]:
-    """The items of one dataset that the suite asks for, under the suite's protocol."""
+def chosen(part: Part, entry: Entry, dataset: Dataset) -> list[Item]:
+    """The items of one dataset that the part asks for, under its protocol."""
     items = dataset.items()
     if len({item.id for item in items}) != len(items):
         raise SyncbenchError(f"dataset {entry.label} repeats an item id")
-    if suite.items:
-        wanted = set(suite.items)
+    if part.items:
+        wanted = set(part.items)
         items = [item for item in items if item.id in wanted]
-    if suite.limit is not None:
-        items = items[: suite.limit]
-    return [replace(item, protocol=sampling(item.protocol, suite.protocol)) for item in items]
+    if part.limit is not None:
+        items = items[: part.limit]
+    return [replace(item, protocol=sampling(item.protocol, part.protocol)) for item in items]
 
 
 def sampling(protocol: Sampling, changes: Json) -> Sampling:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .execute import Executor, executor
 from .measure import machine, versions
-from .plan import Job, plan, shard
+from .narrow import Narrowing, narrowed
+from .plan import Job, chosen, plan, shard
 from .sample import Outcome, SampleTask, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
-from .suite import Entry, Narrowing, Suite, narrowed, read_suite
+from .suite import Entry, Suite, read_suite, unique
 from .types import SyncbenchError
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ def run(
     the suite (`methods`, `items`, `limit`, ...: `Narrowing`) among them. Results go to `out` (default
     results/runs/<suite>); what is there already is not done again.
     """
-    chosen = narrowed(read_suite(suite), **how)
-    root = Path(out) if out is not None else RUNS / chosen.name
+    narrow = narrowed(read_suite(suite), **how)
+    root = Path(out) if out is not None else RUNS / narrow.name
     part = parse_shard(shard)
     with executor(jobs) as execute:
-        done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=progress)
+        done = sweep(narrow, root, execute, part=part, retry_errors=retry_errors, progress=progress)
     frame = load_records([root])
-    wanted = frame["key"].isin(done.keys) & frame["metric"].isin([m.label for m in chosen.metrics])
+    wanted = frame["key"].isin(done.keys) & frame["metric"].isin([m.label for m in narrow.listed("metrics")])
     return frame.loc[wanted, :].reset_index(drop=True)
 
 
@@ -91,17 +92,24 @@ def sweep(
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
-    for entry in (*suite.datasets, *suite.methods):
+    for entry in (*suite.listed("datasets"), *suite.listed("methods")):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
-    rulers = [ruler(entry) for entry in suite.metrics]
+    _check_items(suite)
+    rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
-    result, planned, store = Sweep(root=root), list[Job](), None
-    for entry in suite.models:
-        found = plan(suite, entry, load_model(entry))
-        planned += found
-        _check_items(suite, found)
+    result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
+    store = None
+    for entry in suite.listed("models"):
+        model, found = load_model(entry), dict[str, Job]()
+        for one in suite.parts:
+            if entry in one.models:
+                jobs = plan(one, entry, model)
+                found.update({job.key: job for job in jobs})
+                for job in jobs:
+                    wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
+        planned.update(found)
         store = store or Store.create(root, {"suite": suite.as_json(), **facts})
-        todo = [job for job in shard(found, *part) if _lacks(store, job.key, retry_errors)]
+        todo = [job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)]
         if execute.apart:
             release_model()
         tasks = [SampleTask(root, job) for job in todo]
@@ -109,10 +117,10 @@ def sweep(
         _watch(execute, sample, tasks, "sample", listen)
         release_model()
     assert store is not None
-    mine = shard(planned, *part)
-    result.keys = [job.key for job in mine]
-    result.scored = _score(store, result.keys, rulers, execute, retry_errors, listen)
-    score_groups(store, rulers, [job.key for job in planned], retry_errors)
+    result.keys = [job.key for job in shard(list(planned.values()), *part)]
+    asked = {key: list(some.values()) for key, some in wanted.items()}
+    result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
+    score_groups(store, asked, list(planned), retry_errors)
     result.errors = errors(store, result.keys)
     return result
 
@@ -127,15 +135,30 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
     store = Store(root)
-    listed = [Entry("metrics", m["spec"], m["overrides"]) for m in store.run.get("suite", {}).get("metrics", [])]
-    entries = (
-        listed if metrics is None else [next((e for e in listed if e.label == m), Entry("metrics", m)) for m in metrics]
-    )
-    rulers = [ruler(entry) for entry in entries]
-    keys = store.finished()
-    scored = _score(store, keys, rulers, execute, retry_errors, progress or _silent)
-    score_groups(store, rulers, retry=retry_errors)
-    return Sweep(root=root, keys=keys, scored=scored, errors=errors(store, keys))
+    listed = _stored(store)
+    every = unique([metric for entries in listed.values() for metric in entries])
+    named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]
+    rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
+    asked: dict[str, list[Ruler]] = {}
+    for key in store.finished():
+        job = store.job(key)
+        if job is not None:
+            entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
+            asked[key] = [rulers[entry.token] for entry in entries]
+    scored = _score(store, asked, execute, retry_errors, progress or _silent)
+    score_groups(store, asked, retry=retry_errors)
+    return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
+
+
+def _stored(store: Store) -> dict[str, tuple[Entry, ...]]:
+    """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for part in store.run.get("suite", {}).get("parts", []):
+        metrics = tuple(Entry("metrics", m["spec"], m["overrides"]) for m in part["metrics"])
+        for dataset in part["datasets"]:
+            name = Entry("datasets", dataset["spec"], dataset["overrides"]).label
+            found[name] = unique([*found.get(name, ()), *metrics])
+    return found
 
 
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
@@ -171,17 +194,18 @@ def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     return job is None or (retry_errors and job["status"] == "error")
 
 
-def _check_items(suite: Suite, jobs: Sequence[Job]) -> None:
-    unknown = sorted(set(suite.items) - {job.item for job in jobs})
-    if unknown or not jobs:
+def _check_items(suite: Suite) -> None:
+    """Every item asked for exists, and some item is left."""
+    asked = {item for part in suite.parts for item in part.items}
+    kept = {i.id for part in suite.parts for entry in part.datasets for i in chosen(part, entry, entry.load())}
+    unknown = sorted(asked - kept)
+    if unknown or not kept:
         what = f"no item '{unknown[0]}'" if unknown else "no items"
-        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.datasets)}")
+        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}")
 
 
-def _score(
-    store: Store, keys: Sequence[str], rulers: Sequence[Ruler], execute: Executor, retry: bool, listen: Listener
-) -> int:
-    todo = {key: missing(store, key, rulers, retry) for key in keys}
+def _score(store: Store, asked: Mapping[str, Sequence[Ruler]], execute: Executor, retry: bool, listen: Listener) -> int:
+    todo = {key: missing(store, key, rulers, retry) for key, rulers in asked.items()}
     tasks = [ScoreTask(store.root, key, metrics) for key, metrics in todo.items() if metrics]
     _watch(execute, score, tasks, "score", listen)
     return len(tasks)

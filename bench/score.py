@@ -4,7 +4,7 @@ Metrics see the artifact as read back from disk, never the one in memory, so `ru
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -84,13 +84,15 @@ def score(task: ScoreTask) -> Outcome:
     return Outcome(task.key, name, "; ".join(errors) if errors and job["status"] == "ok" else None)
 
 
-def score_groups(store: Store, rulers: Sequence[Ruler], planned: Sequence[str] = (), retry: bool = False) -> None:
+def score_groups(
+    store: Store, asked: Mapping[str, Sequence[Ruler]], planned: Sequence[str] = (), retry: bool = False
+) -> None:
     """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
 
-    With `planned` keys, a group of which some job has not been run yet (another shard's) is left for later.
+    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. With `planned`
+    keys, a group of which some job has not been run yet (another shard's) is left for later.
     """
-    grouped = [r for r in rulers if r.grouped]
-    if not grouped:
+    if not any(r.grouped for rulers in asked.values() for r in rulers):
         return
     present = {key: job for key in store.finished() if (job := store.job(key)) is not None}
     absent = set(planned) - set(present)
@@ -100,7 +102,7 @@ def score_groups(store: Store, rulers: Sequence[Ruler], planned: Sequence[str] =
             cells[_cell(job["header"])].append(key)
     old = store.groups()
     for cell, members in cells.items():
-        for r in grouped:
+        for r in {r.label: r for key in members for r in asked.get(key, ()) if r.grouped}.values():
             key = job_key({"cell": cell, "members": sorted(members), **r.columns})
             if absent or (key in old and all(r.has(row, retry) for row in old[key]["rows"])):
                 continue

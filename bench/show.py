@@ -49,7 +49,7 @@ def show(
             raise SyncbenchError(f"no item '{item}' in '{root}': it has {', '.join(sorted(known))}")
     target = Path(out) if out is not None else root / "sheet.png"
     paths: list[Path] = []
-    order = [_label(entry) for entry in store.run.get("suite", {}).get("methods", [])]
+    order = [_label(entry) for entry in store.used("methods")]
     for (dataset, model), jobs in sorted(sheets.items()):
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}-{_slug(model)}")
         sheet = draw(store, jobs, items, order, f"{dataset}, model {model}", borders)

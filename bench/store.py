@@ -56,6 +56,12 @@ class Store:
         store.sweep()
         return store
 
+    def used(self, kind: str) -> list[Json]:
+        """The components of one kind (`methods`, ...) that the folder's suite names: `spec` and `overrides`."""
+        parts = self.run.get("suite", {}).get("parts", [])
+        found = [entry for part in parts for entry in part[kind]]
+        return [entry for n, entry in enumerate(found) if entry not in found[:n]]
+
     def sweep(self) -> None:
         """Remove what killed processes left half-written; leave alone what a living process is writing."""
         for path in [*self.root.glob(".tmp-*"), *self.root.glob("*/.tmp-*"), *self.root.glob("jobs/*/.tmp-*")]:

@@ -8,23 +8,30 @@ metrics = ["seam_ratio"]
 seeds = [0, 1]
 limit = 8                            # first items of each dataset; leave out for all
 protocol = { steps = 12 }            # changes to the datasets' own protocol
+
+A suite of several families has parts, each crossed for itself; what a part leaves out it takes from the top:
+
+[[parts]]
+datasets = ["world_videos"]
+model = "motion"
+methods = ["independent", "temporal_attention"]
 """
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, cast
 
 from .errors import SyncbenchError
 from .listing import Kind
-from .options import as_json, convert, field_types, parse_assignments
-from .registry import find, label, load, load_class, split, suggest
+from .options import as_json, convert
+from .registry import find, label, load, split, suggest
 
 FOLDER = Path(__file__).parent / "suites"
-KEYS = ("title", "model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol")
+PART_KEYS = ("model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol")
+KEYS = ("title", *PART_KEYS, "parts")
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,9 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suite:
-    """A sweep as resolved from file and command line."""
+class Part:
+    """What is fully crossed: models, datasets, methods and seeds, all scored by the same metrics."""
 
-    name: str
-    title: str = ""
     models: tuple[Entry, ...]
     datasets: tuple[Entry, ...]
     methods: tuple[Entry, ...]
@@ -76,10 +81,23 @@ class Suite:
     protocol: dict[str, Any] = field(default_factory=dict[str, Any])
     """Changes to the protocol of the datasets."""
 
-    @cached_property
+    @property
     def entries(self) -> tuple[Entry, ...]:
-        """Every component of the suite."""
+        """Every component of the part."""
         return (*self.models, *self.datasets, *self.methods, *self.metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A sweep as resolved from file and command line."""
+
+    name: str
+    title: str = ""
+    parts: tuple[Part, ...]
+
+    def listed(self, kind: Kind) -> tuple[Entry, ...]:
+        """Every component of one kind, once, in order."""
+        return unique([entry for part in self.parts for entry in part.entries if entry.kind == kind])
 
     def as_json(self) -> dict[str, Any]:
         """For `run.json`."""
@@ -101,96 +119,18 @@ def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
         if not path.is_file():
             raise SyncbenchError(f"no suite file '{path}'")
         return _checked(_parse(path), path.stem, str(path))
-    known = {entry["id"] for entry in list_suites()}
-    if str(suite) not in known:
-        raise SyncbenchError(f"unknown suite '{suite}'{suggest(str(suite), known, 'known are')}")
+    names = {entry["id"] for entry in list_suites()}
+    if str(suite) not in names:
+        raise SyncbenchError(f"unknown suite '{suite}'{suggest(str(suite), names, 'known are')}")
     return _checked(_parse(FOLDER / f"{suite}.toml"), str(suite), f"suite {suite}")
 
 
-class Narrowing(TypedDict, total=False):
-    """How a command or call changes a suite; the options of `syncbench run`."""
-
-    methods: Sequence[str] | None
-    datasets: Sequence[str] | None
-    metrics: Sequence[str] | None
-    items: Sequence[str] | None
-    limit: int | None
-    """First items of each dataset."""
-    seeds: Sequence[int] | None
-    model: str | None
-    """Instead of the suite's: id, folder or hub id."""
-    overrides: Sequence[str]
-    """`name.field=value` or `protocol.field=value`."""
-    device: str | None
-
-
-def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
-    """The suite as the command line changes it. A name the suite already has keeps the suite's overrides."""
-    for name in how:
-        if name not in Narrowing.__annotations__:
-            known = suggest(name, Narrowing.__annotations__, "there is")
-            raise TypeError(f"no option '{name}' to narrow a suite by{known}")
-    limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
-    if limit is not None and limit < 1:
-        raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")
-    suite = replace(
-        suite,
-        methods=_picked("methods", suite.methods, how.get("methods")),
-        datasets=_picked("datasets", suite.datasets, how.get("datasets")),
-        metrics=_picked("metrics", suite.metrics, how.get("metrics")),
-        models=_picked("models", suite.models, None if model is None else [model]),
-        items=suite.items if items is None else tuple(items),
-        limit=suite.limit if limit is None else limit,
-        seeds=suite.seeds if seeds is None else tuple(seeds),
-    )
-    for owner, values in parse_assignments(how.get("overrides", ())).items():
-        suite = _assigned(suite, owner, values)
-    device = how.get("device")
-    if device is not None:
-        suite = replace(suite, models=tuple(m.with_overrides({"device": device}) for m in suite.models))
-    return suite
-
-
-def _assigned(suite: Suite, owner: str, values: dict[str, str]) -> Suite:
-    if owner == "protocol":
-        return replace(suite, protocol={**suite.protocol, **values})
-    if not any(entry.named(owner) for entry in suite.entries):
-        known = {split(entry.spec)[0] for entry in suite.entries} | {"protocol"}
-        raise SyncbenchError(f"--set {owner}...: nothing of that name in the suite{suggest(owner, known, 'it has')}")
-
-    def changed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        return tuple(e.with_overrides(_typed(e, values)) if e.named(owner) else e for e in entries)
-
-    return replace(
-        suite,
-        models=changed(suite.models),
-        datasets=changed(suite.datasets),
-        methods=changed(suite.methods),
-        metrics=changed(suite.metrics),
-    )
-
-
-def _typed(entry: Entry, values: dict[str, str]) -> dict[str, Any]:
-    """Strings as the fields' types, so that 0.50 and 0.5 are one label; unknown fields are left for `load`."""
-    types = field_types(load_class(entry.kind, split(entry.spec)[0]))
-    return {k: convert(v, types[k], f"{entry.spec}.{k}") if k in types else v for k, v in values.items()}
-
-
-def _picked(kind: Kind, entries: tuple[Entry, ...], names: Sequence[str] | None) -> tuple[Entry, ...]:
-    if names is None:
-        return entries
-    picked: list[Entry] = []
-    for name in names:
-        exact = [entry for entry in entries if name in (entry.spec, entry.label)]
-        picked += exact or [entry for entry in entries if entry.named(name)] or [_known(Entry(kind, name))]
-    return _unique(picked)
-
-
-def _unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Each entry once, in order."""
     return tuple({entry.token: entry for entry in entries}.values())
 
 
-def _known(entry: Entry) -> Entry:
+def known(entry: Entry) -> Entry:
     """The entry, once its id is known to exist; nothing is imported for a plain id."""
     base = split(entry.spec)[0]
     if ":" not in base and "/" not in base and not base.endswith(".py"):
@@ -210,9 +150,33 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _checked(data: Mapping[str, Any], name: str, where: str) -> Suite:
+    _check_keys(data, KEYS, where)
+    top = {key: value for key, value in data.items() if key in PART_KEYS}
+    listed = data.get("parts", [{}])
+    if not isinstance(listed, list) or not listed:
+        raise SyncbenchError(f"{where}: 'parts' must be a list of tables, [[parts]] in TOML")
+    parts: list[Part] = []
+    for number, one in enumerate(cast(list[Any], listed), 1):
+        place = where if "parts" not in data else f"{where}: part {number}"
+        if not isinstance(one, Mapping):
+            raise SyncbenchError(f"{place}: not a table")
+        own = cast(Mapping[str, Any], one)
+        _check_keys(own, PART_KEYS, place)
+        # a part that names its model replaces either spelling of the default
+        inherited = {
+            k: v for k, v in top.items() if k not in ("model", "models") or not {"model", "models"} & own.keys()
+        }
+        parts.append(_part({**inherited, **own}, place))
+    return Suite(name=name, title=convert(data.get("title", ""), str, f"{where}: title"), parts=tuple(parts))
+
+
+def _check_keys(data: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
     for key in data:
-        if key not in KEYS:
-            raise SyncbenchError(f"{where}: unknown key '{key}'{suggest(key, KEYS, 'known are')}")
+        if key not in keys:
+            raise SyncbenchError(f"{where}: unknown key '{key}'{suggest(key, keys, 'known are')}")
+
+
+def _part(data: Mapping[str, Any], where: str) -> Part:
     if ("model" in data) == ("models" in data):
         raise SyncbenchError(f"{where}: give either 'model' or 'models'")
     models = data["models"] if "models" in data else [data["model"]]
@@ -225,9 +189,7 @@ def _checked(data: Mapping[str, Any], name: str, where: str) -> Suite:
     limit = convert(data.get("limit"), int | None, f"{where}: limit")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"{where}: limit = {limit} leaves no items: use 1 or more, or leave it out")
-    return Suite(
-        name=name,
-        title=convert(data.get("title", ""), str, f"{where}: title"),
+    return Part(
         models=_entries("models", models, where),
         datasets=_entries("datasets", data["datasets"], where),
         methods=_entries("methods", data["methods"], where),
@@ -252,7 +214,7 @@ def _entries(kind: Kind, listed: Any, where: str) -> tuple[Entry, ...]:
         else:
             raise SyncbenchError(f"{where}: in '{kind}', {one!r} is neither a name nor a table with an 'id'")
         try:
-            entries.append(_known(entry))
+            entries.append(known(entry))
         except SyncbenchError as error:
             raise SyncbenchError(f"{where}: {error}") from error
-    return _unique(entries)
+    return unique(entries)

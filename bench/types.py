@@ -22,7 +22,7 @@ Door = Literal["controlled", "as_published"]
 Anchor = Literal["floor", "trap", "ceiling"]
 Json = dict[str, Any]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the results folder's layout; a folder of another schema is refused, never guessed at."""
 
 

@@ -9,11 +9,12 @@ import torch
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.execute import InProcess
 from syncbench.bench.measure import measured, peak_resident
+from syncbench.bench.narrow import narrowed
 from syncbench.bench.plan import job_key, noise_seed, plan, shard
 from syncbench.bench.run import Event, parse_shard, rescore, run
 from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
-from syncbench.bench.suite import narrowed, read_suite
+from syncbench.bench.suite import read_suite
 from syncbench.bench.types import Record
 
 HERE = str(Path(__file__).with_name("components.py"))
@@ -109,7 +110,7 @@ def test_identity_changes_with_what_makes_the_output_and_with_nothing_else(
 ) -> None:
     def keys(**values: Any) -> set[str]:
         suite = read_suite(changed(tiny_suite, **values))
-        return {job.key for job in plan(suite, suite.models[0], load_model(suite.models[0]))}
+        return {job.key for job in plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))}
 
     base = keys()
     assert keys() == base
@@ -229,7 +230,7 @@ def test_shards_partition_the_sweep_and_their_union_is_the_whole(tiny_suite: dic
 
 def test_shards_go_by_key_alone(tiny_suite: dict[str, Any]) -> None:
     suite = read_suite(tiny_suite)
-    jobs = plan(suite, suite.models[0], load_model(suite.models[0]))
+    jobs = plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))
     assert {j.key for j in shard(jobs, 1, 2)} == {j.key for j in shard(jobs[::-1], 1, 2)}
     assert parse_shard("2/4") == (2, 4)
     for bad in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
@@ -249,11 +250,13 @@ def test_two_processes_agree_with_one(tiny_suite: dict[str, Any], tmp_path: Path
 
 def test_narrowing_keeps_a_suites_own_overrides(tiny_suite: dict[str, Any]) -> None:
     suite = read_suite(tiny_suite)
-    assert [m.label for m in narrowed(suite, methods=["multidiffusion"]).methods] == ["multidiffusion[stride=0.5]"]
-    assert [m.label for m in narrowed(suite, methods=["feather"]).methods] == ["feather"]
+    assert [m.label for m in narrowed(suite, methods=["multidiffusion"]).listed("methods")] == [
+        "multidiffusion[stride=0.5]"
+    ]
+    assert [m.label for m in narrowed(suite, methods=["feather"]).listed("methods")] == ["feather"]
     again = narrowed(suite, overrides=["multidiffusion.stride=0.250", "protocol.steps=2", "gauss.batch=2"])
-    assert [m.label for m in again.methods] == ["independent", "multidiffusion[stride=0.25]"]
-    assert again.protocol["steps"] == "2"
+    assert [m.label for m in again.listed("methods")] == ["independent", "multidiffusion[stride=0.25]"]
+    assert again.parts[0].protocol["steps"] == "2"
     for bad, words in [
         ("multidifusion.stride=1", "did you mean 'multidiffusion'"),
         ("multidiffusion.stride=x", "float"),
@@ -317,13 +320,48 @@ def test_peak_memory_sees_what_was_used_and_given_back() -> None:
 @pytest.mark.parametrize("name", ["quick", "full"])
 def test_shipped_suites_name_only_what_exists(name: str) -> None:
     suite = read_suite(name)
-    for entry in (*suite.datasets, *suite.methods, *suite.metrics):
-        entry.load()
-    assert len({m.label for m in suite.methods}) == len({m.token for m in suite.methods})
-    anchors = {m.load().anchor for m in suite.methods}
-    assert {"floor", "trap", "ceiling"} <= anchors
+    for part in suite.parts:
+        for entry in (*part.datasets, *part.methods, *part.metrics):
+            entry.load()
+        assert len({m.label for m in part.methods}) == len({m.token for m in part.methods})
+        assert {"floor", "trap", "ceiling"} <= {m.load().anchor for m in part.methods}
 
 
-def test_a_misspelt_option_of_run_is_named(tiny_suite, results):
-    with pytest.raises(TypeError, match="no option 'method' .* did you mean 'methods'"):
+def test_a_misspelt_option_of_run_is_named(tiny_suite: dict[str, Any], results: Path) -> None:
+    with pytest.raises(TypeError, match=r"no option 'method' .* did you mean 'methods'"):
         run(tiny_suite, results, method=["independent"])
+
+
+@pytest.fixture
+def two_parts(tiny_suite: dict[str, Any]) -> dict[str, Any]:
+    """Strips of two lengths, each with a method and a metric of its own."""
+    top = {key: tiny_suite[key] for key in ("model", "protocol", "limit") if key in tiny_suite}
+    first = {"datasets": tiny_suite["datasets"], "methods": ["independent"], "metrics": ["network_evaluations"]}
+    longer = {**tiny_suite["datasets"][0], "width": 80}
+    return {
+        **top,
+        "parts": [first, {**first, "datasets": [longer], "methods": ["feather"], "metrics": ["disagreement"]}],
+    }
+
+
+def test_parts_of_a_suite_are_crossed_each_for_itself(two_parts: dict[str, Any], results: Path) -> None:
+    frame = run(two_parts, results)
+    found = set(zip(frame["method"], frame["metric"], strict=True))
+    assert found == {("independent", "network_evaluations"), ("feather", "disagreement")}
+    assert frame["dataset"].nunique() == 2
+    for job in (results / "jobs").iterdir():
+        (job / "scores.json").unlink()
+    rescore(results, InProcess())
+    pd.testing.assert_frame_equal(comparable(load_records([results])), comparable(frame))
+
+
+def test_narrowing_reaches_the_parts_it_fits(two_parts: dict[str, Any]) -> None:
+    suite = read_suite(two_parts)
+    assert [p.methods[0].label for p in narrowed(suite, methods=["feather"]).parts] == ["feather"]
+    both = narrowed(suite, methods=["multidiffusion"], metrics=["disagreement"]).parts
+    assert [[m.label for m in part.methods] for part in both] == [["multidiffusion"], ["multidiffusion"]]
+    assert [len(part.metrics) for part in both] == [0, 1], "a metric stays where the suite has it"
+    with pytest.raises(SyncbenchError, match="part 2: unknown key 'method'"):
+        read_suite({**two_parts, "parts": [two_parts["parts"][0], {"method": ["feather"]}]})
+    with pytest.raises(SyncbenchError, match="'parts' must be a list"):
+        read_suite({**two_parts, "parts": {}})
