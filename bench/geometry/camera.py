@@ -27,6 +27,11 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
+def inverse(matrix: Array) -> Array:
+    """Inverse of (..., k, k) matrices."""
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Cameras:
     """n pinhole cameras of one image size (height, width) in pixels."""
@@ -47,7 +52,7 @@ class Cameras:
     @property
     def to_world(self) -> Array:
         """(n, 4, 4) camera to world."""
-        return np.linalg.inv(self.extrinsics)
+        return inverse(self.extrinsics)
 
     @property
     def centres(self) -> Array:
@@ -70,7 +75,7 @@ class Cameras:
     def pixels(self) -> Array:
         """(height, width, 2) pixel centres, columns then rows."""
         column, row = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
-        return np.stack([column, row], -1)
+        return np.asarray(np.stack([column, row], -1), np.float64)
 
     def rays(self, number: int, pixels: Array | None = None) -> tuple[Array, Array]:
         """Origin (3,) and directions (..., 3) of camera `number` through `pixels` (..., 2), columns then rows.
@@ -81,7 +86,7 @@ class Cameras:
         at = self.pixels if pixels is None else pixels
         flat: Array = np.concatenate([at, np.ones((*at.shape[:-1], 1))], -1)
         world = self.to_world[number]
-        turn: Array = world[:3, :3] @ np.linalg.inv(self.intrinsics[number])
+        turn = world[:3, :3] @ inverse(self.intrinsics[number])
         return world[:3, 3], flat @ turn.T
 
     def project(self, number: int, points: Array, directions: bool = False) -> tuple[Array, Array]:

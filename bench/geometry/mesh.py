@@ -116,9 +116,9 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     file = Path(path)
     if not file.is_file():
         raise SyncbenchError(f"no mesh file '{path}'")
+    library: Any = trimesh
     try:
-        load: Any = trimesh.load_mesh
-        loaded = load(file, process=False)
+        loaded = library.load_mesh(file, process=False)
     except Exception as error:  # every format has its own
         raise SyncbenchError(f"{path}: trimesh cannot read this mesh ({error or type(error).__name__})") from error
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)

@@ -14,10 +14,9 @@ from .grammar import Slots
 from .materials import srgb
 from .scene import sample_slots
 from .stage import OBJECT, TARGET, Stage, cameras, placed, sample_stage
-from .trace import trace
+from .trace import Take, trace
+from .truth import SHADING_MAX
 
-SHADING_MAX = 1.25
-"""Shading that a shading picture shows as white."""
 RIGS = ("single", "orbit4", "grid6", "clip")
 GRID_AZIMUTH, GRID_ELEVATION = (30, 90, 150, 210, 270, 330), (20, -10, 20, -10, 20, -10)
 """Zero123++ v1.2: azimuth relative to the input view, absolute elevation, degrees."""
@@ -43,15 +42,6 @@ class Shots:
     """float32 (n, V, 4, 4): camera to world."""
 
 
-@dataclass(frozen=True)
-class Shoot:
-    """One stage, its cameras and where the object stands in each view."""
-
-    stage: Stage
-    cameras: Cameras
-    poses: np.ndarray
-
-
 def facing(word: str, rng: np.random.Generator) -> float:
     """A random azimuth (degrees) from which that shape is told at a glance."""
     if word in ("star", "ring"):
@@ -61,7 +51,7 @@ def facing(word: str, rng: np.random.Generator) -> float:
     return float(rng.uniform(0, 360))
 
 
-def shoot(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, slots: Slots | None = None) -> Shoot:
+def take(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, slots: Slots | None = None) -> Take:
     """A random stage (of `slots`, if given) under one of RIGS.
 
     single   one view, the object off the middle by up to an eighth of the picture
@@ -77,15 +67,15 @@ def shoot(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, 
     still = placed(stretch=made.stretch)
     if rig == "single":
         eyes = _orbit(azimuth, rng.uniform(0, 20), radius, size, rng.uniform(-0.23, 0.23), rng.uniform(-0.04, 0.06))
-        return Shoot(made, eyes, still[None])
+        return Take(made, eyes, still[None])
     if rig == "orbit4":
         eyes = _orbit(azimuth + 90 * np.arange(4), rng.uniform(2, 20), radius, size)
-        return Shoot(made, eyes, np.tile(still, (4, 1, 1)))
+        return Take(made, eyes, np.tile(still, (4, 1, 1)))
     if rig == "grid6":
         turn = azimuth + np.array([0, *GRID_AZIMUTH])
-        return Shoot(made, _orbit(turn, [rng.uniform(0, 20), *GRID_ELEVATION], radius, size), np.tile(still, (7, 1, 1)))
+        return Take(made, _orbit(turn, [rng.uniform(0, 20), *GRID_ELEVATION], radius, size), np.tile(still, (7, 1, 1)))
     if rig == "clip":
-        return Shoot(made, *_clip(rng, made, azimuth, radius, size, frames))
+        return Take(made, *_clip(rng, made, azimuth, radius, size, frames))
     raise ValueError(f"unknown rig {rig!r}: known are {', '.join(RIGS)}")
 
 
@@ -120,12 +110,12 @@ def byte(image: np.ndarray) -> np.ndarray:
 
 
 def shots(seed: int, n: int, rig: str, size: int = 128, frames: int | None = None) -> Shots:
-    """n random scenes under one of RIGS; see `shoot`. `frames` (default 8) is for clips only."""
+    """n random scenes under one of RIGS; see `take`. `frames` (default 8) is for clips only."""
     rng = np.random.default_rng([seed, 3, RIGS.index(rig) if rig in RIGS else 0])
     captions: list[str] = []
     columns: list[tuple[np.ndarray, ...]] = []
     for _ in range(n):
-        scene = shoot(rng, rig, size, frames or 8)
+        scene = take(rng, rig, size, frames or 8)
         seen = trace(scene.stage, scene.cameras, scene.poses)
         captions.append(scene.stage.caption)
         columns.append(

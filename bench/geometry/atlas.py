@@ -1,0 +1,142 @@
+"""A texture atlas: the surface of a mesh unwrapped by xatlas, and the views that look at it.
+
+Any mesh will do. Texture coordinates that a file brings along are not used, so it makes no difference whether they
+are missing or overlap; xatlas unwraps non-manifold parts too.
+"""
+
+from collections import OrderedDict
+from dataclasses import InitVar, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xatlas
+
+from ..canvas import Canvas
+from ..errors import SyncbenchError
+from .camera import Array, Cameras
+from .mesh import Ids, Mesh
+
+GUTTER = 1
+"""Empty texels around every chart, so that no texel belongs to two."""
+FAINTEST = 0.05
+"""Smallest weight of a pixel, at a grazing angle."""
+_KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Unwrapped:
+    """A mesh with a texture of (height, width) texels."""
+
+    corners: Array
+    """(m, 3, 2) texture coordinates of each face's corners in texels, columns then rows from the top left."""
+    height: int
+    width: int
+
+    def texels(self, face: Ids, weights: Array) -> Ids:
+        """Flat texel numbers (n,) at barycentric `weights` (n, 3) of faces (n,)."""
+        at = np.einsum("ni,nij->nj", weights, self.corners[face])
+        column = np.clip(np.floor(at[:, 0]), 0, self.width - 1).astype(np.int64)
+        return np.clip(np.floor(at[:, 1]), 0, self.height - 1).astype(np.int64) * self.width + column
+
+
+def unwrap(mesh: Mesh, density: float) -> Unwrapped:
+    """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content."""
+    key = (mesh.digest, round(density, 6))
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        return _KEPT[key]
+    library: Any = xatlas
+    atlas = library.Atlas()
+    atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    options = library.PackOptions()
+    options.texels_per_unit, options.padding, options.bilinear = density, GUTTER, False
+    atlas.generate(library.ChartOptions(), options)
+    size = np.array([atlas.width, atlas.height])
+    if not size.all():
+        raise SyncbenchError("xatlas found nothing to unwrap in this mesh; check it for faces without area")
+    _, faces, uv = atlas[0]
+    made = Unwrapped(np.asarray(uv, np.float64)[np.asarray(faces)] * size, int(atlas.height), int(atlas.width))
+    _KEPT[key] = made
+    if len(_KEPT) > 32:
+        _KEPT.popitem(last=False)
+    return made
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Views of a mesh looking at its texture. Cells are the texels, then one private cell per background pixel."""
+
+    views: int
+    height: int
+    width: int
+    density: float
+    """Texels per pixel along an edge, at the middle of the mesh; the same at every `factor`."""
+    digest: str
+    """Of mesh and cameras; two atlases are equal when these are."""
+    mesh: InitVar[Mesh]
+    cameras: InitVar[Cameras]
+    """In the mesh's own coordinates."""
+
+    def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
+        object.__setattr__(self, "_mesh", mesh)
+        object.__setattr__(self, "_cameras", cameras)
+
+    @staticmethod
+    def of(mesh: Mesh, cameras: Cameras, pose: Array | None = None, density: float = 1.0) -> "Atlas":
+        """The atlas of a mesh that stands at `pose` (4, 4) (None: as it is) before those cameras."""
+        if pose is not None:
+            cameras = Cameras(cameras.extrinsics @ pose, cameras.intrinsics, cameras.height, cameras.width)
+        digest = f"{mesh.digest}-{cameras.digest}"
+        return Atlas(len(cameras), cameras.height, cameras.width, density, digest, mesh, cameras)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of one view in pixels."""
+        return self.height, self.width
+
+    def unwrapped(self, factor: int = 1) -> Unwrapped:
+        """The texture at `factor` pixels to a cell."""
+        mesh, cameras = self._parts()
+        middle = np.append(mesh.sphere[0], 1.0)
+        depth = (cameras.extrinsics @ middle)[:, 2].mean()
+        scale = cameras.intrinsics[:, 0, 0].mean() / depth
+        return unwrap(mesh, float(self.density * scale / factor))
+
+    def looks(self, cameras: Cameras, factor: int = 1) -> tuple[Ids, npt.NDArray[np.float32]]:
+        """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), for any cameras.
+
+        Cameras are in the mesh's own coordinates. A texel has the same number for all of them.
+        """
+        mesh, atlas = self._parts()[0], self.unwrapped(factor)
+        cameras = cameras.coarser(factor)
+        shape = (len(cameras), cameras.height, cameras.width)
+        index, cosine = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+        for number in range(len(cameras)):
+            origin, directions = cameras.rays(number)
+            flat = directions.reshape(-1, 3)
+            face, along = mesh.first(origin, flat)
+            hit = np.flatnonzero(face >= 0)
+            points = origin + along[hit, None] * flat[hit]
+            index[number].reshape(-1)[hit] = atlas.texels(face[hit], mesh.barycentric(face[hit], points))
+            towards = flat[hit] / np.linalg.norm(flat[hit], axis=1, keepdims=True)
+            cosine[number].reshape(-1)[hit] = np.abs((towards * mesh.normals[face[hit]]).sum(1))
+        return index, cosine
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
+        if self.height % factor or self.width % factor:
+            raise SyncbenchError(
+                f"views of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
+            )
+        atlas = self.unwrapped(factor)
+        index, cosine = self.looks(self._parts()[1], factor)
+        behind = index < 0
+        texels, count = atlas.height * atlas.width, int(behind.sum())
+        index[behind] = texels + np.arange(count)
+        weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
+        return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
+
+    def _parts(self) -> tuple[Mesh, Cameras]:
+        return self.__dict__["_mesh"], self.__dict__["_cameras"]

@@ -1,0 +1,68 @@
+"""A sphere around the viewer: a full panorama seen by perspective cameras in its middle."""
+
+from dataclasses import dataclass
+from math import pi, radians, tan
+
+import numpy as np
+import torch
+
+from ..canvas import Canvas
+from ..types import SyncbenchError
+from .camera import Cameras, look_at, pinhole
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """An equirectangular panorama: rows from the zenith down, columns by azimuth from 0 to 360 degrees.
+
+    The surface has as many cells along its equator as keep a cell about one pixel wide in the middle of a view.
+    Towards the poles its cells are narrower than a pixel, so some are seen by no view.
+    """
+
+    height: int
+    width: int
+    field_of_view: float
+    """Degrees across the width of a view."""
+    directions: tuple[tuple[float, float], ...]
+    """(azimuth, elevation) in degrees of each view; see `camera`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.field_of_view < 180:
+            raise SyncbenchError(f"a view's field is between 0 and 180 degrees, not {self.field_of_view}")
+        if min(self.height, self.width) < 1 or not self.directions:
+            raise SyncbenchError("a sphere needs at least one view with a positive height and width")
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of one view in pixels."""
+        return self.height, self.width
+
+    @property
+    def cameras(self) -> Cameras:
+        """The views' cameras, in the middle of the sphere."""
+        angle = np.radians(np.array(self.directions))
+        level = np.cos(angle[:, 1])
+        towards = np.stack([level * np.cos(angle[:, 0]), level * np.sin(angle[:, 0]), np.sin(angle[:, 1])], 1)
+        focal = self.width / 2 / tan(radians(self.field_of_view) / 2)
+        lens = pinhole(len(towards), focal, (self.width / 2, self.height / 2))
+        return Cameras(look_at(np.zeros_like(towards), towards), lens, self.height, self.width)
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        """The views at `factor` pixels to a cell; `stride` has no meaning here."""
+        if self.height % factor or self.width % factor:
+            raise SyncbenchError(
+                f"views of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
+            )
+        cameras = self.cameras.coarser(factor)
+        high = max(2, round(pi * float(cameras.intrinsics[0, 0, 0])))
+        wide = 2 * high
+        rows: list[torch.Tensor] = []
+        for number in range(len(cameras)):
+            ray = cameras.rays(number)[1]
+            ray = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+            row = np.arccos(np.clip(ray[..., 2], -1, 1)) / pi * high
+            column = np.arctan2(ray[..., 1], ray[..., 0]) / (2 * pi) % 1 * wide
+            cell = np.minimum(row.astype(np.int64), high - 1) * wide + np.minimum(column.astype(np.int64), wide - 1)
+            rows.append(torch.as_tensor(cell))
+        index = torch.stack(rows)
+        return Canvas(index, torch.ones(index.shape), (high, wide), wraps=True)
