@@ -13,9 +13,9 @@ from .errors import SyncbenchError
 from .report import METRIC, PRIMARY, Table, base, boards, by_item, floor, target, tidy
 
 COLUMNS = [
-    *("family", "dataset", "model", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
+    *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
     *("n_items", "excludes_zero", "better", "p", "p_holm", "detectable", "reason"),
-    *("protocol", "dataset_version", "revision", "metric_version"),
+    *("protocol", "dataset_version", "metric_version"),
 ]
 """Columns of `differences`."""
 MANY = 6
@@ -25,10 +25,11 @@ MANY = 6
 def differences(records: pd.DataFrame, primary: Sequence[str] | None = None) -> pd.DataFrame:
     """Mean of a - b per pair of methods over the items and seeds both have, columns `COLUMNS`.
 
-    Every method against the floor anchor, then methods against each other; other anchors are left out. For
-    `target:VALUE` metrics the difference is that of the distances from VALUE, so below zero always means `a` is
-    nearer. `better` names the better of the two where the 95 % interval excludes zero; `p_holm` is corrected over
-    the comparisons of one metric; `detectable` is the smallest true difference this many items would show.
+    `a` and `b` are names of lines: methods, with their models where a board has several. Every method against the
+    floor anchor, then methods against each other; other anchors are left out. For `target:VALUE` metrics the
+    difference is that of the distances from VALUE, so below zero always means `a` is nearer. `better` names the
+    better of the two where the 95 % interval excludes zero; `p_holm` is corrected over the comparisons of one
+    metric; `detectable` is the smallest true difference this many items would show.
     """
     r = tidy(records)
     if primary is not None:
@@ -48,16 +49,16 @@ def differences(records: pd.DataFrame, primary: Sequence[str] | None = None) -> 
 
 def _compare(column: Table, direction: str) -> list[dict[str, Any]]:
     """Comparisons of one column of one leaderboard."""
-    methods = column.drop_duplicates(["method", "method_version"])
-    anchors = list(zip(methods["method"], methods["anchor"], strict=True))
+    methods = column.drop_duplicates(["name", "method_version"])
+    anchors = dict(zip(methods["name"], methods["anchor"], strict=True))
     distance = "value" if target(direction) is None else "loss"
     # Seeds are paired too: a seed that only one of the two methods has does not count.
-    seeds = column.pivot_table(index=["item", "seed"], columns="method", values=distance, aggfunc="last")
+    seeds = column.pivot_table(index=["item", "seed"], columns="name", values=distance, aggfunc="last")
     if seeds.empty:
         return []
-    ranked = by_item(column).groupby("method")["loss"].mean().sort_values(kind="stable")
-    real = [m for m in ranked.index if dict(anchors)[m] == ""]
-    low = floor(anchors)
+    ranked = by_item(column).groupby("name")["loss"].mean().sort_values(kind="stable")
+    real = [m for m in ranked.index if anchors[m] == ""]
+    low = floor(methods)
     pairs = [(m, low) for m in real if low in ranked.index]
     pairs += [pair for pair in combinations(real, 2) if len(real) <= MANY or pair[0] == real[0]]
     answers: list[dict[str, Any]] = []

@@ -24,7 +24,7 @@ from scipy import stats as scipy_stats
 from . import stats
 from .errors import SyncbenchError
 from .pages import pipes, quote
-from .report import BOARD, Table, base, load, tidy
+from .report import BOARD, MODEL, Table, base, load, tidy
 
 Verdict = Literal["holds", "regressed", "undecided"]
 LEVEL = 0.05
@@ -130,12 +130,12 @@ def compare(
     if unlike:
         return Gate(code=2, table=pd.DataFrame(columns=pd.Index([*COLUMNS, "verdict", "reason"])), reasons=unlike)
     tests: list[dict[str, Any]] = []
-    cells = dict(list(new.groupby([*BOARD, "method", "metric"])))
-    for key, was in old.groupby([*BOARD, "method", "metric"]):
+    cells = dict(list(new.groupby([*BOARD, *MODEL, "method", "metric"])))
+    for key, was in old.groupby([*BOARD, *MODEL, "method", "metric"]):
         metric = str(key[-1])
         margin = declared.get(metric, declared.get(base(metric)))
         if key in cells and (margin is not None or base(metric) not in MACHINE):
-            about = dict(zip([*BOARD, "method", "metric"], key, strict=True))
+            about = dict(zip([*BOARD, *MODEL, "method", "metric"], key, strict=True))
             tests.append({**about, **_test(cells[key], was, margin, fraction)})
     for test, p in zip(tests, stats.holm([test["p"] for test in tests]), strict=True):
         test["p_holm"] = float(p)

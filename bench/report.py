@@ -28,8 +28,11 @@ SUFFIXES: dict[str, Format] = {".txt": "text", ".md": "md", ".csv": "csv", ".jso
 PRIMARY: dict[str, tuple[str, ...]] = {"overlap": ("seam_ratio", "intra_lpips")}
 """Metrics a family is judged by first, named without their backbone; others are exploratory."""
 
-BOARD = ["family", "dataset", "dataset_version", "model", "revision", "protocol"]
-METHOD = ["method", "method_version", "door", "anchor"]
+BOARD = ["family", "dataset", "dataset_version", "protocol"]
+"""What rows must share to be compared."""
+MODEL = ["model", "revision"]
+METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
+"""A line of a leaderboard. `name` is the method's label, followed by the model's where a board has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
 COLUMNS = [
     *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
@@ -75,6 +78,10 @@ def tidy(records: Table) -> Table:
     r = r.drop(columns="params").reset_index(drop=True)
     jobs = r.drop_duplicates("key").set_index("key")["protocol"]
     r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
+    model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
+    several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
+    r["name"] = r["method"].where(~several, r["method"] + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     r["loss"] = r["value"]
@@ -144,17 +151,18 @@ def _reason(n: int, gone: int, text: Any, interval: str | None) -> str | None:
     return f"{gone} of {n + gone} items without a value: {said}" if gone else interval
 
 
-def floor(methods: Sequence[tuple[str, Any]]) -> str | None:
-    """The label of the floor among (label, anchor) pairs: `independent` if it is there, else the first floor."""
-    floors = [label for label, anchor in methods if anchor == "floor"]
-    return "independent" if "independent" in floors else next(iter(floors), None)
+def floor(lines: Table) -> str | None:
+    """The name of the floor among lines (columns `METHOD`): `independent` if it is there, else the first floor."""
+    floors = lines[lines["anchor"] == "floor"].sort_values("name", kind="stable")
+    plain = floors[floors["method"] == "independent"]
+    return next(iter([*plain["name"], *floors["name"]]), None)
 
 
 def _spans(table: Table) -> Table:
     """(floor - loss) / (floor - ceiling) per column; missing where an anchor is, or where they do not differ."""
     span: Table = pd.Series(np.nan, index=table.index)
     for _, column in table.groupby([*BOARD, *METRIC], sort=False):
-        low = column.loc[column["method"] == floor(list(zip(column["method"], column["anchor"], strict=True))), "loss"]
+        low = column.loc[column["name"] == floor(column), "loss"]
         high = column.loc[column["anchor"] == "ceiling", "loss"]
         if low.empty or high.empty:
             continue
@@ -165,7 +173,7 @@ def _spans(table: Table) -> Table:
 
 
 def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
-    """Split rows into what may be compared: same family, dataset, model and protocol."""
+    """Split rows into what may be compared: same family, dataset and protocol."""
     for key, part in table.groupby(BOARD, sort=True):
         yield dict(zip(BOARD, key, strict=True)), part
 

@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """What may be compared: one family, dataset, model and protocol."""
+    """What may be compared: one family, dataset and protocol."""
 
     title: str
     subtitle: str
@@ -102,6 +102,7 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
     best = [_best(_where(part, key)) for key in keys]
+    models = {str(m): str(r) for m, r in zip(part["model"], part["revision"], strict=True)}
     notes = _Notes()
     lines: dict[bool, list[tuple[float, Line]]] = {False: [], True: []}
     methods = part.drop_duplicates(METHOD)
@@ -111,18 +112,16 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
             row = lookup.get((*who.values(), *key.values()))
             cells.append(_cell(row, column, notes, best=winner == _name(who), span=span))
         first = _where(part, keys[0])
-        mine = first.loc[
-            (first["method"] == who["method"]) & (first["method_version"] == who["method_version"]), "loss"
-        ]
+        mine = first.loc[(first["name"] == who["name"]) & (first["method_version"] == who["method_version"]), "loss"]
         rank = float(mine.iloc[0]) if len(mine) and isfinite(mine.iloc[0]) else float("inf")
-        twice = (methods["method"] == who["method"]).sum() > 1
-        label = f"{who['method']} v{who['method_version']}" if twice else str(who["method"])
+        twice = (methods["name"] == who["name"]).sum() > 1
+        label = f"{who['name']} v{who['method_version']}" if twice else str(who["name"])
         label += " ‡" if who["door"] == "as_published" else ""
         line = Line(method=label, mark=str(who["anchor"]), cells=tuple(cells))
         lines[bool(who["anchor"])].append((rank, line))
     return Leaderboard(
-        title=f"{board['family']} / {board['dataset']} / {board['model']}",
-        subtitle=_subtitle(board),
+        title=" / ".join([str(board["family"]), str(board["dataset"]), *(models if len(models) == 1 else {})]),
+        subtitle=_subtitle(board, models),
         columns=tuple(columns),
         methods=_ranked(lines[False]),
         anchors=_ranked(lines[True]),
@@ -144,10 +143,11 @@ def _name(row: Any) -> tuple[Any, ...]:
     return tuple(row[name] for name in METHOD)
 
 
-def _subtitle(board: dict[str, Any]) -> str:
+def _subtitle(board: dict[str, Any], models: dict[str, str]) -> str:
     protocol = json.loads(board["protocol"])
     said = ", ".join(f"{name} {value}" for name, value in protocol.items() if value not in ("", None))
-    return f"{said}; dataset version {board['dataset_version']}, weights {board['revision']}"
+    weights = ", ".join([*models.values()] if len(models) == 1 else [f"{m} {r}" for m, r in models.items()])
+    return f"{said}; dataset version {board['dataset_version']}, weights {weights}"
 
 
 def arrow(direction: str) -> str:
@@ -216,7 +216,7 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], span: bool) -> list[st
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
     failed = part.drop_duplicates(METHOD)
-    for name, count in zip(failed["method"], failed["failed"], strict=True):
+    for name, count in zip(failed["name"], failed["failed"], strict=True):
         if count:
             said.append(f"{name}: {count} job{'' if count == 1 else 's'} failed.")
     for key in keys:

@@ -318,3 +318,25 @@ def test_a_hundred_thousand_records_take_seconds():
     took = time.perf_counter() - start
     print(f"{len(table):,} records: {took:.1f} s")
     assert took < 15
+
+
+def test_models_stand_beside_each_other_and_never_mix():
+    made = [
+        record("multidiffusion", "seam_ratio", i, 0, value, model=model, revision=revision, key=f"{model}{revision}{i}")
+        for model, revision, value in (("small", "a", 1.5), ("small", "b", 1.4), ("large", "c", 1.1))
+        for i in range(6)
+    ]
+    found = rows(frame(made))
+    assert sorted(zip(found["model"], found["revision"], found["value"].round(9), strict=True)) == [
+        ("large", "c", 1.1),
+        ("small", "a", 1.5),
+        ("small", "b", 1.4),
+    ]
+    text = render(frame(made), "text", width=120)
+    assert all(f"multidiffusion · {name}" in text for name in ("large", "small a", "small b"))
+    pairs = differences(frame(made))
+    assert {frozenset((a, b)) for a, b in zip(pairs["a"], pairs["b"], strict=True)} == {
+        frozenset({"multidiffusion · small a", "multidiffusion · small b"}),
+        frozenset({"multidiffusion · small a", "multidiffusion · large"}),
+        frozenset({"multidiffusion · small b", "multidiffusion · large"}),
+    }
