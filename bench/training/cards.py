@@ -7,11 +7,38 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+
+
+def spent(runs: list[Path]) -> tuple[int, float]:
+    """Steps and minutes of consecutive runs, from the last row of each log."""
+    steps, minutes = 0, 0.0
+    for run in runs:
+        with (run / "log.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        if rows:
+            steps, minutes = steps + int(rows[-1]["step"]), minutes + float(rows[-1]["seconds"]) / 60
+    return steps, minutes
+
+
+def megabytes(folder: Path) -> str:
+    """Size of a folder's weights."""
+    return f"{sum(path.stat().st_size for path in folder.rglob('*.safetensors')) / 1e6:.2f} MB"
+
+
+def machine() -> str:
+    """What this machine computes with."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    kind = f" ({names[0]})" if names else ""
+    return f"{os.cpu_count()} CPU cores{kind}"
 
 
 def curve(logs: list[Path], column: str, title: str, out: Path) -> None:

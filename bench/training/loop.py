@@ -84,9 +84,9 @@ class Average:
             self.shadow[name] = kept
 
 
-def generator(seed: int, step: int) -> torch.Generator:
-    """The random stream of one step, different in every process of the run."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + _rank())
+def generator(seed: int, step: int, shared: bool = False) -> torch.Generator:
+    """The random stream of one step: different in every process of the run, or ``shared`` by all of them."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + (63 if shared else _rank()))
 
 
 def where(name: str, processes: int) -> tuple[str, int]:

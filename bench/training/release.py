@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from . import base as base_trainer
 from . import cards, judge, measure
 from .stream import pictures, signed
 
-MACHINE = "2 CPU cores with AMX (bfloat16), shared with other work"
-
-
-def _spent(runs: list[Path]) -> tuple[int, float]:
-    """Steps and minutes of consecutive runs, from the last row of each log."""
-    steps, minutes = 0, 0.0
-    for run in runs:
-        with (run / "log.csv").open() as file:
-            last = list(csv.DictReader(file))[-1]
-        steps, minutes = steps + int(last["step"]), minutes + float(last["seconds"]) / 60
-    return steps, minutes
-
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
@@ -37,10 +24,6 @@ def _percent(value: float) -> str:
 
 def _parameters(*modules: torch.nn.Module) -> str:
     return " + ".join(f"{sum(p.numel() for p in module.parameters()) / 1e6:.2f} M" for module in modules)
-
-
-def _megabytes(folder: Path) -> str:
-    return f"{sum(path.stat().st_size for path in folder.rglob('*.safetensors')) / 1e6:.2f} MB"
 
 
 def _fresh(out: Path) -> None:
@@ -53,7 +36,7 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
     _fresh(out)
     shutil.copytree(runs[-1] / "clip", out, dirs_exist_ok=True)
     found = measure.judge_figures(out, n)
-    steps, minutes = _spent(runs)
+    steps, minutes = cards.spent(runs)
     cards.curve([run / "log.csv" for run in runs], "loss", "judge: training loss", out / "loss.png")
     images, _ = pictures(measure.HELD_OUT, 16, 1)
     cards.sheet(images[:16].float() / 255, 8, out / "renders.png")
@@ -65,8 +48,8 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
             "parameters": _parameters(judge.load(out)[0]),
             "data": "renders of `datasets/world` only, random captions",
             "training": f"{steps} steps, {minutes:.0f} minutes",
-            "machine": MACHINE,
-            "weights": _megabytes(out),
+            "machine": cards.machine(),
+            "weights": cards.megabytes(out),
         },
         [
             ("colour words read from renders", ">= 97 %", _percent(found["colour_accuracy"])),
@@ -93,8 +76,8 @@ def reference_release(
     base, vae = base_trainer.load(base_runs[-1] / "state.pt", codec_runs[-1])
     base_trainer.export(base, vae, out)
     kept, made = measure.codec_figures(out), measure.base_figures(out, judged, n, guidance, steps)
-    codec_steps, codec_minutes = _spent(codec_runs)
-    base_steps, base_minutes = _spent(base_runs)
+    codec_steps, codec_minutes = cards.spent(codec_runs)
+    base_steps, base_minutes = cards.spent(base_runs)
     cards.curve([run / "log.csv" for run in codec_runs], "psnr", "codec: training PSNR (dB)", out / "codec.png")
     cards.curve([run / "log.csv" for run in base_runs], "loss", "base: training loss", out / "loss.png")
     _sheets(out, guidance, steps)
@@ -107,8 +90,8 @@ def reference_release(
             "data": "renders of `datasets/world` only, random captions, half of them landscapes",
             "codec training": f"{codec_steps} steps, {codec_minutes:.0f} minutes",
             "base training": f"{base_steps} steps of 32 pictures, {base_minutes:.0f} minutes",
-            "machine": MACHINE,
-            "weights": _megabytes(out),
+            "machine": cards.machine(),
+            "weights": cards.megabytes(out),
         },
         [
             ("codec PSNR, all scenes", ">= 33 dB", f"{kept['all']:.2f} dB"),

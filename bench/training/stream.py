@@ -18,6 +18,7 @@ from diffusers import AutoencoderTiny
 
 from ...datasets.world import batch
 from ...datasets.world.grammar import Kind
+from ..models._served import quiet
 
 _CHUNK = 256
 
@@ -81,7 +82,7 @@ def latents(codec: Path, kept: Path, seed: int, n: int, workers: int = 2) -> tup
 @torch.no_grad()
 def _encode(codec: Path, seed: int) -> tuple[torch.Tensor, list[str]]:
     torch.set_num_threads(1)
-    model = _codec(codec)
+    model = codec_of(codec)
     images, captions = _chunk(seed)
     x = signed(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.autocast("cpu", torch.bfloat16):
@@ -90,6 +91,8 @@ def _encode(codec: Path, seed: int) -> tuple[torch.Tensor, list[str]]:
 
 
 @cache
-def _codec(folder: Path) -> Any:
-    model: Any = AutoencoderTiny.from_pretrained(folder)
+def codec_of(folder: Path) -> Any:
+    """The codec in a folder, in single precision, ready to use on the CPU."""
+    with quiet():
+        model: Any = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32)
     return model.eval().to(memory_format=torch.channels_last)

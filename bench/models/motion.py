@@ -1,0 +1,72 @@
+"""The reference model with temporal attention between its spatial layers: clips, from words or from a first frame.
+
+AnimateDiff (Guo et al. 2023, arXiv 2307.04725) at the reference world's size. Trained by `syncbench train motion`;
+diffusers' `MotionAdapter` and `UNetMotionModel` read it, too.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..attention import replaced, self_attention
+from ..schedule import Level
+from ._extended import Extended
+from .interface import Condition
+
+
+class Motion(Extended):
+    """Condition `image`, optional: (1, 3, H, W), the clip's first frame, which the sample then keeps.
+
+    Inside `together()` the views of a call are a clip's frames in order; else they are the reference's own pictures.
+    """
+
+    id = "motion"
+    capabilities = frozenset({"text", "attention", "image", "time"})
+    couples = True
+
+    @cached_property
+    def clip(self) -> Any:
+        """The network of whole clips: the reference's layers and the temporal ones."""
+        library: Any = import_module("diffusers")
+        made = library.UNetMotionModel.from_unet2d(self.pipeline.unet, self._own("MotionAdapter"))
+        return made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
+
+    def attach(
+        self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
+    ) -> AbstractContextManager[Any]:
+        """Attention processors for the network in use; temporal layers are left alone unless `where` asks for them."""
+        if not self.joint:
+            return super().attach(processor, where)
+        return replaced(self.clip, processor, where or _spatial)
+
+    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
+        return {"image": self.encode(inputs["image"][:1]).expand(views, -1, -1, -1)} if inputs else {}
+
+    def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
+        self._frames = len(x)
+        if not (self.joint and "image" in condition.positive):
+            return super()._predict(x, level, condition)
+        # the given frame enters clean, and leaves as the prediction that the sampler carries on
+        given = condition.positive["image"][:1]
+        x0, _ = super()._predict(torch.cat([given, x[1:]]), level, condition)
+        x0 = torch.cat([given, x0[1:]])
+        return x0, level.eps_of(x, x0)
+
+    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
+        if not self.joint:
+            return super()._network(x, t, text)
+        frames = self._frames
+        rows = x.to(self.precision).unflatten(0, (-1, frames)).transpose(1, 2)
+        found = self.clip(rows, t, text["text"].to(self.precision)).sample
+        return found.transpose(1, 2).flatten(0, 1).to(self.dtype)
+
+
+def _spatial(name: str, layer: Any) -> bool:
+    return self_attention(name, layer) and "motion_modules" not in name

@@ -1,0 +1,336 @@
+"""What freshly trained models reach on held-out scenes, and their cards."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.channels_joint import ChannelsJoint
+from ..models.channels_prompted import ChannelsPrompted
+from ..models.channels_to_rgb import ChannelsToRgb
+from ..models.depth import Depth
+from ..models.grid import Grid
+from ..models.motion import Motion
+from ..models.reference import Reference
+from ..models.views import Views
+from ..stats import Interval, interval
+from . import agreement
+from .cards import card, curve, machine, megabytes, sheet, spent
+from .measure import HELD_OUT
+from .scenes import CHANNELS, shots
+from .silhouette import agreement as overlap
+from .silhouette import reader
+from .stream import codec_of
+
+Row = tuple[str, str, str]
+STEPS = 20
+
+
+@torch.no_grad()
+def sample(
+    model: Any, prompts: Sequence[str], guidance: float = 1.0, steps: int = STEPS, seed: int = 0, **inputs: Tensor
+) -> Tensor:
+    """One DDIM sample a prompt, decoded: (n, 3, 128, 128) in [0, 1]."""
+    condition = model.condition(prompts, guidance, "", **inputs)
+    side = model.window // model.factor
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(len(prompts), model.channels, side, side, generator=draw).to(model.device, model.dtype)
+    for level in model.schedule(steps):
+        x = level.move(*model.predict(x, level, condition))
+    return model.decode(x).float().cpu()
+
+
+def picture(images: Any) -> Tensor:
+    """(..., 3, H, W) in [0, 1] of uint8 (..., H, W, 3 or 1)."""
+    found = torch.from_numpy(images).movedim(-1, -3).float() / 255
+    return found.expand(*found.shape[:-3], 3, *found.shape[-2:])
+
+
+def told(found: Interval) -> str:
+    """`mean [low, high]`."""
+    return f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]" if found.low is not None else f"{found.mean:.4f}"
+
+
+def depth_card(out: Path, base: Path, n: int, device: str) -> None:
+    """Whether samples keep the silhouette of the depth map they were given."""
+    options: dict[str, Any] = {"base": str(base), "device": device}
+    model, plain = Depth(path=str(out / "model"), **options), Reference(path=str(base), device=device)
+    taken = shots(HELD_OUT + 5, (n + 3) // 4, "orbit4")
+    prompts = [caption for caption in taken.captions for _ in range(4)][:n]
+    mask = torch.from_numpy(taken.mask).flatten(0, 1)[:n]
+    depth = torch.from_numpy(taken.depth).float().flatten(0, 1)[:n, None]
+    real = picture(taken.rgb).flatten(0, 1)[:n]
+    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+    made = sample(model, prompts, 4.0, depth=depth)
+    free = sample(plain, prompts, 4.0)
+    kept, ceiling, floor = (overlap(read(images), mask) for images in (made, real, free))
+    figures = [
+        ("IoU of the silhouette with the depth map's, mean over views", ">= 0.9", told(interval(kept))),
+        ("the same read from true renders (ceiling)", "none", told(interval(ceiling))),
+        ("the same of the reference without depth (floor)", "none", told(interval(floor))),
+    ]
+    shown = torch.cat([depth[:8].expand(-1, 3, -1, -1), made[:8], free[:8]])
+    _write(
+        out,
+        "Depth",
+        model.control,
+        figures,
+        shown,
+        f"ControlNet of the reference model for depth. Silhouettes are read out of the pixels by a small network "
+        f"trained on renders only (`bench/training/silhouette.py`); {n} held-out views, DDIM, {STEPS} steps, "
+        f"guidance 4. Sheet: depth, samples with it, the reference without it.",
+    )
+
+
+def views_card(out: Path, base: Path, n: int, device: str = "auto") -> None:
+    """Whether views of one object agree better than without cross-view attention, and than independent ones."""
+    model = Views(path=str(out / "model"), base=str(base), device=device)
+    plain = Reference(path=str(base), device=device)
+    taken = shots(HELD_OUT + 5, n, "orbit4")
+    camera = torch.from_numpy(taken.camera).flatten(2)
+    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+
+    def together(i: int) -> Tensor:
+        with model.together():
+            return sample(model, [taken.captions[i]] * 4, 4.0, seed=i, camera=camera[i])
+
+    kinds: dict[str, Callable[[int], Tensor]] = {
+        "together": together,
+        "off": lambda i: sample(model, [taken.captions[i]] * 4, 4.0, seed=i, camera=camera[i]),
+        "independent": lambda i: sample(plain, [taken.captions[i]] * 4, 4.0, seed=i),
+        "true renders": lambda i: picture(taken.rgb[i]),
+    }
+    made = {name: [draw(i) for i in range(n)] for name, draw in kinds.items()}
+    figures: list[Row] = []
+    for name, of in (("colours", agreement.palette), ("height", lambda views, object_: agreement.extent(object_))):
+        figures += _compared(
+            f"disagreement in {name}", {kind: [of(v, read(v)) for v in some] for kind, some in made.items()}
+        )
+    shown = torch.cat([torch.cat([made[kind][i] for kind in ("together", "off")]) for i in range(min(n, 4))])
+    _write(
+        out,
+        "Views",
+        model.pipeline.unet,
+        figures,
+        shown,
+        f"MVDream at the reference world's size; v-prediction, loss on v. Disagreement over four orthogonal views: "
+        f"`palette` and `extent` of `bench/training/agreement.py`; {n} held-out captions, DDIM, {STEPS} steps, "
+        f"guidance 4, the same noise for all. Sheet: four views together, the same with cross-view attention off.",
+    )
+
+
+def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None:
+    """Whether frames follow each other better than without the temporal layers."""
+    model = Motion(path=str(out / "model"), base=str(base), device=device)
+    taken = shots(HELD_OUT + 6, n, "clip", frames)
+    real = picture(taken.rgb)
+
+    def moved(i: int, **inputs: Tensor) -> Tensor:
+        with model.together():
+            return sample(model, [taken.captions[i]] * frames, 4.0, seed=i, **inputs)
+
+    made = {
+        "together": [moved(i) for i in range(n)],
+        "from a first frame": [moved(i, image=real[i, :1]) for i in range(n)],
+        "independent": [sample(model, [taken.captions[i]] * frames, 4.0, seed=i) for i in range(n)],
+        "true renders": list(real),
+    }
+    figures = _compared("jump between frames", {k: [agreement.jump(f) for f in some] for k, some in made.items()})
+    figures += [
+        (f"change between frames, {kind}", "none", f"{sum(map(agreement.change, some)) / n:.4f}")
+        for kind, some in made.items()
+    ]
+    shown = torch.cat([torch.cat([made[k][i] for k in ("together", "from a first frame")]) for i in range(min(n, 3))])
+    _write(
+        out,
+        "Motion",
+        model._own("MotionAdapter"),  # pyright: ignore[reportPrivateUsage]
+        figures,
+        shown,
+        f"Temporal attention for the frozen reference model, which is what its samples are with these layers off, and "
+        f"independent. Jump: what is left between neighbouring frames after the best shift of each block (`jump` of "
+        f"`bench/training/agreement.py`); change: the same without shifts, 0 for a still. {n} held-out captions, "
+        f"{frames} frames, DDIM, {STEPS} steps, guidance 4. Sheet: from words; from the first frame of a true clip.",
+        columns=frames,
+    )
+
+
+def grid_card(out: Path, base: Path, n: int, device: str) -> None:
+    """Whether the six views are those of the pictured object."""
+    model = Grid(path=str(out / "model"), base=str(base), device=device)
+    plain = Reference(path=str(base), device=device)
+    taken = shots(HELD_OUT + 7, n, "grid6")
+    real = picture(taken.rgb)
+    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+
+    def together(i: int) -> Tensor:
+        with model.together():
+            return sample(model, [taken.captions[i]] * 6, 3.0, seed=i, image=real[i, :1])
+
+    made = {
+        "together": [together(i) for i in range(n)],
+        "independent": [sample(plain, [taken.captions[i]] * 6, 4.0, seed=i) for i in range(n)],
+        "the picture repeated": [real[i, :1].expand(6, -1, -1, -1) for i in range(n)],
+        "true renders": [real[i, 1:] for i in range(n)],
+    }
+
+    def apart(i: int, views: Tensor) -> float:
+        whole = torch.cat([real[i, :1], views])
+        return agreement.palette(whole, read(whole))
+
+    figures = _compared(
+        "disagreement in colours, picture included",
+        {k: [apart(i, v) for i, v in enumerate(some)] for k, some in made.items() if k != "the picture repeated"},
+    )
+    figures += _compared(
+        "RMSE to the true views",
+        {k: [_rmse(v, real[i, 1:]) for i, v in enumerate(some)] for k, some in made.items() if k != "true renders"},
+    )
+    shown = torch.cat(
+        [torch.cat([real[i, :1], made["together"][i], real[i, :1], real[i, 1:]]) for i in range(min(n, 4))]
+    )
+    _write(
+        out,
+        "Grid",
+        model.pipeline.unet,
+        figures,
+        shown,
+        f"Zero123++ at the reference world's size. {n} held-out pictures, DDIM, {STEPS} steps, guidance 3. Sheet: the "
+        f"picture and its six views, above the true ones.",
+        columns=7,
+    )
+
+
+def channels_card(name: str, out: Path, base: Path, n: int, device: str) -> None:
+    """Errors of a decomposition beside those of trivial answers."""
+    kind = ChannelsJoint if name == "channels_joint" else ChannelsPrompted
+    model: Any = kind(path=str(out / "model"), base=str(base), device=device)
+    taken = shots(HELD_OUT + 8, n, "single")
+    real, rgb = truth(taken), picture(taken.rgb[:, 0])
+    parts = [slice(i, i + 16) for i in range(0, n, 16)]
+    made = torch.cat([decomposed(model, rgb[part]) for part in parts])
+    with torch.no_grad():
+        coded = torch.cat([model.decode(model.encode(real[part].flatten(0, 1))) for part in parts])
+    surface = torch.from_numpy(taken.depth[:, 0]) > 0
+    mean = real.mean((0, 3, 4))
+    flat = (real[:, 1] - 0.5) * surface[:, None]
+    toward = flat.sum((0, 2, 3)) / flat.sum((0, 2, 3)).norm()
+    answers = {
+        "made": made,
+        "trivial": torch.stack(
+            [rgb, (toward / 2 + 0.5)[:, None, None].expand_as(rgb), mean[2][:, None, None].expand_as(rgb)], 1
+        ),
+        "codec": coded.float().cpu().unflatten(0, (n, 3)),
+    }
+    errors = {kind: channel_errors(answer, real, surface) for kind, answer in answers.items()}
+    figures: list[Row] = []
+    trivial = {"albedo": "the picture itself", "normal": "the best constant", "shading": "the mean"}
+    for channel in CHANNELS:
+        unit = "mean angle, degrees" if channel == "normal" else "RMSE, sRGB in [0, 1]"
+        value, bar, floor = (interval(errors[kind][channel]) for kind in ("made", "trivial", "codec"))
+        figures += [
+            (f"{channel}: {unit}", f"<= {bar.mean / 2:.4f} (half of trivial)", told(value)),
+            (f"{channel}: {trivial[channel]} (trivial)", "none", told(bar)),
+            (f"{channel}: truth through the codec (floor)", "none", told(floor)),
+        ]
+    shown = torch.cat([torch.cat([rgb[i, None], made[i], rgb[i, None], real[i]]) for i in range(min(n, 6))])
+    _write(
+        out,
+        "Channels, jointly" if name == "channels_joint" else "Channels, by prompt",
+        model.pipeline.unet,
+        figures,
+        shown,
+        f"Decomposes a picture of the world. {n} held-out pictures, DDIM, 10 steps, no guidance. Sheet: picture, "
+        f"albedo, normal, shading as made, then as true.",
+    )
+
+
+def truth(taken: Any) -> Tensor:
+    """True channel images (n, 3, 3, H, W) of the first views of `Shots`."""
+    return torch.stack([picture(getattr(taken, name)[:, 0]) for name in CHANNELS], 1)
+
+
+def decomposed(model: Any, rgb: Tensor, steps: int = 10) -> Tensor:
+    """Channel images (n, 3, 3, H, W) of pictures (n, 3, H, W) by a channel model."""
+    prompts = list(CHANNELS) * len(rgb)
+    return sample(model, prompts, steps=steps, image=rgb.repeat_interleave(3, 0)).unflatten(0, (-1, 3))
+
+
+def channel_errors(made: Tensor, real: Tensor, surface: Tensor) -> dict[str, Tensor]:
+    """Errors (n,) of albedo and shading (RMSE) and of normals (mean angle in degrees over surface pixels)."""
+    a, b = ((x[:, 1] - 0.5) / (x[:, 1] - 0.5).norm(dim=1, keepdim=True).clamp_min(1e-3) for x in (made, real))
+    angle = torch.rad2deg((a * b).sum(1).clamp(-1, 1).arccos())
+    rmse = (made - real).square().mean((2, 3, 4)).sqrt()
+    normal = (angle * surface).sum((1, 2)) / surface.sum((1, 2)).clamp_min(1)
+    return {"albedo": rmse[:, 0], "normal": normal, "shading": rmse[:, 2]}
+
+
+def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
+    """Errors of pictures made from channels, all of them and some."""
+    model = ChannelsToRgb(path=str(out / "model"), base=str(base), device=device)
+    taken = shots(HELD_OUT + 8, n, "single")
+    real, rgb = truth(taken), picture(taken.rgb[:, 0])
+    made: dict[str, Tensor] = {}
+    for kept in (CHANNELS, CHANNELS[:1], CHANNELS[1:]):
+        given = {name: real[:, CHANNELS.index(name)] for name in kept}
+        made[" and ".join(kept)] = sample(model, taken.captions, steps=10, **given)
+    errors = {name: interval([_rmse(a, b) for a, b in zip(x, rgb, strict=True)]) for name, x in made.items()}
+    bar = interval([_rmse(a, b) for a, b in zip(real[:, 0], rgb, strict=True)])
+    figures = [
+        (f"RMSE from {name}", f"<= {bar.mean / 2:.4f} (half of trivial)" if i == 0 else "none", told(value))
+        for i, (name, value) in enumerate(errors.items())
+    ]
+    figures.append(("RMSE of the albedo taken for the picture (trivial)", "none", told(bar)))
+    shown = torch.cat([torch.cat([rgb[i, None], *(x[i, None] for x in made.values())]) for i in range(min(n, 8))])
+    _write(
+        out,
+        "Channels to picture",
+        model.pipeline.unet,
+        figures,
+        shown,
+        f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, 10 steps, no "
+        f"guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}.",
+        columns=8,
+    )
+
+
+def _compared(what: str, values: dict[str, list[float]]) -> list[Row]:
+    """Means of every kind, and the paired differences of the others to the first."""
+    first, *others = values
+    rows = [(f"{what}, {kind}", "none", told(interval(found))) for kind, found in values.items()]
+    for kind in others:
+        if kind != "true renders":
+            off = interval([b - a for a, b in zip(values[first], values[kind], strict=True)])
+            rows.append((f"{what}: {kind} minus {first}, paired", "interval above 0", told(off)))
+    return rows
+
+
+def _rmse(a: Tensor, b: Tensor) -> float:
+    return float((a - b).square().mean().sqrt())
+
+
+def _write(
+    out: Path, title: str, network: Any, figures: list[Row], shown: Tensor, notes: str, columns: int = 8
+) -> None:
+    folder = out / "model"
+    steps, minutes = spent([out])
+    curve([out / "log.csv"], "loss", f"{title}: training loss", folder / "loss.png")
+    sheet(shown, columns, folder / "samples.png")
+    facts = {
+        "diffusers class": f"`{type(network).__name__}`",
+        "parameters": f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M",
+        "data": "ray-traced scenes of `datasets/world` only, random captions",
+        "training": f"{steps} steps, {minutes:.0f} minutes",
+        "machine": machine(),
+        "weights": megabytes(folder),
+    }
+    card(folder, title, facts, figures, notes)
+    for name, target, value in figures:
+        print(f"{name}: {value}" + ("" if target == "none" else f" (wanted: {target})"), flush=True)

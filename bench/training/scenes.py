@@ -1,0 +1,136 @@
+"""Shots of the 3-D world as latents, rendered and coded once and shared by every trainer of the same rig."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .stream import codec_of, signed
+
+CHUNK = 32
+"""Scenes in a file; an interrupted preparation loses at most the files being written."""
+CHANNELS = ("albedo", "normal", "shading")
+KEPT: dict[str, tuple[str, ...]] = {"single": CHANNELS, "orbit4": ("depth",), "grid6": (), "clip": ()}
+"""What is kept of each rig's scenes beside picture and cameras: what its trainers read."""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """n scenes of V views. Latents are float16 (n, V, c, 16, 16); what a rig does not keep is empty."""
+
+    captions: list[str]
+    rgb: Tensor
+    albedo: Tensor
+    normal: Tensor
+    shading: Tensor
+    depth: Tensor
+    """Normalised inverse depth in 1/255: uint8 (n, V, 128, 128)."""
+    camera: Tensor
+    """Camera-to-world, float32 (n, V, 4, 4)."""
+
+    @property
+    def views(self) -> int:
+        """Views a scene."""
+        return self.rgb.shape[1]
+
+    def channels(self, pick: Tensor) -> Tensor:
+        """Albedo, normal, shading of the first view of scenes `pick` (m,): float (m, 3, c, 16, 16)."""
+        return torch.stack([self.albedo[pick, 0], self.normal[pick, 0], self.shading[pick, 0]], 1).float()
+
+
+def shots(seed: int, n: int, rig: str, frames: int | None = None) -> Any:
+    """`datasets.world.stream.shots` at the models' size."""
+    world = import_module(f"{__package__.rpartition('.bench.')[0]}.datasets.world.stream")
+    return world.shots(seed, n, rig, size=128, frames=frames)
+
+
+def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int, frames: int | None = None) -> None:
+    """Render and code what `folder` lacks of the first n scenes; files of an earlier call are kept."""
+    lacking = [(i, path) for i, path in enumerate(_files(folder, rig, seed, n, frames)) if not path.exists()]
+    if not lacking:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"rendering {CHUNK * len(lacking)} scenes of rig {rig} into {folder}", file=sys.stderr, flush=True)
+    from ..progress import shown
+    from ..run import Event
+
+    jobs = [(str(codec), rig, seed * 100_003 + i, frames, str(path)) for i, path in lacking]
+    with shown() as listener:
+        listener(Event("rendering", 0, len(jobs)))
+        for done, path in enumerate(_each(jobs, workers), 1):
+            listener(Event("rendering", done, len(jobs), path))
+
+
+def scenes(folder: Path, rig: str, seed: int, n: int, frames: int | None = None) -> Scenes:
+    """The first n prepared scenes."""
+    parts = [torch.load(path, mmap=True) for path in _files(folder, rig, seed, n, frames)]
+    captions = [caption for part in parts for caption in part["captions"]][:n]
+    names = [field.name for field in fields(Scenes) if field.name != "captions"]
+    return Scenes(captions, **{name: torch.cat([part[name] for part in parts])[:n] for name in names})
+
+
+def code(taken: Any, codec: Any, kept: tuple[str, ...]) -> dict[str, Any]:
+    """What a file holds of `Shots`: latents of the picture and the channels in `kept`, depth if in it, cameras."""
+    found: dict[str, Any] = {"captions": list(taken.captions), "camera": torch.from_numpy(taken.camera)}
+    for name in ("rgb", *CHANNELS):
+        wanted = name == "rgb" or name in kept
+        found[name] = encode(torch.from_numpy(getattr(taken, name)), codec) if wanted else _nothing(taken)
+    depth = torch.from_numpy(taken.depth).float()
+    found["depth"] = (depth * 255).round().clamp(0, 255).byte() if "depth" in kept else _nothing(taken)
+    return found
+
+
+def _nothing(taken: Any) -> Tensor:
+    return torch.empty(len(taken.captions), 0)
+
+
+@torch.no_grad()
+def encode(images: Tensor, codec: Any) -> Tensor:
+    """Latents (n, V, c, h, w) in half precision of uint8 pictures (n, V, H, W, 3 or 1)."""
+    n, views = images.shape[:2]
+    x = images.flatten(0, 1).movedim(-1, 1)
+    x = signed(x.expand(-1, 3, -1, -1))
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = [codec.encode(part).latents.half() for part in x.split(32)]
+    return torch.cat(parts).unflatten(0, (n, views))
+
+
+def _files(folder: Path, rig: str, seed: int, n: int, frames: int | None) -> list[Path]:
+    name = f"{rig}{frames or ''}-{seed}"
+    return [folder / f"{name}-{i:04d}.pt" for i in range((n + CHUNK - 1) // CHUNK)]
+
+
+def _each(jobs: list[tuple[str, str, int, int | None, str]], workers: int) -> Iterator[str]:
+    if workers == 1 or len(jobs) == 1:
+        yield from map(_make, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_make, jobs)
+
+
+def _make(job: tuple[str, str, int, int | None, str]) -> str:
+    codec, rig, seed, frames, path = job
+    torch.set_num_threads(1)
+    part = f"{path}.{os.getpid()}.part"
+    torch.save(code(shots(seed, CHUNK, rig, frames), codec_of(Path(codec)), KEPT[rig]), part)
+    os.replace(part, path)
+    return Path(path).name
+
+
+if __name__ == "__main__":
+    import typer
+
+    typer.run(prepare)

@@ -1,0 +1,108 @@
+"""What the trainers beyond the base start from: its network, its words, its noise."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from ..types import SyncbenchError
+from .base import schedule
+from .loop import Plan
+from .tokenizer import LENGTH
+from .tokenizer import build as build_tokenizer
+
+REFERENCE = Path(__file__).parents[1] / "models" / "weights" / "reference"
+
+
+def check(base: Path, codec: Path | None = None) -> Path:
+    """The codec's folder of a run that starts from the pipeline folder `base`; refuses folders that are none."""
+    codec = codec or base / "vae"
+    for folder in (base / "unet", base / "text_encoder", codec):
+        if not (folder / "config.json").exists():
+            raise SyncbenchError(f"{folder} holds no model: give --set base=FOLDER, a trained pipeline's folder")
+    return codec
+
+
+def network(base: Path) -> Any:
+    """The base's UNet in single precision."""
+    return UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32)
+
+
+def altered(unet: Any, **changes: Any) -> Any:
+    """A UNet of the configuration with `changes` that keeps every weight that still fits."""
+    made: Any = UNet2DConditionModel.from_config({**unet.config, **changes})
+    kept = made.state_dict()
+    known = {name: value for name, value in unet.state_dict().items() if name in kept}
+    made.load_state_dict(
+        {name: value for name, value in known.items() if value.shape == kept[name].shape}, strict=False
+    )
+    return made
+
+
+def place(module: Any, plan: Plan, trained: bool) -> Any:
+    """On the run's device, in the layout and with the attention that are fast there."""
+    module.requires_grad_(trained).to(plan.device, memory_format=torch.channels_last)
+    if plan.device == "cpu" and hasattr(module, "set_attn_processor"):  # the fused kernel's backward pass is slower
+        module.set_attn_processor(AttnProcessor())
+    return module
+
+
+class Words:
+    """Embeddings of captions by the base's frozen text encoder, each caption encoded once."""
+
+    def __init__(self, base: Path, captions: list[str]) -> None:
+        tokenizer: Any = build_tokenizer()
+        text: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
+        text.eval()
+        rows = tokenizer(["", *captions], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
+        with torch.no_grad():
+            found = torch.cat([text(part).last_hidden_state.half() for part in rows.split(256)])
+        self._empty, self._known = found[0], found[1:]
+
+    def __call__(self, pick: Tensor, random: torch.Generator, drop: float = 0.1) -> Tensor:
+        """(n, 24, dim) of captions `pick` (n,), a share `drop` of them replaced by the empty one's."""
+        lost = torch.rand(len(pick), 1, 1, generator=random) < drop
+        return torch.where(lost, self._empty, self._known[pick]).float()
+
+    @property
+    def empty(self) -> Tensor:
+        """(24, dim) of the empty caption."""
+        return self._empty.float()
+
+
+class Noise:
+    """The base's noise levels, and what its parameterisation asks of the network: v = a eps - b x0."""
+
+    def __init__(self) -> None:
+        self.bars = schedule().alphas_cumprod
+
+    def times(self, n: int, random: torch.Generator, lean: float = 1.0) -> Tensor:
+        """n times spread evenly over the schedule; `lean` < 1 prefers the noisy end, where layout is decided."""
+        share = (torch.arange(n) + torch.rand(n, generator=random)) / n
+        return (share.pow(lean) * len(self.bars)).long().clamp_max(len(self.bars) - 1)
+
+    def mix(self, x: Tensor, t: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(x_t, v) for clean x (n, ...) and times (n,)."""
+        bar = self.bars[t].view(-1, *[1] * (x.ndim - 1))
+        a, b = bar.sqrt(), (1 - bar).sqrt()
+        noise = torch.randn(x.shape, generator=random)
+        return a * x + b * noise, a * noise - b * x
+
+
+def save(module: Any, folder: Path) -> None:
+    """Write a diffusers model's folder in half precision; `from_pretrained` of its class reads it."""
+    module.cpu().to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
+    module.float()
+    config = folder / "config.json"  # where a part was read from is nobody's business
+    facts = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
+    config.write_text(json.dumps(facts, indent=2) + "\n")

@@ -1,0 +1,168 @@
+"""Train `views`: a UNet that denoises several views of one object together, as in MVDream (arXiv 2308.16512).
+
+The network is the base with two additions: self-attention spans all views of a scene (`B F H W C -> B (F H W) C`,
+no new weights) and a camera of 16 numbers passes a small MLP into the time embedding. The algorithm of the paper,
+`MultiView.loss`, per iteration:
+
+1. with probability `share` = 0.7 take scenes with 4 orthogonal views, their cameras and caption; otherwise 4 times
+   as many independent images with captions and no camera, each attending to itself alone;
+2. draw one time a scene and noise for every view; denoise all views of a scene together;
+3. the squared error. The paper's is of the noise, `||eps - eps_theta(x_t; y, c, t)||^2`; the base predicts
+   v = a eps - b x0, so here it is of v, which weighs the same error by 1 / a^2 (eps' - eps = a (v' - v)).
+   `objective="eps"` puts the paper's weight back.
+
+Differences to the paper: "no camera" is a camera of zeros, because diffusers' class requires one; the MLP's last layer
+starts at zero, so that training starts from the base; captions get no ", 3d asset".
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..models._joint import inflated
+from ..types import SyncbenchError
+from .loop import Plan, generator, is_first, launch, train, where
+from .scenes import prepare, scenes
+from .start import REFERENCE, Noise, Words, altered, check, network, place, save
+from .stream import latents
+
+RIG = "orbit4"
+
+
+def build(base: Path) -> Any:
+    """The base's UNet with a camera MLP that adds nothing yet."""
+    unet = altered(network(base), class_embed_type="projection", projection_class_embeddings_input_dim=16)
+    nn.init.zeros_(unet.class_embedding.linear_2.weight)
+    nn.init.zeros_(unet.class_embedding.linear_2.bias)
+    return unet
+
+
+def camera_numbers(to_world: Tensor) -> Tensor:
+    """The 16 numbers (n, 16) the network reads of cameras (n, 4, 4): rows of camera-to-world, at distance 1.
+
+    Distance is left out, as in MVDream: views are normalised to a unit orbit.
+    """
+    found = to_world.clone()
+    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return found.flatten(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiView:
+    """MVDream's training step for any UNet whose `class_labels` take 16 numbers."""
+
+    unet: Any
+    noise: Noise
+    plan: Plan
+    objective: Literal["v", "eps"] = "v"
+    lean: float = 1.0
+    """See `Noise.times`."""
+
+    def loss(self, x: Tensor, words: Tensor, camera: Tensor | None, random: torch.Generator) -> Tensor:
+        """Mean squared error on clean latents x (scenes, views, c, h, w); words (scenes, tokens, dim).
+
+        camera: (scenes, views, 16), or None for independent images, which have one view a scene.
+        """
+        scenes, views = x.shape[:2]
+        if camera is None:
+            camera = torch.zeros(scenes, views, 16)
+        t = self.noise.times(scenes, random, self.lean)
+        noisy, target = self.noise.mix(x, t, random)
+        device = self.plan.device
+        rows = noisy.flatten(0, 1).to(device, memory_format=torch.channels_last)
+        with self.plan.half(), inflated(self.unet, views):
+            found = self.unet(
+                rows,
+                t.repeat_interleave(views).to(device),
+                words.repeat_interleave(views, 0).to(device),
+                class_labels=camera.flatten(0, 1).to(device),
+            ).sample
+        error = (found.float() - target.flatten(0, 1).to(device)).square().mean((1, 2, 3))
+        if self.objective == "eps":
+            error = error * self.noise.bars[t].repeat_interleave(views).to(device)
+        return error.mean()
+
+
+def main(
+    out: Path,
+    steps: int = 3_000,
+    minutes: float | None = None,
+    resume: bool = True,
+    seed: int = 0,
+    base: Path = REFERENCE,
+    data: Path | None = None,
+    number: int = 3072,
+    flat: Path | None = None,
+    flat_number: int = 4096,
+    size: int = 32,
+    share: float = 0.7,
+    objective: Literal["v", "eps"] = "v",
+    lean: float = 0.7,
+    rate: float = 4e-4,
+    save_every: int = 100,
+    processes: int = 2,
+    device: str = "auto",
+    measured: int = 24,
+) -> None:
+    """Fine-tune the base on `number` orbits (`size` pictures a step); leaves the network in ``out / "model"``.
+
+    `data` holds the rendered orbits (default: beside `out`, shared with the depth trainer); `flat` a file of the base
+    trainer's latents (``latents.pt``) for the independent images, made in `data` if not given. `measured` held-out
+    captions are sampled for the card; 0 leaves it out.
+    """
+    codec, data = check(base), data or out.parent / "shots"
+    device, processes = where(device, processes)
+    prepare(data, RIG, seed + 5, number, codec, processes)
+    if flat is None:
+        flat = data / "flat.pt"
+        latents(codec, flat, seed + 2, flat_number, processes)
+    elif not flat.exists():
+        raise SyncbenchError(f"no file {flat}: give the latents.pt of a base run, or leave flat out")
+    plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, tail=0.6, device=device)
+    plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
+    launch(_run, processes, plan, base, data, number, flat, size // processes, share, objective, lean)
+    if measured:
+        from .figures import views_card
+
+        views_card(out, base, measured)
+
+
+def _run(
+    plan: Plan,
+    base: Path,
+    data: Path,
+    number: int,
+    flat: Path,
+    size: int,
+    share: float,
+    objective: Literal["v", "eps"],
+    lean: float,
+) -> None:
+    torch.manual_seed(plan.seed)
+    solid = scenes(data, RIG, plan.seed + 5, number)
+    kept: dict[str, Any] = torch.load(flat, mmap=True)
+    plain: Tensor = kept["latents"]
+    solid_words, plain_words = Words(base, solid.captions), Words(base, kept["captions"])
+    unet = place(build(base), plan, trained=True)
+    step_of = MultiView(unet=unet, noise=Noise(), plan=plan, objective=objective, lean=lean)
+    cameras = camera_numbers(solid.camera.flatten(0, 1)).unflatten(0, (len(solid.captions), solid.views))
+
+    def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
+        # one coin for all processes of the run: an iteration is of one kind, as in the paper
+        if torch.rand((), generator=generator(plan.seed, step, shared=True)) < share:
+            pick = torch.randint(len(cameras), (max(1, size // solid.views),), generator=random)
+            words = solid_words(pick, random)
+            return {"loss": step_of.loss(solid.rgb[pick].float(), words, cameras[pick], random)}
+        pick = torch.randint(len(plain), (size,), generator=random)
+        return {"loss": step_of.loss(plain[pick, None].float(), plain_words(pick, random), None, random)}
+
+    train(unet, loss, plan).swap()
+    if is_first():
+        save(unet.eval(), plan.out / "model")
