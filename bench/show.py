@@ -1,23 +1,45 @@
-"""Contact sheets: one PNG per dataset and model, methods down, items across, everything labelled."""
+"""Contact sheets: one PNG per dataset, methods down, items across, everything labelled; clips also as animated WebP."""
+
+# pyright: reportMissingTypeStubs=false
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.utils import make_grid
 
 from .errors import SyncbenchError
 from .files import disk
 from .store import Store
-from .types import Json
+from .types import Artifact, Json
 
 WIDE = 1600
 """Pixels of pictures across, unless items are named; the number of columns follows."""
 NARROW = 192
 """Pictures narrower than this are magnified by a whole factor."""
+ROW = 4
+"""Views side by side before a second row begins."""
 GAP = 6
+SECOND = 8
+"""Frames of an animation a second."""
+INPUT = "input"
+"""Label of the row that shows what the methods were given, where it is a picture."""
 INK, FAINT, PAPER, TICK = (20, 20, 20), (120, 120, 120), (255, 255, 255), (220, 40, 40)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One sample: its job and, where it succeeded, its pictures (n, 3, h, w)."""
+
+    job: Json
+    views: Tensor | None
+    canvas: bool = False
+    """Whether `views` is one picture of the shared surface."""
 
 
 def show(
@@ -30,17 +52,18 @@ def show(
 ) -> list[Path]:
     """Draw the contact sheets of a results folder and return their paths.
 
-    One sheet goes to `out` (default DIR/sheet.png); several get the dataset's and model's names appended. `items`
-    chooses columns, `seed` the sample (default: the lowest), `borders` marks where the methods' windows end.
-    Raises SyncbenchError for unknown items and for a folder without samples.
+    One sheet goes to `out` (default DIR/sheet.png); several get the dataset's name appended; a dataset of clips gets
+    an animation of the same name (.webp) too. `items` chooses columns, `seed` the sample (default: the lowest),
+    `borders` marks where the methods' windows end. Raises SyncbenchError for unknown items and for a folder without
+    samples.
     """
     root = Path(folder)
     store = Store(root)
-    sheets: dict[tuple[str, str], list[tuple[str, Json]]] = {}
+    sheets: dict[str, list[tuple[str, Json]]] = {}
     for key in store.finished():
         job = store.job(key)
         if job is not None and (seed is None or job["header"]["seed"] == seed):
-            sheets.setdefault((job["header"]["dataset"], job["header"]["model"]), []).append((key, job))
+            sheets.setdefault(job["header"]["dataset"], []).append((key, job))
     if not sheets:
         raise SyncbenchError(f"nothing to show in '{root}'" + ("" if seed is None else f" for seed {seed}"))
     known = {job["header"]["item"] for jobs in sheets.values() for _, job in jobs}
@@ -50,34 +73,42 @@ def show(
     target = Path(out) if out is not None else root / "sheet.png"
     paths: list[Path] = []
     order = [_label(entry) for entry in store.used("methods")]
-    for (dataset, model), jobs in sorted(sheets.items()):
-        name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}-{_slug(model)}")
-        sheet = draw(store, jobs, items, order, f"{dataset}, model {model}", borders)
+    for dataset, jobs in sorted(sheets.items()):
+        if items and not any(job["header"]["item"] in items for _, job in jobs):
+            continue
+        name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
+        cells = _cells(store, jobs, items)
+        models = sorted({job["header"]["model"] for _, job in jobs})
+        title = f"{dataset}, model {', '.join(models)}"
         with disk(name.parent):
             name.parent.mkdir(parents=True, exist_ok=True)
-            sheet.save(name, "PNG", optimize=True)
-        paths.append(name)
+            draw(cells, items, order, title, borders).save(name, "PNG", optimize=True)
+            paths.append(name)
+            frames = _length(cells)
+            if jobs[0][1]["header"]["family"] == "frames" and frames > 1:
+                moving = [draw(cells, items, order, title, frame=t) for t in range(frames)]
+                path = name.with_suffix(".webp")
+                rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
+                moving[0].save(path, "WEBP", save_all=True, **rest)
+                paths.append(path)
     return paths
 
 
 def draw(
-    store: Store,
-    jobs: Sequence[tuple[str, Json]],
+    cells: dict[tuple[str, str], Cell],
     items: Sequence[str] | None,
     order: Sequence[str],
     title: str,
     borders: bool = False,
+    frame: int | None = None,
 ) -> Image.Image:
-    """One sheet from the jobs of one dataset and model."""
-    cells: dict[tuple[str, str], tuple[str, Json]] = {}
-    for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
-        cells.setdefault((job["header"]["method"], job["header"]["item"]), (key, job))
-    methods = sorted({m for m, _ in cells}, key=lambda m: (order.index(m) if m in order else len(order), m))
+    """One sheet from the cells (by row label and item) of one dataset; with `frame` only that view of each."""
+    methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
     columns = sorted({i for _, i in cells if not items or i in items})
-    pictures = {at: _picture(store, *cell) for at, cell in cells.items() if at[1] in columns}
+    pictures = {at: _picture(cell, frame) for at, cell in cells.items() if at[1] in columns}
     sizes = [picture.size for picture in pictures.values() if picture]
     if not sizes:
-        raise SyncbenchError(f"every job of {title} failed: see `syncbench report {store.root}`")
+        raise SyncbenchError(f"every job of {title} failed: see `syncbench report`")
     wide, high = max(w for w, _ in sizes), max(h for _, h in sizes)
     scale = min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
     wide, high = max(round(wide * scale), 96), max(round(high * scale), 40)
@@ -86,7 +117,7 @@ def draw(
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
     gutter = max(150, 16 + max(round(font.getlength(line)) for m in methods for line in _lines(m)))
     prompts = {
-        i: next(job["identity"]["item"]["prompts"][0] for (_, n), (_, job) in cells.items() if n == i) for i in columns
+        i: next(c.job["identity"]["item"]["prompts"][0] for (_, n), c in cells.items() if n == i) for i in columns
     }
     letters = max(12, round(wide / 6.2))
     heads = {item: wrap(prompts[item], letters)[:3] for item in columns}
@@ -116,31 +147,73 @@ def draw(
             shown = picture.resize(size, kind)
             sheet.paste(shown, (x, y))
             pen.rectangle((x - 1, y - 1, x + shown.width, y + shown.height), outline=(200, 200, 200))
-            if borders:
-                for column in cells[method, item][1]["notes"].get("borders", []):
+            if borders and method != INPUT:
+                for column in cells[method, item].job["notes"].get("borders", []):
                     at = x + round(column * scale)
                     pen.line((at, y - GAP + 1, at, y - 2), TICK)
     return sheet
 
 
-def _picture(store: Store, key: str, job: Json) -> Image.Image | None:
-    """The canvas, or the views side by side."""
-    if job["status"] != "ok":
+def _cells(store: Store, jobs: Sequence[tuple[str, Json]], items: Sequence[str] | None) -> dict[tuple[str, str], Cell]:
+    """Samples by row label and item, of the lowest seed, and what they were given."""
+    several = len({job["header"]["model"] for _, job in jobs}) > 1
+    found: dict[tuple[str, str], Cell] = {}
+    for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
+        header = job["header"]
+        name = f"{header['method']} · {header['model']}" if several else header["method"]
+        if (name, header["item"]) in found or (items and header["item"] not in items):
+            continue
+        artifact: Artifact | None = store.artifact(key) if job["status"] == "ok" else None
+        canvas = artifact is not None and artifact.canvas is not None
+        views = None if artifact is None else artifact.canvas[None] if artifact.canvas is not None else artifact.views
+        found[name, header["item"]] = Cell(job, views, canvas)
+        if (INPUT, header["item"]) not in found:
+            given = _given(job)
+            if given is not None:
+                found[INPUT, header["item"]] = Cell(job, given)
+    return found
+
+
+def _given(job: Json) -> Tensor | None:
+    """The pictures a method was given; None where there are none or the dataset can no longer say."""
+    from .sample import load_item
+    from .suite import Entry
+
+    try:
+        entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
+        conditions = load_item(entry, job["header"]["item"], job["header"]["protocol"]).conditions
+    except SyncbenchError:
         return None
-    artifact = store.artifact(key)
-    image = (
-        artifact.canvas if artifact.canvas is not None else artifact.views.transpose(0, 1).transpose(1, 2).flatten(2)
-    )
-    return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
+    name = next((name for name in ("video", "image") if name in conditions), None)
+    return None if name is None else conditions[name].float().clamp(0, 1)
 
 
-def _absence(cell: tuple[str, Json] | None) -> str:
-    return "not run" if cell is None else {"error": "failed", "unsupported": "not possible"}[cell[1]["status"]]
+def _length(cells: dict[tuple[str, str], Cell]) -> int:
+    return max((len(c.views) for c in cells.values() if c.views is not None), default=0)
+
+
+def _picture(cell: Cell, frame: int | None = None) -> Image.Image | None:
+    """The canvas, or the views in rows of four, or one of them."""
+    if cell.views is None:
+        return None
+    views = cell.views if frame is None or cell.canvas else cell.views[min(frame, len(cell.views) - 1)][None]
+    wide = ceil(len(views) / ceil(len(views) / ROW))
+    grid: Tensor = make_grid(views, nrow=wide, padding=0)
+    return Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    method = name.partition(" · ")[0]
+    return order.index(method) if method in order else len(order)
+
+
+def _absence(cell: Cell | None) -> str:
+    return "not run" if cell is None else {"error": "failed", "unsupported": "not possible"}[cell.job["status"]]
 
 
 def _lines(method: str) -> list[str]:
-    """A label broken where it has joints: id, @preset, [overrides]."""
-    return [part for part in re.split(r"(?=@|\[)|(?<=,)", method) if part]
+    """A label broken where it has joints: id, @preset, [overrides], model."""
+    return [part for part in re.split(r"(?=@|\[)|(?<=,)| · ", method) if part]
 
 
 def _label(entry: Json) -> str:

@@ -1,0 +1,48 @@
+"""Contact sheets: every picture where its row and column say, inputs on top, clips in motion."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from syncbench.bench.run import run
+from syncbench.bench.show import INPUT, Cell, _picture, draw, show
+
+JOB: dict[str, Any] = {
+    "status": "ok",
+    "notes": {},
+    "identity": {"item": {"prompts": ["a red ball"]}},
+}
+
+
+def test_views_stand_in_rows_of_four() -> None:
+    levels = torch.linspace(0, 1, 6)
+    views = levels[:, None, None, None].expand(6, 3, 5, 7)
+    picture = _picture(Cell(JOB, views))
+    assert picture is not None
+    assert picture.size == (21, 10), "six views are two rows of three"
+    for k, level in enumerate(levels):
+        assert picture.getpixel((7 * (k % 3) + 3, 5 * (k // 3) + 2))[0] == round(255 * float(level))  # type: ignore[index]
+    one = _picture(Cell(JOB, views), frame=4)
+    assert one is not None
+    assert one.size == (7, 5)
+    assert one.getpixel((3, 2))[0] == round(255 * float(levels[4]))  # type: ignore[index]
+
+
+def test_a_sheet_has_the_input_on_top_and_says_what_is_missing() -> None:
+    red, blue = (torch.zeros(1, 3, 200, 200) for _ in range(2))
+    red[:, 0], blue[:, 2] = 1, 1
+    failed = Cell({**JOB, "status": "error"}, None)
+    cells = {("b", "one"): Cell(JOB, blue), (INPUT, "one"): Cell(JOB, red), ("a", "one"): failed}
+    sheet = draw(cells, None, ["b", "a"], "title")
+    column = [sheet.getpixel((sheet.width - 100, y)) for y in range(sheet.height)]
+    rows = [column.index((255, 0, 0)), column.index((0, 0, 255)), column.index((238, 238, 238))]
+    assert rows == sorted(rows), "input, then the order of the suite"
+
+
+def test_sheets_of_a_run(tiny_suite: dict[str, Any], results: Path) -> None:
+    longer = {**tiny_suite["datasets"][0], "width": 80}
+    run({**tiny_suite, "datasets": [*tiny_suite["datasets"], longer]}, results)
+    paths = show(results)
+    assert len(paths) == 2, "one sheet a dataset"
+    assert all(Image.open(path).format == "PNG" for path in paths)
