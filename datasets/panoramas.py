@@ -37,6 +37,10 @@ class Panoramas:
     wrap: bool = False
     """Whether the right end continues at the left."""
 
+    def captions(self) -> tuple[str, ...]:
+        """One caption an item."""
+        return PANORAMA_CAPTIONS
+
     def items(self) -> list[Item]:
         """The captions in order; `truth["canvas"]` (3, height, width) is rendered on first access."""
         surface = Strip(self.height, self.width, self.window, self.wrap)
@@ -49,7 +53,7 @@ class Panoramas:
                 protocol=Sampling(steps=16, guidance=4.0),
                 truth={} if self.wrap else Lazy(canvas=partial(self._truth, caption, SCENES + number)),
             )
-            for number, caption in enumerate(PANORAMA_CAPTIONS)
+            for number, caption in enumerate(self.captions())
         ]
 
     def _truth(self, caption: str, seed: int) -> Float[Tensor, "3 h w"]:

@@ -8,6 +8,8 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.types import Dataset
 from syncbench.datasets.panoramas import Panoramas
 from syncbench.datasets.prompts import Prompts
+from syncbench.datasets.world import parse
+from syncbench.datasets.world_panoramas import WorldPanoramas
 
 
 def test_panoramas_are_many_unique_and_the_same_every_time() -> None:
@@ -127,3 +129,14 @@ def test_missing_files_and_missing_paths(tmp_path: Path) -> None:
         Prompts(path=str(tmp_path / "folder.txt")).items()
     with pytest.raises(SyncbenchError, match=r"--set prompts\.path=FILE"):
         Prompts().items()
+
+
+def test_world_panoramas_are_endless_and_begin_alike() -> None:
+    few, many = WorldPanoramas(count=5).items(), WorldPanoramas(count=40).items()
+    assert [i.prompts for i in few] == [i.prompts for i in many[:5]]
+    assert len({i.prompts for i in many}) == 40
+    assert {i.prompts for i in WorldPanoramas(count=40, seed=1).items()} != {i.prompts for i in many}
+    assert few[0].truth["canvas"].shape == (3, 128, 512)
+    assert all(parse(i.prompts[0]).kind == "landscape" for i in many)
+    with pytest.raises(SyncbenchError, match="leaves no items"):
+        WorldPanoramas(count=0)
