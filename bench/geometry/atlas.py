@@ -124,6 +124,11 @@ class Atlas:
             cosine[number].reshape(-1)[hit] = np.abs((towards * mesh.normals[face[hit]]).sum(1))
         return index, cosine
 
+    @property
+    def picture(self) -> bool:
+        """The views are the result; the texture is charts in any order, which no model draws."""
+        return False
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
         if self.height % factor or self.width % factor:

@@ -120,6 +120,11 @@ class Tracks:
         """Height and width of one frame in pixels."""
         return self.height, self.width
 
+    @property
+    def picture(self) -> bool:
+        """The frames are the result."""
+        return False
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """One view a frame, `factor` pixels to a cell; `stride` has no meaning here."""
         if self.height % factor or self.width % factor:

@@ -30,6 +30,11 @@ class Shared:
         """Height and width of one view in pixels."""
         return self.height, self.width
 
+    @property
+    def picture(self) -> bool:
+        """The views are the result."""
+        return False
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """One cell per pixel, seen by all views; `stride` has no meaning here."""
         high, wide = _grid(self.height, self.width, factor)
@@ -49,6 +54,11 @@ class Apart:
     def window(self) -> tuple[int, int]:
         """Height and width of one view in pixels."""
         return self.height, self.width
+
+    @property
+    def picture(self) -> bool:
+        """The views are the result."""
+        return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """One cell per view pixel; `stride` has no meaning here."""

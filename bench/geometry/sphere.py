@@ -47,6 +47,11 @@ class Sphere:
         lens = pinhole(len(towards), focal, (self.width / 2, self.height / 2))
         return Cameras(look_at(np.zeros_like(towards), towards), lens, self.height, self.width)
 
+    @property
+    def picture(self) -> bool:
+        """The views are the result; the unrolled sphere is stretched at its poles."""
+        return False
+
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """The views at `factor` pixels to a cell; `stride` has no meaning here."""
         if self.height % factor or self.width % factor:

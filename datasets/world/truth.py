@@ -61,7 +61,7 @@ def _flows(take: Take, backward: bool, part: int) -> Tensor:
     return torch.stack([film.flow(start, end)[part] for start, end in pairs])
 
 
-def truth(take: Take, held: Take | None = None, moving: bool = False) -> Lazy:
+def truth(take: Take, held: Take | None = None, moving: bool = False, **instead: Callable[[], Tensor]) -> Lazy:
     """Truth of one item by name, made when asked for.
 
     n views of h x w; float32 unless said. `views` (n, 3, h, w) sRGB in [0, 1]; `linear`, `albedo` (n, 3, h, w) linear
@@ -71,8 +71,10 @@ def truth(take: Take, held: Take | None = None, moving: bool = False) -> Lazy:
     1 object; the object's face or -1); `extrinsics` (n, 4, 4), `intrinsics` (n, 3, 3): see `bench.geometry.camera`.
     `held` adds what other cameras see, as `held_...`; `moving` adds `flow` (n - 1, 2, h, w) from frame t to t + 1,
     `backward` from t + 1 to t, and `visible`, `visible_backward` (n - 1, 1, h, w): 1 where the point is seen there.
+    `instead` replaces what is made for a name.
     """
-    makers = {name: partial(_one, take, name) for name in (*_SEEN, "extrinsics", "intrinsics")}
+    names = (*_SEEN, "extrinsics", "intrinsics")
+    makers: dict[str, Callable[[], Tensor]] = {name: partial(_one, take, name) for name in names}
     if held is not None:
         makers |= {f"held_{name}": partial(_one, held, name) for name in HELD}
     if moving:
@@ -80,7 +82,7 @@ def truth(take: Take, held: Take | None = None, moving: bool = False) -> Lazy:
         makers["visible"] = partial(_flows, take, False, 1)
         makers["backward"] = partial(_flows, take, True, 0)
         makers["visible_backward"] = partial(_flows, take, True, 1)
-    return Lazy(**makers)
+    return Lazy(**(makers | instead))
 
 
 def camera(take: Take) -> Tensor:
@@ -105,4 +107,4 @@ def channels(take: Take) -> Tensor:
     """
     seen = buffers(take)
     grey = np.repeat(srgb(seen.shading / SHADING_MAX)[..., None], 3, -1)
-    return _planes(np.concatenate([srgb(seen.albedo), (seen.normal + 1) / 2, grey])[: len(CHANNELS)])
+    return _planes(np.concatenate([srgb(seen.albedo), (seen.normal + 1) / 2, grey]))

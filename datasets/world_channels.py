@@ -1,0 +1,54 @@
+"""Pictures of the reference world to be taken apart: albedo, normals and shading of one image, pixel by pixel.
+
+In linear light the picture is albedo times shading, exactly, at every pixel.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..bench.geometry.shared import Shared
+from ..bench.lazy import Lazy
+from ..bench.types import Family, Item, Sampling, SyncbenchError
+from .world.stream import take
+from .world.truth import CHANNELS, channels, truth, views
+
+SCENES = 3 * 10**9 + 3000
+"""Seeds of these stages start here, past any that a training stream draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldChannels:
+    """One item per picture: its channels, given the picture."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "channels"
+
+    count: int = 24
+    """Pictures, each of another random scene."""
+    size: int = 128
+    """Height and width in pixels; the reference models' native size."""
+
+    def items(self) -> list[Item]:
+        """The pictures in order; all tensors are made on first access.
+
+        `truth["views"]` (3, 3, h, w) are the channels as pictures; the other names (see `world.truth.truth`) have one
+        view. `conditions["image"]` (1, 3, h, w) is the picture, sRGB.
+        """
+        if self.count < 1:
+            raise SyncbenchError(f"world_channels needs at least one picture, not {self.count}")
+        return [self._item(number) for number in range(self.count)]
+
+    def _item(self, number: int) -> Item:
+        shot = take(np.random.default_rng([SCENES, number]), "single", self.size)
+        caption = shot.stage.caption
+        return Item(
+            id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
+            family=self.family,
+            prompts=(caption,),
+            surface=Shared(CHANNELS, self.size, self.size),
+            protocol=Sampling(steps=16, guidance=4.0),
+            conditions=Lazy(image=lambda: views(shot)),
+            truth=truth(shot, views=lambda: channels(shot)),
+        )

@@ -1,0 +1,103 @@
+"""Meshes of the reference world to be textured: eight views each, held-out cameras, and exact geometry.
+
+Every mesh comes with two captions. The truth is the world's own object of that caption; `held_...` is what cameras
+see that no method is shown.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..bench.geometry.atlas import Atlas
+from ..bench.lazy import Lazy
+from ..bench.types import Family, Item, Sampling
+from .world.stage import around, placed, stage
+from .world.trace import Take
+from .world.truth import camera, depth, truth
+
+CAPTIONS = {
+    "ball": (
+        "a red ball with white stripes on a green meadow under a blue sky",
+        "a blue ball with yellow dots on a grey desert under an orange sky",
+    ),
+    "cube": (
+        "an orange cube on a blue sea under a white sky",
+        "a green cube with red dots on a yellow desert under a purple sky",
+    ),
+    "cone": (
+        "a yellow cone with blue stripes on a white meadow under a red sky",
+        "a purple cone on an orange desert under a cloudy blue sky",
+    ),
+    "cylinder": (
+        "a white cylinder with red checks on a green sea under a yellow sky",
+        "a grey cylinder with orange stripes on a purple meadow under a blue sky",
+    ),
+    "ring": (
+        "an orange ring with blue checks on a grey sea under a red sky",
+        "a white ring on a red desert under a cloudy blue sky",
+    ),
+    "star": (
+        "a yellow star on a purple meadow under a blue sky",
+        "a red star with white dots on a blue sea under an orange sky",
+    ),
+    "tower": (
+        "a blue cube with white checks on a green meadow under an orange sky",
+        "a red cube on a white desert under a cloudy purple sky",
+    ),
+    "fir": (
+        "a green cone with red dots on a white meadow under a blue sky",
+        "an orange cone with purple stripes on a grey sea under a yellow sky",
+    ),
+    "snowman": (
+        "a white ball with blue dots on a red meadow under a green sky",
+        "a purple ball with yellow checks on a blue desert under a white sky",
+    ),
+}
+"""Two captions for every mesh; compositions go by the word of their parts."""
+SCENES = 3 * 10**9
+"""Seeds of these stages start here, past any that a training stream draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldMeshes:
+    """One item per mesh and caption: paint the object so that `views` cameras around it agree."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "geometry"
+
+    views: int = 8
+    """Cameras around the object, all of them alternately low and high."""
+    held: int = 4
+    """Cameras kept for the metrics, between the others."""
+    size: int = 128
+    """Height and width of a view in pixels; the reference model's native size."""
+    density: float = 1.0
+    """Texels of the atlas per pixel."""
+
+    def items(self) -> list[Item]:
+        """Captions in order, mesh by mesh; all tensors are made on first access (see `world.truth.truth`)."""
+        return [
+            self._item(name, caption, 2 * i + j)
+            for i, (name, captions) in enumerate(CAPTIONS.items())
+            for j, caption in enumerate(captions)
+        ]
+
+    def _item(self, name: str, caption: str, number: int) -> Item:
+        made = stage(caption, SCENES + number, name, azimuth=20.0)
+        turn = 360 / self.views
+        every = np.arange(self.views)
+        shown = around(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
+        apart = around(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
+        pose = placed(stretch=made.stretch)
+        take = Take(made, shown, np.tile(pose, (self.views, 1, 1)))
+        held = Take(made, apart, np.tile(pose, (self.held, 1, 1)))
+        return Item(
+            id=f"{name}-{number % 2 + 1}",
+            family=self.family,
+            prompts=(caption,),
+            surface=Atlas.of(made.shape.mesh, shown, pose, self.density),
+            protocol=Sampling(steps=16, guidance=4.0),
+            conditions=Lazy(depth=lambda: depth(take), camera=lambda: camera(take)),
+            truth=truth(take, held),
+        )

@@ -1,0 +1,118 @@
+"""Clips of the reference world to be edited: a source clip, a new colour or pattern for the object, exact flow.
+
+Cameras circle or objects turn and slide. The truth is the edited clip itself: the same motion, light and
+surroundings, and the object as the prompt wants it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from ..bench.geometry.flow import Tracks
+from ..bench.lazy import Lazy
+from ..bench.types import Family, Item, Sampling, SyncbenchError
+from .world.scene import object_scene
+from .world.stage import around, placed, stage
+from .world.trace import Take
+from .world.truth import depth, truth, views
+
+CLIPS = (
+    ("circle", "a red cube on a green meadow under a blue sky", "a yellow cube on a green meadow under a blue sky"),
+    (
+        "turn",
+        "a blue star with white dots on a yellow desert under a purple sky",
+        "a red star with white dots on a yellow desert under a purple sky",
+    ),
+    (
+        "slide",
+        "an orange ball with blue stripes on a grey sea under a white sky",
+        "a green ball with blue stripes on a grey sea under a white sky",
+    ),
+    (
+        "circle",
+        "a white cylinder with red checks on a blue sea under an orange sky",
+        "a white cylinder with purple stripes on a blue sea under an orange sky",
+    ),
+    (
+        "turn",
+        "a green cube with yellow dots on a white desert under a red sky",
+        "a blue cube with yellow dots on a white desert under a red sky",
+    ),
+    (
+        "both",
+        "a purple ring with white stripes on an orange meadow under a yellow sky",
+        "a grey ring with white stripes on an orange meadow under a yellow sky",
+    ),
+    (
+        "slide",
+        "a yellow cone on a purple meadow under a cloudy blue sky",
+        "a yellow cone with red dots on a purple meadow under a cloudy blue sky",
+    ),
+    (
+        "circle",
+        "a grey star on a red desert under a white sky",
+        "an orange star with blue stripes on a red desert under a white sky",
+    ),
+    (
+        "both",
+        "a red cylinder with yellow stripes on a green sea under a purple sky",
+        "an orange cylinder with blue dots on a green sea under a purple sky",
+    ),
+    (
+        "turn",
+        "a white ball with green checks on a blue desert under an orange sky",
+        "a yellow ball with red checks on a blue desert under an orange sky",
+    ),
+)
+"""How the clip moves, the source's caption, and the edit."""
+SCENES = 3 * 10**9 + 2000
+"""Seeds of these stages start here, past any that a training stream draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldVideos:
+    """One item per clip: edit `conditions["video"]` to the prompt, the same way in every frame."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "frames"
+
+    frames: int = 8
+    """Frames of every clip."""
+    size: int = 128
+    """Height and width of a frame in pixels; the reference models' native size."""
+
+    def items(self) -> list[Item]:
+        """The clips in order; all tensors are made on first access (see `world.truth.truth`)."""
+        if self.frames < 2:
+            raise SyncbenchError(f"a clip needs at least 2 frames, not {self.frames}")
+        return [self._item(*clip, number) for number, clip in enumerate(CLIPS)]
+
+    def _item(self, kind: str, source: str, edit: str, number: int) -> Item:
+        rng = np.random.default_rng([SCENES, number])
+        time, sign = np.linspace(-0.5, 0.5, self.frames), rng.choice([-1, 1])
+        # flat shapes are seen from their front in the middle of the clip, cubes from a corner
+        flat = source.split()[2] in ("star", "ring")
+        azimuth, level = float(rng.uniform(-12, 12) if flat else rng.uniform(25, 60)), float(rng.uniform(7, 16))
+        before = stage(source, SCENES + number, azimuth=azimuth)
+        wanted = object_scene(edit, SCENES + number).parts
+        rest = tuple(part for part in before.scene.parts if part.role not in ("object", "pattern"))
+        parts = tuple(part for part in wanted if part.role in ("object", "pattern")) + rest
+        after = replace(before, scene=replace(before.scene, caption=edit, parts=parts))
+        eyes = around(azimuth + sign * 36 * time * (kind in ("circle", "both")), level, 2.0, self.size)
+        turn = -sign * 70 * time * (kind in ("turn", "both"))
+        path = sign * 0.6 * time * (kind == "slide")
+        # across the picture and a little towards the camera
+        heading = np.radians(azimuth + 70)
+        steps = zip(turn, path * np.cos(heading), path * np.sin(heading), strict=True)
+        poses = np.stack([placed(yaw, x, y, before.stretch) for yaw, x, y in steps])
+        given, take = Take(before, eyes, poses), Take(after, eyes, poses)
+        return Item(
+            id=f"{number:02d}-{kind}-{edit.split()[2]}",
+            family=self.family,
+            prompts=(edit,),
+            surface=Tracks.of(take.film),
+            protocol=Sampling(steps=16, guidance=4.0),
+            conditions=Lazy(video=lambda: views(given), depth=lambda: depth(take)),
+            truth=truth(take, moving=True),
+        )

@@ -1,0 +1,82 @@
+"""Objects of the reference world to be imagined from several sides: a text and four views, or a picture and six.
+
+Nothing about the geometry is given but the cameras. The truth is one object of that caption; another one that fits
+the caption is as good, so exact metrics judge how views agree, not whether they equal the truth.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..bench.geometry.shared import Apart
+from ..bench.lazy import Lazy
+from ..bench.types import Family, Item, Sampling, SyncbenchError
+from .world.stage import around, placed, stage
+from .world.stream import GRID_AZIMUTH, GRID_ELEVATION
+from .world.trace import Take
+from .world.truth import camera, truth, views
+
+CAPTIONS = (
+    "a red cube with white dots on a green meadow under a blue sky",
+    "a yellow ball with blue stripes on a grey sea under an orange sky",
+    "a blue cylinder with orange checks on a white desert under a purple sky",
+    "a green cone on an orange meadow under a yellow sky",
+    "an orange ring with purple stripes on a blue sea under a white sky",
+    "a purple star on a yellow desert under a cloudy blue sky",
+    "a white cube on a red desert under a blue sky",
+    "a grey ball with red dots on a green sea under a yellow sky",
+    "a yellow cylinder on a purple meadow under a cloudy orange sky",
+    "a red cone with yellow stripes on a blue meadow under a white sky",
+    "a white ring with green dots on an orange desert under a purple sky",
+    "an orange star with blue checks on a grey meadow under a red sky",
+)
+SCENES = 3 * 10**9 + 1000
+"""Seeds of these stages start here, past any that a training stream draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldViews:
+    """One item per caption, seen by a rig of `views` cameras."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "prior"
+
+    views: int = 4
+    """4: a quarter turn apart at one elevation, from text. 6: the poses of Zero123++, from `conditions["image"]`."""
+    held: int = 4
+    """Cameras kept for the metrics, between the others."""
+    size: int = 128
+    """Height and width of a view in pixels; the reference models' native size."""
+
+    def items(self) -> list[Item]:
+        """The captions in order; all tensors are made on first access (see `world.truth.truth`)."""
+        if self.views not in (4, 6):
+            raise SyncbenchError(f"world_views has rigs of 4 and 6 views, not {self.views}")
+        return [self._item(caption, number) for number, caption in enumerate(CAPTIONS)]
+
+    def _item(self, caption: str, number: int) -> Item:
+        rng = np.random.default_rng([SCENES, number])
+        first, level = float(rng.uniform(25, 65)), float(rng.uniform(8, 16))
+        made = stage(caption, SCENES + number, azimuth=first)
+        pose = placed(stretch=made.stretch)
+        if self.views == 4:
+            shown = around(first + 90 * np.arange(4), level, 2.0, self.size)
+        else:
+            shown = around(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
+        apart = around(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
+        take = Take(made, shown, np.tile(pose, (self.views, 1, 1)))
+        held = Take(made, apart, np.tile(pose, (self.held, 1, 1)))
+        conditions = {"camera": lambda: camera(take)}
+        if self.views == 6:
+            given = Take(made, around(first, level, 2.0, self.size), pose[None])
+            conditions["image"] = lambda: views(given)
+        return Item(
+            id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
+            family=self.family,
+            prompts=(caption,),
+            surface=Apart(self.views, self.size, self.size),
+            protocol=Sampling(steps=16, guidance=4.0),
+            conditions=Lazy(**conditions),
+            truth=truth(take, held),
+        )
