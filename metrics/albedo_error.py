@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from ..bench.types import Artifact, Family, Item, Score
 from .views.light import best_scale, channels, scored
+from .views.shots import Region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +28,20 @@ class AlbedoError:
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "x1e-2"
     families: ClassVar[tuple[Family, ...]] = ("channels",)
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"plain": {"scaled": False}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"plain": {"scaled": False}, "object": {"region": "object"}}
 
     scaled: bool = True
     """Fit one factor first."""
+    region: Region = "surface"
+    """Score every surface, or the object alone."""
 
     def fingerprint(self) -> str:
         """Scale, light, region."""
         how = "one optimal scale" if self.scaled else "no scale"
-        return f"mse of albedo, linear light, {how}, surface pixels, rgb8"
+        return f"mse of albedo, linear light, {how}, pixels of the {self.region}, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The error; coverage is the fraction of the picture that has a surface."""
+        """The error; coverage is the fraction of the picture that was scored."""
         found = channels(artifact, item)
         if found is None or found.albedo is None:
             return Score.none("the artifact has no albedo")
@@ -47,10 +50,10 @@ class AlbedoError:
         truth = item.truth["albedo"][0].double()
         if truth.shape != found.albedo.shape:
             return Score.none("the true albedo is of another size")
-        region = scored(item, *truth.shape[1:])
+        region = scored(item, self.region, *truth.shape[1:])
         count = float(region.sum()) * 3
         if not count:
-            return Score.none("the picture shows no surface")
+            return Score.none(f"the picture shows no {self.region}")
         albedo, truth = found.albedo * region, truth * region
         scale = best_scale(albedo, truth) if self.scaled else 1.0
         value = float((scale * albedo - truth).square().sum()) / count

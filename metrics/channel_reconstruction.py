@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from ..bench.types import Artifact, Family, Item, Score
 from .views.images import eight_bit
 from .views.light import SHADING_MAX, best_scale, channels, linear, scored
+from .views.shots import Region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +29,21 @@ class ChannelReconstruction:
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("channels",)
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"plain": {"scaled": False}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"plain": {"scaled": False}, "object": {"region": "object"}}
 
     scaled: bool = True
     """Fit one factor first."""
+    region: Region = "surface"
+    """Score every surface, or the object alone."""
 
     def fingerprint(self) -> str:
         """Norm, scale, encodings, region."""
         how = "one optimal scale" if self.scaled else "no scale"
-        return f"mean |I - A S| / mean I, linear light, {how}, shading white {SHADING_MAX}, surface pixels, rgb8"
+        where = f"pixels of the {self.region}"
+        return f"mean |I - A S| / mean I, linear light, {how}, shading white {SHADING_MAX}, {where}, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The relative error; coverage is the fraction of the picture that has a surface."""
+        """The relative error; coverage is the fraction of the picture that was scored."""
         found, image = channels(artifact, item), item.conditions.get("image")
         if found is None or found.albedo is None or found.shading is None:
             return Score.none("the artifact has no albedo and shading to multiply")
@@ -47,11 +51,11 @@ class ChannelReconstruction:
             return Score.none("the item has no picture that was decomposed")
         if image.shape[2:] != found.albedo.shape[1:]:
             return Score.none("picture and channels are of unlike sizes")
-        region = scored(item, *image.shape[2:])
+        region = scored(item, self.region, *image.shape[2:])
         picture = linear(eight_bit(image).double())[0] * region
         made = found.albedo * found.shading * region
         if float(picture.sum()) <= 0:
-            return Score.none("the picture is black, or shows no surface")
+            return Score.none(f"the picture is black, or shows no {self.region}")
         scale = best_scale(made, picture) if self.scaled else 1.0
         value = float((picture - scale * made).abs().sum() / picture.sum())
         return Score(value=value, coverage=float(region.mean()))

@@ -7,7 +7,8 @@ Angle between predicted and true camera-space normals over the pixels with a sur
 The measure of surface normal estimation since Fouhey et al., ICCV 2013 (mean, median). Statistics are per picture,
 then averaged over items; papers that pool all pixels of a data set report other medians.
 
-Traps. One direction everywhere (towards the camera) is about 45 degrees off on a sphere: the baseline to beat. A
+Traps. One direction everywhere is the baseline to beat: towards the camera it is 45 degrees off on a ball. A flat
+ground has one normal, is most of many pictures and easy: `object` leaves it out, and the median may see nothing else. A
 grey pixel names no direction and counts as 90 degrees, so that leaving out is no way to win. Axes are the camera's, x
 right, y down, z forward; a network trained on other axes scores near 180 or worse than chance until they are flipped.
 """
@@ -20,6 +21,7 @@ import torch
 
 from ..bench.types import Artifact, Family, Item, Score
 from .views.light import channels, scored
+from .views.shots import Region
 
 SHORTEST = 0.1
 """Length below which a predicted normal names no direction; rounding to 8 bits alone makes 0.007."""
@@ -33,17 +35,24 @@ class NormalError:
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "degrees"
     families: ClassVar[tuple[Family, ...]] = ("channels",)
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"median": {"statistic": "median"}, "rms": {"statistic": "rms"}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "median": {"statistic": "median"},
+        "rms": {"statistic": "rms"},
+        "object": {"region": "object"},
+    }
 
     statistic: Literal["mean", "median", "rms"] = "mean"
     """Over pixels."""
+    region: Region = "surface"
+    """Score every surface, or the object alone."""
 
     def fingerprint(self) -> str:
         """Statistic, axes, what counts."""
-        return f"{self.statistic} angle per picture, opencv camera axes, unit predictions, surface pixels, rgb8"
+        where = f"pixels of the {self.region}"
+        return f"{self.statistic} angle per picture, opencv camera axes, unit predictions, {where}, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The angle; coverage is the fraction of the picture that has a surface."""
+        """The angle; coverage is the fraction of the picture that was scored."""
         found = channels(artifact, item)
         if found is None or found.normal is None:
             return Score.none("the artifact has no normals")
@@ -53,9 +62,9 @@ class NormalError:
         if truth.shape != found.normal.shape:
             return Score.none("the true normals are of another size")
         # a true normal of zero length (the sky) is no surface, and would count as 90 degrees
-        known = (truth.norm(dim=0) > 0.5) & (scored(item, *truth.shape[1:])[0] > 0.5)
+        known = (truth.norm(dim=0) > 0.5) & (scored(item, self.region, *truth.shape[1:])[0] > 0.5)
         if not bool(known.any()):
-            return Score.none("the picture shows no surface")
+            return Score.none(f"the picture shows no {self.region}")
         made, truth = found.normal[:, known], truth[:, known]
         length = made.norm(dim=0)
         cosine = (made * truth).sum(0) / (length * truth.norm(dim=0)).clamp(min=1e-9)

@@ -57,6 +57,8 @@ class Reprojection:
         compared, pixels = 0, 0
         for i, here in enumerate(cameras):
             at, normal, inner = points(item.truth, i, self.region)
+            if not at.shape[1]:
+                continue
             usable = here.clear[inner] & (here.facing(at, normal) >= COSINE)
             colour, matched = views[i][:, inner[0]], torch.zeros(at.shape[1], dtype=torch.bool)
             for j, there in enumerate(cameras):
@@ -67,7 +69,7 @@ class Reprojection:
                 gaps.append((sample(views[j], xy[:, seen]) - colour[:, seen]).flatten())
                 matched |= seen
             compared, pixels = compared + int(matched.sum()), pixels + at.shape[1]
-        if not pixels:
+        if not gaps:
             return Score.none(f"no view sees any {self.region}")
         coverage = compared / pixels
         if coverage < self.least or not compared:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...bench.types import Artifact, Item
 from .images import stored
+from .shots import Region
 
 SHADING_MAX = 1.25
 """The linear shading that a shading image's white stands for."""
@@ -54,10 +55,10 @@ def channels(artifact: Artifact, item: Item) -> Channels | None:
     )
 
 
-def scored(item: Item, height: int, width: int) -> Float[Tensor, "1 h w"]:
-    """1 on the pixels channels are scored on: where the truth has a surface, or everywhere if it does not say."""
-    surface = item.truth.get("surface")
-    return torch.ones(1, height, width).double() if surface is None else surface[0].double()
+def scored(item: Item, region: Region, height: int, width: int) -> Float[Tensor, "1 h w"]:
+    """1 on the pixels channels are scored on: a surface, or the object; everywhere if the truth does not say."""
+    known = item.truth.get("mask" if region == "object" else "surface")
+    return torch.ones(1, height, width).double() if known is None else known[0].double()
 
 
 def best_scale(x: Tensor, y: Tensor) -> float:

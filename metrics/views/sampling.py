@@ -10,21 +10,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ...bench.geometry import warp
+
 JUMP = 0.02
 """Second difference of inverse depth, relative to it, above which there is an edge. It is 0 on every plane."""
 
 
-def centres(height: int, width: int) -> Float[Tensor, "2 h w"]:
-    """The (x, y) of every pixel centre."""
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    return torch.stack([x, y])
-
-
 def sample(image: Float[Tensor, "c h w"], xy: Float[Tensor, "2 p"]) -> Float[Tensor, "c p"]:
     """Bilinear lookup; beyond the outermost pixel centres the border is repeated."""
-    size = torch.tensor([image.shape[2], image.shape[1]], dtype=xy.dtype)
-    where = (2 * xy.T / size - 1)[None, None]
-    return F.grid_sample(image.to(xy.dtype)[None], where, padding_mode="border", align_corners=False)[0, :, 0]
+    return warp.sample(image.to(xy.dtype)[None], xy.T[None, None])[0, :, 0]
 
 
 def inside(xy: Float[Tensor, "2 p"], height: int, width: int, margin: float = 1.0) -> Bool[Tensor, " p"]:
@@ -41,11 +35,9 @@ def whole(mask: Bool[Tensor, "1 h w"], xy: Float[Tensor, "2 p"]) -> Bool[Tensor,
 def project(
     points: Float[Tensor, "3 p"], extrinsics: Float[Tensor, "4 4"], intrinsics: Float[Tensor, "3 3"]
 ) -> tuple[Float[Tensor, "2 p"], Float[Tensor, " p"]]:
-    """Image coordinates and depth (camera z) of world points; points not in front of the camera get (-1, -1)."""
-    camera = extrinsics[:3, :3] @ points + extrinsics[:3, 3:]
-    z = camera[2]
-    xyz = intrinsics @ camera
-    return torch.where(z > 1e-6, xyz[:2] / xyz[2:], -1.0), z
+    """Image coordinates and depth (camera z) of world points; the coordinates mean nothing where the depth is <= 0."""
+    xy, z = warp.project(points[:, None], extrinsics[None], intrinsics[None])
+    return xy[0, 0].T, z.flatten()
 
 
 def inverse(depth: Float[Tensor, "1 h w"]) -> Float[Tensor, "1 h w"]:
@@ -87,7 +79,7 @@ def follow(
     `good` says of each frame that is left whether its pixels may be followed.
     """
     height, width = flow.shape[2:]
-    xy = centres(height, width).reshape(2, -1).double()
+    xy = warp.pixel_grid(height, width).reshape(-1, 2).T.double()
     kept = torch.ones(xy.shape[1], dtype=torch.bool)
     for step, mask in zip(flow, good, strict=True):
         kept &= inside(xy, height, width, 0.5) & whole(mask, xy)
