@@ -64,14 +64,26 @@ def visible(
 ) -> Float[Tensor, "n 1 h w"]:
     """1 where a point at those pixels and depths is what the camera with depth map `buffer` sees there, else 0.
 
-    Inverse depth is linear over a plane, so its bilinear lookup is exact there and off across an outline: points
-    whose four neighbours see another surface fail too, and a bilinear lookup of colours is safe where this is 1.
+    Inverse depth is linear over a plane, so its bilinear lookup is exact there, to within `tolerance`, relatively.
+    Where it bends by more than three times that at one of the four neighbours, an outline runs through them: such
+    points fail too, so a bilinear lookup of colours mixes no two surfaces where this is 1.
     """
     size = torch.tensor([buffer.shape[3], buffer.shape[2]], dtype=pixels.dtype)
     inside = ((pixels >= 0.5) & (pixels <= size - 0.5)).all(-1)[:, None] & (depth > 0)
     inverse = torch.where(buffer > 0, 1 / buffer.clamp(min=1e-6), 0.0)
     close = (sample(inverse, pixels) * depth - 1).abs() <= tolerance
-    return (inside & close).to(depth.dtype)
+    rough = ((_bend(inverse) > 3 * tolerance * inverse) | (buffer <= 0)).to(buffer.dtype)
+    return (inside & close & (sample(rough, pixels) <= 0)).to(depth.dtype)
+
+
+def _bend(image: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """Largest second difference along rows and columns; 0 along the border."""
+    bend = torch.zeros_like(image)
+    row = (image[..., 2:, :] - 2 * image[..., 1:-1, :] + image[..., :-2, :]).abs()
+    column = (image[..., 2:] - 2 * image[..., 1:-1] + image[..., :-2]).abs()
+    bend[..., 1:-1, :] = row
+    bend[..., 1:-1] = torch.maximum(bend[..., 1:-1], column)
+    return bend
 
 
 def gather(
@@ -82,6 +94,9 @@ def gather(
     points: Float[Tensor, "3 H W"],
     tolerance: float = 0.01,
 ) -> tuple[Float[Tensor, "n c H W"], Float[Tensor, "n 1 H W"]]:
-    """What each of n views (with their depth maps) shows at world points, and 1 where the view sees the point."""
+    """What each of n views (with their depth maps) shows at world points, and 1 where the view sees the point.
+
+    Position maps are 0 at the sky, which is a point on the ground like any other: mask it.
+    """
     pixels, depth = project(points, extrinsics, intrinsics)
     return sample(views, pixels), visible(pixels, depth, buffers, tolerance)
