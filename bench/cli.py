@@ -6,7 +6,6 @@ progress and errors to stderr.
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -262,33 +261,26 @@ def cite(folder: Folder) -> None:
 
 @app.command("train")
 def train(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="judge, codec or base")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoints and the finished model.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model; an unknown name lists them.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Checkpoints and the finished model [results/runs/train/NAME].")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="[the recipe's]")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Train so long instead.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in DIR, if there is one.")] = True,
     seed: int = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda")] = "auto",
+    card: Annotated[bool, typer.Option(help="Measure the finished model and draw its card.")] = True,
     set_: Recipe = [],  # noqa: B006
 ) -> None:
-    """Train one of the reference models that ship with syncbench."""
-    from importlib import import_module
+    """Train one of the models that ship with syncbench. Interrupt at will; the same command goes on."""
+    from .run import RUNS
+    from .training import train as begin
 
-    from .options import convert, field_types
-    from .training import TRAINERS
-
-    if name not in TRAINERS:
-        raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")
-    main: Callable[..., Any] = import_module(f"{__package__}.training.{name}").main
-    types = field_types(main)
-    extra: dict[str, Any] = {}
-    for text in set_:
-        key, _, value = text.partition("=")
-        if key not in types:
-            raise SyncbenchError(f"{name} takes no '{key}'{suggest(key, types, 'it takes')}")
-        extra[key] = convert(value, types[key], f"{name}.{key}")
-    if steps is not None:
-        extra["steps"] = steps
-    main(out=out, minutes=minutes, resume=resume, seed=seed, **extra)
+    recipe = {} if steps is None else {"steps": steps}
+    folder = out or RUNS / "train" / name
+    begin(name, folder, set_, minutes=minutes, resume=resume, seed=seed, device=device, card=card, **recipe)
+    print(folder / "model")
 
 
 def _components(kind: Kind) -> list[dict[str, Any]]:

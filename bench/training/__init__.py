@@ -1,4 +1,72 @@
-"""Training of the small reference models the benchmark ships: judge, codec and base, one command each."""
+"""Training of the small models the benchmark ships, one resumable command each: `syncbench train NAME`.
 
-TRAINERS = ("judge", "codec", "base")
-"""Module names of this package whose ``main(out, steps, minutes, resume, seed)`` trains one model."""
+All of them start from the base (the reference model) except codec, base and judge. What is shipped, half precision:
+
+| name                | network                                     | parameters | MB   |
+|---------------------|---------------------------------------------|-----------:|-----:|
+| `codec`, `base`     | AutoencoderTiny, UNet, CLIP text encoder    |     5.70 M | 11.5 |
+| `judge`             | CLIP in open_clip's format                  |     1.74 M |  3.5 |
+| `depth`             | ControlNet of the base                      |     1.75 M |  3.5 |
+| `views`             | the base's UNet with a camera MLP           |     4.04 M |  8.1 |
+| `grid`              | the base's UNet                             |     3.97 M |  8.0 |
+| `motion`            | MotionAdapter, for words and first frames   |     1.52 M |  3.0 |
+| `channels_joint`    | a UNet of half the width, from nothing      |     1.70 M |  3.4 |
+| `channels_prompted` | the same                                    |     1.68 M |  3.4 |
+| `channels_to_rgb`   | the same, attending in the middle only      |     1.38 M |  2.8 |
+| all                 | at most 48 MB in git                        |            | 47.2 |
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..errors import SyncbenchError
+
+TRAINERS = (
+    "judge",
+    "codec",
+    "base",
+    "depth",
+    "views",
+    "motion",
+    "grid",
+    "channels_joint",
+    "channels_prompted",
+    "channels_to_rgb",
+)
+"""Module names of this package whose ``main(out, steps, minutes, resume, seed, device, ...)`` trains one model."""
+
+
+def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool = True, **arguments: Any) -> None:
+    """Train model `name` in folder `out`, then measure it and write its card unless told not to.
+
+    `assignments` are further arguments of its `main` as text, `name=value`. Raises SyncbenchError for what it lacks.
+    """
+    from ..options import convert, field_types
+    from ..registry import suggest
+
+    if name not in TRAINERS:
+        raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")
+    if card:
+        from .cards import drawing
+
+        drawing()
+    main: Callable[..., Any] = import_module(f"{__name__}.{name}").main
+    types = field_types(main)
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if key not in types:
+            raise SyncbenchError(f"{name} takes no '{key}'{suggest(key, types, 'it takes')}")
+        if not equals:
+            raise SyncbenchError(f"--set {text}: write FIELD=VALUE")
+        arguments[key] = convert(value, types[key], f"{name}.{key}")
+    if "measured" in types:  # these measure themselves
+        main(out=out, **arguments, **({} if card else {"measured": 0}))
+        return
+    main(out=out, **arguments)
+    if card:
+        from .base import SHIPPED
+        from .release import finish
+
+        finish(name, out, arguments.get("codec") or SHIPPED / "vae")

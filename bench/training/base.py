@@ -19,10 +19,12 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from .codec import CHANNELS
 from .loop import Plan, is_first, launch, train, where
-from .stream import latents
+from .stream import codec_of, latents
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
 from .tokenizer import save as save_tokenizer
+
+SHIPPED = Path(__file__).parents[1] / "models" / "weights" / "reference"
 
 
 class Base(nn.Module):
@@ -126,7 +128,7 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    codec: Path = Path("codec"),
+    codec: Path | None = None,
     scenes: int = 20_000,
     size: int = 32,
     rate: float = 8e-4,
@@ -138,11 +140,13 @@ def main(
 ) -> None:
     """Train on cached latents of ``scenes`` renders; leaves a pipeline folder in ``out / "pipeline"``.
 
-    ``codec`` is the folder of the trained codec. One caption in ten is dropped for classifier-free guidance;
-    the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier pipeline folder to go
-    on from: the rate is constant but for its last ``tail``, so a run can be taken up again later.
+    ``codec`` is the folder of the trained codec (default: the shipped one). One caption in ten is dropped for
+    classifier-free guidance; the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier
+    pipeline folder to go on from: the rate is constant but for its last ``tail``, so a run can be taken up again
+    later.
     """
     device, processes = where(device, processes)
+    codec = codec or SHIPPED / "vae"
     latents(codec, out / "latents.pt", seed + 2, scenes, processes)
     plan = Plan(
         out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200, tail=tail, device=device
@@ -181,7 +185,7 @@ def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) ->
 
     train(base, loss, plan).swap()
     if is_first():
-        export(base.eval().cpu(), AutoencoderTiny.from_pretrained(codec).eval(), plan.out / "pipeline")
+        export(base.eval().cpu(), codec_of(codec), plan.out / "pipeline")
 
 
 def read(folder: Path) -> Base:
@@ -194,7 +198,7 @@ def load(state: Path, codec: Path, channels: int = CHANNELS) -> tuple[Base, Auto
     """The averaged model of a run's ``state.pt``, finished or not, and the codec."""
     base = build(channels)
     base.load_state_dict(torch.load(state, weights_only=False)["average"], strict=False)
-    return base.eval(), AutoencoderTiny.from_pretrained(codec).eval()
+    return base.eval(), codec_of(codec)
 
 
 if __name__ == "__main__":

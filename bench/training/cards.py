@@ -9,17 +9,25 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from ..types import SyncbenchError
+
+
+def logs(runs: list[Path]) -> list[Path]:
+    """The logs of those runs that have one."""
+    return [run / "log.csv" for run in runs if (run / "log.csv").exists()]
+
 
 def spent(runs: list[Path]) -> tuple[int, float]:
     """Steps and minutes of consecutive runs, from the last row of each log."""
     steps, minutes = 0, 0.0
-    for run in runs:
-        with (run / "log.csv").open() as file:
+    for log in logs(runs):
+        with log.open() as file:
             rows = list(csv.DictReader(file))
         if rows:
             steps, minutes = steps + int(rows[-1]["step"]), minutes + float(rows[-1]["seconds"]) / 60
@@ -41,15 +49,27 @@ def machine() -> str:
     return f"{os.cpu_count()} CPU cores{kind}"
 
 
-def curve(logs: list[Path], column: str, title: str, out: Path) -> None:
-    """Draw one column of consecutive runs' ``log.csv`` against their steps as a small PNG."""
-    import altair
+def drawing() -> Any:
+    """The library that draws curves; an early answer where it is not installed."""
+    try:
+        import altair
+        import vl_convert  # pyright: ignore[reportUnusedImport]  # noqa: F401
+    except ImportError as error:
+        raise SyncbenchError("loss curves need altair and vl-convert: pip install 'syncbench[train]'") from error
+    return altair
+
+
+def curve(runs: list[Path], column: str, title: str, out: Path) -> None:
+    """Draw one column of consecutive runs' ``log.csv`` against their steps as a small PNG; nothing without logs."""
+    altair = drawing()
 
     rows: list[dict[str, float]] = []
-    for log in logs:
+    for log in logs(runs):
         before = rows[-1]["step"] if rows else 0
         with log.open() as file:
             rows += [{"step": before + int(row["step"]), column: float(row[column])} for row in csv.DictReader(file)]
+    if not rows:
+        return
     chart = (
         altair.Chart(altair.Data(values=rows), title=title)
         .mark_line(color="#2a6f97")

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ._channels import fit
+from .base import SHIPPED
 from .loop import Plan
 from .scenes import Scenes
-from .start import REFERENCE
 
 
 def draw(singles: Scenes, pick: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -30,9 +30,9 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    base: Path = REFERENCE,
+    base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 4096,
+    number: int = 3072,
     size: int = 64,
     rate: float = 2e-3,
     save_every: int = 200,

@@ -13,6 +13,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 from .loop import Plan, is_first, launch, train, where
+from .scenes import channel_pictures
 from .stream import pictures, psnr, signed
 
 CHANNELS = 8
@@ -62,9 +63,13 @@ def main(
     processes: int = 2,
     start: Path | None = None,
     decoder_only: bool = False,
+    solid: int = 0,
     device: str = "auto",
 ) -> None:
     """Train on ``scenes`` renders in batches of ``size`` crops; leaves the averaged model in ``out``.
+
+    ``solid`` adds that many scenes of the 3-D world, of each the picture and its three channel images; half of every
+    batch is then of these.
 
     A fixed small noise on the latents keeps the decoder calm about a sampler's errors; two penalties hold
     every channel at zero mean and unit variance so that diffusion starts from the right noise. ``start`` is the
@@ -73,8 +78,10 @@ def main(
     """
     device, processes = where(device, processes)
     pictures(seed + 1, scenes, processes, out / "pictures.pt")
+    if solid:
+        channel_pictures(out / "solid.pt", seed + 9, solid, processes)
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, decay=1e-4, device=device)
-    launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start, decoder_only)
+    launch(_run, processes, plan, scenes, size // processes, crop, width, channels, start, decoder_only, solid > 0)
 
 
 def _run(
@@ -86,6 +93,7 @@ def _run(
     channels: int,
     start: Path | None,
     decoder_only: bool,
+    solid: bool,
 ) -> None:
     torch.manual_seed(plan.seed)
     model: Any = build(width, channels)
@@ -94,11 +102,14 @@ def _run(
         _begin(model, start)
     model.encoder.requires_grad_(not decoder_only)
     images, _ = pictures(plan.seed + 1, scenes, 1, plan.out / "pictures.pt")
+    more = torch.load(plan.out / "solid.pt", mmap=True) if solid else images
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
-        pick = torch.randint(len(images), (size,), generator=random).tolist()
+        pick = torch.rand(size, generator=random).tolist()
         at = torch.randint(0, 128 - crop + 1, (size, 2), generator=random).tolist()
-        x = torch.stack([images[i, :, r : r + crop, c : c + crop] for i, (r, c) in zip(pick, at, strict=True)])
+        pools = [(images, more)[n % 2] for n in range(size)]
+        parts = [pool[int(u * len(pool))] for u, pool in zip(pick, pools, strict=True)]
+        x = torch.stack([part[:, r : r + crop, c : c + crop] for part, (r, c) in zip(parts, at, strict=True)])
         x = signed(x).to(plan.device, memory_format=torch.channels_last)
         with plan.half():
             z = model.encoder(x)

@@ -17,9 +17,10 @@ import torch
 from diffusers import ControlNetModel
 from torch import Tensor
 
+from .base import SHIPPED
 from .loop import Plan, is_first, launch, train, where
 from .scenes import prepare, scenes
-from .start import REFERENCE, Noise, Words, check, network, place, save
+from .start import Noise, Words, check, network, place, save
 
 RIG = "orbit4"
 
@@ -40,9 +41,9 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    base: Path = REFERENCE,
+    base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 3072,
+    number: int = 2048,
     size: int = 32,
     drop: float = 0.3,
     lean: float = 0.6,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...datasets.world.stream import shots
 from ..models.channels_joint import ChannelsJoint
 from ..models.channels_prompted import ChannelsPrompted
 from ..models.channels_to_rgb import ChannelsToRgb
@@ -24,7 +25,7 @@ from ..stats import Interval, interval
 from . import agreement
 from .cards import card, curve, machine, megabytes, sheet, spent
 from .measure import HELD_OUT
-from .scenes import CHANNELS, shots
+from .scenes import CHANNELS
 from .silhouette import agreement as overlap
 from .silhouette import reader
 from .stream import codec_of
@@ -109,10 +110,9 @@ def views_card(out: Path, base: Path, n: int, device: str = "auto") -> None:
     }
     made = {name: [draw(i) for i in range(n)] for name, draw in kinds.items()}
     figures: list[Row] = []
-    for name, of in (("colours", agreement.palette), ("height", lambda views, object_: agreement.extent(object_))):
-        figures += _compared(
-            f"disagreement in {name}", {kind: [of(v, read(v)) for v in some] for kind, some in made.items()}
-        )
+    colours = {kind: [agreement.palette(v, read(v)) for v in some] for kind, some in made.items()}
+    heights = {kind: [agreement.extent(read(v)) for v in some] for kind, some in made.items()}
+    figures += _compared("disagreement in colours", colours) + _compared("disagreement in height", heights)
     shown = torch.cat([torch.cat([made[kind][i] for kind in ("together", "off")]) for i in range(min(n, 4))])
     _write(
         out,
@@ -129,10 +129,10 @@ def views_card(out: Path, base: Path, n: int, device: str = "auto") -> None:
 def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None:
     """Whether frames follow each other better than without the temporal layers."""
     model = Motion(path=str(out / "model"), base=str(base), device=device)
-    taken = shots(HELD_OUT + 6, n, "clip", frames)
+    taken = shots(HELD_OUT + 6, n, "clip", frames=frames)
     real = picture(taken.rgb)
 
-    def moved(i: int, **inputs: Tensor) -> Tensor:
+    def moved(i: int, **inputs: Any) -> Tensor:
         with model.together():
             return sample(model, [taken.captions[i]] * frames, 4.0, seed=i, **inputs)
 
@@ -279,7 +279,7 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
     real, rgb = truth(taken), picture(taken.rgb[:, 0])
     made: dict[str, Tensor] = {}
     for kept in (CHANNELS, CHANNELS[:1], CHANNELS[1:]):
-        given = {name: real[:, CHANNELS.index(name)] for name in kept}
+        given: dict[str, Any] = {name: real[:, CHANNELS.index(name)] for name in kept}
         made[" and ".join(kept)] = sample(model, taken.captions, steps=10, **given)
     errors = {name: interval([_rmse(a, b) for a, b in zip(x, rgb, strict=True)]) for name, x in made.items()}
     bar = interval([_rmse(a, b) for a, b in zip(real[:, 0], rgb, strict=True)])
@@ -321,7 +321,7 @@ def _write(
 ) -> None:
     folder = out / "model"
     steps, minutes = spent([out])
-    curve([out / "log.csv"], "loss", f"{title}: training loss", folder / "loss.png")
+    curve([out], "loss", f"{title}: training loss", folder / "loss.png")
     sheet(shown, columns, folder / "samples.png")
     facts = {
         "diffusers class": f"`{type(network).__name__}`",

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ..models._joint import referring
 from ..models.grid import canvas_of
+from .base import SHIPPED
 from .loop import Plan, is_first, launch, train, where
 from .scenes import prepare, scenes
-from .start import REFERENCE, Noise, Words, check, network, place, save
+from .start import Noise, Words, check, network, place, save
 
 RIG = "grid6"
 
@@ -32,9 +33,9 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    base: Path = REFERENCE,
+    base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 1536,
+    number: int = 1024,
     size: int = 4,
     drop: float = 0.5,
     lean: float = 0.6,
@@ -74,13 +75,13 @@ def _run(plan: Plan, base: Path, data: Path, number: int, size: int, drop: float
         t = noise.times(size, random, lean)
         noisy, target = noise.mix(canvas_of(z[:, 1:].flatten(0, 1)), t, random)
         picture, _ = noise.mix(z[:, 0] * seen, t, random)
-        layout = {"device": plan.device, "memory_format": torch.channels_last}
+        picture, noisy = (x.to(plan.device, memory_format=torch.channels_last) for x in (picture, noisy))
         text, t = words(pick, random, drop).to(plan.device), t.to(plan.device)
         with plan.half(), referring(unet) as state:
             state.store = True
-            unet(picture.to(**layout), t, text)
+            unet(picture, t, text)
             state.store = False
-            found = unet(noisy.to(**layout), t, text).sample
+            found = unet(noisy, t, text).sample
         return {"loss": (found.float() - target.to(plan.device)).square().mean()}
 
     train(unet, loss, plan).swap()

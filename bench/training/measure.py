@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 
+from ...datasets.world.stream import shots
 from . import codec, judge
-from .stream import pictures
+from .scenes import CHANNELS
+from .stream import codec_of, pictures, psnr, signed
 
 HELD_OUT = 910_001
 """First seed of the scenes everything is measured on."""
@@ -21,7 +23,19 @@ HELD_OUT = 910_001
 
 def codec_figures(reference: Path, n: int = 128) -> dict[str, float]:
     """PSNR in dB and latent statistics of a pipeline folder's codec; see ``codec.quality``."""
-    return codec.quality(AutoencoderTiny.from_pretrained(reference, subfolder="vae").eval(), n)
+    return codec.quality(codec_of(reference / "vae"), n)
+
+
+@torch.no_grad()
+def solid(folder: Path, n: int = 32) -> dict[str, float]:
+    """PSNR in dB of a codec folder on pictures of the 3-D world and on their channel images."""
+    vae, found = codec_of(folder), {}
+    taken = shots(HELD_OUT + 8, n, "single")
+    for name in ("rgb", *CHANNELS):
+        images = torch.from_numpy(getattr(taken, name)[:, 0]).movedim(-1, 1).expand(-1, 3, -1, -1)
+        x = signed(images)
+        found["picture" if name == "rgb" else name] = float(psnr(vae(x).sample, x).mean())
+    return found
 
 
 def judge_figures(folder: Path, n: int = 512) -> dict[str, float]:

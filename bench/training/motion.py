@@ -22,9 +22,10 @@ import torch
 from diffusers import MotionAdapter, UNetMotionModel
 from torch import Tensor, nn
 
+from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
 from .scenes import prepare, scenes
-from .start import REFERENCE, Noise, Words, check, network, place, save
+from .start import Noise, Words, check, network, place, save
 
 RIG = "clip"
 
@@ -61,9 +62,9 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    base: Path = REFERENCE,
+    base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 1536,
+    number: int = 1024,
     frames: int = 8,
     size: int = 32,
     first: float = 0.4,

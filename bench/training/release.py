@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 
 from ...datasets.world import PANORAMA_CAPTIONS
 from . import base as base_trainer
-from . import cards, judge, measure
-from .stream import pictures, signed
+from . import cards, codec, judge, measure, start
+from .stream import codec_of, pictures, signed
 
 
 def _percent(value: float) -> str:
@@ -37,7 +38,7 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
     shutil.copytree(runs[-1] / "clip", out, dirs_exist_ok=True)
     found = measure.judge_figures(out, n)
     steps, minutes = cards.spent(runs)
-    cards.curve([run / "log.csv" for run in runs], "loss", "judge: training loss", out / "loss.png")
+    cards.curve(runs, "loss", "judge: training loss", out / "loss.png")
     images, _ = pictures(measure.HELD_OUT, 16, 1)
     cards.sheet(images[:16].float() / 255, 8, out / "renders.png")
     cards.card(
@@ -78,8 +79,8 @@ def reference_release(
     kept, made = measure.codec_figures(out), measure.base_figures(out, judged, n, guidance, steps)
     codec_steps, codec_minutes = cards.spent(codec_runs)
     base_steps, base_minutes = cards.spent(base_runs)
-    cards.curve([run / "log.csv" for run in codec_runs], "psnr", "codec: training PSNR (dB)", out / "codec.png")
-    cards.curve([run / "log.csv" for run in base_runs], "loss", "base: training loss", out / "loss.png")
+    cards.curve(codec_runs, "psnr", "codec: training PSNR (dB)", out / "codec.png")
+    cards.curve(base_runs, "loss", "base: training loss", out / "loss.png")
     _sheets(out, guidance, steps)
     cards.card(
         out,
@@ -113,12 +114,56 @@ def reference_release(
     )
 
 
+def codec_release(out: Path, runs: list[Path]) -> None:
+    """Ship the codec of the last run in ``out``."""
+    _fresh(out)
+    vae: Any = AutoencoderTiny.from_pretrained(runs[-1], torch_dtype=torch.float32)
+    start.save(vae.eval(), out)
+    kept = codec.quality(codec_of(out))
+    steps, minutes = cards.spent(runs)
+    cards.curve(runs, "psnr", "codec: training PSNR (dB)", out / "codec.png")
+    _coded(codec_of(out), out)
+    cards.card(
+        out,
+        "Codec",
+        {
+            "architecture": "diffusers `AutoencoderTiny`, factor 8, unit-variance latents",
+            "parameters": _parameters(vae),
+            "data": "renders of `datasets/world` only",
+            "training": f"{steps} steps, {minutes:.0f} minutes",
+            "machine": cards.machine(),
+            "weights": cards.megabytes(out),
+        },
+        [
+            ("PSNR, all scenes", ">= 33 dB", f"{kept['all']:.2f} dB"),
+            ("PSNR, object scenes", ">= 31 dB", f"{kept['object']:.2f} dB"),
+            ("largest channel mean", "0", f"{kept['mean']:.2f}"),
+            ("largest error of a channel variance", "0", f"{kept['variance']:.2f}"),
+            *((f"PSNR, {name} of 3-D scenes", "none", f"{value:.2f} dB") for name, value in measure.solid(out).items()),
+        ],
+        "Pictures to latents of an eighth the size, and back.",
+    )
+
+
+def finish(name: str, out: Path, codec_folder: Path) -> None:
+    """Card and folder ``out / "model"`` of a finished run of the judge, the codec or the base."""
+    if name == "judge":
+        judge_release(out / "model", [out])
+    elif name == "codec":
+        codec_release(out / "model", [out])
+    else:
+        reference_release(out / "model", judge.WEIGHTS, [codec_folder], [out])
+
+
 def _sheets(out: Path, guidance: float, steps: int) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(out, torch_dtype=torch.float32)
     _, objects = pictures(measure.HELD_OUT + 2, 8, 1, kind="object")
     captions = [*PANORAMA_CAPTIONS[:16], *objects[:8]]
     cards.sheet(measure.draw(pipe, captions, guidance, steps, seed=1), 8, out / "samples.png")
-    vae = AutoencoderTiny.from_pretrained(out, subfolder="vae").eval()
+    _coded(codec_of(out / "vae"), out)
+
+
+def _coded(vae: Any, out: Path) -> None:
     x = signed(pictures(measure.HELD_OUT + 3, 8, 1)[0])
     with torch.no_grad():
         y = vae(x).sample

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...datasets.world.stream import shots
 from .stream import codec_of, signed
 
 CHUNK = 32
@@ -51,12 +51,6 @@ class Scenes:
         return torch.stack([self.albedo[pick, 0], self.normal[pick, 0], self.shading[pick, 0]], 1).float()
 
 
-def shots(seed: int, n: int, rig: str, frames: int | None = None) -> Any:
-    """`datasets.world.stream.shots` at the models' size."""
-    world = import_module(f"{__package__.rpartition('.bench.')[0]}.datasets.world.stream")
-    return world.shots(seed, n, rig, size=128, frames=frames)
-
-
 def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int, frames: int | None = None) -> None:
     """Render and code what `folder` lacks of the first n scenes; files of an earlier call are kept."""
     lacking = [(i, path) for i, path in enumerate(_files(folder, rig, seed, n, frames)) if not path.exists()]
@@ -80,6 +74,25 @@ def scenes(folder: Path, rig: str, seed: int, n: int, frames: int | None = None)
     captions = [caption for part in parts for caption in part["captions"]][:n]
     names = [field.name for field in fields(Scenes) if field.name != "captions"]
     return Scenes(captions, **{name: torch.cat([part[name] for part in parts])[:n] for name in names})
+
+
+def channel_pictures(file: Path, seed: int, n: int, workers: int) -> Tensor:
+    """uint8 (4 n, 3, 128, 128), kept in `file`: picture, albedo, normal and shading of n single views."""
+    if not file.exists():
+        seeds = [seed * 100_003 + i for i in range((n + CHUNK - 1) // CHUNK)]
+        if workers > 1:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                parts = list(pool.map(_plain, seeds))
+        else:
+            parts = list(map(_plain, seeds))
+        torch.save(torch.cat(parts)[: 4 * n], file)
+    return torch.load(file, mmap=True)
+
+
+def _plain(seed: int) -> Tensor:
+    taken = shots(seed, CHUNK, "single")
+    images = [torch.from_numpy(getattr(taken, name)[:, 0]) for name in ("rgb", *CHANNELS)]
+    return torch.stack([image.movedim(-1, 1).expand(-1, 3, -1, -1) for image in images], 1).flatten(0, 1)
 
 
 def code(taken: Any, codec: Any, kept: tuple[str, ...]) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def _make(job: tuple[str, str, int, int | None, str]) -> str:
     codec, rig, seed, frames, path = job
     torch.set_num_threads(1)
     part = f"{path}.{os.getpid()}.part"
-    torch.save(code(shots(seed, CHUNK, rig, frames), codec_of(Path(codec)), KEPT[rig]), part)
+    torch.save(code(shots(seed, CHUNK, rig, frames=frames), codec_of(Path(codec)), KEPT[rig]), part)
     os.replace(part, path)
     return Path(path).name
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .scenes import shots
+from ...datasets.world.stream import shots
 from .stream import signed
 
 
@@ -30,15 +30,15 @@ class Silhouette(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.half, self.quarter, self.eighth = _conv(3, 16, 2), _conv(16, 32, 2), _conv(32, 64, 2)
-        self.wide = nn.Sequential(*(_conv(64, 64, 1, spread) for spread in (1, 2, 4, 2)))
+        self.by2, self.by4, self.by8 = _conv(3, 16, 2), _conv(16, 32, 2), _conv(32, 64, 2)
+        self.wide = nn.Sequential(_conv(64, 64), _conv(64, 64, 1, 2), _conv(64, 64, 1, 4), _conv(64, 64, 1, 2))
         self.up4, self.up2, self.up1 = _conv(64 + 32, 32), _conv(32 + 16, 16), nn.Conv2d(16 + 3, 1, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        half = self.half(images * 2 - 1)
-        quarter = self.quarter(half)
-        deep = self.wide(self.eighth(quarter))
+        half = self.by2(images * 2 - 1)
+        quarter = self.by4(half)
+        deep = self.wide(self.by8(quarter))
         deep = self.up4(torch.cat([_double(deep), quarter], 1))
         deep = self.up2(torch.cat([_double(deep), half], 1))
         return self.up1(torch.cat([_double(deep), images * 2 - 1], 1))
@@ -62,7 +62,7 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
 def reader(file: Path, codec: Any, scenes: int = 128, steps: int = 300, size: int = 16, seed: int = 0) -> Silhouette:
     """The network of `file`, trained first where there is none."""
     torch.manual_seed(seed)
-    net = Silhouette()
+    net: Any = Silhouette()
     if file.exists():
         net.load_state_dict(torch.load(file))
         return net.eval()

@@ -21,8 +21,6 @@ from .loop import Plan
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
 
-REFERENCE = Path(__file__).parents[1] / "models" / "weights" / "reference"
-
 
 def check(base: Path, codec: Path | None = None) -> Path:
     """The codec's folder of a run that starts from the pipeline folder `base`; refuses folders that are none."""

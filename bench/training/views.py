@@ -28,9 +28,10 @@ from torch import Tensor, nn
 
 from ..models._joint import inflated
 from ..types import SyncbenchError
+from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
 from .scenes import prepare, scenes
-from .start import REFERENCE, Noise, Words, altered, check, network, place, save
+from .start import Noise, Words, altered, check, network, place, save
 from .stream import latents
 
 RIG = "orbit4"
@@ -96,9 +97,9 @@ def main(
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
-    base: Path = REFERENCE,
+    base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 3072,
+    number: int = 2048,
     flat: Path | None = None,
     flat_number: int = 4096,
     size: int = 32,
