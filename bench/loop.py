@@ -140,7 +140,7 @@ class Sync(Method):
         noise = Noise(canvas, model, seed)
         spreads: list[float] = []
         with torch.no_grad(), self.attach(model, canvas):
-            condition = model.condition(prompts, sampling.guidance, sampling.negative, **item.conditions)
+            condition = model.condition(prompts, sampling.guidance, sampling.negative, **seen(item, model))
             state = self.start(noise, canvas)
             for level in model.schedule(sampling.steps):
                 s = Step(level, canvas, model, condition, sampling, noise)
@@ -156,7 +156,15 @@ class Sync(Method):
         if canvas.borders:
             artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
         artifact.notes["views"] = canvas.views
+        unseen = sorted(set(item.conditions) - model.capabilities)
+        if unseen:
+            artifact.notes["unseen"] = unseen
         return artifact
+
+
+def seen(item: Item, model: Model) -> dict[str, Tensor]:
+    """The item's conditions that the model can take; the artifact's note `unseen` names the others."""
+    return {name: item.conditions[name] for name in item.conditions if name in model.capabilities}
 
 
 def decode_canvas(z: Tensor, canvas: Canvas, model: Model) -> Tensor:

@@ -111,7 +111,8 @@ class Artifact:
     extras: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """Float tensors metrics may need, e.g. `disagreement` (steps,)."""
     notes: Json = field(default_factory=dict[str, Any])
-    """JSON facts: `borders` (pixel columns where windows end), `stride` (pixels), deviations."""
+    """JSON facts: `borders` (pixel columns where windows end), `views` (count), `unseen` (conditions the model takes
+    no notice of), deviations."""
     cost: Cost = field(default_factory=Cost)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +250,13 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     left, right = (np.array([list(bytes.fromhex(row)) for row in x["thumbnail"]], dtype=int) for x in (a, b))
     close = all(np.allclose(a[k], b[k], rtol=0, atol=2e-5) for k in ("mean", "std", "step"))
     return close and left.shape == right.shape and int(np.abs(left - right).max()) <= 1
+
+
+def test_conditions_a_model_cannot_take_are_left_out_and_noted() -> None:
+    model = registry.load("models", "gauss")
+    item = strip_item(model)
+    given = replace(item, conditions={"depth": torch.ones(1, 1, 16, 16)})
+    plain, noted = (build("independent")(one, model, 0) for one in (item, given))
+    assert torch.equal(plain.views, noted.views)
+    assert noted.notes["unseen"] == ["depth"]
+    assert "unseen" not in plain.notes
