@@ -11,6 +11,10 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import spearmanr
 from syncbench.bench.types import Artifact, Item, Metric, SyncbenchError
+from syncbench.datasets.world_channels import WorldChannels
+from syncbench.datasets.world_meshes import WorldMeshes
+from syncbench.datasets.world_videos import WorldVideos
+from syncbench.datasets.world_views import WorldViews
 from syncbench.metrics.albedo_error import AlbedoError
 from syncbench.metrics.backbones.clip import clip
 from syncbench.metrics.backbones.perceptual import perceptual
@@ -640,6 +644,38 @@ def test_variety_compares_the_same_view_of_other_items() -> None:
     assert [s.value for s in metric.group(unlike, items).values()] == [None, None]
     tiny = metric.group({"a": made(views["a"][..., :8])}, items)
     assert "smaller" in (tiny["a"].reason or "")
+
+
+# --- the reference world ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "floors"),
+    [
+        (WorldMeshes(), {TexelVariance(): 7, Reprojection(): 4}),
+        (WorldViews(), {TexelVariance(): 7, Reprojection(): 4}),
+        (WorldViews(views=6), {TexelVariance(): 7, Reprojection(): 4}),
+        (WorldVideos(frames=6), {WarpingError(): 0.3, WarpingError(gap=3): 1.2}),
+        (WorldChannels(), {ChannelReconstruction(): 0.01, AlbedoError(): 0.01, NormalError(): 0.4}),
+    ],
+    ids=["meshes", "views", "views6", "videos", "channels"],
+)
+def test_truth_of_the_world_is_at_the_floor_and_another_scene_is_not(dataset: Any, floors: dict[Metric, float]) -> None:
+    items = dataset.items()[:2]
+    for item, other in (items, items[::-1]):
+        true = item.truth["views"]
+        for metric, floor in floors.items():
+            assert metric(made(true), item).coverage > 0.1
+            assert value(metric, true, item) < floor
+            mixed = true.clone()
+            mixed[::2] = other.truth["views"][::2]
+            wrong = other.truth["views"] if item.family == "channels" else mixed
+            assert value(metric, wrong, item) > 6 * value(metric, true, item)
+        if isinstance(dataset, WorldVideos):
+            assert value(EditStrength(backbone="statistics"), true, item) == pytest.approx(1)
+            assert value(EditStrength(backbone="statistics"), item.conditions["video"], item) == 0
+        assert value(EdgeAlignment(), true, item) > 0.4
+        assert value(EdgeAlignment(), true, item) > value(EdgeAlignment(), blur(true, 4), item)
 
 
 # --- all of them --------------------------------------------------------------------------------------------------
