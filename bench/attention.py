@@ -105,11 +105,12 @@ class _Probe:
         return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
 
 
-def hook_is_live(model: "Model", where: Where | None = None) -> bool:
+def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -> bool:
     """Whether processors put in with `model.attach` are really called, each of them, when the model predicts.
 
     False where a backend (a compiled graph, a fused kernel, a wrapper that sets processors itself) goes around
-    them: attention sharing would silently do nothing. Costs one prediction, which is not put on the bill.
+    them: attention sharing would silently do nothing. Costs one prediction, which is not put on the bill. `inputs`
+    are the conditions (`image`, ...) that the model cannot do without, one row each.
     """
     probes: list[_Probe] = []
 
@@ -123,7 +124,7 @@ def hook_is_live(model: "Model", where: Where | None = None) -> bool:
         noise = torch.randn(1, model.channels, side, side, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(), model.attach(probe, where):
             level = next(iter(model.schedule(2)))
-            model.predict(noise.to(model.device, model.dtype), level, model.condition([""], 1.0))
+            model.predict(noise.to(model.device, model.dtype), level, model.condition([""], 1.0, "", **inputs))
     finally:
         model.cost = bill
     return all(p.calls > 0 for p in probes)

@@ -122,23 +122,28 @@ class SharedAttention:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
     ) -> Tensor:
-        """Hidden states (rows, tokens, channels) to the same shape."""
+        """Hidden states (rows, tokens, channels) to the same shape.
+
+        Encoder hidden states, if given, are what each sample's keys and values are made of, e.g. its own tokens and
+        those of a reference image; they are shared alike.
+        """
         self.calls += 1
         rows = len(hidden_states)
         groups = self.layout(rows)
         if groups is None or groups == rows or self.strength == 0:
-            return self.inner(
-                attn, hidden_states, encoder_hidden_states=encoder_hidden_states, attention_mask=attention_mask
-            )
-        if rows % groups or encoder_hidden_states is not None or attention_mask is not None:
+            more = {} if temb is None else {"temb": temb}
+            return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
+        if rows % groups or attention_mask is not None:
             raise SyncbenchError(
                 f"shared attention needs whole groups of samples and no mask, not {rows} rows in {groups} groups"
             )
         # As diffusers' AttnProcessor2_0, but for the shape in which attention sees the batch.
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = (
-            project(hidden_states).unflatten(-1, (attn.heads, -1)).unflatten(0, (groups, -1))
-            for project in (attn.to_q, attn.to_k, attn.to_v)
+            project(tokens).unflatten(-1, (attn.heads, -1)).unflatten(0, (groups, -1))
+            for project, tokens in ((attn.to_q, hidden_states), (attn.to_k, context), (attn.to_v, context))
         )
         mixed = attend(query, key, value, self.sources(rows // groups))
         if self.strength != 1:
@@ -189,8 +194,8 @@ class Sharing:
             if call is None or rows != call.groups * call.views:
                 known = "nothing" if call is None else f"{call.groups} groups of {call.views} views"
                 raise SyncbenchError(
-                    f"a layer of model {model.id} saw a batch of {rows} rows where the model announced {known}: choose "
-                    "spatial layers only, and models whose `_predict` uses `calling`"
+                    f"no sharing: a layer of model {model.id} saw {rows} rows where the model announced "
+                    f"{known}; choose spatial layers, and a model that gives each view a row of its own"
                 )
             step, total = call.level.index, call.level.total
             return call.groups if round(self.begin * total) <= step < round(self.end * total) else None
@@ -201,7 +206,7 @@ class Sharing:
                 layer.processor, layout, self.select, keep_self=self.keep_self, strength=self.strength
             )
 
-        with model.together(), model.attach(make, self.where) as made:
+        with model.whole(), model.attach(make, self.where) as made:
             yield
         silent = [name for name, processor in made.items() if processor.calls == 0]
         if silent and model.cost is bill and bill.evaluations > spent:

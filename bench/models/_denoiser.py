@@ -81,13 +81,17 @@ class Denoiser(ABC):
         """(x0, eps) of one chunk."""
 
     @contextmanager
-    def together(self) -> Generator[None]:
+    def whole(self) -> Generator[None]:
         """Within the context all views go through the network in one call, whatever `batch` says."""
         before, self.batch = self.batch, sys.maxsize
         try:
             yield
         finally:
             self.batch = before
+
+    def together(self) -> AbstractContextManager[None]:
+        """Models whose network couples views switch that on here; for the others it is `whole`."""
+        return self.whole()
 
     @contextmanager
     def calling(self, level: Level, groups: int, views: int) -> Generator[None]:

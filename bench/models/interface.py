@@ -105,8 +105,12 @@ class Model(Protocol):
         """(x0, eps) after guidance. Differentiable when gradients are enabled. Views may be chunked."""
         ...
 
+    def whole(self) -> AbstractContextManager[None]:
+        """Within the context views are never chunked, because attention processors look from one to another."""
+        ...
+
     def together(self) -> AbstractContextManager[None]:
-        """Within the context views are never chunked, because they look at each other."""
+        """Within the context views are denoised together by a network that was trained to; else as in `whole`."""
         ...
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
