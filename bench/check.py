@@ -12,6 +12,7 @@ import torch
 
 from .geometry.strip import Strip
 from .listing import KINDS, Kind, list_components
+from .models.interface import Model
 from .registry import load, load_class, split, suggest
 from .sample import check_artifact
 from .types import FAMILIES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
@@ -124,11 +125,18 @@ def _method(method: Any) -> Iterator[Verdict]:
         yield Verdict("the model counted its evaluations", model.cost.evaluations > 0, str(model.cost.evaluations))
 
 
-def _processors(model: Any) -> list[str]:
+def _processors(model: Model) -> list[str]:
     """Identity of whatever processes attention; empty for models without."""
-    network = getattr(model, "unet", None) or getattr(model, "network", None)
-    found: dict[str, Any] = getattr(network, "attn_processors", {})
-    return [f"{name}:{id(processor)}" for name, processor in found.items()]
+    found: list[str] = []
+
+    def note(name: str, layer: Any) -> Any:
+        found.append(f"{name}:{id(layer.processor)}")
+        return layer.processor
+
+    if "attention" in model.capabilities:
+        with model.attach(note, lambda name, layer: True):
+            pass
+    return found
 
 
 def _metric(metric: Any) -> Iterator[Verdict]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from syncbench import Artifact, Canvas, Item, Method, Score
+from syncbench.bench.models.interface import Model
 from syncbench.methods.independent import Independent
 
 
@@ -57,6 +58,18 @@ class Restless(Independent):
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Any) -> Artifact:
         """Add noise from nowhere."""
         return super().finish(state + 0.1 * torch.randn(state.shape), item, canvas, model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaking(Independent):
+    """Puts attention processors in and forgets them."""
+
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("attention",)
+
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        model.attach(lambda name, layer: type(layer.processor)()).__enter__()
+        return super().__call__(item, model, seed)
 
 
 @dataclass(frozen=True, kw_only=True)

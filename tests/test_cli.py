@@ -193,7 +193,13 @@ def test_shipped_components_keep_their_contracts(spec: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "broken"),
-    [("Restless", "same seed, same bytes"), ("Wrong", "finite RGB"), ("Mean", ""), ("Crowd", "")],
+    [
+        ("Restless", "same seed, same bytes"),
+        ("Leaking", "processors"),
+        ("Wrong", "finite RGB"),
+        ("Mean", ""),
+        ("Crowd", ""),
+    ],
 )
 def test_check_finds_broken_promises(name: str, broken: str) -> None:
     done = call("check", f"{HERE}:{name}", "--json")
