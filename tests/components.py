@@ -10,6 +10,10 @@ from syncbench.bench.models.interface import Model
 from syncbench.methods.independent import Independent
 
 
+LEAKED: list[Any] = []
+"""Contexts entered for good: one that is forgotten leaves by itself."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failing(Independent):
     """Fails on the item called `on`, unless a file named by `cure` exists."""
@@ -68,7 +72,8 @@ class Leaking(Independent):
     requires: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
-        model.attach(lambda name, layer: type(layer.processor)()).__enter__()
+        LEAKED.append(model.attach(lambda name, layer: type(layer.processor)()))
+        LEAKED[-1].__enter__()
         return super().__call__(item, model, seed)
 
 
