@@ -9,7 +9,6 @@ from syncbench import Artifact, Canvas, Item, Method, Score
 from syncbench.bench.models.interface import Model
 from syncbench.methods.independent import Independent
 
-
 LEAKED: list[Any] = []
 """Contexts entered for good: one that is forgotten leaves by itself."""
 
