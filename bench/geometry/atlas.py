@@ -4,22 +4,25 @@ Any mesh will do. Texture coordinates that a file brings along are not used, so 
 are missing or overlap; xatlas unwraps non-manifold parts too.
 """
 
+import subprocess
+import sys
+import tempfile
 from collections import OrderedDict
 from dataclasses import InitVar, dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import xatlas
 
 from ..canvas import Canvas
 from ..errors import SyncbenchError
 from .camera import Array, Cameras
 from .mesh import Ids, Mesh
+from .unwrap import charts
 
-GUTTER = 1
-"""Empty texels around every chart, so that no texel belongs to two."""
+PATIENCE = 120
+"""Seconds that unwrapping may take."""
 FAINTEST = 0.05
 """Smallest weight of a pixel, at a grazing angle."""
 _KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
@@ -42,26 +45,44 @@ class Unwrapped:
 
 
 def unwrap(mesh: Mesh, density: float) -> Unwrapped:
-    """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content."""
+    """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content.
+
+    A mesh that was not made here is unwrapped in a process of its own, which xatlas may bring down; then it is cut
+    up and tried again. Raises SyncbenchError when that fails too, or takes longer than PATIENCE.
+    """
     key = (mesh.digest, round(density, 6))
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key]
-    library: Any = xatlas
-    atlas = library.Atlas()
-    atlas.add_mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
-    options = library.PackOptions()
-    options.texels_per_unit, options.padding, options.bilinear = density, GUTTER, False
-    atlas.generate(library.ChartOptions(), options)
-    size = np.array([atlas.width, atlas.height])
-    if not size.all():
-        raise SyncbenchError("xatlas found nothing to unwrap in this mesh; check it for faces without area")
-    _, faces, uv = atlas[0]
-    made = Unwrapped(np.asarray(uv, np.float64)[np.asarray(faces)] * size, int(atlas.height), int(atlas.width))
+    found = charts(mesh.vertices, mesh.faces, density, False) if mesh.known else None
+    for cut in (False, True):
+        found = found or _apart(mesh, density, cut)
+    if found is None or not min(found[1:]):
+        raise SyncbenchError(
+            f"xatlas cannot unwrap this mesh of {len(mesh.faces):,} faces within {PATIENCE} s; "
+            "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
+        )
+    made = Unwrapped(*found)
     _KEPT[key] = made
     if len(_KEPT) > 32:
         _KEPT.popitem(last=False)
     return made
+
+
+def _apart(mesh: Mesh, density: float, cut: bool) -> tuple[Array, int, int] | None:
+    """Charts made by another process; None when it dies or is too slow."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
+        np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut)
+        command = [sys.executable, str(Path(__file__).with_name("unwrap.py")), str(given), str(made)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+        except subprocess.TimeoutExpired:
+            return None
+        if done.returncode or not made.is_file():
+            return None
+        with np.load(made) as found:
+            return found["corners"], int(found["size"][0]), int(found["size"][1])
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class Mesh:
     faces: Ids
     bent: Array | None = None
     """(m, 3, 3) unit normals at the corners of every face, where the mesh stands for a smooth surface."""
+    known: bool = False
+    """Made here, so that xatlas is known to survive it."""
 
     @cached_property
     def digest(self) -> str:

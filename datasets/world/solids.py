@@ -45,7 +45,7 @@ class Solid:
 def solid(name: str) -> Solid:
     """One of SOLIDS."""
     made, chart, around = _BUILD[name]()
-    mesh = Mesh(np.array(made.vertices), np.array(made.faces)) if chart == "box" else _smooth(made)
+    mesh = Mesh(np.array(made.vertices), np.array(made.faces), known=True) if chart == "box" else _smooth(made)
     return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(made, spacing=0.27))
 
 
@@ -56,7 +56,7 @@ def _smooth(made: Any) -> Mesh:
     flat = np.array(split.face_normals)[:, None]
     bent = np.array(split.vertex_normals)[faces]
     sharp = (bent * flat).sum(-1, keepdims=True) < np.cos(np.radians(CREASE))
-    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent))
+    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), known=True)
 
 
 def _spots(mesh: trimesh.Trimesh, spacing: float) -> np.ndarray:
