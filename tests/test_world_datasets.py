@@ -134,7 +134,7 @@ def test_clips_move_exactly() -> None:
         seen = truth["visible"] > 0
         error = (warped - truth["albedo"][:-1]).abs().mean(1, keepdim=True)[seen]
         still = (truth["albedo"][1:] - truth["albedo"][:-1]).abs().mean(1, keepdim=True)[seen]
-        assert float(error.mean()) < 0.012
+        assert float(error.mean()) < 0.02
         assert float(error.mean()) < 0.5 * float(still.mean())
         assert video.shape == truth["views"].shape
         edited = (video - truth["views"]).abs().amax(1, keepdim=True) > 0.1
