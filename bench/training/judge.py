@@ -122,24 +122,33 @@ def main(
     processes: int = 2,
     start: Path | None = None,
     device: str = "auto",
+    solid: int = 0,
 ) -> None:
     """Train contrastively on real renders; leaves an open_clip folder in ``out / "clip"``.
+
+    ``scenes`` are flat ones, ``solid`` those of the 3-D world.
 
     Beside the other captions of the batch every picture meets its own caption with one word replaced: the
     grammar's hardest negatives. ``start`` is the folder of an earlier judge to go on from.
     """
     device, processes = where(device, processes)
     pictures(seed + 3, scenes, processes, out / "pictures.pt")
+    if solid:
+        pictures(seed + 4, solid, processes, out / "solid.pt", "solid")
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=100, decay=0.02)
     plan.average, plan.device = 0.995, device
-    launch(_run, processes, plan, scenes, size // processes, start)
+    launch(_run, processes, plan, scenes, solid, size // processes, start)
 
 
-def _run(plan: Plan, scenes: int, size: int, start: Path | None) -> None:
+def _run(plan: Plan, scenes: int, solid: int, size: int, start: Path | None) -> None:
     torch.manual_seed(plan.seed)
     clip: Any = build() if start is None else load(start)[0]
     clip.to(plan.device)
-    images, captions = pictures(plan.seed + 3, scenes, 1, plan.out / "pictures.pt")
+    flat, captions = pictures(plan.seed + 3, scenes, 1, plan.out / "pictures.pt")
+    images = [*flat]
+    if solid:
+        more, said = pictures(plan.seed + 4, solid, 1, plan.out / "solid.pt", "solid")
+        images, captions = [*flat, *more], [*captions, *said]
     clip.visual.to(memory_format=torch.channels_last)
     model = Trained(clip).to(plan.device)
     tokenizer = build_tokenizer()
@@ -149,7 +158,7 @@ def _run(plan: Plan, scenes: int, size: int, start: Path | None) -> None:
         wrong = [_wrong(captions[i], random) for i in pick]
         words = [captions[i] for i in pick] + [caption for some in wrong for caption in some]
         asked = torch.tensor([labels(caption) for caption in words], device=plan.device)
-        x = images[pick].float() / 127.5 - 1
+        x = torch.stack([images[i] for i in pick]).float() / 127.5 - 1
         x = x + 0.04 * torch.rand(size, 1, 1, 1, generator=random) * torch.randn(x.shape, generator=random)
         with plan.half():
             image = clip.encode_image(x.to(plan.device, memory_format=torch.channels_last))

@@ -15,7 +15,7 @@ from diffusers import StableDiffusionPipeline
 from ...datasets.world.stream import shots
 from . import codec, judge
 from .scenes import CHANNELS
-from .stream import codec_of, pictures, psnr, signed
+from .stream import Which, codec_of, pictures, psnr, signed
 
 HELD_OUT = 910_001
 """First seed of the scenes everything is measured on."""
@@ -38,9 +38,9 @@ def solid(folder: Path, n: int = 32) -> dict[str, float]:
     return found
 
 
-def judge_figures(folder: Path, n: int = 512) -> dict[str, float]:
+def judge_figures(folder: Path, n: int = 512, kind: Which | None = None) -> dict[str, float]:
     """Shares of words the judge reads out of n fresh renders."""
-    images, captions = pictures(HELD_OUT, n, 1)
+    images, captions = pictures(HELD_OUT, n, 1, kind=kind)
     return judge.recognised(images.float() / 255, captions, folder)
 
 

@@ -36,7 +36,7 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
     """Ship the judge of the last run in ``out``."""
     _fresh(out)
     shutil.copytree(runs[-1] / "clip", out, dirs_exist_ok=True)
-    found = measure.judge_figures(out, n)
+    found, solid = measure.judge_figures(out, n), measure.judge_figures(out, n, "solid")
     steps, minutes = cards.spent(runs)
     cards.curve(runs, "loss", "judge: training loss", out / "loss.png")
     images, _ = pictures(measure.HELD_OUT, 16, 1)
@@ -56,6 +56,9 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
             ("colour words read from renders", ">= 97 %", _percent(found["colour_accuracy"])),
             ("scene words read from renders", ">= 97 %", _percent(found["scene_accuracy"])),
             ("pattern words read from renders", "none", _percent(found["pattern_accuracy"])),
+            ("colour words, 3-D scenes", "none", _percent(solid["colour_accuracy"])),
+            ("scene words, 3-D scenes", "none", _percent(solid["scene_accuracy"])),
+            ("pattern words, 3-D scenes", "none", _percent(solid["pattern_accuracy"])),
         ],
         f"Reads the world's words out of pictures. A word counts as read where its caption beats every caption "
         f"with that one word replaced by another of its class ({n} fresh renders).",

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,15 +18,22 @@ from diffusers import AutoencoderTiny
 
 from ...datasets.world import batch
 from ...datasets.world.grammar import Kind
+from ...datasets.world.stream import shots
 from ..models._served import quiet
 
 _CHUNK = 256
 
 
+Which = Kind | Literal["solid"]
+"""Flat landscapes, flat object scenes, or ``solid``: object scenes of the 3-D world."""
+
+
 def pictures(
-    seed: int, n: int, workers: int = 2, cache: Path | None = None, kind: Kind | None = None
+    seed: int, n: int, workers: int = 2, cache: Path | None = None, kind: Which | None = None
 ) -> tuple[torch.Tensor, list[str]]:
     """n scenes: uint8 (n, 3, 128, 128) and captions. ``workers`` changes the time, never the result.
+
+    Flat scenes of either kind in equal shares unless ``kind`` names one.
 
     ``cache`` is a file that keeps them; a run's processes all map it instead of holding a copy each.
     """
@@ -49,7 +56,10 @@ def pictures(
     return found, captions
 
 
-def _chunk(seed: int, kind: Kind | None = None) -> tuple[np.ndarray, list[str]]:
+def _chunk(seed: int, kind: Which | None = None) -> tuple[np.ndarray, list[str]]:
+    if kind == "solid":
+        taken = shots(seed, _CHUNK, "single")
+        return taken.rgb[:, 0], taken.captions
     return batch(seed, _CHUNK, kind)
 
 
