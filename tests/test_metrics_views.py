@@ -268,9 +268,12 @@ def test_truth_is_at_the_floor_and_unrelated_views_are_far_from_it(around: Item)
     assert value(TexelVariance(normalised=True), unrelated, around) == pytest.approx(1, abs=0.35)
 
 
-def test_only_the_object_counts(around: Item) -> None:
+def test_only_the_object_counts_without_its_rim(around: Item) -> None:
     true, mask = around.truth["views"], around.truth["mask"]
-    dirty = torch.where(mask > 0, true, torch.rand(true.shape, generator=torch.Generator().manual_seed(3)))
+    inner = mask.clone()
+    for axis in (2, 3):
+        inner *= mask.roll(1, axis) * mask.roll(-1, axis)  # a rim pixel shows the object and what is behind it
+    dirty = torch.where(inner > 0, true, torch.rand(true.shape, generator=torch.Generator().manual_seed(3)))
     for metric in (*VIEWS, Sharpness()):
         assert value(metric, dirty, around) == value(metric, true, around)
 
@@ -287,6 +290,8 @@ def test_what_hides_the_surface_is_not_taken_for_it(around: Item) -> None:
     for metric in VIEWS:
         assert value(metric, painted, item) == value(metric, true, item)
         assert value(metric, painted, everything) > value(metric, true, everything)
+    for metric in (TexelVariance(region="surface"), Reprojection(region="surface")):
+        assert value(metric, true, around) < 2  # ground behind the ball would be some 30 levels off
 
 
 def test_blank_and_blurred_views_agree_and_are_caught_by_the_guard(around: Item) -> None:
