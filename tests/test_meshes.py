@@ -15,6 +15,8 @@ from syncbench.bench.geometry.atlas import unwrap
 from syncbench.bench.geometry.mesh import Mesh, read_mesh
 from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.videos import Videos
+from syncbench.datasets.world.stage import OBJECT, around, stage
+from syncbench.datasets.world.trace import trace
 
 BOX = """
 v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0 0 1\nv 1 0 1\nv 1 1 1\nv 0 1 1
@@ -152,6 +154,18 @@ def test_what_cannot_be_unwrapped_is_one_sentence(monkeypatch: pytest.MonkeyPatc
 def test_wrong_options_are_refused(tmp_path: Path, fields: dict[str, object], words: str) -> None:
     with pytest.raises(SyncbenchError, match=words):
         items(**{"path": write(tmp_path, BOX), **fields})
+
+
+def test_a_mesh_of_your_own_stands_on_the_worlds_stage(tmp_path: Path) -> None:
+    """In the world's colours and light, with the same exactness."""
+    made = stage("a red cube with white dots on a green sea under a blue sky", 1, write(tmp_path, BOX))
+    view = trace(made, around([30.0], 10, size=64))
+    thing = view.object[0] == OBJECT
+    assert thing.mean() > 0.08
+    np.testing.assert_allclose(view.linear, view.albedo * view.shading[..., None], atol=1e-12)
+    red = view.albedo[0][thing]
+    assert red[:, 0].mean() > 1.5 * red[:, 1].mean()
+    assert set(np.unique(view.face[0][thing])) <= set(range(12)), "the file's own faces"
 
 
 def test_a_file_of_meshes_and_prompts(tmp_path: Path) -> None:

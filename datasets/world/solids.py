@@ -14,7 +14,7 @@ import numpy as np
 import trimesh
 from trimesh.creation import box, cylinder, icosphere, revolve, torus
 
-from ...bench.geometry.mesh import Mesh
+from ...bench.geometry.mesh import Mesh, read_mesh
 from .grammar import SHAPES
 
 COMPOSED = {"tower": "cube", "fir": "cone", "snowman": "ball"}
@@ -31,7 +31,7 @@ class Solid:
 
     name: str
     word: str
-    """The shape's word in a caption."""
+    """The shape's word in a caption; empty for a mesh file, which the grammar has no word for."""
     mesh: Mesh
     chart: str
     """How patterns lie on it: `turned` (around z), `ring` (around x), or `box` (flat on each side)."""
@@ -43,7 +43,10 @@ class Solid:
 
 @cache
 def solid(name: str) -> Solid:
-    """One of SOLIDS."""
+    """One of SOLIDS, or a mesh file of one's own (with its y axis up), patterned flat on each side."""
+    if name not in _BUILD:
+        own = read_mesh(name)
+        return Solid(name, "", own, "box", 0, _spots(trimesh.Trimesh(own.vertices, own.faces), spacing=0.27))
     made, chart, around = _BUILD[name]()
     mesh = Mesh(np.array(made.vertices), np.array(made.faces), known=True) if chart == "box" else _smooth(made)
     return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(made, spacing=0.27))

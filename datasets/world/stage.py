@@ -57,7 +57,7 @@ class Stage:
 
     scene: Scene
     solid: str
-    """Name of the mesh; one of `solids.SOLIDS` whose word the caption names."""
+    """Name of the mesh: one of `solids.SOLIDS` whose word the caption names, or a mesh file."""
     sun: tuple[float, float, float]
     """Unit vector towards the sun."""
     stretch: float
@@ -177,7 +177,7 @@ class Shadow:
 
 
 def stage(caption: str, seed: int, name: str | None = None, azimuth: float = 0.0) -> Stage:
-    """A stage of that caption; `name` chooses one of the meshes its shape word describes.
+    """A stage of that caption; `name` chooses one of the meshes its shape word describes, or is a mesh file.
 
     `azimuth` (degrees) is where the first camera stands: the sun shines from about behind it.
     """
@@ -198,7 +198,7 @@ def _set(scene: Scene, name: str | None, azimuth: float) -> Stage:
     part = scene.part("object")
     assert part is not None
     name = name or part.word
-    if COMPOSED.get(name, name) != part.word:
+    if solid(name).word not in (part.word, ""):
         raise ValueError(f"mesh {name!r} is no {part.word} as caption {scene.caption!r} asks for")
     rng = np.random.default_rng([scene.seed, 33])
     side = rng.choice([-1, 1]) * rng.uniform(20, 65)

@@ -1,4 +1,4 @@
-"""The training stream: stages seen by a rig of cameras, as small arrays. About 70 pictures a second on one core.
+"""The training stream: stages seen by a rig of cameras, as small arrays. 50 to 70 pictures a second on one core.
 
 A pure function of its arguments: workers may make any chunk of it, in any order, anywhere.
 """
