@@ -25,7 +25,13 @@ Table = Any
 """A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
 SUFFIXES: dict[str, Format] = {".txt": "text", ".md": "md", ".csv": "csv", ".json": "json", ".html": "html"}
 
-PRIMARY: dict[str, tuple[str, ...]] = {"overlap": ("seam_ratio", "intra_lpips")}
+PRIMARY: dict[str, tuple[str, ...]] = {
+    "channels": ("albedo_error", "channel_reconstruction", "normal_error"),
+    "overlap": ("seam_ratio", "intra_lpips"),
+    "geometry": ("texel_variance",),
+    "prior": ("texel_variance",),
+    "frames": ("warping_error",),
+}
 """Metrics a family is judged by first, named without their backbone; others are exploratory."""
 
 BOARD = ["family", "dataset", "dataset_version", "protocol"]

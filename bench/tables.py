@@ -12,7 +12,9 @@ from .report import METHOD, METRIC, Table, base, boards, target
 
 PANELS: dict[str, frozenset[str]] = {
     "consistency": frozenset(),
-    "quality, variety, text": frozenset({"clip_text", "variety", "sharpness", "overlap_sharpness"}),
+    "quality, variety, text": frozenset(
+        {"clip_text", "variety", "sharpness", "overlap_sharpness", "edit_strength", "edge_alignment"}
+    ),
     "cost": frozenset({"network_evaluations", "seconds", "peak_memory"}),
 }
 """Where a metric is shown; whatever is named nowhere is a consistency metric."""
