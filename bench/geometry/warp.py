@@ -39,8 +39,8 @@ def project(
     image = intrinsics.double() @ there
     depth = there[:, 2]
     safe = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
-    pixels = (image[:, :2] / safe[:, None]).transpose(1, 2).reshape(-1, height, width, 2)
-    return pixels.to(points.dtype), depth.reshape(-1, 1, height, width).to(points.dtype)
+    pixels = (image[:, :2] / safe[:, None]).transpose(1, 2).reshape(len(extrinsics), height, width, 2)
+    return pixels.to(points.dtype), depth.reshape(len(extrinsics), 1, height, width).to(points.dtype)
 
 
 def unproject(
