@@ -66,7 +66,7 @@ def test_trainers_take_three_steps(tmp_path: Path) -> None:
     small = {"steps": 3, "processes": 1, "scenes": 8}
     codec.main(tmp_path / "codec", size=2, crop=32, width=8, **small)
     assert AutoencoderTiny.from_pretrained(tmp_path / "codec").config.latent_channels == codec.CHANNELS
-    judge.main(tmp_path / "judge", size=4, **small)
+    judge.main(tmp_path / "judge", size=4, solid=4, **small)
     model, words = judge.load(tmp_path / "judge" / "clip")
     assert words(["a red cube"]).shape == (1, tokenizer.LENGTH)
     assert model.encode_image(torch.zeros(1, 3, 128, 128)).shape == (1, judge.CONFIG["embed_dim"])
@@ -74,7 +74,7 @@ def test_trainers_take_three_steps(tmp_path: Path) -> None:
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "base" / "pipeline")
     image = pipe("a red cube", num_inference_steps=1, height=128, width=128, output_type="np").images
     assert image.shape == (1, 128, 128, 3)
-    assert {path.parent.name for path in tmp_path.glob("*/state.pt")} == set(TRAINERS)
+    assert {path.parent.name for path in tmp_path.glob("*/state.pt")} == set(TRAINERS[:3])
 
 
 def test_a_grown_codec_codes_as_before(tmp_path: Path) -> None:
@@ -128,18 +128,19 @@ def test_the_shipped_pipeline_samples() -> None:
 
 @shipped
 def test_the_weights_stay_small() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 15.5e6
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 48e6
 
 
 def test_cards_hold_figures_and_pictures(tmp_path: Path) -> None:
     pytest.importorskip("altair")
     pytest.importorskip("vl_convert")
-    logs = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    for log in logs:
-        log.write_text("step,seconds,rate,loss\n50,1.0,0.1,2.0\n100,2.0,0.1,1.0\n")
+    runs = [tmp_path / "a", tmp_path / "b"]
+    for run in runs:
+        run.mkdir()
+        (run / "log.csv").write_text("step,seconds,rate,loss\n50,1.0,0.1,2.0\n100,2.0,0.1,1.0\n")
     out = tmp_path / "card"
     out.mkdir()
-    cards.curve(logs, "loss", "loss", out / "loss.png")
+    cards.curve(runs, "loss", "loss", out / "loss.png")
     cards.sheet(torch.rand(3, 3, 16, 16), 2, out / "sheet.png")
     cards.card(out, "Title", {"data": "renders"}, [("words", ">= 97 %", "90 %")], "Notes.")
     text = (out / "README.md").read_text()

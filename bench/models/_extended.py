@@ -5,7 +5,7 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
@@ -69,7 +69,8 @@ class Extended(Reference):
         """Within the context the views of a call of `predict` are denoised together, in one network call."""
         before, self.joint = self.joint, self.couples or self.always
         try:
-            yield
+            with self.whole():
+                yield
         finally:
             self.joint = before
 
@@ -88,12 +89,8 @@ class Extended(Reference):
 
     def predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
         """(x0, eps) after guidance; views that are denoised together are never chunked."""
-        before = self.batch
-        self.batch = max(before, len(x)) if self.joint else before
-        try:
+        with self.whole() if self.joint else nullcontext():
             return super().predict(x, level, condition)
-        finally:
-            self.batch = before
 
     @abstractmethod
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
@@ -108,7 +105,7 @@ class Extended(Reference):
         library: Any = import_module("diffusers")
         with quiet():
             made = getattr(library, kind).from_pretrained(self.own, torch_dtype=torch.float32)
-        made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
+            made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
         return made.to(memory_format=torch.channels_last) if self.device.type == "cuda" else made
 
     def _needs(self, inputs: dict[str, Tensor], name: str) -> Tensor:

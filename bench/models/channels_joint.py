@@ -9,6 +9,7 @@ Trained by `syncbench train channels_joint`.
 import torch
 from torch import Tensor
 
+from ..types import SyncbenchError
 from ._extended import Replaced
 
 NAMES = ("albedo", "normal", "shading")
@@ -26,6 +27,10 @@ class ChannelsJoint(Replaced):
         return {"image": self.encode(picture).repeat_interleave(len(NAMES), 0)[:views]}
 
     def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
+        if len(x) % len(NAMES):
+            raise SyncbenchError(
+                f"model {self.id} makes {len(NAMES)} views a picture ({', '.join(NAMES)}), not {len(x)}"
+            )
         groups = x.unflatten(0, (-1, len(NAMES))).flatten(1, 2)
         rows = torch.cat([groups, text["image"][:: len(NAMES)]], 1).to(self.precision)
         words = self._empty.expand(len(rows), -1, -1).to(self.precision)

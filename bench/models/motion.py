@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attention import replaced, self_attention
+from ..attention import replaced, spatial
 from ..schedule import Level
 from ._extended import Extended
+from ._served import quiet
 from .interface import Condition
 
 
@@ -35,8 +36,10 @@ class Motion(Extended):
     def clip(self) -> Any:
         """The network of whole clips: the reference's layers and the temporal ones."""
         library: Any = import_module("diffusers")
-        made = library.UNetMotionModel.from_unet2d(self.pipeline.unet, self._own("MotionAdapter"))
-        return made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
+        adapter = self._own("MotionAdapter")
+        with quiet():
+            made = library.UNetMotionModel.from_unet2d(self.pipeline.unet, adapter)
+            return made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
 
     def attach(
         self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
@@ -44,7 +47,7 @@ class Motion(Extended):
         """Attention processors for the network in use; temporal layers are left alone unless `where` asks for them."""
         if not self.joint:
             return super().attach(processor, where)
-        return replaced(self.clip, processor, where or _spatial)
+        return replaced(self.clip, processor, where or spatial)
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
         return {"image": self.encode(inputs["image"][:1]).expand(views, -1, -1, -1)} if inputs else {}
@@ -66,7 +69,3 @@ class Motion(Extended):
         rows = x.to(self.precision).unflatten(0, (-1, frames)).transpose(1, 2)
         found = self.clip(rows, t, text["text"].to(self.precision)).sample
         return found.transpose(1, 2).flatten(0, 1).to(self.dtype)
-
-
-def _spatial(name: str, layer: Any) -> bool:
-    return self_attention(name, layer) and "motion_modules" not in name

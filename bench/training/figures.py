@@ -59,7 +59,7 @@ def told(found: Interval) -> str:
     return f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]" if found.low is not None else f"{found.mean:.4f}"
 
 
-def depth_card(out: Path, base: Path, n: int, device: str) -> None:
+def depth_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     """Whether samples keep the silhouette of the depth map they were given."""
     options: dict[str, Any] = {"base": str(base), "device": device}
     model, plain = Depth(path=str(out / "model"), **options), Reference(path=str(base), device=device)
@@ -68,7 +68,7 @@ def depth_card(out: Path, base: Path, n: int, device: str) -> None:
     mask = torch.from_numpy(taken.mask).flatten(0, 1)[:n]
     depth = torch.from_numpy(taken.depth).float().flatten(0, 1)[:n, None]
     real = picture(taken.rgb).flatten(0, 1)[:n]
-    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+    read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
     made = sample(model, prompts, 4.0, depth=depth)
     free = sample(plain, prompts, 4.0)
     kept, ceiling, floor = (overlap(read(images), mask) for images in (made, real, free))
@@ -90,13 +90,13 @@ def depth_card(out: Path, base: Path, n: int, device: str) -> None:
     )
 
 
-def views_card(out: Path, base: Path, n: int, device: str = "auto") -> None:
+def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     """Whether views of one object agree better than without cross-view attention, and than independent ones."""
     model = Views(path=str(out / "model"), base=str(base), device=device)
     plain = Reference(path=str(base), device=device)
     taken = shots(HELD_OUT + 5, n, "orbit4")
     camera = torch.from_numpy(taken.camera).flatten(2)
-    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+    read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
     def together(i: int) -> Tensor:
         with model.together():
@@ -162,13 +162,13 @@ def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None
     )
 
 
-def grid_card(out: Path, base: Path, n: int, device: str) -> None:
+def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     """Whether the six views are those of the pictured object."""
     model = Grid(path=str(out / "model"), base=str(base), device=device)
     plain = Reference(path=str(base), device=device)
     taken = shots(HELD_OUT + 7, n, "grid6")
     real = picture(taken.rgb)
-    read = reader(out / "silhouette.pt", codec_of(base / "vae")).read
+    read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
     def together(i: int) -> Tensor:
         with model.together():

@@ -59,7 +59,7 @@ def main(
     if measured:
         from .figures import grid_card
 
-        grid_card(out, base, measured, device)
+        grid_card(out, base, data, measured, device)
 
 
 def _run(plan: Plan, base: Path, data: Path, number: int, size: int, drop: float, lean: float) -> None:

@@ -22,6 +22,7 @@ import torch
 from diffusers import MotionAdapter, UNetMotionModel
 from torch import Tensor, nn
 
+from ..models._served import quiet
 from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
 from .scenes import prepare, scenes
@@ -47,7 +48,8 @@ def build(unet: Any, heads: int = 4) -> Any:
 
 def joined(unet: Any, adapter: Any) -> Any:
     """One network (n, c, frames, h, w) -> the same, which holds the adapter's very modules."""
-    whole: Any = UNetMotionModel.from_unet2d(unet, adapter)
+    with quiet():
+        whole: Any = UNetMotionModel.from_unet2d(unet, adapter)
     for mine, theirs in zip(whole.down_blocks, adapter.down_blocks, strict=True):
         mine.motion_modules = theirs.motion_modules
     for mine, theirs in zip(whole.up_blocks, adapter.up_blocks, strict=True):
@@ -98,7 +100,8 @@ def _run(plan: Plan, base: Path, data: Path, number: int, frames: int, size: int
     words, noise = Words(base, clips.captions), Noise()
     unet = network(base)
     adapter = build(unet)
-    whole = place(joined(unet, adapter), plan, trained=False)
+    # channels last, the group norm over frames crashes in its backward pass when a process has a single clip
+    whole = place(joined(unet, adapter), plan, trained=False, layout=torch.contiguous_format)
     adapter.requires_grad_(True)
 
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:

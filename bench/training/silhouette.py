@@ -59,7 +59,7 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
 
 
-def reader(file: Path, codec: Any, scenes: int = 128, steps: int = 300, size: int = 16, seed: int = 0) -> Silhouette:
+def reader(file: Path, codec: Any, scenes: int = 96, steps: int = 250, size: int = 16, seed: int = 0) -> Silhouette:
     """The network of `file`, trained first where there is none."""
     torch.manual_seed(seed)
     net: Any = Silhouette()

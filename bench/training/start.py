@@ -15,6 +15,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel
 
+from ..models._served import quiet
 from ..types import SyncbenchError
 from .base import schedule
 from .loop import Plan
@@ -33,7 +34,8 @@ def check(base: Path, codec: Path | None = None) -> Path:
 
 def network(base: Path) -> Any:
     """The base's UNet in single precision."""
-    return UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32)
+    with quiet():
+        return UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32)
 
 
 def altered(unet: Any, **changes: Any) -> Any:
@@ -47,9 +49,9 @@ def altered(unet: Any, **changes: Any) -> Any:
     return made
 
 
-def place(module: Any, plan: Plan, trained: bool) -> Any:
+def place(module: Any, plan: Plan, trained: bool, layout: torch.memory_format = torch.channels_last) -> Any:
     """On the run's device, in the layout and with the attention that are fast there."""
-    module.requires_grad_(trained).to(plan.device, memory_format=torch.channels_last)
+    module.requires_grad_(trained).to(plan.device, memory_format=layout)
     if plan.device == "cpu" and hasattr(module, "set_attn_processor"):  # the fused kernel's backward pass is slower
         module.set_attn_processor(AttnProcessor())
     return module
@@ -60,7 +62,8 @@ class Words:
 
     def __init__(self, base: Path, captions: list[str]) -> None:
         tokenizer: Any = build_tokenizer()
-        text: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
+        with quiet():
+            text: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
         text.eval()
         rows = tokenizer(["", *captions], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
         with torch.no_grad():
@@ -99,8 +102,9 @@ class Noise:
 
 def save(module: Any, folder: Path) -> None:
     """Write a diffusers model's folder in half precision; `from_pretrained` of its class reads it."""
-    module.cpu().to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
-    module.float()
+    with quiet():
+        module.cpu().to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
+        module.float()
     config = folder / "config.json"  # where a part was read from is nobody's business
     facts = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
     config.write_text(json.dumps(facts, indent=2) + "\n")

@@ -132,7 +132,7 @@ def main(
     if measured:
         from .figures import views_card
 
-        views_card(out, base, measured)
+        views_card(out, base, data, measured, device)
 
 
 def _run(
