@@ -184,10 +184,12 @@ def _tokens(tokenizer: Any, captions: list[str]) -> torch.Tensor:
 
 
 def _wrong(caption: str, random: torch.Generator, n: int = 3) -> list[str]:
-    """n captions that differ from this one in a single word."""
-    slots = alternatives(caption)
+    """n captions that differ from this one in a single word, mostly no colour: colours are soon learnt."""
+    every = alternatives(caption)
+    things = [slot for slot in every if slot[0] != "colour"]
     found: list[str] = []
     for _ in range(n):
+        slots = things if float(torch.rand(1, generator=random)) < 0.8 else every
         others = slots[int(torch.randint(len(slots), (1,), generator=random))][2]
         found.append(others[int(torch.randint(len(others), (1,), generator=random))])
     return found
