@@ -27,8 +27,11 @@ Draw = Callable[[Scenes, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor]
 """(scenes, picks (n,), random) -> clean latents (n, c, h, w), given ones (n, d, h, w), words picked (n,)."""
 
 
-def build(given: int, made: int, attended: bool = True, widths: tuple[int, ...] = (48, 64, 64)) -> Any:
-    """A UNet of `given` and `made` latent channels; `attended`: attention at half resolution, too."""
+def build(given: int, made: int, attended: bool, words: int, widths: tuple[int, ...] = (48, 64, 64)) -> Any:
+    """A UNet of `given` and `made` latent channels; `attended`: at half resolution, too.
+
+    `words` is the size of the text encoder's embeddings.
+    """
     plain = [not (attended and i == 1) for i in range(len(widths))]
     unet: Any = UNet2DConditionModel(
         sample_size=16,
@@ -38,7 +41,7 @@ def build(given: int, made: int, attended: bool = True, widths: tuple[int, ...] 
         down_block_types=tuple("DownBlock2D" if p else "CrossAttnDownBlock2D" for p in plain),
         up_block_types=tuple("UpBlock2D" if p else "CrossAttnUpBlock2D" for p in reversed(plain)),
         layers_per_block=1,
-        cross_attention_dim=128,
+        cross_attention_dim=words,
         attention_head_dim=4,
         norm_num_groups=16,
     )
@@ -63,7 +66,7 @@ def run(
     singles = scenes(data, RIG, plan.seed + 8, number)
     words, noise = Words(base, singles.captions if texts is None else texts), Noise()
     latent = singles.rgb.shape[2]
-    unet = place(build(sizes[0] * latent, sizes[1] * latent, sizes[2]), plan, trained=True)
+    unet = place(build(sizes[0] * latent, sizes[1] * latent, sizes[2], words.size), plan, trained=True)
 
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
         pick = torch.randint(len(singles.captions), (size,), generator=random)

@@ -76,9 +76,9 @@ class Words:
         return torch.where(lost, self._empty, self._known[pick]).float()
 
     @property
-    def empty(self) -> Tensor:
-        """(24, dim) of the empty caption."""
-        return self._empty.float()
+    def size(self) -> int:
+        """Numbers in the embedding of a token."""
+        return self._empty.shape[-1]
 
 
 class Noise:
