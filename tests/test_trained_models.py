@@ -415,13 +415,14 @@ def test_coding_keeps_the_pictures(tmp_path: Path) -> None:
 
 
 def test_disagreement_in_colours_is_that_of_the_colours() -> None:
-    images = torch.zeros(2, 3, 64, 64)
-    images[1, 0, 32:] = 0.6
+    images = torch.full((2, 3, 64, 64), 0.5)
+    images[1, :2, 32:] = 0
     object_ = torch.zeros(2, 64, 64, dtype=torch.bool)
     object_[:, 20:30, 20:30] = True
-    # one of nine colour numbers differs by 0.6: deviations of 0.3 from the mean in one of nine
-    assert agreement.palette(images, object_) == pytest.approx(0.1)
-    assert agreement.palette(images[:1].expand(4, -1, -1, -1), object_[:1].expand(4, -1, -1)) == 0
+    # grey ground against blue ground: (1/3, 1/3, 1/3) and (0, 0, 1) are (1/6, 1/6, 1/3) from their mean, one of three
+    assert agreement.palette(images, object_) == pytest.approx((1 / 6 / 9) ** 0.5)
+    dimmed = torch.cat([images[:1], images[:1] * 0.4])
+    assert agreement.palette(dimmed, object_) == pytest.approx(0, abs=1e-6)
 
 
 def test_disagreement_in_height_is_that_of_the_rows() -> None:

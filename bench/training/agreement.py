@@ -14,15 +14,17 @@ from torch.nn import functional as F
 
 
 def palette(views: Tensor, object_: Tensor) -> float:
-    """RMS deviation from their mean over views of the mean colours of object, ground and sky, in [0, 1].
+    """RMS deviation from their mean over views of the chromaticities (r, g, b) / (r + g + b) of object, ground and sky.
 
     views: (V, 3, H, W) in [0, 1]; object_: its silhouettes, bool (V, H, W). Ground and sky are the bottom and top
-    eighth of the rows outside the silhouette.
+    eighth of the rows outside the silhouette. Chromaticity of the mean linear light, because shading, which differs
+    between true views, is grey.
     """
     height = views.shape[-2]
     row = torch.arange(height)[None, :, None].expand_as(object_)
     regions = (object_, ~object_ & (row >= height - height // 8), ~object_ & (row < height // 8))
-    colours = torch.stack([_mean(views, region) for region in regions], 1)
+    light = torch.stack([_mean(views.pow(2.2), region) for region in regions], 1)
+    colours = light / light.sum(-1, keepdim=True).clamp_min(1e-3)
     return float((colours - colours.mean(0)).square().mean().sqrt())
 
 
