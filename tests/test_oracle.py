@@ -80,9 +80,7 @@ def operator(method: Method, item: Item, model: Gauss, monkeypatch: pytest.Monke
     canvas = item.surface.canvas(model.factor)
 
     def answer(noise: Tensor) -> Tensor:
-        class Given:
-            def __init__(self, *_: object) -> None: ...
-
+        class Given(loop.Noise):
             def __call__(self, shape: object = None) -> Tensor:
                 return noise.reshape(1, *canvas.shape).expand(model.channels, -1, -1)
 
