@@ -90,7 +90,8 @@ def _panel(board: Leaderboard, name: str, where: list[int]) -> Table:
 def _compared(board: Leaderboard) -> Table:
     table = Table(title="paired differences", title_justify="left", title_style="italic", show_edge=False)
     for name in DIFFERENCES:
-        table.add_column(name, justify="right" if name in ("difference", "p (Holm)", "items") else "left")
+        number = name in ("difference", "p (Holm)", "items")
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in board.differences:
         table.add_row(*(Text(value) for value in row))
     return table
