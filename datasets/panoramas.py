@@ -18,7 +18,7 @@ from ..bench.types import Family, Item, Sampling
 from .world import PANORAMA_CAPTIONS, landscape, render
 
 SCENES = 10**9
-"""Seeds of the true scenes start here, far from those any training stream counts through."""
+"""Seeds of the true scenes start here. Training draws scene seeds from [0, 2^31), so a meeting is very unlikely."""
 
 
 @dataclass(frozen=True, kw_only=True)
