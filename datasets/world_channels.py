@@ -48,7 +48,7 @@ class WorldChannels:
             family=self.family,
             prompts=(caption,),
             surface=Shared(CHANNELS, self.size, self.size),
-            protocol=Sampling(steps=16, guidance=4.0),
+            protocol=Sampling(steps=10, guidance=1.0),
             conditions=Lazy(image=lambda: views(shot)),
             truth=truth(shot, views=lambda: channels(shot)),
         )
