@@ -70,7 +70,7 @@ def test_levels_run_from_noise_to_clean(model: Any) -> None:
     assert levels[0].b > 0.95
     assert levels[-1].b_next < 0.05
     assert all(level.b_next < level.b for level in levels)
-    assert all(now.a_next == after.a for now, after in pairwise(levels))
+    assert all(one.a_next == following.a for one, following in pairwise(levels))
 
 
 def test_chunks_do_not_change_the_answer(model: Any) -> None:
