@@ -100,10 +100,10 @@ def sweep(
     result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
     store = None
     for entry in suite.listed("models"):
-        model, found = load_model(entry), dict[str, Job]()
+        found = dict[str, Job]()
         for one in suite.parts:
             if entry in one.models:
-                jobs = plan(one, entry, model)
+                jobs = plan(one, entry, load_model(entry))  # no name of its own: it would outlive its release
                 found.update({job.key: job for job in jobs})
                 for job in jobs:
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
