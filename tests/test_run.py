@@ -1,5 +1,7 @@
 """Sweeps: identity, pairing, resuming, failures as records, shards, processes."""
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from syncbench.bench.plan import job_key, noise_seed, plan, shard
 from syncbench.bench.run import Event, parse_shard, rescore, run
 from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
-from syncbench.bench.suite import read_suite
+from syncbench.bench.suite import Entry, read_suite
 from syncbench.bench.types import Record
 
 HERE = str(Path(__file__).with_name("components.py"))
@@ -365,3 +367,26 @@ def test_narrowing_reaches_the_parts_it_fits(two_parts: dict[str, Any]) -> None:
         read_suite({**two_parts, "parts": [two_parts["parts"][0], {"method": ["feather"]}]})
     with pytest.raises(SyncbenchError, match="'parts' must be a list"):
         read_suite({**two_parts, "parts": {}})
+
+
+def test_the_model_is_released_before_scoring(
+    tiny_suite: dict[str, Any], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[Any]] = []
+    alive: list[bool] = []
+
+    def load(entry: Entry) -> Any:
+        model = load_model(entry)
+        loaded.append(weakref.ref(model))
+        return model
+
+    def listen(event: Event) -> None:
+        gc.collect()
+        if event.phase == "score":
+            alive.append(any(model() is not None for model in loaded))
+
+    monkeypatch.setattr("syncbench.bench.run.load_model", load)
+    run(tiny_suite, results, progress=listen)
+    assert loaded
+    assert alive
+    assert not any(alive), "metrics' networks would have to fit in beside it"
