@@ -15,9 +15,10 @@ images saturate at 1.25, so the truth has a small floor, larger where the scene 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..bench.geometry.shared import SHADING_MAX
 from ..bench.types import Artifact, Family, Item, Score
 from .views.images import eight_bit
-from .views.light import SHADING_MAX, best_scale, channels, linear, scored
+from .views.light import best_scale, channels, linear, scored
 from .views.shots import Region
 
 

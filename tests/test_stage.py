@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from scipy.ndimage import maximum_filter, minimum_filter
+from syncbench.bench.geometry.shared import SHADING_MAX
 from syncbench.bench.geometry.warp import backward_warp, project, sample, visible
 from syncbench.datasets.world import grammar, stream
 from syncbench.datasets.world.materials import linear, srgb
@@ -46,7 +47,7 @@ def test_light_is_albedo_times_shading(name: str) -> None:
     assert view.albedo.min() >= 0
     assert view.albedo.max() <= 1 + 1e-9
     assert view.shading.min() > 0.2
-    assert view.shading.max() <= stream.SHADING_MAX
+    assert view.shading.max() <= SHADING_MAX
 
 
 def test_edges_are_smooth_in_light_and_sharp_in_geometry() -> None:
@@ -227,7 +228,7 @@ def test_shots_are_a_function_of_their_arguments(rig: str) -> None:
 def test_shots_say_the_same_in_every_picture() -> None:
     """Bytes of the light against bytes of albedo and shading, depth against mask and camera."""
     shot = stream.shots(11, 4, "orbit4")
-    light = linear(shot.albedo / 255) * linear(shot.shading / 255) * stream.SHADING_MAX
+    light = linear(shot.albedo / 255) * linear(shot.shading / 255) * SHADING_MAX
     assert np.abs(srgb(light) * 255 - shot.rgb).max() < 4
     assert shot.mask.any((2, 3)).all()
     heights = shot.mask.any(3).sum(2)

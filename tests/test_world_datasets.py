@@ -6,12 +6,11 @@ from syncbench.bench.check import check
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.geometry.atlas import Atlas
 from syncbench.bench.geometry.flow import Tracks
-from syncbench.bench.geometry.shared import Apart, Shared
+from syncbench.bench.geometry.shared import SHADING_MAX, Apart, Shared
 from syncbench.bench.geometry.warp import backward_warp, gather
 from syncbench.bench.types import Dataset, Item
 from syncbench.datasets import world
 from syncbench.datasets.world.materials import linear, srgb
-from syncbench.datasets.world.truth import SHADING_MAX
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...bench.geometry.camera import Cameras, closeness, orbit
+from ...bench.geometry.shared import SHADING_MAX
 from .grammar import Slots
 from .materials import srgb
 from .scene import sample_slots
 from .stage import OBJECT, TARGET, Stage, cameras, placed, sample_stage
 from .trace import Take, trace
-from .truth import SHADING_MAX
 
 RIGS = ("single", "orbit4", "grid6", "clip")
 GRID_AZIMUTH, GRID_ELEVATION = (30, 90, 150, 210, 270, 330), (20, -10, 20, -10, 20, -10)

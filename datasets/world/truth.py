@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from ...bench.geometry.camera import closeness
+from ...bench.geometry.shared import SHADING_MAX
 from ...bench.lazy import Lazy
 from .materials import srgb
 from .stage import OBJECT, SKY
 from .trace import Buffers, Take, buffers
 
-SHADING_MAX = 1.25
-"""Shading that a shading picture shows as white."""
 HELD = ("views", "position", "mask", "depth", "normal", "object", "face", "extrinsics", "intrinsics")
 CHANNELS = ("albedo", "normal", "shading")
 """Channels of a picture, in the order in which they are views."""

@@ -6,12 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...bench.geometry.shared import SHADING_MAX
 from ...bench.types import Artifact, Item
 from .images import stored
 from .shots import Region
-
-SHADING_MAX = 1.25
-"""The linear shading that a shading image's white stands for."""
 
 
 def linear(srgb: Tensor) -> Tensor:
