@@ -77,16 +77,17 @@ def show(
         if items and not any(job["header"]["item"] in items for _, job in jobs):
             continue
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
-        cells = _cells(store, jobs, items)
+        columns = _columns(store, jobs, items)
+        cells = _cells(store, [one for one in jobs if one[1]["header"]["item"] in columns])
         models = sorted({job["header"]["model"] for _, job in jobs})
         title = f"{dataset}, model {', '.join(models)}"
         with disk(name.parent):
             name.parent.mkdir(parents=True, exist_ok=True)
-            draw(cells, items, order, title, borders).save(name, "PNG", optimize=True)
+            draw(cells, order, title, borders).save(name, "PNG", optimize=True)
             paths.append(name)
             frames = _length(cells)
             if jobs[0][1]["header"]["family"] == "frames" and frames > 1:
-                moving = [draw(cells, items, order, title, frame=t) for t in range(frames)]
+                moving = [draw(cells, order, title, frame=t) for t in range(frames)]
                 path = name.with_suffix(".webp")
                 rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
                 moving[0].save(path, "WEBP", save_all=True, **rest)
@@ -96,7 +97,6 @@ def show(
 
 def draw(
     cells: dict[tuple[str, str], Cell],
-    items: Sequence[str] | None,
     order: Sequence[str],
     title: str,
     borders: bool = False,
@@ -104,16 +104,14 @@ def draw(
 ) -> Image.Image:
     """One sheet from the cells (by row label and item) of one dataset; with `frame` only that view of each."""
     methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
-    columns = sorted({i for _, i in cells if not items or i in items})
-    pictures = {at: _picture(cell, frame) for at, cell in cells.items() if at[1] in columns}
+    columns = sorted({item for _, item in cells})
+    pictures = {at: _picture(cell, frame) for at, cell in cells.items()}
     sizes = [picture.size for picture in pictures.values() if picture]
     if not sizes:
         raise SyncbenchError(f"every job of {title} failed: see `syncbench report`")
     wide, high = max(w for w, _ in sizes), max(h for _, h in sizes)
-    scale = min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
+    scale = _scale(wide)
     wide, high = max(round(wide * scale), 96), max(round(high * scale), 40)
-    if not items:
-        columns = columns[: max(1, WIDE // (wide + GAP))]
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
     gutter = max(150, 16 + max(round(font.getlength(line)) for m in methods for line in _lines(m)))
     prompts = {
@@ -154,23 +152,40 @@ def draw(
     return sheet
 
 
-def _cells(store: Store, jobs: Sequence[tuple[str, Json]], items: Sequence[str] | None) -> dict[tuple[str, str], Cell]:
+def _columns(store: Store, jobs: Sequence[tuple[str, Json]], items: Sequence[str] | None) -> list[str]:
+    """The named items, or as many as fit a sheet: only theirs are read. One dataset's pictures are of one size."""
+    every = sorted({job["header"]["item"] for _, job in jobs})
+    one = next(((key, job) for key, job in jobs if job["status"] == "ok"), None)
+    if items or one is None:
+        return [item for item in every if not items or item in items]
+    [cell] = _cells(store, [one], given=False).values()
+    picture = _picture(cell)
+    assert picture is not None
+    wide = max(round(picture.width * _scale(picture.width)), 96)
+    return every[: max(1, WIDE // (wide + GAP))]
+
+
+def _scale(wide: int) -> float:
+    return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
+
+
+def _cells(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
     """Samples by row label and item, of the lowest seed, and what they were given."""
     several = len({job["header"]["model"] for _, job in jobs}) > 1
     found: dict[tuple[str, str], Cell] = {}
     for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
         header = job["header"]
         name = f"{header['method']} · {header['model']}" if several else header["method"]
-        if (name, header["item"]) in found or (items and header["item"] not in items):
+        if (name, header["item"]) in found:
             continue
         artifact: Artifact | None = store.artifact(key) if job["status"] == "ok" else None
         canvas = artifact is not None and artifact.canvas is not None
         views = None if artifact is None else artifact.canvas[None] if artifact.canvas is not None else artifact.views
         found[name, header["item"]] = Cell(job, views, canvas)
-        if (INPUT, header["item"]) not in found:
-            given = _given(job)
-            if given is not None:
-                found[INPUT, header["item"]] = Cell(job, given)
+        if given and (INPUT, header["item"]) not in found:
+            pictures = _given(job)
+            if pictures is not None:
+                found[INPUT, header["item"]] = Cell(job, pictures)
     return found
 
 

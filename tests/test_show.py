@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 from syncbench.bench.run import run
 from syncbench.bench.show import INPUT, Cell, _picture, draw, show
+from syncbench.bench.store import Store, load_artifact
 
 JOB: dict[str, Any] = {
     "status": "ok",
@@ -34,7 +36,7 @@ def test_a_sheet_has_the_input_on_top_and_says_what_is_missing() -> None:
     red[:, 0], blue[:, 2] = 1, 1
     failed = Cell({**JOB, "status": "error"}, None)
     cells = {("b", "one"): Cell(JOB, blue), (INPUT, "one"): Cell(JOB, red), ("a", "one"): failed}
-    sheet = draw(cells, None, ["b", "a"], "title")
+    sheet = draw(cells, ["b", "a"], "title")
     column = [sheet.getpixel((sheet.width - 100, y)) for y in range(sheet.height)]
     rows = [column.index((255, 0, 0)), column.index((0, 0, 255)), column.index((238, 238, 238))]
     assert rows == sorted(rows), "input, then the order of the suite"
@@ -46,3 +48,17 @@ def test_sheets_of_a_run(tiny_suite: dict[str, Any], results: Path) -> None:
     paths = show(results)
     assert len(paths) == 2, "one sheet a dataset"
     assert all(Image.open(path).format == "PNG" for path in paths)
+
+
+def test_only_what_fits_is_read(tiny_suite: dict[str, Any], results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = {**tiny_suite["datasets"][0], "width": 800}
+    run({**tiny_suite, "datasets": [long], "limit": 4, "seeds": [0]}, results)
+    read: list[str] = []
+
+    def artifact(store: Store, key: str) -> Any:
+        read.append(store.job(key)["header"]["item"])  # type: ignore[index]
+        return load_artifact(store.folder(key))
+
+    monkeypatch.setattr(Store, "artifact", artifact)
+    show(results)
+    assert len(set(read)) <= 2, "the one measured, and the one column that fits"
