@@ -10,6 +10,7 @@ from ..types import SyncbenchError
 SHADING_MAX = 1.25
 """The linear shading that a shading image's white stands for, in every dataset and metric of channels."""
 
+
 def _grid(height: int, width: int, factor: int) -> tuple[int, int]:
     if height < 1 or width < 1:
         raise SyncbenchError(f"views need a positive height and width, not {height} and {width} px")
