@@ -11,9 +11,10 @@ else, overrides `start`, `look` and `finish` together.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -82,6 +83,8 @@ class Step:
     condition: Condition
     sampling: Sampling
     noise: Noise
+    pixels: Callable[[], Canvas]
+    """The canvas at one pixel to a cell, for methods that meet in decoded views; made when first asked for."""
     x0: Tensor = field(default_factory=lambda: torch.empty(0))
     """Predicted clean views (views, c, h, w)."""
     eps: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -138,12 +141,13 @@ class Sync(Method):
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
         prompts = item.prompts * canvas.views if len(item.prompts) == 1 else item.prompts
         noise = Noise(canvas, model, seed)
+        pixels = cache(lambda: pixels_of(item, canvas, model))
         spreads: list[float] = []
         with torch.no_grad(), self.attach(model, canvas):
             condition = model.condition(prompts, sampling.guidance, sampling.negative, **seen(item, model))
             state = self.start(noise, canvas)
             for level in model.schedule(sampling.steps):
-                s = Step(level, canvas, model, condition, sampling, noise)
+                s = Step(level, canvas, model, condition, sampling, noise, pixels)
                 x = self.look(state, s)
                 s.x0, s.eps = s.predict(x)
                 spread = canvas.spread(s.x0)
@@ -160,6 +164,13 @@ class Sync(Method):
         if unseen:
             artifact.notes["unseen"] = unseen
         return artifact
+
+
+def pixels_of(item: Item, canvas: Canvas, model: Model) -> Canvas:
+    """The item's surface at one pixel to a cell, with its views where those of the latent `canvas` lie."""
+    if item.surface.picture:
+        return canvas.magnify(model.factor)
+    return item.surface.canvas().to(model.device)
 
 
 def seen(item: Item, model: Model) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ A suite of several families has parts, each crossed for itself; what a part leav
 [[parts]]
 datasets = ["world_videos"]
 model = "motion"
-methods = ["independent", "temporal_attention"]
+methods = ["independent", "animatediff"]
 """
 
 import json

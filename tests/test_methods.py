@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from syncbench.bench import registry
 from syncbench.bench.attention import layers
 from syncbench.bench.canvas import Canvas
+from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.loop import Method, Noise, views_artifact
 from syncbench.bench.types import Item, Sampling
@@ -38,8 +39,7 @@ def strip_item(model: Any, windows: float = 2.5, wrap: bool = False, guidance: f
     )
 
 
-ITEMS = {None: strip_item, "overlap": strip_item}
-"""How to make a small item for a family; a new family adds its own."""
+COUPLED = str(Path(__file__).parent / "coupled.py:Coupled")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,10 +53,6 @@ def one_thread() -> Iterator[None]:
 
 def build(spec: str, **overrides: Any) -> Method:
     return registry.load("methods", spec, overrides)
-
-
-def item_for(spec: str, model: Any, **layout: Any) -> Item:
-    return ITEMS[COMPONENTS[spec.partition("@")[0]].family](model, **layout)
 
 
 def make_model(name: str, **fields: Any) -> Any:
@@ -83,15 +79,23 @@ def traces(model: Any) -> list[Any]:
 
 def smallest(spec: str) -> str:
     """The cheapest model that has what a method requires."""
-    return "tiny" if "attention" in COMPONENTS[spec.partition("@")[0]].requires else "gauss"
+    needed = set(COMPONENTS[spec.partition("@")[0]].requires)
+    if needed - {"text", "attention"}:
+        return COUPLED
+    return "tiny" if "attention" in needed else "gauss"
 
 
-CASES = sorted({*((smallest(spec), spec) for spec in SPECS), *(("tiny", id) for id in COMPONENTS)})
+def network(spec: str) -> str:
+    """The cheapest model that has what a method requires and is a network."""
+    return "tiny" if smallest(spec) == "gauss" else smallest(spec)
+
+
+CASES = sorted({*((smallest(spec), spec) for spec in SPECS), *((network(id), id) for id in COMPONENTS)})
 
 
 @pytest.mark.parametrize(("model", "spec"), CASES, indirect=["model"])
 def test_contract(model: Any, spec: str) -> None:
-    method, item = build(spec), item_for(spec, model)
+    method, item = build(spec), strip_item(model)
     size = (item.surface.height, item.surface.width)  # type: ignore[attr-defined]
     before = traces(model)
     model.cost.evaluations = 0
@@ -125,7 +129,7 @@ def test_contract(model: Any, spec: str) -> None:
 @pytest.mark.parametrize("layout", [{"windows": 1}, {"windows": 3, "wrap": True}, {"windows": 2.25, "eta": 0.5}])
 def test_odd_layouts_run(spec: str, layout: dict[str, Any]) -> None:
     model = make_model(smallest(spec))
-    item = item_for(spec, model, **layout)
+    item = strip_item(model, **layout)
     artifact = build(spec)(item, model, 0)
     assert artifact.canvas is not None
     assert artifact.canvas.shape == item.truth["canvas"].shape
@@ -135,8 +139,8 @@ def test_odd_layouts_run(spec: str, layout: dict[str, Any]) -> None:
 @pytest.mark.parametrize("spec", COMPONENTS)
 def test_batch_size_does_not_matter(spec: str) -> None:
     """Up to float32 rounding, which depends on how convolutions are batched: 1e-4 of the pixel range."""
-    models = (make_model("tiny", kind="reference", batch=batch) for batch in (1, 16))
-    one, many = (build(spec)(item_for(spec, model, windows=1.5), model, 0).canvas for model in models)
+    models = (make_model(network(spec), kind="reference", batch=batch) for batch in (1, 16))
+    one, many = (build(spec)(strip_item(model, windows=1.5), model, 0).canvas for model in models)
     torch.testing.assert_close(one, many, rtol=0, atol=1e-4)
 
 
@@ -148,7 +152,7 @@ def test_golden(id: str, update_golden: bool) -> None:
     model = make_model(smallest(id), dtype="float64")
     if "attention" in model.capabilities:
         loud(model)
-    now = {spec: digest(build(spec)(item_for(spec, model), model, 0).canvas) for spec in specs}
+    now = {spec: digest(build(spec)(strip_item(model), model, 0).canvas) for spec in specs}
     path = GOLDEN / f"{id}.json"
     stored = json.loads(path.read_text()) if path.exists() else None
     changed = stored is None or [s for s in specs if s not in stored["cases"] or not same(now[s], stored["cases"][s])]
@@ -209,6 +213,76 @@ def test_family_agnostic_methods_leave_views_that_form_no_picture_as_they_are(sp
         assert not torch.allclose(artifact.views[0], artifact.views[1]), "views share noise"
 
 
+def pile_item(prompts: tuple[str, ...], eta: float = 0.0) -> Item:
+    return Item(
+        id="pile",
+        family="channels",
+        prompts=prompts,
+        surface=Pile(64),
+        protocol=Sampling(steps=4, guidance=2.0, eta=eta),
+    )
+
+
+def test_synctweedies_cases_are_one_where_views_are_one_to_one() -> None:
+    """The paper's finding: with every pixel shared one to one it does not matter what is averaged."""
+    model = make_model("tiny", kind="reference", dtype="float64")
+    loud(model)
+    item = pile_item(("a circle", "a red star", "nothing"))
+    made = {a: build("synctweedies", averaged=a, end=1.0)(item, model, 0).views for a in ("x0", "eps", "next")}
+    assert not torch.allclose(made["x0"], build("synctweedies", end=0.0)(item, model, 0).views, atol=1e-3)
+    for views in made.values():
+        torch.testing.assert_close(views[1:], views[:1].expand(2, -1, -1, -1), atol=1e-6, rtol=0)
+        torch.testing.assert_close(views, made["x0"], atol=1e-6, rtol=0)
+    kept = build("synctweedies", end=0.5, rederive=False)(item, model, 0).views
+    assert not torch.allclose(kept[0], kept[1], atol=1e-4), "the networks' own noise moves views apart"
+
+
+def test_synctweedies_that_never_agrees_is_a_plain_sampler() -> None:
+    model = make_model("tiny", kind="reference", dtype="float64")
+    item = pile_item(("a circle", "a red star", "nothing"))
+    alone = build("synctweedies", end=0.0)(item, model, 3).views
+    canvas = item.surface.canvas(model.factor)
+    x = canvas.look(Noise(canvas, model, 3)())
+    with torch.no_grad():
+        condition = model.condition(item.prompts, 2.0)
+        for level in model.schedule(4):
+            x = level.move(*model.predict(x, level, condition))
+        torch.testing.assert_close(alone, model.decode(x).float(), atol=1e-6, rtol=0)
+
+
+def test_synctweedies_agrees_in_pixels() -> None:
+    model = make_model("gauss")
+    item = pile_item(("a", "b", "c"))
+    far = build("synctweedies@pixels", end=0.0)(item, model, 0).views
+    near = build("synctweedies@pixels", end=1.0)(item, model, 0).views
+    torch.testing.assert_close(near[1:], near[:1].expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+    assert bool(far.isfinite().all())
+    with pytest.raises(SyncbenchError, match="in pixels only x0"):
+        build("synctweedies", space="pixels", averaged="eps")
+
+
+@pytest.mark.parametrize("spec", ["mvdream", "zero123plus", "animatediff", "marigold_iid"])
+def test_trained_methods_are_independent_but_for_the_networks_layers(spec: str) -> None:
+    """They switch the model's own layers on while the loop runs, and off again."""
+    model = make_model(COUPLED, kind="reference", dtype="float64")
+    loud(model)
+    item = pile_item(("a circle", "a red star", "nothing"))
+    made, alone = build(spec)(item, model, 0).views, build("independent")(item, model, 0).views
+    with model.together():
+        wanted = build("independent")(item, model, 0).views
+    assert torch.equal(made, wanted)
+    assert not torch.allclose(made, alone, atol=1e-4)
+    assert torch.equal(alone, build("independent")(item, model, 0).views)
+
+
+def test_rgbx_is_independent_sampling_of_channels() -> None:
+    model = make_model(COUPLED, kind="reference", dtype="float64")
+    item = pile_item(("a circle", "a red star", "nothing"))
+    assert torch.equal(build("rgbx")(item, model, 0).views, build("independent")(item, model, 0).views)
+    with pytest.raises(SyncbenchError):
+        make_model("tiny").condition(["a"], 1.0, image=torch.zeros(1, 3, 64, 64))
+
+
 def test_noise_of_views_alone_is_the_canvas_noise_where_first_seen() -> None:
     canvas = Strip(8, 20, 8).canvas()  # the last window starts at 12, inside the second
     model = make_model("gauss")
@@ -246,9 +320,9 @@ def digest(canvas: Tensor | None) -> dict[str, Any]:
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Thumbnails within 1 of 255, moments within 2e-5 (the model works in float64)."""
+    """Thumbnails within 1 of 255, moments within 2e-4: loud attention magnifies what CPUs round."""
     left, right = (np.array([list(bytes.fromhex(row)) for row in x["thumbnail"]], dtype=int) for x in (a, b))
-    close = all(np.allclose(a[k], b[k], rtol=0, atol=2e-5) for k in ("mean", "std", "step"))
+    close = all(np.allclose(a[k], b[k], rtol=0, atol=2e-4) for k in ("mean", "std", "step"))
     return close and left.shape == right.shape and int(np.abs(left - right).max()) <= 1
 
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, diags, eye, kron, vstack
 from scipy.sparse.linalg import spsolve
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Noise, Step
+from syncbench.bench.loop import Noise, Step, pixels_of
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.types import Item, Sampling, SyncbenchError
@@ -170,7 +170,9 @@ def first_step(model: Any, index: int = 1) -> tuple[Step, Tensor]:
     noise = Noise(canvas, model, 0)
     condition = model.condition(item.prompts * canvas.views, item.protocol.guidance)
     level = list(model.schedule(3))[index]
-    return Step(level, canvas, model, condition, item.protocol, noise), canvas.look(noise())
+    return Step(
+        level, canvas, model, condition, item.protocol, noise, lambda: pixels_of(item, canvas, model)
+    ), canvas.look(noise())
 
 
 def distances(x: Tensor, s: Step) -> Tensor:

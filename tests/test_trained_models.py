@@ -313,6 +313,31 @@ def test_motion_carries_a_given_first_frame(served: dict[str, Any]) -> None:
     torch.testing.assert_close(shuffled[[1, 0, 2, 3]], plain, atol=1e-4, rtol=1e-3)
 
 
+def test_motion_follows_depth_together_and_alone(trained: Path, base: Path, served: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"base": str(base), "device": "cpu", "dtype": "float32"}
+    model = Motion(path=str(trained / "motion" / "model"), control=str(trained / "depth" / "model"), **options)
+    bare = Motion(path=str(trained / "motion" / "model"), control=str(trained / "nowhere"), **options)
+    assert model.revision != bare.revision
+    plain = Depth(path=str(trained / "depth" / "model"), **options)
+    for control in (model.control, plain.control):
+        torch.manual_seed(4)
+        for part in (*control.controlnet_down_blocks, control.controlnet_mid_block):
+            torch.nn.init.normal_(part.weight, std=0.1)
+    x, level, words = randn(4, 8, 16, 16), next(iter(model.schedule(4))), ["a red cube"] * 4
+    with torch.no_grad():
+        condition = model.condition(words, 2.0, depth=rand(4, 1, 128, 128))
+        alone = model.predict(x, level, condition)[0]
+        torch.testing.assert_close(alone, plain.predict(x, level, condition)[0])
+        with model.together():
+            made = model.predict(x, level, condition)[0]
+            free = model.predict(x, level, model.condition(words, 2.0))[0]
+        # two steps of training have hardly moved the adapter: together is alone, frame for frame
+        torch.testing.assert_close(made, alone, atol=0.05, rtol=0.05)
+        assert (made - free).abs().max() > 1e-3
+        with pytest.raises(SyncbenchError, match="no weights of a ControlNetModel"):
+            bare.predict(x, level, condition)
+
+
 def test_joint_channels_enter_and_leave_in_order(served: dict[str, Any]) -> None:
     model = served["channels_joint"]
     torch.nn.init.normal_(model.pipeline.unet.conv_out.weight, std=0.1)

@@ -52,11 +52,17 @@ class Extended(Reference):
             )
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """Weights beside the reference's."""
+        return (self.own,)
+
+    @property
     def revision(self) -> str:
-        """12 hex digits of the reference model's revision and of this folder's configuration and weights."""
+        """12 hex digits of the reference model's revision and of these folders' configuration and weights."""
         total = hashlib.sha256()
-        for file in sorted([*self.own.glob("*.json"), *self.own.glob("*.safetensors")]):
-            total.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+        for folder in self.folders:
+            for file in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+                total.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
         return digest({"base": super().revision, "own": total.hexdigest()})
 
     @property
@@ -100,11 +106,14 @@ class Extended(Reference):
         """The same for the unconditional half."""
         return rows
 
-    def _own(self, kind: str) -> Any:
-        """The diffusers model of class `kind` in this model's folder, placed and frozen."""
+    def _own(self, kind: str, folder: Path | None = None) -> Any:
+        """The diffusers model of class `kind` in this model's folder or another, placed and frozen."""
+        folder = folder or self.own
+        if not (folder / "config.json").exists():
+            raise SyncbenchError(f"no weights of a {kind} in {folder}, which model {self.id} needs here")
         library: Any = import_module("diffusers")
         with quiet():
-            made = getattr(library, kind).from_pretrained(self.own, torch_dtype=torch.float32)
+            made = getattr(library, kind).from_pretrained(folder, torch_dtype=torch.float32)
             made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
         return made.to(memory_format=torch.channels_last) if self.device.type == "cuda" else made
 

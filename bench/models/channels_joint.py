@@ -19,7 +19,7 @@ class ChannelsJoint(Replaced):
     """Condition `image`: (1, 3, H, W). Views are albedo, normal, shading of it, in this order; words say nothing."""
 
     id = "channels_joint"
-    capabilities = frozenset({"text", "attention", "image"})
+    capabilities = frozenset({"text", "attention", "image", "joint", "channels"})
     always = True
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:

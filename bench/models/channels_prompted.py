@@ -23,7 +23,7 @@ class ChannelsPrompted(Replaced):
     """
 
     id = "channels_prompted"
-    capabilities = frozenset({"text", "attention", "image"})
+    capabilities = frozenset({"text", "attention", "image", "channels"})
 
     def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
         """One row per prompt."""

@@ -6,6 +6,7 @@ Trained by `syncbench train depth`; diffusers' `ControlNetModel` and `StableDiff
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -19,21 +20,28 @@ class Depth(Extended):
     id = "depth"
     capabilities = frozenset({"text", "attention", "depth"})
 
+    @property
+    def following(self) -> Path:
+        """Folder of the ControlNet."""
+        return self.own
+
     @cached_property
     def control(self) -> Any:
         """The ControlNet."""
-        return self._own("ControlNetModel")
+        return self._own("ControlNetModel", self.following)
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        return {name: value.expand(-1, 3, -1, -1) for name, value in inputs.items()}
+        return {"depth": inputs["depth"].expand(-1, 3, -1, -1)} if "depth" in inputs else {}
 
     def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        if "depth" not in text:
-            return super()._network(x, t, text)
-        x, words = x.to(self.precision), text["text"].to(self.precision)
-        hint = text["depth"].to(self.precision)
-        down, middle = self.control(x, t, words, controlnet_cond=hint, return_dict=False)
-        found = self.pipeline.unet(
-            x, t, words, down_block_additional_residuals=down, mid_block_additional_residual=middle
-        )
+        words = text["text"].to(self.precision)
+        found = self.pipeline.unet(x.to(self.precision), t, words, **self._residuals(x, t, text))
         return found.sample.to(self.dtype)
+
+    def _residuals(self, x: Tensor, t: float, text: dict[str, Tensor]) -> dict[str, Any]:
+        """What the ControlNet adds to the network's own features; nothing without depth."""
+        if "depth" not in text:
+            return {}
+        words, hint = text["text"].to(self.precision), text["depth"].to(self.precision)
+        down, middle = self.control(x.to(self.precision), t, words, controlnet_cond=hint, return_dict=False)
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}

@@ -40,7 +40,7 @@ class Grid(Replaced):
     """
 
     id = "grid"
-    capabilities = frozenset({"text", "attention", "image"})
+    capabilities = frozenset({"text", "attention", "image", "joint", "poses"})
     couples = True
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:

@@ -55,7 +55,11 @@ class Model(Protocol):
 
     id: str
     capabilities: frozenset[str]
-    """Of `text`, `attention`, `depth`, `image`, `camera`, `time`."""
+    """The conditions it takes (`depth`, `image`, `camera`, ...), and what else methods may ask for:
+
+    `text` and `attention`; `joint`, views denoised `together` by layers trained for it; `time`, views that are frames
+    in order; `poses`, views that are fixed poses; `channels`, views that are channels of a picture.
+    """
     cost: Cost
     """Running count of what was asked of this model; the runner resets it."""
     call: Call | None

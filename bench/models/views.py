@@ -24,7 +24,7 @@ class Views(Replaced):
     """
 
     id = "views"
-    capabilities = frozenset({"text", "attention", "camera"})
+    capabilities = frozenset({"text", "attention", "camera", "joint"})
     couples = True
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:

@@ -68,8 +68,8 @@ def main(
 ) -> None:
     """Train on ``scenes`` renders in batches of ``size`` crops; leaves the averaged model in ``out``.
 
-    ``solid`` adds that many scenes of the 3-D world, of each the picture and its three channel images; half of every
-    batch is then of these.
+    ``solid`` adds that many scenes of the 3-D world, of each the picture and its three channel images; a quarter of
+    every batch is then of these.
 
     A fixed small noise on the latents keeps the decoder calm about a sampler's errors; two penalties hold
     every channel at zero mean and unit variance so that diffusion starts from the right noise. ``start`` is the
@@ -107,7 +107,7 @@ def _run(
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
         pick = torch.rand(size, generator=random).tolist()
         at = torch.randint(0, 128 - crop + 1, (size, 2), generator=random).tolist()
-        pools = [(images, more)[n % 2] for n in range(size)]
+        pools = [more if n % 4 == 3 else images for n in range(size)]
         parts = [pool[int(u * len(pool))] for u, pool in zip(pick, pools, strict=True)]
         x = torch.stack([part[:, r : r + crop, c : c + crop] for part, (r, c) in zip(parts, at, strict=True)])
         x = signed(x).to(plan.device, memory_format=torch.channels_last)
