@@ -23,7 +23,7 @@ demo: $(VENV)/.run
 	@status=0; \
 	$(BIN)/syncbench run $(SUITE) --out $(OUT) || status=$$?; \
 	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
-	$(BIN)/syncbench report $(OUT) && \
+	$(BIN)/syncbench report $(OUT) --brief && \
 	echo "contact sheet and leaderboard:" && \
 	$(BIN)/syncbench show $(OUT) && \
 	$(BIN)/syncbench report $(OUT) --out $(OUT)/leaderboard.html || exit $$?; \

@@ -155,6 +155,7 @@ def report(
     out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,
     span: Annotated[bool, typer.Option("--span", help="Add each value's place between floor and ceiling.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="One small table a leaderboard, no differences.")] = False,
 ) -> None:
     """Leaderboards with intervals over items, and paired differences."""
     import shutil
@@ -163,7 +164,8 @@ def report(
 
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
-    text = make(folders, format, out=out, primary=_names(primary), span=span, width=width, color=terminal and not out)
+    color = terminal and not out
+    text = make(folders, format, out=out, primary=_names(primary), span=span, brief=brief, width=width, color=color)
     if out is None:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     else:

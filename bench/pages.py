@@ -110,7 +110,8 @@ def markdown(boards: Sequence[Leaderboard]) -> str:
                 + [_marked(line.cells[i]) for i in where]
                 for line in lines
             ]
-            said += [f"**{name}**", "", pipes(headers, body, ("left", *("right" for _ in where))), ""]
+            said += [f"**{name}**", ""] if name else []
+            said += [pipes(headers, body, ("left", *("right" for _ in where))), ""]
         said += [f"[{number}] {quote(note)}  " for number, note in enumerate(board.notes, 1)]
         said += [f"{quote(remark)}  " for remark in board.remarks]
         if board.differences:

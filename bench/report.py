@@ -34,6 +34,9 @@ PRIMARY: dict[str, tuple[str, ...]] = {
 }
 """Metrics a family is judged by first, named without their backbone; others are exploratory."""
 
+BRIEF = ("clip_text", "sharpness", "seconds")
+"""What stands beside a family's primary metrics in a brief report: one score each of text, quality and cost."""
+
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
@@ -202,6 +205,7 @@ def report(
     out: str | Path | None = None,
     primary: Sequence[str] | None = None,
     span: bool = False,
+    brief: bool = False,
     sheets: Sequence[Path] | None = None,
     width: int | None = None,
     color: bool = False,
@@ -209,7 +213,8 @@ def report(
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
     `primary` names the metrics of the differences (default: the family's); `span` adds each value's place between
-    the floor (0 %) and the ceiling (100 %); `sheets` are the PNG contact sheets put into html (default: every
+    the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a leaderboard, of the family's primary
+    metrics and `BRIEF`; `sheets` are the PNG contact sheets put into html (default: every
     `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix overrides
     `format`. csv and json hold the rows (`COLUMNS`).
     """
@@ -220,7 +225,7 @@ def report(
     if sheets is None:
         names = [folders] if isinstance(folders, (str, Path)) else folders
         sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
-    text = render(load(folders), format, primary=primary, span=span, sheets=sheets, width=width, color=color)
+    text = render(load(folders), format, primary, span=span, brief=brief, sheets=sheets, width=width, color=color)
     if out is not None:
         path = Path(out)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,15 +238,18 @@ def report(
 def render(
     records: pd.DataFrame,
     format: str,
-    *,
     primary: Sequence[str] | None = None,
+    *,
     span: bool = False,
+    brief: bool = False,
     sheets: Sequence[Path] = (),
     width: int | None = None,
     color: bool = False,
 ) -> str:
     """`report` of records already loaded."""
     r = tidy(records)
+    if brief:
+        r = r[[_shown(*pair) for pair in zip(r["family"], r["metric"], strict=True)]]
     table = summary(r)
     if format == "csv":
         return table[COLUMNS].to_csv(index=False)
@@ -251,7 +259,12 @@ def render(
     from .compare import differences
     from .tables import lay_out
 
-    laid = lay_out(table, differences(r, primary), span=span)
+    laid = lay_out(table, r[:0] if brief else differences(r, primary), span=span, brief=brief)
     if format == "html":
         return pages.html(laid, sheets)
     return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
+
+
+def _shown(family: str, metric: str) -> bool:
+    """Whether a brief report has the metric; the empty one stands for failed jobs."""
+    return metric == "" or base(metric) in (*PRIMARY.get(family, ()), *BRIEF)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor as down
 from math import isfinite, log10
 from statistics import median
@@ -69,9 +69,13 @@ class Leaderboard:
     remarks: tuple[str, ...] = ()
     differences: tuple[tuple[str, ...], ...] = ()
     """Rows under `DIFFERENCES`."""
+    brief: bool = False
+    """One table instead of one a panel."""
 
     def panels(self) -> list[tuple[str, list[int]]]:
-        """Panel names with the positions of their columns."""
+        """Panel names with the positions of their columns; a brief board has one panel without a name."""
+        if self.brief:
+            return [("", list(range(len(self.columns))))]
         found = {name: [i for i, c in enumerate(self.columns) if c.panel == name] for name in PANELS}
         return [(name, where) for name, where in found.items() if where]
 
@@ -90,10 +94,11 @@ class _Notes:
 DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (Holm)", "items", "verdict")
 
 
-def lay_out(table: Table, differences: Table, *, span: bool = False) -> list[Leaderboard]:
+def lay_out(table: Table, differences: Table, *, span: bool = False, brief: bool = False) -> list[Leaderboard]:
     """Leaderboards from `report.summary` and `compare.differences`."""
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
-    return [_leaderboard(board, part, compared.get(tuple(board.values())), span=span) for board, part in boards(table)]
+    laid = [_leaderboard(board, part, compared.get(tuple(board.values())), span=span) for board, part in boards(table)]
+    return [replace(board, brief=brief) for board in laid]
 
 
 def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, span: bool) -> Leaderboard:

@@ -148,6 +148,21 @@ def test_same_job_in_two_folders_counts_once():
     pd.testing.assert_frame_equal(rows(frame(made + made)), rows(frame(made)))
 
 
+@pytest.mark.parametrize("format", ["text", "md", "html"])
+def test_brief_is_one_small_table_a_board(format: str) -> None:
+    made = records(metrics=METRICS | {"overlap_sharpness": ("lower", ""), "peak_memory": ("lower", "MiB")})
+    failed = record("multidiffusion", "", 99, 0, None, status="error", key="lost")
+    full, brief = (render(frame([*made, failed]), format, brief=b) for b in (False, True))
+    for text in ("overlap_sharpness", "peak_memory", "paired differences", "quality, variety, text"):
+        assert text in full
+        assert text not in brief
+    for text in ("seam_ratio", "intra_lpips", "clip_text", "seconds", "1 job failed"):
+        assert text in brief
+    header = "<table>" if format == "html" else "| method" if format == "md" else "\n method "
+    assert brief.count(header) == 1
+    assert full.count(header) > 2
+
+
 def test_span_is_zero_at_the_floor_and_one_at_the_ceiling():
     table = rows(frame(records()))
     assert cell(table, "independent", "intra_lpips[reference]")["span"] == pytest.approx(0)

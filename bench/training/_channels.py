@@ -23,6 +23,9 @@ from .scenes import Scenes, prepare, scenes
 from .start import Noise, Words, check, place, save
 
 RIG = "single"
+LEAN = 0.5
+"""See `Noise.times`. The picture determines its channels, so a network has to find them when the noise is strongest;
+after that there is little to do."""
 Draw = Callable[[Scenes, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor]]
 """(scenes, picks (n,), random) -> clean latents (n, c, h, w), given ones (n, d, h, w), words picked (n,)."""
 
@@ -71,7 +74,7 @@ def run(
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
         pick = torch.randint(len(singles.captions), (size,), generator=random)
         clean, given, said = draw(singles, pick, random)
-        t = noise.times(size, random)
+        t = noise.times(size, random, LEAN)
         noisy, target = noise.mix(clean, t, random)
         rows = torch.cat([noisy, given], 1).to(plan.device, memory_format=torch.channels_last)
         text = words(said, random, drop).to(plan.device)
