@@ -88,6 +88,7 @@ def run(
         str, typer.Argument(metavar="SUITE", help="Name of a suite (`syncbench ls suites`) or a TOML file.")
     ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/runs/SUITE].")] = None,
+    families: Annotated[str | None, Comma] = None,
     methods: Annotated[str | None, Comma] = None,
     datasets: Annotated[str | None, Comma] = None,
     metrics: Annotated[str | None, Comma] = None,
@@ -110,6 +111,7 @@ def run(
 
     chosen = narrowed(
         read_suite(suite),
+        families=_names(families),
         methods=_names(methods),
         datasets=_names(datasets),
         metrics=_names(metrics),

@@ -9,11 +9,14 @@ from .listing import Kind, list_components
 from .options import convert, field_types, parse_assignments
 from .registry import load_class, split, suggest
 from .suite import Entry, Part, Suite, known, unique
+from .types import FAMILIES
 
 
 class Narrowing(TypedDict, total=False):
     """How a command or call changes a suite; the options of `syncbench run`."""
 
+    families: Sequence[str] | None
+    """Keep the parts whose datasets are of these."""
     methods: Sequence[str] | None
     datasets: Sequence[str] | None
     metrics: Sequence[str] | None
@@ -37,7 +40,7 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
     limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")
-    parts = suite.parts
+    parts = _of_families(suite.parts, how.get("families"))
     for kind in ("datasets", "methods", "metrics"):
         parts = _picked(kind, parts, how.get(kind))
     if not parts:
@@ -62,6 +65,19 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
             replace(part, models=tuple(m.with_overrides({"device": device}) for m in part.models)) for part in parts
         )
     return replace(suite, parts=parts)
+
+
+def _of_families(parts: tuple[Part, ...], names: Sequence[str] | None) -> tuple[Part, ...]:
+    if names is None:
+        return parts
+    for name in names:
+        if name not in FAMILIES:
+            raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
+    kept = [replace(p, datasets=tuple(d for d in p.datasets if _family(d) in names)) for p in parts]
+    found = tuple(part for part in kept if part.datasets)
+    if not found:
+        raise SyncbenchError(f"the suite has no dataset of {', '.join(names)}")
+    return found
 
 
 def _assigned(parts: tuple[Part, ...], owner: str, values: dict[str, str]) -> tuple[Part, ...]:

@@ -10,14 +10,17 @@ import pytest
 import torch
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.execute import InProcess
+from syncbench.bench.listing import list_components
 from syncbench.bench.measure import measured, peak_resident
 from syncbench.bench.narrow import narrowed
 from syncbench.bench.plan import job_key, noise_seed, plan, shard
+from syncbench.bench.registry import split
+from syncbench.bench.report import BRIEF, PRIMARY
 from syncbench.bench.run import Event, parse_shard, rescore, run
 from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
 from syncbench.bench.suite import Entry, read_suite
-from syncbench.bench.types import Record
+from syncbench.bench.types import FAMILIES, Record
 
 HERE = str(Path(__file__).with_name("components.py"))
 COSTS = ["seconds", "peak_memory"]
@@ -322,11 +325,29 @@ def test_peak_memory_sees_what_was_used_and_given_back() -> None:
 @pytest.mark.parametrize("name", ["quick", "full"])
 def test_shipped_suites_name_only_what_exists(name: str) -> None:
     suite = read_suite(name)
+    anchors: dict[Any, set[Any]] = {}
     for part in suite.parts:
         for entry in (*part.datasets, *part.methods, *part.metrics):
             entry.load()
         assert len({m.label for m in part.methods}) == len({m.token for m in part.methods})
-        assert {"floor", "trap", "ceiling"} <= {m.load().anchor for m in part.methods}
+        for dataset in part.datasets:  # models of one dataset share a leaderboard and its anchors
+            anchors.setdefault(dataset.token, set()).update(m.load().anchor for m in part.methods)
+    assert all({"floor", "trap", "ceiling"} <= found for found in anchors.values())
+
+
+def test_quick_covers_every_family_with_floor_shared_attention_and_a_method_of_its_own() -> None:
+    suite = read_suite("quick")
+    for family in FAMILIES:
+        parts = narrowed(suite, families=[family]).parts
+        methods = {split(m.spec)[0] for part in parts for m in part.methods}
+        metrics = {m.spec for part in parts for m in part.metrics}
+        assert {"independent", "batch_attention", "trap", "truth"} <= methods
+        assert any(c.family == family for c in list_components("methods") if c.id in methods)
+        assert {*PRIMARY[family], *BRIEF} <= metrics
+    with pytest.raises(SyncbenchError, match="did you mean 'frames'"):
+        narrowed(suite, families=["frame"])
+    with pytest.raises(SyncbenchError, match="no dataset of prior"):
+        narrowed(read_suite("full"), families=["prior"])
 
 
 def test_a_misspelt_option_of_run_is_named(tiny_suite: dict[str, Any], results: Path) -> None:

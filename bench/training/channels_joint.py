@@ -38,7 +38,7 @@ def main(
     save_every: int = 200,
     processes: int = 2,
     device: str = "auto",
-    measured: int = 48,
+    measured: int = 24,
 ) -> None:
     """Train on `number` pictures, `size` a step; leaves the network in ``out / "model"``.
 
