@@ -174,6 +174,54 @@ def report(
         print(out)
 
 
+@app.command("validate")
+def validate(
+    metrics: Annotated[list[str] | None, typer.Argument(metavar="[METRIC]...", help="None: all of the tree.")] = None,
+    families: Annotated[str | None, Comma] = None,
+    items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 6,
+    levels: Annotated[int, typer.Option(metavar="N", help="Most rungs of a ladder of damage.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep cards.json and pictures of the ladders.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report cards of metrics: controlled damage to true scenes. Exit 1 if a promise was broken."""
+    import shutil
+
+    from .cards import pictures, text
+    from .progress import shown
+    from .run import Event
+    from .types import FAMILIES, Family
+    from .validate import save
+    from .validate import validate as make
+
+    names = _names(families)
+    for name in names or ():
+        if name not in FAMILIES:
+            raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
+    chosen: tuple[Family, ...] = tuple(family for family in FAMILIES if names is None or family in names)
+    with shown() as tell:
+        cards = make(
+            metrics or (),
+            families=chosen,
+            items=items,
+            levels=levels,
+            progress=lambda heard: tell(Event("validating", heard.done, heard.total, heard.text)),
+        )
+    if not cards:
+        raise SyncbenchError(f"none of the metrics is defined for {', '.join(chosen)}")
+    if out is not None:
+        save(cards, out / "cards.json")
+        pictures(cards, out)
+    if as_json:
+        _print_json([card.as_json() for card in cards])
+    else:
+        terminal = sys.stdout.isatty()
+        sys.stdout.write(text(cards, width=shutil.get_terminal_size().columns if terminal else None, color=terminal))
+    if not all(card.passed for card in cards):
+        raise typer.Exit(1)
+
+
 @app.command("gate")
 def gate(
     folders: Folders,

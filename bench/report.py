@@ -29,7 +29,7 @@ PRIMARY: dict[str, tuple[str, ...]] = {
     "channels": ("albedo_error", "channel_reconstruction", "normal_error"),
     "overlap": ("seam_ratio", "intra_lpips"),
     "geometry": ("texel_variance",),
-    "prior": ("texel_variance",),
+    "prior": ("texel_variance@surface", "texel_variance"),
     "frames": ("warping_error",),
 }
 """Metrics a family is judged by first, named without their backbone; others are exploratory."""

@@ -12,7 +12,7 @@ the looked-up values, so that neither grey nor low contrast helps: 0 agrees, 1 i
 Traps. Views that are constant, or blurred, agree: read it beside `sharpness`. Views looked up in one baked texture
 agree by construction. The truth is not 0 but at the floor of resampling: fine texture differs between two bilinear
 lookups. In the family `prior` the object is imagined: a consistent object of another shape than the true one scores
-badly.
+badly. `surface` is fairer there: most of it is the ground, a plane that is where it is whatever stands on it.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,10 @@ class TexelVariance:
     version: ClassVar[int] = 1
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"normalised": {"normalised": True}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "normalised": {"normalised": True},
+        "surface": {"region": "surface"},
+    }
 
     region: Region = "object"
     """Score the object, or every `surface` (the ground too)."""

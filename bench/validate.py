@@ -1,0 +1,210 @@
+"""Report cards: does a metric measure what it says? Every one is held against controlled damage to true scenes.
+
+For every metric and family, over items whose truth is known:
+
+    answers      the truth of most scenes gets a number
+    repeats      the same number again, and with another number of threads (1e-4 of it)
+    notices      some ladder of damage raises the loss at every rung: Spearman 0.9 of strength and mean loss, and the
+                 strongest rung is told from the truth (95 % interval over items). A consistency metric must notice
+                 broken consistency
+    floor        broken consistency never improves a consistency metric
+    guarded      whatever damage it rewards, another metric of the family notices
+    steady       JPEG and half precision cost less than a tenth of the largest noticed change
+    silent       where nothing is comparable it gives null, coverage 0 and a reason, or a finite number; it never raises
+
+Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, invariance audits, known games.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .corruptions import Corruption, from_views, of_family, short, true_views
+from .listing import list_components
+from .registry import label, load, split
+from .report import base, loss
+from .tables import PANELS
+from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
+from .verdicts import Card, Check, Ladder, climbed, judged
+
+WORLDS: dict[Family, str] = {
+    "overlap": "panoramas",
+    "geometry": "world_meshes",
+    "prior": "world_views",
+    "frames": "world_videos",
+    "channels": "world_channels",
+}
+"""Where each family's true scenes come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """Progress: what is being measured, and how far."""
+
+    done: int
+    total: int
+    text: str
+
+
+def validate(
+    metrics: Sequence[str] = (),
+    *,
+    families: Sequence[Family] = FAMILIES,
+    items: int = 6,
+    levels: int = 5,
+    progress: Callable[[Heard], None] = lambda heard: None,
+) -> list[Card]:
+    """Report cards of `metrics` (ids, presets, files; none: all of the tree) over the first `items` of each world.
+
+    Raises SyncbenchError for unknown names, fewer than three items (no intervals) or two levels.
+    """
+    if items < 3 or levels < 2:
+        raise SyncbenchError("validation needs at least 3 items and 2 levels: intervals and orders need them")
+    specs = list(metrics) or [c.id for c in list_components("metrics")]
+    judges = {label(spec): load("metrics", spec) for spec in specs}
+    judges = {name: judge for name, judge in judges.items() if _role(name) != "cost"}
+    plan: list[tuple[Family, list[str]]] = [
+        (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
+    ]
+    total = sum(1 + sum(len(c.ladder) for c in _ladders(f, levels)) for f, names in plan if names)
+    cards: list[Card] = []
+    done = 0
+    for family, names in plan:
+        if not names:
+            continue
+        worlds = load("datasets", WORLDS[family]).items()
+        trial = _Trial(family, worlds[:items], {n: judges[n] for n in names})
+        for _ in trial.run(_ladders(family, levels)):
+            done += 1
+            progress(Heard(done=done, total=total, text=f"{family} {trial.now}"))
+        cards += trial.cards()
+    return cards
+
+
+def save(cards: Sequence[Card], path: Path) -> None:
+    """Write cards as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps([card.as_json() for card in cards], indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
+    return tuple(short(one, levels) for one in of_family(family))
+
+
+def _role(name: str) -> str:
+    plain = split(base(name))[0]
+    return next((panel for panel, ids in PANELS.items() if plain in ids), "consistency")
+
+
+class _Trial:
+    """One family: its scenes, its metrics, and every answer."""
+
+    def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any]) -> None:
+        self.family: Family = family
+        self.judges = judges
+        self.items = {item.id: item for item in items}
+        self.now = ""
+        self.values: dict[tuple[str, str, float], list[float]] = {}
+        """(metric, corruption, strength) to losses by item; nan where there is no value."""
+        self.reasons: dict[str, str] = {}
+        self.checks: dict[str, list[Check]] = {name: [] for name in judges}
+
+    def run(self, ladders: Sequence[Corruption]) -> Iterator[None]:
+        self.ladders = ladders
+        self.now = "truth"
+        truth = {name: self._truth(item) for name, item in self.items.items()}
+        for name in self.judges:
+            self.values[name, "truth", 0.0] = self._ask(name, truth, remember=True)
+        self._repeats(truth)
+        self._silent(next(iter(self.items.values())))
+        yield
+        for one in ladders:
+            for strength in one.ladder:
+                self.now = f"{one.id} {strength:g}"
+                made = {name: one(item, self._others(name), strength, 7) for name, item in self.items.items()}
+                for name in self.judges:
+                    self.values[name, one.id, strength] = self._ask(name, made)
+                yield
+
+    def cards(self) -> list[Card]:
+        laid = {name: [self._ladder(name, one) for one in self.ladders] for name in self.judges}
+        return [self._card(name, laid) for name in self.judges]
+
+    def _truth(self, item: Item) -> Artifact:
+        return from_views(true_views(item, whole=True), item, whole=True)
+
+    def _others(self, name: str) -> tuple[Item, ...]:
+        names = list(self.items)
+        at = names.index(name)
+        return tuple(self.items[other] for other in names[at + 1 :] + names[:at])
+
+    def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
+        judge = self.judges[name]
+        if hasattr(judge, "group"):
+            return judge.group(made, self.items)
+        return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
+
+    def _ask(self, name: str, made: Mapping[str, Artifact], remember: bool = False) -> list[float]:
+        scores = self._scores(name, made)
+        if remember:
+            self.reasons[name] = next((s.reason for s in scores.values() if s.reason), "")
+        direction = self.judges[name].direction
+        found = [scores[item].value for item in self.items]
+        return [nan if v is None else float(loss(v, direction)) for v in found]
+
+    def _repeats(self, truth: Mapping[str, Artifact]) -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if threads > 1 else 2)
+        try:
+            for name in self.judges:
+                first, again = self.values[name, "truth", 0.0], self._ask(name, truth)
+                off = max(
+                    (abs(a - b) / max(abs(a), 1e-6) for a, b in zip(first, again, strict=True) if isfinite(a)),
+                    default=nan,
+                )
+                passed = None if not isfinite(off) else off <= 1e-4
+                self.checks[name].append(Check(name="repeats", passed=passed, seen=f"largest difference {off:.1e}"))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _silent(self, item: Item) -> None:
+        """One black view, and an item that knows nothing."""
+        bare = replace(item, truth={}, conditions={})
+        height, width = item.surface.window
+        nothing = Artifact(views=torch.zeros(1, 3, height, width))
+        for name, judge in self.judges.items():
+            try:
+                grouped = hasattr(judge, "group")
+                score = judge.group({"x": nothing}, {"x": bare})["x"] if grouped else judge(nothing, bare)
+            except Exception as error:
+                self.checks[name].append(Check(name="silent", passed=False, seen=f"{type(error).__name__}: {error}"))
+                continue
+            kept = isfinite(score.value) if score.value is not None else bool(score.reason) and score.coverage == 0
+            self.checks[name].append(Check(name="silent", passed=kept, seen=score.reason or f"{score.value:g}"))
+
+    def _ladder(self, name: str, one: Corruption) -> Ladder:
+        damaged = {strength: self.values[name, one.id, strength] for strength in one.ladder}
+        return climbed(one, self.values[name, "truth", 0.0], damaged)
+
+    def _card(self, name: str, laid: Mapping[str, Sequence[Ladder]]) -> Card:
+        role, ladders, judge = _role(name), laid[name], self.judges[name]
+        known = [v for v in self.values[name, "truth", 0.0] if isfinite(v)]
+        share = len(known) / len(self.items)
+        checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
+        if share >= 0.5:
+            checks += judged(role, ladders, {other: found for other, found in laid.items() if other != name})
+        return Card(
+            metric=name,
+            family=self.family,
+            role=role,
+            fingerprint=judge.fingerprint(),
+            checks=(*checks, *self.checks[name]),
+            ladders=tuple(ladders) if share >= 0.5 else (),
+        )

@@ -1,0 +1,167 @@
+"""Report cards: a metric made to fail in a known way is caught in just that way, an honest one passes."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from syncbench.bench.cards import text
+from syncbench.bench.cli import app
+from syncbench.bench.corruptions import CORRUPTIONS, corruption, of_family, short, true_views
+from syncbench.bench.registry import load
+from syncbench.bench.types import FAMILIES, Item, SyncbenchError
+from syncbench.bench.validate import WORLDS, save, validate
+from typer.testing import CliRunner
+
+METRIC = '''
+"""RMSE of the albedo, with a fault."""
+from dataclasses import dataclass
+from typing import ClassVar
+import torch
+from syncbench import Score
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """See the module."""
+    version: ClassVar[int] = 1
+    direction: ClassVar[str] = "lower"
+    unit: ClassVar[str] = ""
+    families: ClassVar[tuple[str, ...]] = ("channels",)
+
+    def fingerprint(self):
+        return "rmse of albedo, FAULT"
+
+    def __call__(self, artifact, item):
+        if "views" not in item.truth:
+            if "FAULT" == "raises":
+                raise KeyError("views")
+            return Score(value=None, coverage=float("FAULT" == "covered"), reason="no truth")
+        error = float((artifact.views[0] - item.truth["views"][0]).square().mean().sqrt())
+        if "FAULT" == "blind":
+            error = 0.5
+        if "FAULT" == "inverted":
+            error = 1 - error
+        if "FAULT" == "restless":
+            error += float(torch.rand(()))
+        if "FAULT" == "shaky":  # counts colours, of which JPEG makes many
+            error += artifact.views[0].mul(255).round().flatten(1).T.unique(dim=0).shape[0]
+        return Score(value=error)
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def own(folder: Path, fault: str) -> str:
+    file = folder / f"{fault}.py"
+    file.write_text(METRIC.replace("FAULT", fault))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken"),
+    [
+        ("honest", set[str]()),
+        ("blind", {"notices"}),
+        ("inverted", {"notices", "floor", "guarded"}),
+        ("restless", {"repeats"}),
+        ("raises", {"silent"}),
+        ("covered", {"silent"}),
+        ("shaky", {"steady"}),
+    ],
+)
+def test_faults_are_found_and_only_they(tmp_path: Path, fault: str, broken: set[str]) -> None:
+    [card] = validate([own(tmp_path, fault)], families=["channels"], items=3, levels=3)
+    found = {check.name for check in card.checks if check.passed is False}
+    if fault in ("restless", "shaky"):  # what is random, or counts colours, breaks other promises too
+        assert broken <= found
+    else:
+        assert found == broken
+    assert card.passed == (not found)
+    said = text([card])
+    assert ("FAIL" in said) == bool(found)
+    assert all(name in said for name in found)
+
+
+def test_a_reward_is_forgiven_where_another_metric_stands_guard(tmp_path: Path) -> None:
+    alone = validate(["sharpness"], families=["channels"], items=3, levels=3)
+    both = validate(["sharpness", own(tmp_path, "honest")], families=["channels"], items=3, levels=3)
+    guarded = [next(c for c in cards[0].checks if c.name == "guarded") for cards in (alone, both)]
+    assert [check.passed for check in guarded] == [False, True]
+    assert "noise" in guarded[0].seen
+
+
+def test_cards_are_kept_and_told(tmp_path: Path) -> None:
+    cards = validate(["normal_error"], families=["channels"], items=3, levels=2)
+    save(cards, tmp_path / "cards.json")
+    [kept] = json.loads((tmp_path / "cards.json").read_text())
+    assert kept["passed"]
+    assert kept["metric"] == "normal_error"
+    assert kept["ladders"][0]["rungs"][-1]["change"] == cards[0].ladders[0].rungs[-1].change
+    with pytest.raises(SyncbenchError, match="at least 3 items"):
+        validate(["normal_error"], items=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["normal_eror"], "did you mean 'normal_error'"),
+        (["normal_error", "--families", "frame"], "did you mean 'frames'"),
+        (["normal_error", "--families", "frames"], "none of the metrics is defined for frames"),
+        (["seconds"], "none of the metrics"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["validate", *arguments])
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, list[Item]]:
+    return {family: load("datasets", WORLDS[family]).items()[:3] for family in FAMILIES}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_damage_is_seeded_grows_and_keeps_to_pictures(family: Any, scenes: dict[str, list[Item]]) -> None:
+    item, *others = scenes[family]
+    for one in of_family(family):
+        made = [one(item, tuple(others), strength, 3) for strength in one.ladder]
+        again = one(item, tuple(others), one.ladder[-1], 3)
+        assert torch.equal(again.views, made[-1].views), one.id
+        truth = item.surface.canvas().look(item.truth["canvas"]) if "canvas" in item.truth else item.truth["views"]
+        off = [float((artifact.views - truth).square().mean()) for artifact in made]
+        assert off[-1] > 0 or one.id == "half", one.id
+        assert all(a <= b * 1.3 for a, b in pairwise(off)), (one.id, off)
+        for artifact in made:
+            assert artifact.views.shape == truth.shape
+            assert float(artifact.views.min()) >= 0
+            assert float(artifact.views.max()) <= 1
+
+
+def test_windows_of_a_wide_picture_are_damaged_apart(scenes: dict[str, list[Item]]) -> None:
+    item, *others = scenes["overlap"]
+    windows = true_views(item)
+    shifted = corruption("shift")(item, tuple(others), 4, 0)
+    assert shifted.canvas is not None
+    made = item.surface.canvas().look(shifted.canvas)
+    ways = {
+        tuple(step for step in (-4, 4) if torch.equal(window.roll(step, 1), new))
+        for window, new in zip(windows, made, strict=True)
+    }
+    assert ways <= {(-4,), (4,)}
+
+
+def test_short_ladders_keep_their_ends() -> None:
+    for one in CORRUPTIONS:
+        cut = short(one, 3)
+        assert len(cut.ladder) <= 3
+        assert (cut.ladder[0], cut.ladder[-1]) == (one.ladder[0], one.ladder[-1])
