@@ -1,12 +1,10 @@
 """Anchors behave on the shipped models: the truth is best by every exact metric, samples alone are clearly worse, and
 what wins by being worthless is exposed by the guards beside it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from syncbench.bench.models._extended import WEIGHTS
 from syncbench.bench.registry import load
 from syncbench.bench.types import Artifact
@@ -18,14 +16,6 @@ EXACT: dict[str, tuple[str, dict[str, float]]] = {
     "world_channels": ("channels_prompted", {"albedo_error": 0.01, "channel_reconstruction": 1, "normal_error": 1}),
 }
 """Dataset to its model, and exact metrics with the most that resampling and eight bits may cost the truth."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=EXACT)

@@ -1,7 +1,6 @@
 """Every method keeps the contract, and none changes its output unnoticed."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,15 +39,6 @@ def strip_item(model: Any, windows: float = 2.5, wrap: bool = False, guidance: f
 
 
 COUPLED = str(Path(__file__).parent / "coupled.py:Coupled")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors here are tiny: a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def build(spec: str, **overrides: Any) -> Method:

@@ -1,7 +1,7 @@
 """Metrics on planted truth: identity, ladders of corruption, symmetries, nulls with reasons, traps."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -59,15 +59,6 @@ def pasted(k: int) -> Tensor:
 
 def made(canvas: Tensor | None, **notes: Any) -> Artifact:
     return Artifact(views=torch.zeros(1, 3, 8, 8), canvas=canvas, notes=notes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors: waiting for a second thread on a busy machine costs more than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

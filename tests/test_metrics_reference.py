@@ -30,15 +30,6 @@ from torch import Tensor
 from torchvision.models import vgg
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors: waiting for a second thread on a busy machine costs more than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def levels(seed: int, *shape: int) -> Tensor:
     """Smooth-ish random images of 8-bit values in [0, 1]."""
     noise = torch.rand(*shape, generator=torch.Generator().manual_seed(seed))

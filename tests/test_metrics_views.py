@@ -1,6 +1,6 @@
 """Metrics of views, clips and channels on scenes in closed form: floors, ladders, guards, and nulls with reasons."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from math import pi
 from typing import Any
@@ -40,15 +40,6 @@ NAMES = ("albedo", "normal", "shading")
 VIEWS: list[Metric] = [TexelVariance(), TexelVariance(normalised=True), Reprojection(), Reprojection(statistic="rms")]
 CLIPS: list[Metric] = [WarpingError(), WarpingError(over="truth"), WarpingError(over="variance"), WarpingError(gap=3)]
 PICTURES: list[Metric] = [ChannelReconstruction(), AlbedoError(), AlbedoError(scaled=False), NormalError()]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors: waiting for a second thread on a busy machine costs more than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What the methods of the overlap family and the anchors claim, each checked against a planted or exact answer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -45,15 +44,6 @@ def strip_item(model: Any, windows: float = 2.5, guidance: float = 2.0) -> Item:
 def model(request: pytest.FixtureRequest) -> Any:
     """The closed-form model, and random networks of the published classes."""
     return request.param(device="cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors here are tiny: a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def windows(width: int = 80, stride: float = 0.25, wrap: bool = False) -> tuple[Tensor, Canvas]:

@@ -1,6 +1,6 @@
 """Attention sharing: against the textbook formula and diffusers' own processors, on every kind of network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,15 +42,6 @@ SELECTORS: dict[str, Selector] = {
     "scattered": lambda i, n: (n - 1, 0) if i % 2 else (1,),
     "twice": lambda i, n: (0, 0, i),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors here are tiny: a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Report cards: a metric made to fail in a known way is caught in just that way, an honest one passes."""
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,14 +49,6 @@ class Own:
             error += artifact.views[0].mul(255).round().flatten(1).T.unique(dim=0).shape[0]
         return Score(value=error)
 '''
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def own(folder: Path, fault: str) -> str:
