@@ -307,7 +307,7 @@ def _compared(what: str, values: dict[str, list[float]]) -> list[Row]:
     first, *others = values
     rows = [(f"{what}, {kind}", "none", told(interval(found))) for kind, found in values.items()]
     for kind in others:
-        if kind != "true renders":
+        if kind not in ("true renders", "from a first frame"):
             off = interval([b - a for a, b in zip(values[first], values[kind], strict=True)])
             rows.append((f"{what}: {kind} minus {first}, paired", "interval above 0", told(off)))
     return rows

@@ -1,6 +1,6 @@
 """Where the object is in a picture of the world: a small network that reads its silhouette out of the pixels.
 
-Trained in under a minute on renders and on what the codec makes of them, never on samples; `agreement` of its reading
+Trained in a few minutes on renders and on what the codec makes of them, never on samples; `agreement` of its reading
 with the true mask of held-out renders is the ceiling of every figure that uses it.
 """
 
@@ -59,7 +59,7 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
 
 
-def reader(file: Path, codec: Any, scenes: int = 96, steps: int = 250, size: int = 16, seed: int = 0) -> Silhouette:
+def reader(file: Path, codec: Any, scenes: int = 256, steps: int = 1200, size: int = 16, seed: int = 0) -> Silhouette:
     """The network of `file`, trained first where there is none."""
     torch.manual_seed(seed)
     net: Any = Silhouette()
