@@ -16,6 +16,9 @@ from .world.truth import CHANNELS, channels, truth, views
 
 SCENES = 3 * 10**9 + 3000
 """Seeds of these stages start here, past any that a training stream draws."""
+STEPS = 2
+"""A picture leaves little open about its channels, and more steps only add the sampler's errors. Albedo error
+(x1e-2) of `channels_prompted` over 12 items: 0.225, 0.221, 0.242, 0.276, 0.301 with 1, 2, 4, 10, 20 steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class WorldChannels:
             family=self.family,
             prompts=(caption,),
             surface=Shared(CHANNELS, self.size, self.size),
-            protocol=Sampling(steps=10, guidance=1.0),
+            protocol=Sampling(steps=STEPS, guidance=1.0),
             conditions=Lazy(image=lambda: views(shot)),
             truth=truth(shot, views=lambda: channels(shot)),
         )

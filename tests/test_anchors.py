@@ -25,7 +25,7 @@ def scene(request: pytest.FixtureRequest) -> tuple[str, Any, dict[str, Artifact]
     if not (WEIGHTS / model).exists():
         pytest.skip("not shipped")
     item = load("datasets", request.param).items()[1]
-    short = replace(item, protocol=replace(item.protocol, steps=6))
+    short = replace(item, protocol=replace(item.protocol, steps=min(6, item.protocol.steps)))
     network = load("models", model, {"device": "cpu", "dtype": "float32"})
     made = {spec: load("methods", spec)(short, network, 0) for spec in ("truth", "independent", "trap@blur")}
     return request.param, item, made

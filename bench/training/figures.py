@@ -34,6 +34,8 @@ from .stream import codec_of
 
 Row = tuple[str, str, str]
 STEPS = 20
+DIRECT = 2
+"""Steps of models whose answer is all but determined, as in `world_channels`."""
 
 
 @torch.no_grad()
@@ -257,8 +259,8 @@ def channels_card(name: str, out: Path, base: Path, n: int, device: str) -> None
         figures,
         shown,
         f"Decomposes a picture of the world. The first {n} pictures of `world_channels`, which no trainer sees, DDIM, "
-        f"10 steps, no guidance, scored by the suite's metrics. Sheet: picture, albedo, normal, shading as made, then "
-        f"as true.",
+        f"{DIRECT} steps, no guidance, scored by the suite's metrics. Sheet: picture, albedo, normal, shading as made, "
+        f"then as true.",
     )
 
 
@@ -267,7 +269,7 @@ def truth(taken: Any) -> Tensor:
     return torch.stack([picture(getattr(taken, name)[:, 0]) for name in CHANNELS], 1)
 
 
-def decomposed(model: Any, rgb: Tensor, steps: int = 10) -> Tensor:
+def decomposed(model: Any, rgb: Tensor, steps: int = DIRECT) -> Tensor:
     """Channel images (n, 3, 3, H, W) of pictures (n, 3, H, W) by a channel model."""
     prompts = list(CHANNELS) * len(rgb)
     return sample(model, prompts, steps=steps, image=rgb.repeat_interleave(3, 0)).unflatten(0, (-1, 3))
