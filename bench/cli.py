@@ -177,13 +177,21 @@ def report(
 @app.command("gate")
 def gate(
     folders: Folders,
-    baseline: Annotated[list[Path], typer.Option(metavar="DIR", help="What must not be lost.")],
+    baseline: Annotated[
+        list[Path], typer.Option(metavar="FILE.parquet|DIR", help="What must not be lost; folders may repeat.")
+    ],
     margin: Margins = [],  # noqa: B006
+    reseeded: Annotated[bool, typer.Option("--reseeded", help="Other seeds than the baseline's.")] = False,
     allow_undecided: Annotated[bool, typer.Option("--allow-undecided", help="Undecided comparisons hold.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Make DIR the new baseline (one .parquet file).")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML too.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Answer in Markdown, for a pull request.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Exit 0 if nothing regressed against a baseline, 1 if something did, 2 if they cannot be compared."""
+    """Exit 0 if nothing regressed against a baseline, 1 if something did, 2 if they cannot be compared.
+
+    With --update the run becomes the baseline, whatever the comparison says, and the exit code is 0.
+    """
     from .gate import gate as compare
 
     margins: dict[str, float] = {}
@@ -195,14 +203,38 @@ def gate(
             raise SyncbenchError(f"--margin {text}: write METRIC=LOSS, e.g. seam_ratio=0.1") from None
         if not equals or not name:
             raise SyncbenchError(f"--margin {text}: write METRIC=LOSS, e.g. seam_ratio=0.1")
-    result = compare(folders, baseline, margins=margins, allow_undecided=allow_undecided)
-    if as_json:
-        # NaN (an unbounded interval) is no JSON; pandas writes null
-        rows = json.loads(cast(str, result.table.to_json(orient="records")))  # pyright: ignore[reportUnknownMemberType]
-        _print_json({"code": result.code, "headline": result.headline, "rows": rows, "notes": result.notes})
+    written = None
+    if update:
+        from .baseline import update as renew
+
+        if len(baseline) != 1 or allow_undecided or junit:
+            raise SyncbenchError(
+                "--update writes one --baseline FILE.parquet and takes no --junit, no --allow-undecided"
+            )
+        written = renew(folders, baseline[0], margins=margins, reseeded=reseeded)
+        result = written.gate
     else:
-        sys.stdout.write(result.markdown() if markdown else result.text())
-    raise typer.Exit(result.code)
+        result = compare(folders, baseline, margins=margins, allow_undecided=allow_undecided, reseeded=reseeded)
+    if junit is not None and result is not None:
+        from .junit import junit as xml
+        from .report import save
+
+        save(xml(result), junit)
+    if as_json:
+        facts: dict[str, Any] = {}
+        if result is not None:
+            # NaN (an unbounded interval) is no JSON; pandas writes null
+            rows = json.loads(cast(str, result.table.to_json(orient="records")))  # pyright: ignore[reportUnknownMemberType]
+            facts = {"code": result.code, "headline": result.headline, "rows": rows, "notes": result.notes}
+        if written is not None:
+            facts["written"] = {"file": str(written.path), "records": written.records, "dropped": written.dropped}
+        _print_json(facts)
+    else:
+        if result is not None:
+            sys.stdout.write(result.markdown() if markdown else result.text())
+        if written is not None:
+            sys.stdout.write(f"\n{written.text()}" if result is not None else written.text())
+    raise typer.Exit(0 if written is not None or result is None else result.code)
 
 
 @app.command("show")

@@ -7,7 +7,6 @@ items they share. Rows of unlike versions, fingerprints, protocols or weights ar
 # pyright: reportMissingTypeStubs=false
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -188,12 +187,16 @@ def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
 
 
 def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
-    """Records of one or several run folders; SyncbenchError where there are none."""
+    """Records of run folders, or of `.parquet` files (`baseline.write`); SyncbenchError where there are none."""
+    from .baseline import SUFFIX, read
     from .store import load_records
 
-    names = [folders] if isinstance(folders, (str, Path)) else list(folders)
-    records = load_records([Path(name) for name in names])
-    if records.empty:
+    names = [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
+    found = [read(name) for name in names if name.suffix == SUFFIX and not name.is_dir()]
+    if rest := [name for name in names if name.suffix != SUFFIX or name.is_dir()]:
+        found.append(load_records(rest))
+    records = pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
+    if records is None:
         raise SyncbenchError(f"no results in {', '.join(map(str, names))}: run a suite with --out into it first")
     return records
 
@@ -227,12 +230,19 @@ def report(
         sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
     text = render(load(folders), format, primary, span=span, brief=brief, sheets=sheets, width=width, color=color)
     if out is not None:
-        path = Path(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        save(text, Path(out))
     return text
+
+
+def save(text: str, path: Path) -> None:
+    """Write text whole or not at all."""
+    from .files import disk, temporary, write_bytes
+
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(path) as draft:
+            write_bytes(draft, text.encode())
+            draft.replace(path)
 
 
 def render(
