@@ -156,18 +156,40 @@ def report(
     format: Annotated[str, typer.Option(metavar="text|md|csv|json|tex|html")] = "text",
     out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,
+    pairs: Annotated[str, typer.Option(metavar="best|all", help="With many methods: which differences.")] = "best",
+    exploratory: Annotated[
+        bool, typer.Option("--exploratory", help="Differences of the other metrics too (Benjamini-Hochberg).")
+    ] = False,
+    confidence_set: Annotated[
+        bool, typer.Option("--confidence-set", help="Add the model confidence set of each primary metric.")
+    ] = False,
     span: Annotated[bool, typer.Option("--span", help="Add each value's place between floor and ceiling.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="One small table a leaderboard, no differences.")] = False,
 ) -> None:
     """Leaderboards with intervals over items, and paired differences."""
     import shutil
 
+    from .compare import PAIRS
     from .report import report as make
 
+    if pairs not in PAIRS:
+        raise SyncbenchError(f"--pairs {pairs}: choose best or all")
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     color = terminal and not out
-    text = make(folders, format, out=out, primary=_names(primary), span=span, brief=brief, width=width, color=color)
+    text = make(
+        folders,
+        format,
+        out=out,
+        primary=_names(primary),
+        pairs=cast(Any, pairs),
+        exploratory=exploratory,
+        confidence_set=confidence_set,
+        span=span,
+        brief=brief,
+        width=width,
+        color=color,
+    )
     if out is None:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     else:
@@ -287,12 +309,50 @@ def doctor(as_json: AsJson = False) -> None:
         print(f"{finding.status:<4}  {finding.name:<16} {finding.found}{f' -> {finding.cure}' if finding.cure else ''}")
 
 
+@app.command("power")
+def power(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Results to take spreads from.")
+    ] = None,
+    difference: Annotated[float | None, typer.Option(metavar="D", help="To be seen [the observed ones].")] = None,
+    spread: Annotated[float | None, typer.Option(metavar="S", help="Of the paired difference, without DIR.")] = None,
+    primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics [the family's].")] = None,
+    chance: Annotated[float, typer.Option("--power", metavar="P", help="Chance of seeing it.")] = 0.8,
+    level: Annotated[float, typer.Option(metavar="P", help="Of the two-sided test.")] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """How many items it takes to see a difference between two methods."""
+    if bool(folders) == (spread is not None):
+        raise SyncbenchError("name results folders, or --spread S with --difference D")
+    if difference is not None and not difference > 0:
+        raise SyncbenchError(f"--difference {difference:g}: must be above 0")
+    if spread is not None:
+        from .stats import items_needed
+
+        if difference is None:
+            raise SyncbenchError("--spread needs --difference D")
+        needed = items_needed(spread, difference, power=chance, level=level)
+        _print_json({"needed": needed}) if as_json else print(needed or "more than a million")
+        return
+    from .power import items_for, text
+    from .report import load
+
+    table = items_for(load(folders or []), difference, _names(primary), power=chance, level=level)
+    if as_json:
+        _print_json(json.loads(cast(str, table.to_json(orient="records"))))  # pyright: ignore[reportUnknownMemberType]
+    else:
+        sys.stdout.write(text(table))
+
+
 @app.command("cite")
-def cite(folder: Folder) -> None:
-    """BibTeX of the methods and metrics that a results folder used."""
+def cite(
+    folders: Folders,
+    brief: Annotated[bool, typer.Option("--brief", help="Of what the brief report shows only.")] = False,
+) -> None:
+    """BibTeX of the methods, metrics, data sets and models that a report of results shows."""
     from .cite import cite as entries
 
-    sys.stdout.write(entries(folder))
+    sys.stdout.write(entries(folders, brief=brief))
 
 
 @app.command("train")

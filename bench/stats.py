@@ -9,8 +9,9 @@ Resampling and tests are SciPy's; here is only what ties them together and says 
 # (SciPy has no type stubs.)
 
 import warnings
+from bisect import bisect_left
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,17 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
+from .errors import SyncbenchError
+
 RESAMPLES = 2999
 """Bootstrap resamples, the same for every table so that numbers agree between them."""
 SEED = 0
 FEWEST = 3
 """Items below which no interval is given."""
+
+MOST = 10**6
+"""Items above which no number is given."""
+ALIKE = "all items alike: nothing to resample"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +53,19 @@ class Interval:
         """Whether zero lies outside the interval; False where there is none."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
+    @property
+    def separable(self) -> bool:
+        """Whether the interval excludes zero, or all items are alike and not zero."""
+        return self.excludes_zero or (self.reason == ALIKE and self.mean != 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """Mean of a - b over items, its interval, and the evidence."""
 
     interval: Interval
+    spread: float
+    """Standard deviation of the difference over items; nan below two."""
     p: float
     """Two-sided sign-flip permutation p; exact up to 13 items. nan below two items."""
     detectable: float | None
@@ -84,7 +98,7 @@ def intervals(
         if len(broken):
             lows[broken], highs[broken] = _bootstrap(table[:, broken], "percentile", confidence, seed)
             how[broken] = "percentile interval: the BCa correction is undefined here"
-    how[alike] = "all items alike: nothing to resample"
+    how[alike] = ALIKE
     return [
         Interval(
             mean=float(means[i]),
@@ -147,6 +161,7 @@ def paired(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, seed: int = 
     d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     return Difference(
         interval=interval(d, confidence=confidence, seed=seed),
+        spread=float(d.std(ddof=1)) if len(d) > 1 else nan,
         p=signflip(d, seed=seed),
         detectable=detectable(d),
     )
@@ -185,6 +200,19 @@ def holm(p: ArrayLike) -> Float[np.ndarray, " tests"]:
     return adjusted
 
 
+def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " tests"]:
+    """Step-up adjusted p-values (Benjamini and Hochberg, J. R. Statist. Soc. B 1995) by SciPy; nan stays nan.
+
+    Calling everything below 0.05 a finding makes at most 5 % of the findings false, on average.
+    """
+    values = np.asarray(p, dtype=float)
+    adjusted = np.full(values.shape, nan)
+    known = np.isfinite(values)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(values[known], method="bh")
+    return adjusted
+
+
 def detectable(differences: ArrayLike, *, power: float = 0.8, level: float = 0.05) -> float | None:
     """Smallest true mean difference that a two-sided paired t-test finds with probability `power`.
 
@@ -196,11 +224,33 @@ def detectable(differences: ArrayLike, *, power: float = 0.8, level: float = 0.0
     if n < FEWEST:
         return None
     error = float(d.std(ddof=1)) / sqrt(n)
-    critical = float(stats.t.ppf(1 - level / 2, n - 1))
 
     def lacking(shift: float) -> float:
-        found = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
-        return float(found) - power
+        return _found(shift, n, level) - power
 
+    critical = float(stats.t.ppf(1 - level / 2, n - 1))
     shift: Any = optimize.brentq(lacking, 0.0, 1.5 * critical + 1)
     return float(shift) * error
+
+
+def _found(shift: float, n: int, level: float) -> float:
+    """Power of the two-sided t-test of n items at a true mean of `shift` standard errors (noncentral t)."""
+    critical = stats.t.ppf(1 - level / 2, n - 1)
+    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+
+
+def items_needed(spread: float, difference: float, *, power: float = 0.8, level: float = 0.05) -> int | None:
+    """Fewest items with which a two-sided paired t-test finds a true `difference` with probability `power`.
+
+    `spread` is the standard deviation of the difference over items. Tends to 7.85 (spread / difference)^2, at least
+    3; None above a million. Raises SyncbenchError for numbers that make no sense.
+    """
+    if not (isfinite(spread) and spread >= 0 and isfinite(difference) and difference > 0):
+        raise SyncbenchError(f"spread {spread:g}, difference {difference:g}: a spread from 0 and a difference above 0")
+    if not (0 < level < power < 1):
+        raise SyncbenchError(f"power {power:g} at level {level:g}: both between 0 and 1, the level below the power")
+    if spread == 0:
+        return FEWEST
+    sizes = range(FEWEST, MOST + 1)
+    place = bisect_left(sizes, power, key=lambda n: _found(difference * sqrt(n) / spread, n, level))
+    return sizes[place] if place < len(sizes) else None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 from syncbench.bench import stats
+from syncbench.bench.errors import SyncbenchError
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 8])
@@ -127,6 +128,43 @@ def test_detectable_has_the_power_it_claims():
 def test_detectable_of_constant_and_single():
     assert stats.detectable(np.full(5, 2.0)) == pytest.approx(0.0, abs=1e-12)
     assert stats.detectable([1.0, 2.0]) is None
+
+
+def test_benjamini_hochberg_worked_example():
+    # Sorted 0.005, 0.01, 0.03, 0.04: times 4/1, 4/2, 4/3, 4/4, then the running minimum from the end.
+    assert stats.benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    with_nan = stats.benjamini_hochberg([0.01, np.nan, 0.02])
+    assert np.isnan(with_nan[1])
+    assert with_nan[[0, 2]] == pytest.approx([0.02, 0.02])
+    assert np.isnan(stats.benjamini_hochberg([np.nan])).all()
+    assert stats.benjamini_hochberg([]).shape == (0,)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.3, 1.0, 2.5])
+def test_items_needed_is_where_the_power_is_reached(ratio: float):
+    n = stats.items_needed(1.0, ratio)
+    assert n is not None
+    if n > 100:
+        assert n == pytest.approx(7.849 / ratio**2, rel=0.02)
+    else:
+        rng = np.random.default_rng(0)
+        p = scipy_stats.ttest_1samp(rng.normal(ratio, 1, (40000, n)), 0, axis=1).pvalue
+        assert (p < 0.05).mean() >= 0.79
+        if n > 3:
+            p = scipy_stats.ttest_1samp(rng.normal(ratio, 1, (40000, n - 1)), 0, axis=1).pvalue
+            assert (p < 0.05).mean() < 0.81
+
+
+def test_items_needed_agrees_with_the_detectable_difference():
+    d = np.random.default_rng(3).normal(size=14)
+    shift = stats.detectable(d)
+    assert shift is not None
+    assert stats.items_needed(d.std(ddof=1), shift * 1.0001) == 14
+    assert stats.items_needed(0.0, 0.1) == 3
+    assert stats.items_needed(1.0, 1e-4) is None
+    for wrong in ((1.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
+        with pytest.raises(SyncbenchError, match="a difference above 0"):
+            stats.items_needed(*wrong)
 
 
 @pytest.mark.slow
