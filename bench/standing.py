@@ -9,7 +9,6 @@ when the 95 % interval of their paired difference over items holds zero, and ran
 # (SciPy has no type stubs.)
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -105,20 +104,13 @@ def _ranks(column: _Column) -> tuple[np.ndarray, np.ndarray]:
     if len(losses) < stats.FEWEST:
         every = len(column.rows)
         return np.ones(every, dtype=int), np.full(every, every)
-    means = np.round(_draws(len(losses)) @ losses / len(losses), 12)  # equal methods stay equal
+    means = np.round(stats.draws(len(losses)) @ losses / len(losses), 12)  # equal methods stay equal
     low, high = (rankdata(means, method=method, axis=1) for method in ("min", "max"))
     bounds = (
         np.quantile(low, 0.025, axis=0, method="inverted_cdf"),
         np.quantile(high, 0.975, axis=0, method="inverted_cdf"),
     )
     return bounds[0].astype(int), bounds[1].astype(int)
-
-
-@cache
-def _draws(items: int) -> np.ndarray:
-    """How often each item is drawn in each resample, the same for every column."""
-    rng = np.random.default_rng(stats.SEED)
-    return rng.multinomial(items, np.full(items, 1 / items), size=stats.RESAMPLES).astype(float)
 
 
 def _front(part: Table, table: Table) -> None:

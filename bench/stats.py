@@ -8,16 +8,16 @@ Resampling and tests are SciPy's; here is only what ties them together and says 
 # pyright: reportUnknownArgumentType=false
 # (SciPy has no type stubs.)
 
-import warnings
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from .errors import SyncbenchError
 
@@ -114,26 +114,39 @@ def intervals(
 def _bootstrap(
     table: Float[np.ndarray, "items columns"], method: str, confidence: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    columns = np.ascontiguousarray(table.T)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        answer: Any = stats.bootstrap(
-            (columns,),
-            _mean,
-            axis=-1,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=max(1, 2**20 // columns.size),  # a draw of 8 MiB stays in cache
-            confidence_level=confidence,
-            method=method,
-            rng=np.random.default_rng(seed),
-        )
-    return np.asarray(answer.confidence_interval.low), np.asarray(answer.confidence_interval.high)
+    """The bounds of scipy.stats.bootstrap (percentile or BCa) of the mean, from the same draws, an order faster.
+
+    Resampled means are a matrix product with how often each item was drawn, for all columns at once, and the
+    jackknife of a mean has a closed form. tests/test_stats.py holds it to SciPy's answer.
+    """
+    centre = table.mean(axis=0)
+    parts = [table[:, i : i + 1024] - centre[i : i + 1024] for i in range(0, table.shape[1], 1024)]
+    tail = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    bounds: list[np.ndarray] = []
+    for away in parts:
+        means = draws(len(table), seed) @ away / len(table)
+        # Exact ties with the mean count half in the bias correction; the product's rounding must not break them.
+        means[np.abs(means) <= 1e-12 * np.abs(away).max(axis=0)] = 0.0
+        levels = np.repeat(tail[:, None], away.shape[1], axis=1)
+        if method == "BCa":
+            with np.errstate(all="ignore"):
+                bias = special.ndtri(((means < 0).mean(axis=0) + (means <= 0).mean(axis=0)) / 2)
+                acceleration = (away**3).sum(axis=0) / (6 * (away**2).sum(axis=0) ** 1.5)
+                z = bias + special.ndtri(levels)
+                levels = special.ndtr(bias + z / (1 - acceleration * z))
+        known = np.isfinite(levels.sum(axis=0))
+        found = [np.quantile(means[:, i], levels[:, i]) if known[i] else np.full(2, nan) for i in range(away.shape[1])]
+        bounds.append(np.array(found).reshape(-1, 2))
+    low, high = np.concatenate(bounds).T + centre
+    return low, high
 
 
-def _mean(x: np.ndarray, axis: int) -> np.ndarray:
-    # The bias correction counts exact ties, so sums must be taken in one order whatever stands beside a column.
-    return np.ascontiguousarray(x).mean(axis=axis)
+@lru_cache(maxsize=8)
+def draws(items: int, seed: int = SEED) -> Float[np.ndarray, "resamples items"]:
+    """How often each resample holds each item: the draws of scipy.stats.bootstrap."""
+    drawn = np.random.default_rng(seed).integers(0, items, (RESAMPLES, items))
+    drawn += items * np.arange(RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=items * RESAMPLES).reshape(RESAMPLES, items).astype(float)
 
 
 def interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = SEED) -> Interval:
@@ -181,7 +194,7 @@ def signflip(differences: ArrayLike, *, resamples: int = 9999, seed: int = SEED)
     rng = np.random.default_rng(seed)
 
     def flip(size: tuple[int, ...]) -> np.ndarray:
-        return d * rng.choice([-1.0, 1.0], size)
+        return d * (2.0 * rng.integers(0, 2, size, dtype=np.int8) - 1.0)
 
     some: Any = stats.monte_carlo_test(
         d, flip, np.mean, vectorized=True, n_resamples=resamples, batch=max(1, 2**20 // len(d))

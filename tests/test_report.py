@@ -321,10 +321,10 @@ def test_a_hundred_thousand_records_take_seconds():
         for i in range(360)
     ]
     table = frame(made)
-    start = time.perf_counter()
+    start = time.process_time()
     render(table, "text")
-    took = time.perf_counter() - start
-    print(f"{len(table):,} records: {took:.1f} s")
+    took = time.process_time() - start
+    print(f"{len(table):,} records: {took:.1f} s of one processor")
     assert took < 5
 
 

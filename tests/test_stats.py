@@ -54,15 +54,34 @@ def test_holm_is_monotone_capped_and_keeps_nan():
     assert with_nan[[0, 2]] == pytest.approx([0.02, 0.02])
 
 
-def test_interval_equals_scipy_called_plainly():
-    x = np.random.default_rng(3).gamma(2.0, size=15)
+@pytest.mark.parametrize("n", [4, 15, 80])
+@pytest.mark.parametrize("confidence", [0.95, 0.9])
+def test_interval_equals_scipy_called_plainly(n: int, confidence: float):
+    x = np.random.default_rng(n).gamma(2.0, size=n)
+    # Eighths: SciPy's sums are exact then, and resamples that tie with the mean are ties for it, too.
+    x = np.round(x * 8) / 8 * 3 * n
     plain = scipy_stats.bootstrap(
-        (x,), lambda v, axis: v.mean(axis), n_resamples=stats.RESAMPLES, method="BCa", rng=np.random.default_rng(0)
+        (x,),
+        lambda v, axis: v.mean(axis),
+        n_resamples=stats.RESAMPLES,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(0),
     ).confidence_interval
-    got = stats.interval(x)
-    assert (got.low, got.high) == pytest.approx((plain.low, plain.high))
+    got = stats.interval(x, confidence=confidence)
+    assert (got.low, got.high) == pytest.approx((plain.low, plain.high), rel=1e-9)
     assert got.mean == pytest.approx(x.mean())
     assert got.half == pytest.approx((plain.high - plain.low) / 2)
+
+
+def test_an_interval_without_correction_is_the_percentile_interval_and_says_so():
+    # All but one resample in many lie on one side: no finite bias correction.
+    x = np.array([0.0, 0.0, 0.0, 1e6])
+    low, high = stats._bootstrap(x[:, None], "percentile", 0.95, 0)
+    plain = scipy_stats.bootstrap(
+        (x,), np.mean, n_resamples=stats.RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert (low[0], high[0]) == pytest.approx((plain.low, plain.high))
 
 
 def test_interval_of_many_columns_equals_one_at_a_time():
