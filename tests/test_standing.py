@@ -165,6 +165,10 @@ def test_latex_parses_and_every_line_has_all_cells(hostile: str):
         assert len(lines) >= len(METHODS) + len(HOSTILE)
         assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1
     assert "\\input" not in hostile
+    # At the start of a line [3pt] would be read as the argument of the line's end before, and vanish.
+    assert re.search(r"^\{\[\}3pt\{\]\} &", hostile, re.MULTILINE)
+    assert re.search(r"^\{\*\} &", hostile, re.MULTILINE)
+    assert "-{}-" in hostile
     assert r"seam\_ratio \ensuremath{\rightarrow}1" in hostile
     assert r"\textsuperscript{1}\,1 of 9 items without a value: {\textbackslash}input\{x\} 50 \% \& more." in hostile
     assert r"\textit{independent} (floor)" in hostile
