@@ -1,29 +1,42 @@
-"""BibTeX of what a results folder used: the papers that its methods and metrics name, and this program."""
+"""BibTeX of what a table used: the papers that its methods, metrics, data sets and models name, and this program."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from . import store
 from .listing import PACKAGE, Component, Kind, list_components
 from .registry import split
+from .report import base, load, shown
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
+KINDS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "dataset", "models": "model"}
 
 
-def cite(folder: str | Path) -> str:
-    """BibTeX entries, one per paper, in order of id. Authors are surnames as the component's source gives them."""
+def cite(folders: Sequence[str | Path] | str | Path, *, brief: bool = False) -> str:
+    """BibTeX entries, one per paper, of what a report of `folders` shows (of its brief form, if `brief`).
+
+    Authors are surnames as the component's source gives them. What has no paper of its own, or is not known here, is
+    named in comments. Raises SyncbenchError for folders without results.
+    """
     from importlib.metadata import version
 
-    results = store.Store(Path(folder))
-    kinds: tuple[Kind, ...] = ("methods", "metrics", "datasets", "models")
+    records: Any = load(folders)
+    if brief:
+        records = records[[shown(*pair) for pair in zip(records["family"], records["metric"], strict=True)]]
     entries: dict[str, str] = {}
-    for kind in kinds:
-        used = {split(entry["spec"])[0] for entry in results.used(kind)}
-        for component in list_components(kind):
-            if component.id in used and component.paper:
-                entries.setdefault(component.paper, _entry(component))
+    without: list[str] = []
+    for kind, column in KINDS.items():
+        used = {split(base(str(name)))[0] for name in records[column].unique() if name}
+        known = {component.id: component for component in list_components(kind)}
+        for name in sorted(used):
+            if name in known and known[name].paper:
+                entries.setdefault(known[name].paper, _entry(known[name]))
+            else:
+                without.append(f"{column} {name}")
     own = f"@software{{{PACKAGE},\n  title   = {{{PACKAGE}}},\n  version = {{{version(PACKAGE)}}},\n}}"
-    return "\n\n".join([*entries.values(), own]) + "\n"
+    said = f"% without a paper of its own: {', '.join(without)}\n" if without else ""
+    return "\n\n".join([*entries.values(), own]) + "\n" + said.replace("@", " at ")
 
 
 def _entry(component: Component) -> str:

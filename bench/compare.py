@@ -2,9 +2,9 @@
 
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -14,22 +14,36 @@ from .report import METRIC, PRIMARY, Table, base, boards, by_item, floor, target
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
-    *("n_items", "excludes_zero", "better", "p", "p_holm", "detectable", "reason"),
+    *("n_items", "excludes_zero", "better", "p", "p_adjusted", "correction", "spread", "detectable", "reason"),
     *("protocol", "dataset_version", "metric_version"),
 ]
 """Columns of `differences`."""
-MANY = 6
-"""Above this many methods only the best is compared with every other."""
+MANY = 3
+"""Above this many methods each is compared with the best and the floor only, unless all pairs are asked for."""
+Pairs = Literal["best", "all"]
+PAIRS: tuple[Pairs, ...] = ("best", "all")
+COSTS = frozenset({"network_evaluations", "seconds", "peak_memory"})
 
 
-def differences(records: pd.DataFrame, primary: Sequence[str] | None = None) -> pd.DataFrame:
+def differences(
+    records: pd.DataFrame,
+    primary: Sequence[str] | None = None,
+    *,
+    pairs: Pairs = "best",
+    exploratory: bool = False,
+) -> pd.DataFrame:
     """Mean of a - b per pair of methods over the items and seeds both have, columns `COLUMNS`.
 
     `a` and `b` are names of lines: methods, with their models where a board has several. Every method against the
-    floor anchor, then methods against each other; other anchors are left out. For `target:VALUE` metrics the
-    difference is that of the distances from VALUE, so below zero always means `a` is nearer. `better` names the
-    better of the two where the 95 % interval excludes zero; `p_holm` is corrected over the comparisons of one
-    metric; `detectable` is the smallest true difference this many items would show.
+    floor anchor, then methods against each other (`pairs`: `best` leaves those that do not concern the best method
+    out, above `MANY` methods); other anchors are left out. For `target:VALUE` metrics the difference is that of the
+    distances from VALUE, so below zero always means `a` is nearer. `better` names the better of the two where the
+    95 % interval excludes zero; `detectable` is the smallest true difference this many items would show.
+
+    `p_adjusted` is corrected as `correction` says: by Holm over the comparisons of one metric for `primary` metrics
+    (default: the family's), which bounds the chance of any false finding; by Benjamini and Hochberg over all other
+    comparisons of the leaderboard, which bounds the false fraction. The latter, of the metrics that are neither
+    primary nor a cost, are made only if `exploratory`.
     """
     r = tidy(records)
     if primary is not None:
@@ -40,17 +54,30 @@ def differences(records: pd.DataFrame, primary: Sequence[str] | None = None) -> 
     found: list[dict[str, Any]] = []
     for board, part in boards(r[r["metric"] != ""]):
         wanted = PRIMARY.get(str(board["family"]), ()) if primary is None else tuple(primary)
+        others: list[dict[str, Any]] = []
         for key, column in part.groupby(METRIC, sort=True):
-            about = dict(zip(METRIC, key, strict=True))
+            about = {**board, **dict(zip(METRIC, key, strict=True))}
             if about["metric"] in wanted or base(about["metric"]) in wanted:
-                found.extend({**board, **about, **one} for one in _compare(column, about["direction"]))
+                tests = _compare(column, about, pairs)
+                found.extend(_corrected(tests, "Holm", stats.holm))
+            elif exploratory and base(about["metric"]) not in COSTS:
+                others.extend(_compare(column, about, pairs))
+        found.extend(_corrected(others, "BH", stats.benjamini_hochberg))
     return pd.DataFrame(found, columns=pd.Index(COLUMNS))
 
 
-def _compare(column: Table, direction: str) -> list[dict[str, Any]]:
+def _corrected(
+    tests: list[dict[str, Any]], name: str, correct: Callable[[list[float]], Any]
+) -> Iterator[dict[str, Any]]:
+    for test, p in zip(tests, correct([test["p"] for test in tests]), strict=True):
+        yield {**test, "p_adjusted": float(p), "correction": name}
+
+
+def _compare(column: Table, about: dict[str, Any], which: Pairs) -> list[dict[str, Any]]:
     """Comparisons of one column of one leaderboard."""
     methods = column.drop_duplicates(["name", "method_version"])
     anchors = dict(zip(methods["name"], methods["anchor"], strict=True))
+    direction = str(about["direction"])
     distance = "value" if target(direction) is None else "loss"
     # Seeds are paired too: a seed that only one of the two methods has does not count.
     seeds = column.pivot_table(index=["item", "seed"], columns="name", values=distance, aggfunc="last")
@@ -60,16 +87,17 @@ def _compare(column: Table, direction: str) -> list[dict[str, Any]]:
     real = [m for m in ranked.index if anchors[m] == ""]
     low = floor(methods)
     pairs = [(m, low) for m in real if low in ranked.index]
-    pairs += [pair for pair in combinations(real, 2) if len(real) <= MANY or pair[0] == real[0]]
+    pairs += [pair for pair in combinations(real, 2) if which == "all" or len(real) <= MANY or pair[0] == real[0]]
     answers: list[dict[str, Any]] = []
     for a, b in pairs:
         both = seeds[[a, b]].dropna().groupby("item").mean()
         one = stats.paired(both[a], both[b])
         better = None
-        if one.interval.excludes_zero:
+        if one.interval.separable:
             better = a if (one.interval.mean < 0) != (direction == "higher") else b
         answers.append(
             {
+                **about,
                 "a": a,
                 "b": b,
                 "difference": one.interval.mean if one.interval.n else None,
@@ -79,10 +107,9 @@ def _compare(column: Table, direction: str) -> list[dict[str, Any]]:
                 "excludes_zero": one.interval.excludes_zero,
                 "better": better,
                 "p": one.p,
+                "spread": one.spread,
                 "detectable": one.detectable,
                 "reason": one.interval.reason if one.interval.n else "no item scored for both",
             }
         )
-    for answer, p in zip(answers, stats.holm([answer["p"] for answer in answers]), strict=True):
-        answer["p_holm"] = float(p)
     return answers

@@ -1,9 +1,10 @@
 """The gate: is a candidate's run no worse than a baseline's, metric by metric, by more than a declared margin?
 
-Both runs are paired on data set, item, seed and method. A metric `holds` when a one-sided 95 % t bound of the mean
-loss of quality stays within its margin (non-inferiority; all must hold, so nothing is corrected there). One that does
-not hold is `regressed` when it is worse than the baseline at Holm-corrected p < 0.05, else `undecided`: too few items
-for so small a margin. The t-test, not the bootstrap, because a gate must work with three items.
+Both runs are paired on data set, item, seed and method (re-seeded runs: not on the seed). A metric `holds` when a
+one-sided 95 % t bound of the mean loss of quality stays within its margin (non-inferiority; all must hold, so nothing
+is corrected there). One that does not hold is `regressed` when it is worse than the baseline at Holm-corrected
+p < 0.05, else `undecided`: too few items for so small a margin. The t-test, not the bootstrap, because a gate must work
+with three items.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -12,8 +13,8 @@ for so small a margin. The t-test, not the bootstrap, because a gate must work w
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,17 +24,20 @@ from scipy import stats as scipy_stats
 
 from . import stats
 from .errors import SyncbenchError
+from .likeness import unlike
 from .pages import pipes, quote
 from .report import BOARD, MODEL, Table, base, load, tidy
 
 Verdict = Literal["holds", "regressed", "undecided"]
 LEVEL = 0.05
+ALARM = 0.01
+"""How often an unchanged method may fall when runs are re-seeded."""
 FRACTION = 0.25
 """Default margin as a fraction of the spread (standard deviation) of the baseline's items."""
 MACHINE = frozenset({"seconds", "peak_memory"})
 """Metrics of the machine as much as of the method: compared only with a margin of their own."""
 COLUMNS = ("family", "dataset", "model", "method", "metric", "worse_by", "bound", "margin", "p_holm", "n_items")
-PAIR = ["item", "seed"]
+CELL = [*BOARD, *MODEL, "method", "metric"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,12 @@ class Gate:
     """Why the runs are not comparable, one sentence each."""
     notes: tuple[str, ...] = ()
     """What was left out of the comparison."""
+    allow_undecided: bool = False
+    """Whether undecided comparisons hold."""
+
+    def falls(self, verdict: str) -> bool:
+        """Whether a verdict makes the gate fall."""
+        return verdict == "regressed" or (verdict == "undecided" and not self.allow_undecided)
 
     @property
     def headline(self) -> str:
@@ -99,14 +109,18 @@ def gate(
     margins: Mapping[str, float] | None = None,
     fraction: float = FRACTION,
     allow_undecided: bool = False,
+    reseeded: bool = False,
 ) -> Gate:
-    """Compare run folders. `margins` gives metrics (with or without their backbone) the largest loss to accept.
+    """Compare results (folders, or files of `baseline.write`). `margins` gives metrics the largest loss to accept.
 
-    Other margins are `fraction` of the standard deviation of the baseline's items. For `target:VALUE` metrics the
-    loss is the growth of the distance from VALUE. Raises SyncbenchError for folders without results or of another
-    schema.
+    Metrics are named with or without their backbone. Other margins are `fraction` of the standard deviation of the
+    baseline's items. `reseeded` compares runs of unlike seeds: items are paired, seeds are not, and the other
+    margins grow to `_noise` where the baseline has several seeds, so that an unchanged method passes. For
+    `target:VALUE` metrics the loss is the growth of the distance from VALUE. Raises SyncbenchError for folders
+    without results or of another schema.
     """
-    return compare(load(candidate), load(baseline), margins=margins, fraction=fraction, allow_undecided=allow_undecided)
+    new, old = load(candidate), load(baseline)
+    return compare(new, old, margins=margins, fraction=fraction, allow_undecided=allow_undecided, reseeded=reseeded)
 
 
 def compare(
@@ -116,6 +130,7 @@ def compare(
     margins: Mapping[str, float] | None = None,
     fraction: float = FRACTION,
     allow_undecided: bool = False,
+    reseeded: bool = False,
 ) -> Gate:
     """`gate` of records already loaded."""
     new, old = _scored(candidate), _scored(baseline)
@@ -124,26 +139,36 @@ def compare(
     for name, margin in declared.items():
         if name not in known | {base(m) for m in known}:
             raise SyncbenchError(f"no metric '{name}' in the baseline: it holds {', '.join(sorted(known))}")
-        if not margin >= 0:
-            raise SyncbenchError(f"the margin of {name} is {margin}: it must be 0 or more")
-    unlike, notes = _unlike(new, old)
-    if unlike:
-        return Gate(code=2, table=pd.DataFrame(columns=pd.Index([*COLUMNS, "verdict", "reason"])), reasons=unlike)
+        if not (margin >= 0 and isfinite(margin)):
+            raise SyncbenchError(f"the margin of {name} is {margin}: it must be a number from 0 up")
+    if not (fraction >= 0 and isfinite(fraction)):
+        raise SyncbenchError(f"the fraction is {fraction}: it must be a number from 0 up")
+    pair = ["item"] if reseeded else ["item", "seed"]
+    why, notes = unlike(new, old, pair)
+    if why:
+        return Gate(code=2, table=pd.DataFrame(columns=pd.Index([*COLUMNS, "verdict", "reason"])), reasons=why)
+    cells = dict(list(new.groupby(CELL)))
+    jobs: list[tuple[dict[str, Any], Table, Table, float | None]] = []
+    for key, was in old.groupby(CELL):
+        about = dict(zip(CELL, key, strict=True))
+        margin = declared.get(about["metric"], declared.get(base(about["metric"])))
+        if key in cells and (margin is not None or base(about["metric"]) not in MACHINE):
+            jobs.append((about, cells[key], was, margin))
     tests: list[dict[str, Any]] = []
-    cells = dict(list(new.groupby([*BOARD, *MODEL, "method", "metric"])))
-    for key, was in old.groupby([*BOARD, *MODEL, "method", "metric"]):
-        metric = str(key[-1])
-        margin = declared.get(metric, declared.get(base(metric)))
-        if key in cells and (margin is not None or base(metric) not in MACHINE):
-            about = dict(zip([*BOARD, *MODEL, "method", "metric"], key, strict=True))
-            tests.append({**about, **_test(cells[key], was, margin, fraction)})
+    for about, now, was, margin in jobs:
+        pairs = _by_item(now, was) if reseeded else _by_sample(now, was)
+        if margin is None:
+            spread = float(pairs["loss"].groupby("item").mean().std(ddof=1))
+            margin = fraction * spread if isfinite(spread) else 0.0
+            margin = max(margin, _noise(now, was, len(jobs))) if reseeded else margin
+        tests.append({**about, **_test(pairs, margin)})
     for test, p in zip(tests, stats.holm([test["p"] for test in tests]), strict=True):
         test["p_holm"] = float(p)
         if test["verdict"] == "undecided" and p < LEVEL:
             test["verdict"] = "regressed"
     table = pd.DataFrame(tests, columns=pd.Index([*COLUMNS, "verdict", "reason"]))
-    accepted = {"holds", "undecided"} if allow_undecided else {"holds"}
-    return Gate(code=0 if set(table["verdict"]) <= accepted else 1, table=table, notes=notes)
+    answer = Gate(code=0, table=table, notes=notes, allow_undecided=allow_undecided)
+    return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
 
 
 def _scored(records: Table) -> Table:
@@ -151,14 +176,46 @@ def _scored(records: Table) -> Table:
     return r[r["metric"] != ""]
 
 
-def _test(new: Table, old: Table, margin: float | None, fraction: float) -> dict[str, Any]:
+def _by_sample(new: Table, old: Table) -> Table:
+    """Baseline's values (`loss`) beside the candidate's (`loss_new`, with its `reason`), by item and seed."""
+    now = new.set_index(["item", "seed"])[["loss", "reason"]].rename(columns={"loss": "loss_new"})
+    pairs = old.set_index(["item", "seed"])[["loss"]].join(now, how="inner")
+    return pairs[pairs["loss"].notna()]
+
+
+def _by_item(new: Table, old: Table) -> Table:
+    """The same by item alone, seeds averaged. An item of which more seeds are lost than before counts as lost."""
+    now, was = (r.groupby("item").agg(loss=("loss", "mean"), kept=("loss", _kept)) for r in (new, old))
+    void = new[new["loss"].isna()].drop_duplicates("item").set_index("item")["reason"]
+    now["loss_new"] = now["loss"].where(now["kept"] >= was["kept"].reindex(now.index))
+    pairs = was[["loss"]].join(now[["loss_new"]], how="inner").join(void)
+    return pairs[pairs["loss"].notna()]
+
+
+def _kept(values: Table) -> float:
+    return float(values.notna().mean())
+
+
+def _noise(new: Table, old: Table, tests: int) -> float:
+    """What re-seeding alone may seem to lose: with this margin all `tests` of unchanged methods hold 99 times in 100.
+
+    From the variance of the baseline's seeds within their items, hence known before the candidate is run; 0 where
+    the baseline has one seed. The bound lies t(1 - LEVEL) standard errors above the mean, and the mean itself
+    wanders by t(1 - ALARM / tests) of them.
+    """
+    groups = old.dropna(subset="loss").groupby("item")["loss"]
+    sizes = groups.size()
+    free, items = int((sizes - 1).sum()), len(sizes)
+    if free < 1 or items < 2:
+        return 0.0
+    within = float((groups.var(ddof=1).fillna(0.0) * (sizes - 1)).sum()) / free
+    seeds = 1 / float(sizes.mean()) + 1 / max(float(new.dropna(subset="loss").groupby("item").size().mean()), 1.0)
+    reach = scipy_stats.t.ppf(1 - LEVEL, items - 1) + scipy_stats.t.ppf(1 - ALARM / tests, items - 1)
+    return float(reach) * sqrt(within * seeds / items)
+
+
+def _test(pairs: Table, margin: float) -> dict[str, Any]:
     """One metric of one method: loss of the candidate minus that of the baseline, by item."""
-    now = new.set_index(PAIR)[["loss", "reason"]].rename(columns={"loss": "loss_new"})
-    pairs = old.set_index(PAIR)[["loss"]].join(now, how="inner")
-    pairs = pairs[pairs["loss"].notna()]
-    if margin is None:
-        spread = pairs["loss"].groupby("item").mean().std(ddof=1)
-        margin = fraction * float(spread) if isfinite(spread) else 0.0
     lost = pairs[pairs["loss_new"].isna()]
     d = (pairs["loss_new"] - pairs["loss"]).dropna().groupby("item").mean().to_numpy()
     n = len(d)
@@ -179,65 +236,3 @@ def _test(new: Table, old: Table, margin: float | None, fraction: float) -> dict
     answer |= {"bound": mean + float(scipy_stats.t.ppf(1 - LEVEL, n - 1)) * error}
     answer |= {"p": float(scipy_stats.t.sf(t, n - 1))}
     return {**answer, "verdict": "holds" if answer["bound"] <= margin else "undecided"}
-
-
-def _unlike(new: Table, old: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(why the runs cannot be compared, what is left out if they can)."""
-    found: list[str] = []
-    notes: list[str] = []
-    shared = ["family", "dataset", "model"]
-    if not set(new.set_index(shared).index) & set(old.set_index(shared).index):
-        return ("the runs share no data set and model",), ()
-    names = {"dataset_version": "data set version", "revision": "model weights", "protocol": "protocol"}
-    for column, name in names.items():
-        found += _changed(new, old, shared, column, name)
-    for column, name in (("metric_version", "metric version"), ("fingerprint", "fingerprint")):
-        # An errored job cannot know a metric's fingerprint; its lost values are judged later.
-        found += _changed(new[new["status"] == "ok"], old[old["status"] == "ok"], ["metric"], column, name)
-    if found:
-        return tuple(found), ()
-    methods = set(new["method"]) & set(old["method"])
-    if not methods:
-        return ("the runs share no method",), ()
-    for name in sorted(set(old["method"]) - methods):
-        notes.append(f"{name} is in the baseline only: not compared")
-    for name in sorted(set(new["method"]) - methods):
-        notes.append(f"{name} is in the candidate only: not compared")
-    for name in sorted(set(new["metric"]) - set(old["metric"])):
-        notes.append(f"{name} is new: not compared")
-    gone = sorted(set(old["metric"]) - set(new["metric"]))
-    found += [f"the candidate lacks the metric {name}" for name in gone]
-    cells = [*shared, "method", *PAIR]
-    present = set(new.set_index(cells).index)
-    datasets = set(new.set_index(shared).index)
-    missing = [
-        key
-        for key in sorted(set(old[old["method"].isin(methods)].set_index(cells).index))
-        if key not in present and key[:3] in datasets
-    ]
-    if missing:
-        one = dict(zip(cells, missing[0], strict=True))
-        found.append(
-            f"the candidate lacks {len(missing)} samples of the baseline, first "
-            f"{one['method']} on {one['dataset']}/{one['item']} with seed {one['seed']}"
-        )
-    for key in sorted(set(old.set_index(shared).index) - datasets):
-        notes.append(f"{' / '.join(map(str, key))} is in the baseline only: not compared")
-    return tuple(found), tuple(notes)
-
-
-def _values(column: Table) -> tuple[Any, ...]:
-    return tuple(sorted(set(column)))
-
-
-def _changed(new: Table, old: Table, keys: list[str], column: str, name: str) -> list[str]:
-    """Sentences about keys both runs have whose `column` differs."""
-    was, now = (r.groupby(keys)[column].agg(_values) for r in (old, new))
-    found: list[str] = []
-    for key in was.index.intersection(now.index):
-        if was[key] != now[key]:
-            what = key if isinstance(key, str) else " / ".join(map(str, key))
-            found.append(
-                f"{name} of {what} differs ({', '.join(map(str, was[key]))} | {', '.join(map(str, now[key]))})"
-            )
-    return found

@@ -20,6 +20,9 @@ from tabulate import tabulate
 from .tables import DIFFERENCES, Cell, Leaderboard, Line
 
 NARROWEST = 60
+MARKS = {"best": "*", "second": "°", "": ""}
+STYLES = {"best": "bold", "second": "underline", "": ""}
+TIES = "what is not separable from it at 95 % (paired by item) is marked alike. Anchors do not compete."
 
 
 def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool = False) -> str:
@@ -34,7 +37,9 @@ def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool
             for part in _parts(board, where, size):
                 console.print()
                 console.print(_panel(board, name, part))
-        console.print(Text("* best method that is no anchor.", style="dim"))
+        console.print(Text(f"{MARKS['best']} best, {MARKS['second']} second best; {TIES}", style="dim"))
+        if board.ranked:
+            console.print(Text(_rank_note(board), style="dim"))
         for number, note in enumerate(board.notes, 1):
             console.print(Text(f"[{number}] {note}", style="dim"))
         for remark in board.remarks:
@@ -47,7 +52,7 @@ def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool
 
 
 def _plain(cell: Cell) -> str:
-    return cell.text + ("*" if cell.best else "") + (f" [{cell.note}]" if cell.note else "")
+    return cell.text + MARKS[cell.mark] + (f" [{cell.note}]" if cell.note else "")
 
 
 def _named(line: Line) -> str:
@@ -58,6 +63,7 @@ def _parts(board: Leaderboard, where: list[int], width: int) -> list[list[int]]:
     """Columns of a panel in groups that fit the width."""
     lines = [*board.methods, *board.anchors]
     room = width - max((cell_len(_named(line)) for line in lines), default=6) - 4
+    room -= 3 + max((len(line.rank) for line in lines), default=0) if board.ranked else 0
     parts: list[list[int]] = [[]]
     used = 0
     for i in where:
@@ -74,23 +80,34 @@ def _parts(board: Leaderboard, where: list[int], width: int) -> list[list[int]]:
 def _panel(board: Leaderboard, name: str, where: list[int]) -> Table:
     table = Table(title=name, title_justify="left", title_style="italic", header_style="bold", show_edge=False)
     table.add_column("method", no_wrap=True)
+    if board.ranked:
+        table.add_column("rank", no_wrap=True)
     for i in where:
         column = board.columns[i]
         table.add_column(escape("\n".join(filter(None, (column.header, column.unit)))), justify="right", no_wrap=True)
     for line in board.methods:
-        cells = [Text(_plain(line.cells[i]), style="bold" if line.cells[i].best else "") for i in where]
-        table.add_row(Text(_named(line)), *cells)
+        cells = [Text(_plain(line.cells[i]), style=STYLES[line.cells[i].mark]) for i in where]
+        table.add_row(Text(_named(line)), *_ranked(board, line), *cells)
     if board.methods and board.anchors:
         table.add_section()
     for line in board.anchors:
-        table.add_row(Text(_named(line)), *(Text(_plain(line.cells[i])) for i in where), style="dim")
+        cells = [Text(_plain(line.cells[i])) for i in where]
+        table.add_row(Text(_named(line)), *_ranked(board, line), *cells, style="dim")
     return table
+
+
+def _ranked(board: Leaderboard, line: Line) -> list[str]:
+    return [line.rank] if board.ranked else []
+
+
+def _rank_note(board: Leaderboard) -> str:
+    return f"rank: by {board.order}, where it lies in 95 % of resamples of the items."
 
 
 def _compared(board: Leaderboard) -> Table:
     table = Table(title="paired differences", title_justify="left", title_style="italic", show_edge=False)
     for name in DIFFERENCES:
-        number = name in ("difference", "p (Holm)", "items")
+        number = name in ("difference", "p (adjusted)", "items")
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in board.differences:
         table.add_row(*(Text(value) for value in row))
@@ -103,15 +120,19 @@ def markdown(boards: Sequence[Leaderboard]) -> str:
     for board in boards:
         said += [f"## {quote(board.title)}", "", quote(board.subtitle), ""]
         for name, where in board.panels():
-            headers = ["method", *(_head(board.columns[i].header, board.columns[i].unit) for i in where)]
+            ranks = ["rank"] if board.ranked else []
+            headers = ["method", *ranks, *(_head(board.columns[i].header, board.columns[i].unit) for i in where)]
             lines = [*board.methods, *board.anchors]
             body = [
                 [f"*{quote(_named(line))}*" if line.mark else quote(line.method)]
+                + _ranked(board, line)
                 + [_marked(line.cells[i]) for i in where]
                 for line in lines
             ]
             said += [f"**{name}**", ""] if name else []
-            said += [pipes(headers, body, ("left", *("right" for _ in where))), ""]
+            said += [pipes(headers, body, ("left", *("right" for _ in headers[1:]))), ""]
+        said += [f"**Bold**: best; <u>underlined</u>: second best; {TIES}  "]
+        said += [f"{quote(_rank_note(board))}  "] if board.ranked else []
         said += [f"[{number}] {quote(note)}  " for number, note in enumerate(board.notes, 1)]
         said += [f"{quote(remark)}  " for remark in board.remarks]
         if board.differences:
@@ -131,7 +152,7 @@ def _head(header: str, unit: str) -> str:
 
 
 def _marked(cell: Cell) -> str:
-    shown = f"**{cell.text}**" if cell.best else cell.text
+    shown = {"best": f"**{cell.text}**", "second": f"<u>{cell.text}</u>", "": cell.text}[cell.mark]
     return shown + (f" \\[{cell.note}\\]" if cell.note else "")
 
 
@@ -148,4 +169,6 @@ def html(boards: Sequence[Leaderboard], sheets: Sequence[Path] = ()) -> str:
         (sheet.parent.name, Markup("data:image/png;base64,") + base64.b64encode(sheet.read_bytes()).decode())
         for sheet in sheets
     ]
-    return page.render(boards=boards, heads=DIFFERENCES, pictures=pictures, name=_named)
+    return page.render(
+        boards=boards, heads=DIFFERENCES, pictures=pictures, name=_named, ties=TIES, rank_note=_rank_note
+    )

@@ -7,11 +7,10 @@ items they share. Rows of unlike versions, fingerprints, protocols or weights ar
 # pyright: reportMissingTypeStubs=false
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,11 +18,14 @@ import pandas as pd
 from . import stats
 from .errors import SyncbenchError
 
-Format = Literal["text", "md", "csv", "json", "html"]
-FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "html")
+if TYPE_CHECKING:
+    from .compare import Pairs
+
+Format = Literal["text", "md", "csv", "json", "tex", "html"]
+FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
 Table = Any
 """A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
-SUFFIXES: dict[str, Format] = {".txt": "text", ".md": "md", ".csv": "csv", ".json": "json", ".html": "html"}
+SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": format for format in FORMATS}
 
 PRIMARY: dict[str, tuple[str, ...]] = {
     "channels": ("albedo_error", "channel_reconstruction", "normal_error"),
@@ -43,13 +45,16 @@ MODEL = ["model", "revision"]
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
 """A line of a leaderboard. `name` is the method's label, followed by the model's where a board has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
+STANDING = ["mark", "rank_low", "rank_high", "pareto"]
 COLUMNS = [
     *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
     *("n_items", "n_seeds", "coverage", "reason"),
     *("unit", "anchor", "door", "span", "failed", "protocol", "dataset_version", "revision"),
     *("method_version", "metric_version"),
+    *STANDING,
 ]
-"""Columns of `rows`. `span`: 0 at the floor anchor, 1 at the ceiling. `failed`: jobs that raised an error."""
+"""Columns of `rows`. `span`: 0 at the floor anchor, 1 at the ceiling. `failed`: jobs that raised an error. The last
+four are those of `standing.stand`."""
 
 
 def target(direction: str) -> float | None:
@@ -113,7 +118,10 @@ def rows(records: pd.DataFrame) -> pd.DataFrame:
     `value` is the mean over items that have one; `ci_low`, `ci_high` its 95 % interval over items; `reason` says
     why there is no value, why items are missing, or why there is no interval.
     """
-    return summary(records)[COLUMNS]
+    from .standing import stand
+
+    r = tidy(records)
+    return stand(r, summary(r))[COLUMNS]
 
 
 def summary(records: Table) -> Table:
@@ -123,7 +131,7 @@ def summary(records: Table) -> Table:
     failed = r[r["status"] == "error"].groupby([*BOARD, *METHOD])["key"].nunique().rename("failed")
     r = r[r["metric"] != ""]
     if r.empty:
-        return pd.DataFrame(columns=[*COLUMNS, "loss", "missing"])
+        return pd.DataFrame(columns=[*(name for name in COLUMNS if name not in STANDING), "loss", "missing"])
     items = by_item(r).sort_values([*keys, "item"], kind="stable")
     grouped = items.groupby(keys, sort=True)
     table = grouped.agg(
@@ -188,12 +196,16 @@ def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
 
 
 def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
-    """Records of one or several run folders; SyncbenchError where there are none."""
+    """Records of run folders, or of `.parquet` files (`baseline.write`); SyncbenchError where there are none."""
+    from .baseline import SUFFIX, read
     from .store import load_records
 
-    names = [folders] if isinstance(folders, (str, Path)) else list(folders)
-    records = load_records([Path(name) for name in names])
-    if records.empty:
+    names = [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
+    found = [read(name) for name in names if name.suffix == SUFFIX and not name.is_dir()]
+    if rest := [name for name in names if name.suffix != SUFFIX or name.is_dir()]:
+        found.append(load_records(rest))
+    records = pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
+    if records is None:
         raise SyncbenchError(f"no results in {', '.join(map(str, names))}: run a suite with --out into it first")
     return records
 
@@ -204,6 +216,9 @@ def report(
     *,
     out: str | Path | None = None,
     primary: Sequence[str] | None = None,
+    pairs: "Pairs" = "best",
+    exploratory: bool = False,
+    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     sheets: Sequence[Path] | None = None,
@@ -212,11 +227,14 @@ def report(
 ) -> str:
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
-    `primary` names the metrics of the differences (default: the family's); `span` adds each value's place between
-    the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a leaderboard, of the family's primary
-    metrics and `BRIEF`; `sheets` are the PNG contact sheets put into html (default: every
-    `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix overrides
-    `format`. csv and json hold the rows (`COLUMNS`).
+    `primary` names the metrics of the differences (default: the family's); `pairs` is `best` (with many methods, only
+    differences from the best and the floor) or `all`; `exploratory` adds the other metrics' differences, corrected
+    for their number; `confidence_set` adds the model confidence set of each primary metric (needs `arch`); `span`
+    adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
+    leaderboard, of the family's primary metrics and `BRIEF`; `sheets` are the PNG contact sheets put into html
+    (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix
+    overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file (`baseline.write`) may stand for a
+    folder.
     """
     if out is not None:
         format = SUFFIXES.get(Path(out).suffix.lower(), format)
@@ -225,14 +243,33 @@ def report(
     if sheets is None:
         names = [folders] if isinstance(folders, (str, Path)) else folders
         sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
-    text = render(load(folders), format, primary, span=span, brief=brief, sheets=sheets, width=width, color=color)
+    text = render(
+        load(folders),
+        format,
+        primary,
+        pairs=pairs,
+        exploratory=exploratory,
+        confidence_set=confidence_set,
+        span=span,
+        brief=brief,
+        sheets=sheets,
+        width=width,
+        color=color,
+    )
     if out is not None:
-        path = Path(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        save(text, Path(out))
     return text
+
+
+def save(text: str, path: Path) -> None:
+    """Write text whole or not at all."""
+    from .files import disk, temporary, write_bytes
+
+    with disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(path) as draft:
+            write_bytes(draft, text.encode())
+            draft.replace(path)
 
 
 def render(
@@ -240,6 +277,9 @@ def render(
     format: str,
     primary: Sequence[str] | None = None,
     *,
+    pairs: "Pairs" = "best",
+    exploratory: bool = False,
+    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     sheets: Sequence[Path] = (),
@@ -249,8 +289,10 @@ def render(
     """`report` of records already loaded."""
     r = tidy(records)
     if brief:
-        r = r[[_shown(*pair) for pair in zip(r["family"], r["metric"], strict=True)]]
-    table = summary(r)
+        r = r[[shown(*pair) for pair in zip(r["family"], r["metric"], strict=True)]]
+    from .standing import stand
+
+    table = stand(r, summary(r))
     if format == "csv":
         return table[COLUMNS].to_csv(index=False)
     if format == "json":
@@ -259,12 +301,22 @@ def render(
     from .compare import differences
     from .tables import lay_out
 
-    laid = lay_out(table, r[:0] if brief else differences(r, primary), span=span, brief=brief)
+    compared = r[:0] if brief or format == "tex" else differences(r, primary, pairs=pairs, exploratory=exploratory)
+    sets = None
+    if confidence_set:
+        from .confidence import confidence_sets
+
+        sets = confidence_sets(r, primary)
+    laid = lay_out(table, compared, sets=sets, span=span, brief=brief, pairs=pairs)
+    if format == "tex":
+        from .latex import latex
+
+        return latex(laid)
     if format == "html":
         return pages.html(laid, sheets)
     return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
 
 
-def _shown(family: str, metric: str) -> bool:
+def shown(family: str, metric: str) -> bool:
     """Whether a brief report has the metric; the empty one stands for failed jobs."""
     return metric == "" or base(metric) in (*PRIMARY.get(family, ()), *BRIEF)

@@ -1,4 +1,6 @@
-"""Rows laid out as leaderboards: one row a method, one column a metric, anchors apart, the best marked."""
+"""Rows laid out as leaderboards: one row a method, one column a metric, anchors apart, best and second best marked."""
+
+# pyright: reportMissingTypeStubs=false
 
 import json
 from collections.abc import Sequence
@@ -8,7 +10,11 @@ from math import isfinite, log10
 from statistics import median
 from typing import Any
 
-from .report import METHOD, METRIC, Table, base, boards, target
+import pandas as pd
+
+from .compare import MANY, Pairs
+from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
+from .standing import COST, Mark
 
 PANELS: dict[str, frozenset[str]] = {
     "consistency": frozenset(),
@@ -40,7 +46,8 @@ class Cell:
     text: str
     detail: str = ""
     """Exact interval and number of items, for hovering."""
-    best: bool = False
+    mark: Mark = ""
+    """`best` and `second`, ties alike; see `standing.stand`."""
     note: int | None = None
     """Number of the footnote that says why a value is missing or incomplete."""
 
@@ -53,6 +60,8 @@ class Line:
     mark: str
     """`floor`, `trap`, `ceiling`, or nothing."""
     cells: tuple[Cell, ...]
+    rank: str = ""
+    """Bounds of the rank in the column that orders the board, e.g. `1-3`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,13 @@ class Leaderboard:
     """Rows under `DIFFERENCES`."""
     brief: bool = False
     """One table instead of one a panel."""
+    order: str = ""
+    """Header of the column that orders the methods, to which ranks belong."""
+
+    @property
+    def ranked(self) -> bool:
+        """Whether tables have a column of ranks."""
+        return not self.brief and any(line.rank for line in self.methods)
 
     def panels(self) -> list[tuple[str, list[int]]]:
         """Panel names with the positions of their columns; a brief board has one panel without a name."""
@@ -91,14 +107,28 @@ class _Notes:
         return self.texts.index(text) + 1
 
 
-DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (Holm)", "items", "verdict")
+DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (adjusted)", "items", "verdict")
 
 
-def lay_out(table: Table, differences: Table, *, span: bool = False, brief: bool = False) -> list[Leaderboard]:
-    """Leaderboards from `report.summary` and `compare.differences`."""
+def lay_out(
+    table: Table,
+    differences: Table,
+    *,
+    sets: Sequence[tuple[dict[str, Any], str]] | None = None,
+    span: bool = False,
+    brief: bool = False,
+    pairs: Pairs = "best",
+) -> list[Leaderboard]:
+    """Leaderboards from `standing.stand`, `compare.differences` and, as remarks, `confidence.confidence_sets`."""
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
-    laid = [_leaderboard(board, part, compared.get(tuple(board.values())), span=span) for board, part in boards(table)]
-    return [replace(board, brief=brief) for board in laid]
+    laid: list[Leaderboard] = []
+    for board, part in boards(table):
+        one = _leaderboard(board, part, compared.get(tuple(board.values())), span=span)
+        said = [text for where, text in sets or () if where == board]
+        if one.differences and pairs == "best" and len(one.methods) > MANY:
+            said.append("Paired differences from the best and the floor only; --pairs all compares every two methods.")
+        laid.append(replace(one, brief=brief, remarks=(*one.remarks, *said)))
+    return laid
 
 
 def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, span: bool) -> Leaderboard:
@@ -108,24 +138,21 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
     order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
-    best = [_best(_where(part, key)) for key in keys]
     models = {str(m): str(r) for m, r in zip(part["model"], part["revision"], strict=True)}
     notes = _Notes()
     lines: dict[bool, list[tuple[float, Line]]] = {False: [], True: []}
     methods = part.drop_duplicates(METHOD)
     for who in methods[METHOD].to_dict("records"):
         cells: list[Cell] = []
-        for key, column, winner in zip(keys, columns, best, strict=True):
-            row = lookup.get((*who.values(), *key.values()))
-            cells.append(_cell(row, column, notes, best=winner == _name(who), span=span))
-        first = _where(part, keys[0])
-        mine = first.loc[(first["name"] == who["name"]) & (first["method_version"] == who["method_version"]), "loss"]
-        rank = float(mine.iloc[0]) if len(mine) and isfinite(mine.iloc[0]) else float("inf")
+        for key, column in zip(keys, columns, strict=True):
+            cells.append(_cell(lookup.get((*who.values(), *key.values())), column, notes, span=span))
+        first = lookup.get((*who.values(), *keys[0].values()))
+        order = first["loss"] if first and isfinite(first["loss"]) else float("inf")
         twice = (methods["name"] == who["name"]).sum() > 1
         label = f"{who['name']} v{who['method_version']}" if twice else str(who["name"])
         label += " ‡" if who["door"] == "as_published" else ""
-        line = Line(method=label, mark=str(who["anchor"]), cells=tuple(cells))
-        lines[bool(who["anchor"])].append((rank, line))
+        line = Line(method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
+        lines[bool(who["anchor"])].append((order, line))
     return Leaderboard(
         title=" / ".join([str(board["family"]), str(board["dataset"]), *(models if len(models) == 1 else {})]),
         subtitle=_subtitle(board, models),
@@ -133,7 +160,8 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
         methods=_ranked(lines[False]),
         anchors=_ranked(lines[True]),
         notes=tuple(notes.texts),
-        remarks=(*_remarks(part, keys, span), *_few(pairs)),
+        order=columns[0].header,
+        remarks=(*_remarks(part, keys, columns, span), *_few(pairs)),
         differences=() if pairs is None else tuple(_difference(row) for row in pairs.to_dict("records")),
     )
 
@@ -146,8 +174,10 @@ def _where(part: Table, key: dict[str, Any]) -> Table:
     return part[(part[METRIC] == list(key.values())).all(axis=1)]
 
 
-def _name(row: Any) -> tuple[Any, ...]:
-    return tuple(row[name] for name in METHOD)
+def _rank(row: Any) -> str:
+    if row is None or row["rank_low"] is pd.NA:
+        return ""
+    return f"{row['rank_low']}" if row["rank_low"] == row["rank_high"] else f"{row['rank_low']}-{row['rank_high']}"
 
 
 def _subtitle(board: dict[str, Any], models: dict[str, str]) -> str:
@@ -187,16 +217,7 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
     )
 
 
-def _best(column: Table) -> tuple[Any, ...] | None:
-    """The best method that is no anchor and misses no item the others have; None if there is nothing to choose."""
-    real = column[(column["anchor"] == "") & column["loss"].notna()]
-    real = real[real["n_items"] == real["n_items"].max()]
-    if len(real) < 2 or real["loss"].nunique() < 2:
-        return None
-    return _name(real.loc[real["loss"].idxmin()])
-
-
-def _cell(row: Any, column: Column, notes: _Notes, *, best: bool, span: bool) -> Cell:
+def _cell(row: Any, column: Column, notes: _Notes, *, span: bool) -> Cell:
     if row is None:
         return Cell(text="—", note=notes.number("not computed"))
     if not isfinite(row["value"]):
@@ -209,15 +230,16 @@ def _cell(row: Any, column: Column, notes: _Notes, *, best: bool, span: bool) ->
     if span and column.panel != "cost" and isfinite(row["span"]):
         text += f" ({row['span']:.0%})"
     note = notes.number(str(row["reason"])) if row["missing"] else None
-    return Cell(text=text, detail=detail, best=best, note=note)
+    return Cell(text=text, detail=detail, mark=row["mark"], note=note)
 
 
-def _remarks(part: Table, keys: Sequence[dict[str, Any]], span: bool) -> list[str]:
+def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column], span: bool) -> list[str]:
     said: list[str] = []
     items, seeds = int((part["n_items"] + part["missing"]).max()), int(part["n_seeds"].max())
     said.append(f"Mean over {items} items, {seeds} seed{'' if seeds == 1 else 's'} each; ± half a 95 % interval.")
     if any(target(key["direction"]) is not None for key in keys):
         said.append("→ columns are ranked by the items' mean distance from the target.")
+    said += _fronts(part, keys, columns)
     if span:
         said.append("In brackets: the way from the floor (0 %) to the ceiling (100 %).")
     if (part["door"] == "as_published").any():
@@ -234,6 +256,18 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], span: bool) -> list[st
     return said
 
 
+def _fronts(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[str]:
+    """Who is not beaten in both quality and cost, for each primary metric."""
+    cost = next((column.header for name in COST for column in columns if base(column.metric) == name), None)
+    said: list[str] = []
+    for key, column in zip(keys, columns, strict=True):
+        here = _where(part, key)
+        names = here.loc[here["pareto"].fillna(False).astype(bool), ["name", "loss"]].sort_values("loss")["name"]
+        if cost and len(names) and base(key["metric"]) in PRIMARY.get(str(here["family"].iloc[0]), ()):
+            said.append(f"Pareto front of {column.header} against {cost}: {', '.join(map(str, names))}.")
+    return said
+
+
 def _few(pairs: Table | None) -> list[str]:
     if pairs is None or pairs.empty or pairs["n_items"].max() >= 6:
         return []
@@ -246,13 +280,14 @@ def _difference(row: dict[str, Any]) -> tuple[str, ...]:
     known = row["ci_low"] is not None and isfinite(row["ci_low"])
     scale: float = (row["ci_high"] - row["ci_low"]) / 2 if known else abs(row["difference"])
     d = min(max(1 - down(log10(scale)), 0), 5) if scale > 0 else 3
-    if not known:
+    if isinstance(row["better"], str):
+        corrected = row["p_adjusted"] < 0.05
+        verdict = f"{row['better']} is better{'' if corrected else ', before correction'}"
+    elif not known:
         verdict = str(row["reason"])
-    elif row["excludes_zero"]:
-        verdict = f"{row['better']} is better"
     else:
         verdict = f"not separable (would show {row['detectable']:.{d}f})"
     bounds = f"{row['ci_low']:+.{d}f} to {row['ci_high']:+.{d}f}" if known else "—"
-    p = f"{row['p_holm']:.3g}" if isfinite(row["p_holm"]) else "—"
+    p = f"{row['p_adjusted']:.3g} {row['correction']}" if isfinite(row["p_adjusted"]) else "—"
     header = f"{row['metric']} {arrow(row['direction'])}"
     return (header, row["a"], row["b"], f"{row['difference']:+.{d}f}", bounds, p, str(row["n_items"]), verdict)

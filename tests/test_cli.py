@@ -98,9 +98,45 @@ def test_gate_holds_against_itself(suite: Path, results: Path) -> None:
     assert json.loads(done.stdout)["code"] == 0
 
 
+def test_power_before_a_run(suite: Path, results: Path) -> None:
+    assert int(call("power", "--spread", 1, "--difference", 0.5).stdout) == 34
+    assert json.loads(call("power", "--spread", 1, "--difference", 0.5, "--power", 0.9, "--json").stdout) == {
+        "needed": 44
+    }
+    call("run", suite, "--out", results, "--limit", 4)
+    rows = json.loads(call("power", results, "--primary", "network_evaluations", "--json").stdout)
+    assert [(row["spread"], row["needed"], row["n_items"]) for row in rows] == [(0.0, 3, 4)]
+    assert "needs items" in call("power", results, "--primary", "network_evaluations").stdout
+
+
+def test_cite_names_what_the_table_shows(suite: Path, results: Path) -> None:
+    call("run", suite, "--out", results, "--methods", "independent")
+    alone = call("cite", results).stdout
+    assert "2302.08113" not in alone
+    assert "% without a paper of its own:" in alone
+    assert "method independent" in alone
+    # Another run into the same folder, of another method: the table shows both.
+    call("run", suite, "--out", results, "--methods", "multidiffusion")
+    call("run", suite, "--out", results, "--methods", "independent")
+    both = call("cite", results).stdout
+    assert both.count("2302.08113") == 1
+    assert "@software{syncbench" in both
+    assert "metric network_evaluations" in both
+    assert "metric network_evaluations" not in call("cite", results, "--brief").stdout
+    assert call("report", results, "--out", results / "tables.tex").exit_code == 0
+    assert r"\toprule" in (results / "tables.tex").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["power"], "name results folders, or --spread S"),
+        (["power", "--spread", "1"], "--spread needs --difference"),
+        (["power", "--spread", "-1", "--difference", "1"], "a spread from 0"),
+        (["power", "--spread", "1", "--difference", "0"], "must be above 0"),
+        (["power", "--spread", "1", "--difference", "1", "--power", "2"], "both between 0 and 1"),
+        (["report", "nowhere", "--pairs", "some"], "choose best or all"),
+        (["gate", "a.parquet", "--baseline", "b.parquet"], "no baseline"),
         (["run", "quik"], "did you mean 'quick'"),
         (["run", "none.toml"], "no suite file 'none.toml'"),
         (["run", "{suite}", "--methods", "multidifusion"], "did you mean 'multidiffusion'"),

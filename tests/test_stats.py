@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 from syncbench.bench import stats
+from syncbench.bench.errors import SyncbenchError
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 8])
@@ -53,15 +54,34 @@ def test_holm_is_monotone_capped_and_keeps_nan():
     assert with_nan[[0, 2]] == pytest.approx([0.02, 0.02])
 
 
-def test_interval_equals_scipy_called_plainly():
-    x = np.random.default_rng(3).gamma(2.0, size=15)
+@pytest.mark.parametrize("n", [4, 15, 80])
+@pytest.mark.parametrize("confidence", [0.95, 0.9])
+def test_interval_equals_scipy_called_plainly(n: int, confidence: float):
+    x = np.random.default_rng(n).gamma(2.0, size=n)
+    # Eighths: SciPy's sums are exact then, and resamples that tie with the mean are ties for it, too.
+    x = np.round(x * 8) / 8 * 3 * n
     plain = scipy_stats.bootstrap(
-        (x,), lambda v, axis: v.mean(axis), n_resamples=stats.RESAMPLES, method="BCa", rng=np.random.default_rng(0)
+        (x,),
+        lambda v, axis: v.mean(axis),
+        n_resamples=stats.RESAMPLES,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(0),
     ).confidence_interval
-    got = stats.interval(x)
-    assert (got.low, got.high) == pytest.approx((plain.low, plain.high))
+    got = stats.interval(x, confidence=confidence)
+    assert (got.low, got.high) == pytest.approx((plain.low, plain.high), rel=1e-9)
     assert got.mean == pytest.approx(x.mean())
     assert got.half == pytest.approx((plain.high - plain.low) / 2)
+
+
+def test_an_interval_without_correction_is_the_percentile_interval_and_says_so():
+    # All but one resample in many lie on one side: no finite bias correction.
+    x = np.array([0.0, 0.0, 0.0, 1e6])
+    low, high = stats._bootstrap(x[:, None], "percentile", 0.95, 0)
+    plain = scipy_stats.bootstrap(
+        (x,), np.mean, n_resamples=stats.RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert (low[0], high[0]) == pytest.approx((plain.low, plain.high))
 
 
 def test_interval_of_many_columns_equals_one_at_a_time():
@@ -127,6 +147,43 @@ def test_detectable_has_the_power_it_claims():
 def test_detectable_of_constant_and_single():
     assert stats.detectable(np.full(5, 2.0)) == pytest.approx(0.0, abs=1e-12)
     assert stats.detectable([1.0, 2.0]) is None
+
+
+def test_benjamini_hochberg_worked_example():
+    # Sorted 0.005, 0.01, 0.03, 0.04: times 4/1, 4/2, 4/3, 4/4, then the running minimum from the end.
+    assert stats.benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    with_nan = stats.benjamini_hochberg([0.01, np.nan, 0.02])
+    assert np.isnan(with_nan[1])
+    assert with_nan[[0, 2]] == pytest.approx([0.02, 0.02])
+    assert np.isnan(stats.benjamini_hochberg([np.nan])).all()
+    assert stats.benjamini_hochberg([]).shape == (0,)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.3, 1.0, 2.5])
+def test_items_needed_is_where_the_power_is_reached(ratio: float):
+    n = stats.items_needed(1.0, ratio)
+    assert n is not None
+    if n > 100:
+        assert n == pytest.approx(7.849 / ratio**2, rel=0.02)
+    else:
+        rng = np.random.default_rng(0)
+        p = scipy_stats.ttest_1samp(rng.normal(ratio, 1, (40000, n)), 0, axis=1).pvalue
+        assert (p < 0.05).mean() >= 0.79
+        if n > 3:
+            p = scipy_stats.ttest_1samp(rng.normal(ratio, 1, (40000, n - 1)), 0, axis=1).pvalue
+            assert (p < 0.05).mean() < 0.81
+
+
+def test_items_needed_agrees_with_the_detectable_difference():
+    d = np.random.default_rng(3).normal(size=14)
+    shift = stats.detectable(d)
+    assert shift is not None
+    assert stats.items_needed(d.std(ddof=1), shift * 1.0001) == 14
+    assert stats.items_needed(0.0, 0.1) == 3
+    assert stats.items_needed(1.0, 1e-4) is None
+    for wrong in ((1.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
+        with pytest.raises(SyncbenchError, match="a difference above 0"):
+            stats.items_needed(*wrong)
 
 
 @pytest.mark.slow

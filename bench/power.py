@@ -1,0 +1,66 @@
+"""Power before a run: how many items to see a difference, from the spread of results that are there."""
+
+# pyright: reportMissingTypeStubs=false
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from . import stats
+from .compare import differences
+from .tables import arrow
+
+COLUMNS = [
+    *("family", "dataset", "metric", "a", "b"),
+    *("n_items", "spread", "observed", "detectable", "difference", "needed"),
+]
+
+
+def items_for(
+    records: pd.DataFrame,
+    difference: float | None = None,
+    primary: Sequence[str] | None = None,
+    *,
+    power: float = 0.8,
+    level: float = 0.05,
+) -> pd.DataFrame:
+    """Per metric and pair of methods: items needed for `difference`, else for the one observed; columns `COLUMNS`.
+
+    `spread` is the standard deviation of the paired difference over items, seeds averaged as the records have them:
+    more seeds would shrink it. `needed` is missing where there is no spread to judge by (fewer than 3 items) or
+    nothing to see, and where a million items are too few.
+    """
+    rows: list[dict[str, Any]] = []
+    for row in _rows(differences(records, primary)):
+        wanted = abs(row["difference"]) if difference is None else difference
+        known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
+        needed = stats.items_needed(row["spread"], wanted, power=power, level=level) if known else None
+        rows.append({**row, "observed": row["difference"], "difference": wanted, "needed": needed})
+    table: Any = pd.DataFrame(rows, columns=pd.Index([*COLUMNS, "direction"]))
+    table["needed"] = table["needed"].astype("Int64")
+    return table
+
+
+def _rows(table: Any) -> list[dict[str, Any]]:
+    return table.to_dict("records")
+
+
+def text(table: pd.DataFrame) -> str:
+    """The table for a terminal."""
+    heads = ["family / dataset", "metric", "method", "against", "items", "spread", "shows", "to see", "needs items"]
+    lines = [
+        [
+            f"{row['family']} / {row['dataset']}",
+            f"{row['metric']} {arrow(row['direction'])}",
+            row["a"],
+            row["b"],
+            row["n_items"],
+            *(f"{row[name]:.3g}" if isfinite(row[name]) else "—" for name in ("spread", "detectable", "difference")),
+            "—" if row["needed"] is pd.NA else f"{row['needed']}",
+        ]
+        for row in _rows(table)
+    ]
+    return tabulate(lines, heads, disable_numparse=True) + "\n"
