@@ -9,7 +9,6 @@ from .listing import Kind, list_components
 from .options import convert, field_types, parse_assignments
 from .registry import load_class, split, suggest
 from .suite import Entry, Part, Suite, known, unique
-from .types import FAMILIES
 
 
 class Narrowing(TypedDict, total=False):
@@ -70,6 +69,8 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
 def _of_families(parts: tuple[Part, ...], names: Sequence[str] | None) -> tuple[Part, ...]:
     if names is None:
         return parts
+    from .types import FAMILIES  # brings torch along
+
     for name in names:
         if name not in FAMILIES:
             raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
