@@ -258,12 +258,13 @@ def oracle(
 
     from .oracle import SAMPLES, Problem
     from .oracle import oracle as compare
-    from .oracle.agreement import agreement
+    from .oracle.agreement import agreement, results
     from .oracle.page import drawing, text, write
     from .progress import told
 
     if out is not None:
         drawing()
+    records = results(against, steps) if against else None
     with told("measuring") as progress:
         found = compare(
             _names(methods),
@@ -271,7 +272,7 @@ def oracle(
             samples=SAMPLES if samples is None else samples,
             progress=progress,
         )
-    ranks = agreement(found.rows, against) if against else None
+    ranks = None if records is None else agreement(found.rows, records)
     if out is not None:
         for path in write(found, ranks, out):
             print(path, file=sys.stderr)

@@ -27,23 +27,32 @@ COLUMNS = [
 ]
 
 
-def agreement(rows: pd.DataFrame, folders: Sequence[str | Path]) -> pd.DataFrame:
-    """One row a metric, columns `COLUMNS`, from `Oracle.rows` and results folders of the suite `oracle`.
+def results(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
+    """Records of strips on the model `gauss`, from results folders of the suite `oracle`.
 
-    `spearman` in [-1, 1] is between exact W2 and the metric's mean loss (turned so that lower is better); 1: it ranks
-    alike. Intervals are percentile bootstrap over items: how sure the metric's ranking is, methods being fixed. Methods
-    with the same law count once. Raises SyncbenchError where the folders hold no such results, or other steps.
+    Raises SyncbenchError where there are none, or where they were sampled in another number of steps.
     """
     named = ", ".join(map(str, folders))
     records: Table = tidy(load(folders))
     records = records[(records["model"] == "gauss") & (records["family"] == "overlap") & (records["metric"] != "")]
     if records.empty:
         raise SyncbenchError(f"no strips of the model gauss in {named}: run the suite oracle with --out into it")
-    steps = {int(json.loads(text)["steps"]) for text in records["protocol"].unique()}
-    if steps != {int(rows["steps"].iloc[0])}:
-        raise SyncbenchError(f"{named} holds runs of {sorted(steps)} steps: give the same number as --steps")
+    taken = sorted({int(json.loads(text)["steps"]) for text in records["protocol"].unique()})
+    if taken != [steps]:
+        raise SyncbenchError(f"{named} holds runs of {' and '.join(map(str, taken))} steps: give one as --steps")
+    return records
+
+
+def agreement(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """One row a metric, columns `COLUMNS`, from `Oracle.rows` and `results`.
+
+    `spearman` in [-1, 1] is between exact W2 and the metric's mean loss (turned so that lower is better); 1: it ranks
+    alike. Intervals are percentile bootstrap over items: how sure the metric's ranking is, methods being fixed. Methods
+    with the same law count once.
+    """
+    every: Table = records
     known: Table = rows[rows["w2"].notna() & rows["same_as"].isna()].set_index("method")["w2"]
-    items = by_item(records[records["method"].isin(known.index)])
+    items = by_item(every[every["method"].isin(known.index)])
     found = [_compared(part, known) for _, part in items.groupby(METRIC, sort=True)]
     table = pd.DataFrame(found, columns=COLUMNS)
     return table.sort_values("spearman", ascending=False, kind="stable", na_position="last").reset_index(drop=True)

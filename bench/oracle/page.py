@@ -47,8 +47,8 @@ def text(found: Oracle, agreement: Frame = None, *, width: int | None = None, co
         "W2 is in standard deviations of the truth. Variance and expected squared jumps between neighbours are "
         f"relative to the truth's; correlation is at {lag} px. {int(rows['steps'].iloc[0])} DDIM steps.",
         "joint: the same sampler with one window that sees everything; what it lacks is discretisation alone.",
-        "± is half a 95 % interval over runs, where a law had to be sampled. W2 of a law that is not Gaussian is a lower "
-        "bound.",
+        "± is half a 95 % interval over runs, where a law had to be sampled. W2 of a law that is not Gaussian is a "
+        "lower bound.",
     ):
         console.print(Text(note, style="dim"))
     for reason, part in rows[rows["w2"].isna()].groupby("reason", sort=True):
