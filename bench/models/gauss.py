@@ -62,6 +62,10 @@ class Gauss(Denoiser):
         self._channels, self._window, self._period, self._levels = channels, window, period, levels
         self._variance, self._rough = variance, rough
         self._lengths = smooth_length, rough_length, height_length
+        if period is not None and float(torch.fft.fft(self.covariance(period)[0]).real.min()) < -1e-9 * variance:
+            raise SyncbenchError(
+                f"gauss.period = {period}: no field of these lengths closes so soon, take a longer one"
+            )
         self._modes = cache(self._decompose)
 
     @property
