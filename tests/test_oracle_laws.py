@@ -130,13 +130,13 @@ def test_sampled_covariance_is_the_closed_form_within_monte_carlo_error() -> Non
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cubed(Independent):
-    """Pixels (x^3) / sqrt(15) of the noise itself: not linear, and white with variance 1 (E x^6 = 15)."""
+class Squared(Independent):
+    """Pixels (x^2 - 1) / sqrt(2) of the noise x itself: not linear at all, white, mean 0 and variance 1."""
 
     version: ClassVar[int] = 1
 
     def step(self, state: Any, x: Tensor, s: Step) -> Tensor:
-        return state**3 / sqrt(15) if s.level.index + 1 == s.level.total else state
+        return (state**2 - 1) / sqrt(2) if s.level.index + 1 == s.level.total else state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ class Broken(MultiDiffusion):
         (Trap(), "exact"),
         (Noisy(stride=0.5), "exact"),
         (LeastSquares(fit="gain"), "sampled"),
-        (Cubed(), "sampled"),
+        (Squared(), "sampled"),
         (Mixed(stride=0.5), "sampled"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
@@ -214,17 +214,17 @@ def test_the_estimate_from_samples_is_exact_for_a_linear_method() -> None:
 
 
 def test_the_estimate_and_its_intervals_of_a_law_that_is_known_but_not_linear() -> None:
-    method, truth = Cubed(), Truth(SMALL.truth())
-    parts = [moments(SMALL.run(method, seed), SMALL) for seed in range(120)]
+    method, truth = Squared(), Truth(SMALL.truth())
+    parts = [moments(SMALL.run(method, seed), SMALL) for seed in range(60)]
     law = estimate(parts)
-    torch.testing.assert_close(law.covariance, torch.eye(128, dtype=torch.float64), rtol=0, atol=0.25)
-    assert float(law.variance.mean()) == pytest.approx(1, abs=0.05)
+    torch.testing.assert_close(law.covariance, torch.eye(128, dtype=torch.float64), rtol=0, atol=0.75)
+    assert float(law.variance.mean()) == pytest.approx(1, abs=0.08)
     right = truth.w2(Law(mean=torch.zeros(128), covariance=torch.eye(128, dtype=torch.float64)))
     found = intervals(parts, truth, range(0, 128, 32), 32)
     low, high = found["w2"]
     assert low < high
-    assert low - 0.02 < right < high + 0.02
-    assert found["variance"][0] < 1 < found["variance"][1]
+    assert low - 0.05 < right < high + 0.05
+    assert found["variance"][0] - 0.03 < 1 < found["variance"][1] + 0.03
     assert intervals(parts[:2], truth, range(0, 128, 32), 32) == {}
 
 
