@@ -213,6 +213,7 @@ def test_the_estimate_from_samples_is_exact_for_a_linear_method() -> None:
     torch.testing.assert_close(estimate(parts).covariance, m @ m.T, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_estimate_and_its_intervals_of_a_law_that_is_known_but_not_linear() -> None:
     method, truth = Squared(), Truth(SMALL.truth())
     parts = [moments(SMALL.run(method, seed), SMALL) for seed in range(60)]
