@@ -344,6 +344,51 @@ def check(
     raise typer.Exit(0 if all(verdict.kept for verdict in verdicts) else 1)
 
 
+@app.command("oracle")
+def oracle(
+    methods: Annotated[str | None, Comma] = None,
+    steps: Annotated[int, typer.Option(metavar="N", help="DDIM steps.")] = 50,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Rows of methods that are not linear [192].")] = None,
+    against: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="Results of the suite oracle: do metrics rank alike? Repeatable.")
+    ] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write CSV files and a figure there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare methods with the exact joint law of a Gaussian panorama [every method]."""
+    import shutil
+
+    from .oracle import SAMPLES, Problem
+    from .oracle import oracle as compare
+    from .oracle.agreement import agreement, results
+    from .oracle.page import drawing, text, write
+    from .progress import told
+
+    if out is not None:
+        drawing()
+    records = results(against, steps) if against else None
+    with told("measuring") as progress:
+        found = compare(
+            _names(methods),
+            problem=Problem(steps=steps),
+            samples=SAMPLES if samples is None else samples,
+            progress=progress,
+        )
+    ranks = None if records is None else agreement(found.rows, records)
+    if out is not None:
+        for path in write(found, ranks, out):
+            print(path, file=sys.stderr)
+    if as_json:
+        tables = {"rows": found.rows, "agreement": ranks} if against else {"rows": found.rows}
+        # NaN (no law, no interval) is no JSON; pandas writes null
+        content = {name: json.loads(cast(Any, t).to_json(orient="records")) for name, t in tables.items()}
+        _print_json(content if against else content["rows"])
+        return
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    sys.stdout.write(text(found, ranks, width=width, color=terminal))
+
+
 @app.command("doctor")
 def doctor(as_json: AsJson = False) -> None:
     """What this machine and installation can do."""

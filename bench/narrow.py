@@ -46,7 +46,7 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
         raise SyncbenchError("no part of the suite has both the chosen datasets and the chosen methods")
     if model is not None:
         listed = unique([entry for part in parts for entry in part.models])
-        parts = tuple(replace(part, models=_found("models", listed, model)) for part in parts)
+        parts = tuple(replace(part, models=meant("models", listed, model)) for part in parts)
     parts = tuple(
         replace(
             part,
@@ -119,7 +119,7 @@ def _picked(kind: Kind, parts: tuple[Part, ...], names: Sequence[str] | None) ->
     listed = unique([entry for part in parts for entry in part.entries if entry.kind == kind])
     chosen: list[list[Entry]] = [[] for _ in parts]
     for name in names:
-        found = _found(kind, listed, name)
+        found = meant(kind, listed, name)
         fits = [[e for e in found if e in getattr(part, kind)] for part in parts]
         if not any(fits):
             fits = [list(found) if len(parts) == 1 or _fits(found[0], part) else [] for part in parts]
@@ -131,7 +131,7 @@ def _picked(kind: Kind, parts: tuple[Part, ...], names: Sequence[str] | None) ->
     return tuple(part for part in changed if part.datasets and part.methods)
 
 
-def _found(kind: Kind, listed: Sequence[Entry], name: str) -> tuple[Entry, ...]:
+def meant(kind: Kind, listed: Sequence[Entry], name: str) -> tuple[Entry, ...]:
     """The listed entries a name means, or the component itself."""
     exact = [entry for entry in listed if name in (entry.spec, entry.label)]
     return tuple(exact or [entry for entry in listed if entry.named(name)] or [known(Entry(kind, name))])

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -42,6 +42,13 @@ def shown() -> Generator[Listener]:
     )
     with Progress(*columns, console=console) as progress:
         yield _Bar(progress)
+
+
+@contextmanager
+def told(phase: str) -> Generator[Callable[[int, int, str], None]]:
+    """The same for work that only counts: call it with what is done, of how many, and what is next."""
+    with shown() as listener:
+        yield lambda done, total, text: listener(Event(phase, done, total, text))
 
 
 class _Bar:

@@ -322,7 +322,7 @@ def test_peak_memory_sees_what_was_used_and_given_back() -> None:
     assert peak_resident() > 0
 
 
-@pytest.mark.parametrize("name", ["quick", "full"])
+@pytest.mark.parametrize("name", ["quick", "full", "oracle"])
 def test_shipped_suites_name_only_what_exists(name: str) -> None:
     suite = read_suite(name)
     anchors: dict[Any, set[Any]] = {}

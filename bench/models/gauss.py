@@ -11,6 +11,7 @@ nothing of what lies outside the window, as a network would not.
 from collections.abc import Sequence
 from functools import cache
 from math import acos, cos, pi, sin
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -40,21 +41,31 @@ class Gauss(Denoiser):
         height_length: float = 16.0,
         channels: int = 3,
         window: int = 64,
+        period: int | None = None,
+        levels: Literal["angles", "scaled_linear"] = "angles",
         device: str = "auto",
         dtype: Precision = "float64",
         batch: int = 64,
     ) -> None:
         """`rough` is the share of the exponential part; lengths are pixels, `height_length` that along y.
 
-        `window` is the native size reported to others; every size is served. `dtype` other than float64 loses
-        exactness at the noisiest levels.
+        `window` is the native size reported to others; every size is served. With `period` the field lies on a circle
+        of so many pixels: distance along x is the shorter way round, no window is wider, and one as wide as the circle
+        sees the whole of it. `levels` are those of `schedule`. `dtype` other than float64 loses exactness at the
+        noisiest levels.
         """
         super().__init__(device, dtype, batch)
+        if period is not None and period < 1:
+            raise SyncbenchError(f"gauss.period = {period}: a circle needs at least 1 px, or leave it out")
         if not (variance > 0 and 0 <= rough <= 1 and min(smooth_length, rough_length, height_length) > 0):
             raise SyncbenchError("gauss needs variance > 0, rough in [0, 1] and lengths > 0")
-        self._channels, self._window = channels, window
+        self._channels, self._window, self._period, self._levels = channels, window, period, levels
         self._variance, self._rough = variance, rough
         self._lengths = smooth_length, rough_length, height_length
+        if period is not None and float(torch.fft.fft(self.covariance(period)[0]).real.min()) < -1e-9 * variance:
+            raise SyncbenchError(
+                f"gauss.period = {period}: no field of these lengths closes so soon, take a longer one"
+            )
         self._modes = cache(self._decompose)
 
     @property
@@ -75,12 +86,26 @@ class Gauss(Denoiser):
     @property
     def revision(self) -> str:
         """12 hex digits of the fields that define the density."""
-        facts = {"lengths": self._lengths, "variance": self._variance, "rough": self._rough, "channels": self.channels}
+        facts: dict[str, Any] = {
+            "lengths": self._lengths,
+            "variance": self._variance,
+            "rough": self._rough,
+            "channels": self.channels,
+        }
+        # Defaults stay out, so that results from before there was a choice keep their revision.
+        if self._period is not None:
+            facts["period"] = self._period
+        if self._levels != "angles":
+            facts["levels"] = self._levels
         return digest({"model": self.id, **facts, "dtype": str(self.precision)})
 
     def covariance(self, width: int) -> Float[Tensor, "width width"]:
         """Exact covariance of one row of `width` pixels; float64, on the CPU. What the oracle compares with."""
         d = _distance(width)
+        if self._period is not None:
+            if width > self._period:
+                raise SyncbenchError(f"a window of {width} px is wider than the circle of {self._period} px")
+            d = torch.minimum(d, self._period - d)
         smooth, rough, _ = self._lengths
         mixed = (1 - self._rough) * (-0.5 * (d / smooth) ** 2).exp() + self._rough * (-d / rough).exp()
         return self._variance * mixed
@@ -90,10 +115,14 @@ class Gauss(Denoiser):
         return (-0.5 * (_distance(height) / self._lengths[2]) ** 2).exp()
 
     def schedule(self, steps: int) -> Schedule:
-        """Variance-preserving, a = cos(angle) with angles evenly spaced down to 0, where (a, b) = (1, 0).
+        """Variance-preserving levels down to (a, b) = (1, 0).
 
-        It starts at a = 1e-4: near enough to pure noise, yet noise prediction stays convertible.
+        `angles`: a = cos(angle) with angles evenly spaced, from a = 1e-4: near enough to pure noise, yet noise
+        prediction stays convertible. `scaled_linear`: those Stable Diffusion was trained on (sqrt(beta) from
+        sqrt(0.00085) to sqrt(0.012) in 1000 times), with DDIM's trailing times, as checkpoints are sampled.
         """
+        if self._levels == "scaled_linear":
+            return _scaled_linear(steps)
         start = acos(1e-4)
         angles = [start * (1 - i / steps) for i in range(steps + 1)]
         times = tuple(angle / (pi / 2) * 1000 for angle in angles[:-1])
@@ -126,6 +155,15 @@ class Gauss(Denoiser):
         """Eigenvalues and eigenvectors of one Toeplitz factor."""
         values, vectors = torch.linalg.eigh(self.covariance(size) if axis == "x" else self.correlation(size))
         return values.clamp(min=0).to(self.device, self.dtype), vectors.to(self.device, self.dtype)
+
+
+def _scaled_linear(steps: int) -> Schedule:
+    if not 1 <= steps <= 1000:
+        raise SyncbenchError(f"{steps} denoising steps: gauss with levels = scaled_linear has 1 to 1000")
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
+    times = [round(1000 - i * 1000 / steps) - 1 for i in range(steps)]
+    bars = [*(1 - betas).cumprod(0)[times].tolist(), 1.0]
+    return Schedule(tuple(map(float, times)), tuple(b**0.5 for b in bars), tuple((1 - b) ** 0.5 for b in bars))
 
 
 def _distance(size: int) -> Tensor:

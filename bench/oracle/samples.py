@@ -1,0 +1,91 @@
+"""The law of a method that is no affine map, from samples.
+
+Of a sample its noise is known, whose law is known exactly. So only what the best affine map of the noise leaves over is
+estimated freely: with B the least-squares map, Cov = B B^T + Cov(rest). The rest is small where a method is nearly
+linear, and then a few hundred samples do what would take a hundred thousand. Windows lie alike after a rotation by
+their stride, so every sample counts once for each such rotation; the law is that of the output under a random one.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (SciPy has no type stubs.)
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from .law import FIGURES, Law, Truth
+from .problem import Problem, Run
+
+RESAMPLES = 199
+FEWEST = 3
+"""Runs below which there is no interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Mean second moments of one run: noise and a constant 1 (X) with themselves, and with the rows made (Y)."""
+
+    xx: Tensor
+    yx: Tensor
+    yy: Tensor
+
+
+def moments(run: Run, problem: Problem) -> Moments:
+    """Of one run: over its channels, rows and the rotations that map windows onto windows.
+
+    Noise counts as known if its first draw is one on the panorama; any other stays in the rest.
+    """
+    made = run.made.flatten(0, 1)
+    on_canvas = bool(run.noise) and run.noise[0].shape == run.made.shape
+    noise = run.noise[0].flatten(0, 1) if on_canvas else made[:, :0]
+    shifts = range(0, problem.width, problem.period(run.borders))
+    y = torch.cat([made.roll(shift, 1) for shift in shifts])
+    x = torch.cat([noise.roll(shift, 1) for shift in shifts])
+    x = torch.cat([x, x.new_ones(len(x), 1)], 1)
+    return Moments(xx=x.T @ x / len(x), yx=y.T @ x / len(x), yy=y.T @ y / len(x))
+
+
+def estimate(parts: Sequence[Moments]) -> Law:
+    """The law, from the moments of several runs of one method."""
+    xx, yx, yy = (torch.stack([getattr(part, name) for part in parts]).mean(0) for name in ("xx", "yx", "yy"))
+    b = yx @ torch.linalg.pinv(xx, hermitian=True)
+    rest = yy - b @ yx.T
+    covariance = b[:, :-1] @ b[:, :-1].T + (rest + rest.T) / 2
+    return Law(mean=b[:, -1], covariance=covariance)
+
+
+def intervals(
+    parts: Sequence[Moments], truth: Truth, borders: Sequence[int], lag: int, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile bootstrap intervals of every figure over runs; none of fewer than three runs.
+
+    The run is the unit, because a method may couple the rows and channels of one.
+    """
+    if len(parts) < FEWEST:
+        return {}
+
+    def statistic(chosen: np.ndarray, axis: int) -> np.ndarray:
+        resamples = np.moveaxis(chosen, axis, -1).reshape(-1, len(parts))
+        found = [truth.figures(estimate([parts[i] for i in which]), borders, lag) for which in resamples]
+        return np.array(
+            [[np.nan if row[name] is None else row[name] for row in found] for name in FIGURES], dtype=float
+        )
+
+    answer: Any = stats.bootstrap(
+        (np.arange(len(parts)),),
+        statistic,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = answer.confidence_interval
+    return {
+        name: (float(a), float(b)) for name, a, b in zip(FIGURES, low, high, strict=True) if np.isfinite([a, b]).all()
+    }

@@ -1,0 +1,71 @@
+"""Gaussian fields: panoramas around a circle whose law is known exactly, for the closed-form model.
+
+The model `gauss` with `period` = `width` and the same `height_length` denoises their windows exactly, and the truth of
+an item is one draw of the joint law. Prompts mean nothing. What the suite `oracle` runs on.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..bench.geometry.strip import Strip
+from ..bench.lazy import Lazy
+from ..bench.models.gauss import Gauss
+from ..bench.types import Family, Item, Sampling, SyncbenchError
+
+TRUE_DRAWS = 10**9
+"""Seeds of the true draws start here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianFields:
+    """`count` items, alike but for the noise they start from; the strip wraps around."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[Family] = "overlap"
+
+    count: int = 12
+    """Items."""
+    width: int = 256
+    """Pixels around the circle; four windows unless changed."""
+    window: int = 64
+    """Width of one view in pixels."""
+    height: int = 64
+    """Height of the strip and of every view in pixels."""
+    height_length: float = 2.0
+    """Correlation length along y in pixels. The longer, the more of the field's variance 50 steps cannot restore."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise SyncbenchError(f"gaussian_fields.count = {self.count} leaves no items: use 1 or more")
+
+    def items(self) -> list[Item]:
+        """Items in order; `truth["canvas"]` (3, height, width) is drawn on first access."""
+        surface = Strip(self.height, self.width, self.window, wrap=True)
+        return [
+            Item(
+                id=f"{number:02d}",
+                family=self.family,
+                prompts=("",),
+                surface=surface,
+                protocol=Sampling(steps=50, guidance=1.0),
+                truth=Lazy(canvas=partial(self._truth, TRUE_DRAWS + number)),
+            )
+            for number in range(self.count)
+        ]
+
+    def _truth(self, seed: int) -> Float[Tensor, "3 h w"]:
+        model = Gauss(period=self.width, height_length=self.height_length, device="cpu")
+        noise = torch.randn(3, self.height, self.width, generator=torch.Generator().manual_seed(seed))
+        rows, columns = _root(model.correlation(self.height)), _root(model.covariance(self.width))
+        return model.decode((rows @ noise.double() @ columns)[None])[0].float()
+
+
+def _root(covariance: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """The symmetric square root."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
