@@ -33,6 +33,8 @@ class SyncTweedies(Sync):
         "next": {"averaged": "next"},
     }
 
+    stride: float | None = 0.125
+    """On strips: 8 of 64 latent pixels, as upstream."""
     averaged: Literal["x0", "eps", "next"] = "x0"
     """What is averaged: the predicted clean view (case 2), its noise (case 1), or the next state (case 3)."""
     space: Literal["latent", "pixels"] = "latent"
