@@ -283,7 +283,7 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
     made: dict[str, Tensor] = {}
     for kept in (CHANNELS, CHANNELS[:1], CHANNELS[1:]):
         given: dict[str, Any] = {name: real[:, CHANNELS.index(name)] for name in kept}
-        made[" and ".join(kept)] = sample(model, taken.captions, steps=10, **given)
+        made[" and ".join(kept)] = sample(model, taken.captions, steps=DIRECT, **given)
     errors = {name: interval([_rmse(a, b) for a, b in zip(x, rgb, strict=True)]) for name, x in made.items()}
     bar = interval([_rmse(a, b) for a, b in zip(real[:, 0], rgb, strict=True)])
     figures = [
@@ -298,7 +298,7 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
         model.pipeline.unet,
         figures,
         shown,
-        f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, 10 steps, no "
+        f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, {DIRECT} steps, no "
         f"guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}.",
         columns=8,
     )
