@@ -298,8 +298,8 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
         model.pipeline.unet,
         figures,
         shown,
-        f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, {DIRECT} steps, no "
-        f"guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}.",
+        f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, {DIRECT} "
+        f"steps, no guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}.",
         columns=8,
     )
 
