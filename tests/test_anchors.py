@@ -13,7 +13,7 @@ EXACT: dict[str, tuple[str, dict[str, float]]] = {
     "world_meshes": ("depth", {"texel_variance": 8, "reprojection": 8}),
     "world_views": ("views", {"texel_variance": 8}),
     "world_videos": ("motion", {"warping_error": 1, "warping_error@long": 1}),
-    "world_channels": ("channels_prompted", {"albedo_error": 0.01, "channel_reconstruction": 1, "normal_error": 1}),
+    "world_channels": ("channels_prompted", {"albedo_error": 0.01, "channel_reconstruction": 0.02, "normal_error": 1}),
 }
 """Dataset to its model, and exact metrics with the most that resampling and eight bits may cost the truth."""
 

@@ -314,7 +314,7 @@ def test_true_fields_have_the_law_of_the_model() -> None:
 
 SUITE = {
     "model": {"id": "gauss", "period": 128, "levels": "scaled_linear", "height_length": 2.0},
-    "datasets": [{"id": "gaussian_fields", "width": 128, "window": 32, "height": 8, "count": 4}],
+    "datasets": [{"id": "gaussian_fields", "width": 128, "window": 32, "height": 32, "count": 4}],
     "methods": ["independent", {"id": "multidiffusion", "stride": 0.5}, "feather", "trap@constant", "truth"],
     "metrics": ["sharpness", "network_evaluations"],
     "protocol": {"steps": 4},
@@ -332,7 +332,7 @@ def test_agreement_is_spearmans_over_the_methods_both_know(results: Path) -> Non
         mine = shown[shown["metric"] == metric].set_index("method")["loss"]
         for column, chosen in (("spearman", names[:3]), ("with_anchors", [*names, "truth"])):
             expected = stats.spearmanr(mine[chosen], exact[chosen]).statistic
-            assert table.loc[metric, column] == pytest.approx(expected)
+            assert table.loc[metric, column] == pytest.approx(expected, nan_ok=True)  # nan: all alike
     assert table.loc["sharpness", "ci_low"] <= table.loc["sharpness", "spearman"] <= table.loc["sharpness", "ci_high"]
     assert table.loc["sharpness", "methods"] == 3
     with pytest.raises(SyncbenchError, match="runs of 4 steps"):
