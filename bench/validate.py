@@ -74,6 +74,7 @@ def validate(
     total = sum(1 + sum(len(c.ladder) for c in _ladders(f, levels)) for f, names in plan if names)
     cards: list[Card] = []
     done = 0
+    progress(Heard(done=0, total=total, text=""))
     for family, names in plan:
         if not names:
             continue
