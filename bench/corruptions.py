@@ -34,8 +34,8 @@ class Scene:
     item: Item
     views: Tensor
     """(n, 3, h, w) in [0, 1]."""
-    others: tuple[Tensor, ...]
-    """True views of other items of the same size."""
+    others: tuple[Item, ...]
+    """Other items with a truth."""
     random: torch.Generator
 
     def signs(self, *shape: int) -> Tensor:
@@ -61,10 +61,8 @@ class Corruption:
 
     def __call__(self, item: Item, others: tuple[Item, ...], strength: float, seed: int) -> Artifact:
         """The truth of `item`, damaged; the same for the same arguments."""
-        truth = tuple(true_views(other, self.whole) for other in others)
-        views = true_views(item, self.whole)
-        alike = tuple(one for one in truth if one.shape == views.shape)
-        scene = Scene(item=item, views=views, others=alike, random=torch.Generator().manual_seed(seed))
+        random = torch.Generator().manual_seed(seed)
+        scene = Scene(item=item, views=true_views(item, self.whole), others=others, random=random)
         return from_views(self.apply(scene, strength).clamp(0, 1), item, self.whole)
 
 
@@ -113,9 +111,10 @@ def _outlier(scene: Scene, s: float) -> Tensor:
     """A share s of the views comes from other scenes, each from another one."""
     views, count = scene.views.clone(), max(1, round(s * len(scene.views)))
     chosen = torch.randperm(len(views), generator=scene.random)[:count].tolist()
+    strangers = [one for other in scene.others if (one := true_views(other)).shape == views.shape]
     for number, at in enumerate(chosen):
-        if scene.others:
-            views[at] = scene.others[number % len(scene.others)][at]
+        if strangers:
+            views[at] = strangers[number % len(strangers)][at]
     return views
 
 

@@ -17,7 +17,7 @@ Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, i
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .corruptions import Corruption, from_views, of_family, short, true_views
 from .listing import list_components
 from .registry import label, load, split
 from .report import base, loss
+from .report import save as write
 from .tables import PANELS
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
 from .verdicts import Card, Check, Ladder, climbed, judged
@@ -42,13 +43,8 @@ WORLDS: dict[Family, str] = {
 """Where each family's true scenes come from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Heard:
-    """Progress: what is being measured, and how far."""
-
-    done: int
-    total: int
-    text: str
+Progress = Callable[[int, int, str], None]
+"""Told how many rungs are done, of how many, and which is next."""
 
 
 def validate(
@@ -57,7 +53,7 @@ def validate(
     families: Sequence[Family] = FAMILIES,
     items: int = 6,
     levels: int = 5,
-    progress: Callable[[Heard], None] = lambda heard: None,
+    progress: Progress = lambda done, total, text: None,
 ) -> list[Card]:
     """Report cards of `metrics` (ids, presets, files; none: all of the tree) over the first `items` of each world.
 
@@ -74,7 +70,7 @@ def validate(
     total = sum(1 + sum(len(c.ladder) for c in _ladders(f, levels)) for f, names in plan if names)
     cards: list[Card] = []
     done = 0
-    progress(Heard(done=0, total=total, text=""))
+    progress(0, total, "")
     for family, names in plan:
         if not names:
             continue
@@ -82,17 +78,14 @@ def validate(
         trial = _Trial(family, worlds[:items], {n: judges[n] for n in names})
         for _ in trial.run(_ladders(family, levels)):
             done += 1
-            progress(Heard(done=done, total=total, text=f"{family} {trial.now}"))
+            progress(done, total, f"{family} {trial.now}")
         cards += trial.cards()
     return cards
 
 
 def save(cards: Sequence[Card], path: Path) -> None:
     """Write cards as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps([card.as_json() for card in cards], indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write(json.dumps([card.as_json() for card in cards], indent=1, allow_nan=False) + "\n", path)
 
 
 def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:

@@ -1,0 +1,87 @@
+"""What commands share: options, the application, and how text becomes names and tables become JSON."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import SyncbenchError
+
+
+class _Group(TyperGroup):
+    """Commands whose user errors are one line and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SyncbenchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="How well does a diffusion method make several outputs agree?",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Comma = typer.Option(metavar="A,B")
+# Typer reads these lists and never changes their defaults.
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME.FIELD=V", help="Field of a component, or protocol.FIELD; repeatable."),
+]
+Recipe = Annotated[list[str], typer.Option("--set", metavar="FIELD=V", help="Another argument of the recipe.")]
+Items = Annotated[list[str], typer.Option(metavar="ID", help="Columns; repeatable.")]
+Margins = Annotated[list[str], typer.Option(metavar="METRIC=LOSS", help="Largest loss to accept; repeatable.")]
+Jobs = Annotated[int, typer.Option(metavar="N", help="Processes.")]
+Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and metrics again.")]
+
+
+def print_json(content: Any) -> None:
+    """Any JSON value to stdout."""
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """Names of `a,b`; None stays None. SyncbenchError for an empty list."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise SyncbenchError("an empty list of names: leave the option out, or name something")
+    return names
+
+
+def split_numbers(text: str | None) -> list[int] | None:
+    """Seeds of `0,1`; None stays None. SyncbenchError for anything else."""
+    names = split_names(text)
+    if names is None:
+        return None
+    if not all(name.isdigit() for name in names):
+        raise SyncbenchError(f"--seeds {text}: write whole numbers from 0 up, separated by commas")
+    return [int(name) for name in names]
+
+
+def table_rows(table: Any) -> list[dict[str, Any]]:
+    """A DataFrame's rows as JSON values: what is missing or not a number is null."""
+    return json.loads(cast(str, table.to_json(orient="records")))
+
+
+def terminal() -> dict[str, Any]:
+    """`width` and `color` for text on stdout: the terminal's, or None and no colour elsewhere."""
+    shown = sys.stdout.isatty()
+    return {"width": shutil.get_terminal_size().columns if shown else None, "color": shown}
