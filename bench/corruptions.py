@@ -21,9 +21,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur, pil_to_tensor, to_pil_image
 
+from .canvas import Canvas
 from .loop import canvas_artifact
 from .types import FAMILIES, Artifact, Family, Item
 
+FUSED = 0.5
+"""Step between windows that overlap, as a fraction of a window."""
 Kind = Literal["consistency", "quality", "text", "nothing"]
 
 
@@ -59,26 +62,47 @@ class Corruption:
     whole: bool = False
     """Whether a wide picture is damaged in one piece instead of window by window."""
 
-    def __call__(self, item: Item, others: tuple[Item, ...], strength: float, seed: int) -> Artifact:
-        """The truth of `item`, damaged; the same for the same arguments."""
+    def __call__(
+        self, item: Item, others: tuple[Item, ...], strength: float, seed: int, fused: bool = False
+    ) -> Artifact:
+        """The truth of `item`, damaged; the same for the same arguments. For `fused` see `from_views`."""
         random = torch.Generator().manual_seed(seed)
-        scene = Scene(item=item, views=true_views(item, self.whole), others=others, random=random)
-        return from_views(self.apply(scene, strength).clamp(0, 1), item, self.whole)
+        scene = Scene(item=item, views=true_views(item, self.whole, fused), others=others, random=random)
+        return from_views(self.apply(scene, strength).clamp(0, 1), item, self.whole, fused)
 
 
-def true_views(item: Item, whole: bool = False) -> Tensor:
-    """The truth as views (n, 3, h, w): stored ones, or windows of the true picture side by side."""
+def true_views(item: Item, whole: bool = False, fused: bool = False) -> Tensor:
+    """The truth as views (n, 3, h, w): stored ones, or windows of the true picture, side by side unless `fused`."""
     if "canvas" not in item.truth:
         return item.truth["views"]
     canvas = item.truth["canvas"]
-    return canvas[None] if whole else item.surface.canvas().look(canvas)
+    return canvas[None] if whole else _layout(item, fused).look(canvas)
 
 
-def from_views(views: Tensor, item: Item, whole: bool = False) -> Artifact:
-    """The artifact of such views."""
-    if not item.surface.picture:
-        return Artifact(views=views)
-    return canvas_artifact(views[0] if whole else item.surface.canvas().paint(views), item)
+def from_views(views: Tensor, item: Item, whole: bool = False, fused: bool = False) -> Artifact:
+    """The artifact of such views.
+
+    `fused` leaves what a method that fuses views leaves: windows that overlap by half and were averaged where they
+    do, their borders, and how far views disagreed before.
+    """
+    picture = item.surface.picture
+    if not fused:
+        if not picture:
+            return Artifact(views=views)
+        return canvas_artifact(views[0] if whole else _layout(item, fused).paint(views), item)
+    canvas = _layout(item, fused)
+    parts = canvas.look(views[0]) if whole and picture else views
+    artifact = canvas_artifact(canvas.paint(parts), item) if picture else Artifact(views=views)
+    spread = canvas.spread(parts)
+    if spread is not None:
+        artifact.extras["disagreement"] = torch.tensor([spread])
+    artifact.notes["borders"] = list(canvas.borders)
+    return artifact
+
+
+def _layout(item: Item, fused: bool) -> Canvas:
+    """The item's canvas at one pixel to a cell."""
+    return item.surface.canvas(1, FUSED if fused and item.surface.picture else None)
 
 
 def _colour(scene: Scene, s: float) -> Tensor:
@@ -126,6 +150,22 @@ def _exchange(scene: Scene, s: float) -> Tensor:
     return views
 
 
+def _mixture(scene: Scene, s: float) -> Tensor:
+    """Every view shows another scene through, each another one, with opacity s."""
+    strangers = [one for other in scene.others if (one := true_views(other)).shape == scene.views.shape]
+    if not strangers:
+        return scene.views
+    through = torch.stack([strangers[n % len(strangers)][n] for n in range(len(scene.views))])
+    return scene.views.lerp(through, s)
+
+
+def _repeat(scene: Scene, s: float) -> Tensor:
+    """A share s of the views repeats the first."""
+    views, count = scene.views.clone(), max(2, round(s * len(scene.views)))
+    views[:count] = scene.views[0]
+    return views
+
+
 def _noise(scene: Scene, s: float) -> Tensor:
     return scene.views + s / 255 * torch.randn(scene.views.shape, generator=scene.random)
 
@@ -154,6 +194,13 @@ def _jpeg(scene: Scene, s: float) -> Tensor:
     return torch.stack([coded(view) for view in scene.views])
 
 
+def _resize(scene: Scene, s: float) -> Tensor:
+    """Enlarged s times and back, as pipelines do that work at another size."""
+    high, wide = scene.views.shape[2:]
+    large = F.interpolate(scene.views, (round(s * high), round(s * wide)), mode="bicubic", antialias=True)
+    return F.interpolate(large.clamp(0, 1), (high, wide), mode="bicubic", antialias=True)
+
+
 def _half(scene: Scene, s: float) -> Tensor:
     return scene.views.half().float()
 
@@ -174,6 +221,7 @@ CORRUPTIONS = (
         families=("frames",),
     ),
     Corruption(id="outlier", breaks="consistency", ladder=(0.125, 0.25, 0.5, 0.75, 1.0), unit="share", apply=_outlier),
+    Corruption(id="mixture", breaks="consistency", ladder=(0.05, 0.1, 0.2, 0.35, 0.5), unit="opacity", apply=_mixture),
     Corruption(
         id="exchange",
         breaks="consistency",
@@ -187,6 +235,7 @@ CORRUPTIONS = (
     Corruption(
         id="collapse", breaks="quality", ladder=(0.2, 0.4, 0.6, 0.8, 0.95), unit="share", apply=_collapse, whole=True
     ),
+    Corruption(id="repeat", breaks="quality", ladder=(0.25, 0.5, 0.75, 1.0), unit="share", apply=_repeat),
     Corruption(
         id="unedited",
         breaks="text",
@@ -196,6 +245,7 @@ CORRUPTIONS = (
         families=("frames",),
     ),
     Corruption(id="jpeg", breaks="nothing", ladder=(95,), unit="quality", apply=_jpeg, whole=True),
+    Corruption(id="resize", breaks="nothing", ladder=(2,), unit="times", apply=_resize, whole=True),
     Corruption(id="half", breaks="nothing", ladder=(16,), unit="bits", apply=_half, whole=True),
 )
 

@@ -38,6 +38,10 @@ class Component:
     title: str
     """First line of the module's docstring."""
     paper: str
+    licence: str
+    """Of the upstream code that was read; empty where there is none."""
+    reported: tuple[dict[str, Any], ...]
+    """Of a method: numbers its own or other papers report, keys `Reported`; never to be mixed with measured ones."""
     door: str | None
     """`controlled` or `as_published`; None for anything but methods."""
     requires: tuple[str, ...]
@@ -112,6 +116,8 @@ def _component(kind: Kind, id: str, path: Path, name: str, module: str, family: 
         version=data.get("version"),
         title=doc.partition("\n")[0],
         paper=str(own.get("paper", "")),
+        licence=str(own.get("licence", "")),
+        reported=tuple(own.get("reported", ())),
         door=data.get("door", "as_published") if kind == "methods" else None,
         requires=tuple(data.get("requires", ())),
         presets=tuple(own.get("presets", {})),

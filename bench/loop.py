@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
@@ -24,6 +24,19 @@ from .canvas import Canvas
 from .models.interface import Condition, Model
 from .schedule import Level
 from .types import Anchor, Artifact, Door, Item, Sampling
+
+
+class Reported(TypedDict):
+    """One number of a paper. Other networks, prompts and backbones: never to be put in one column with measured ones."""
+
+    metric: str
+    """Id of the metric here that measures the same, or the paper's name of it."""
+    value: str
+    """As printed, e.g. `0.72 ±0.08`."""
+    setting: str
+    """Network, size, number of samples."""
+    source: str
+    """Paper and table."""
 
 
 class Method(ABC):
@@ -41,6 +54,10 @@ class Method(ABC):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     paper: ClassVar[str] = ""
     """arXiv id or DOI."""
+    licence: ClassVar[str] = ""
+    """Of the upstream code that was read; nothing is taken from it."""
+    reported: ClassVar[tuple[Reported, ...]] = ()
+    """Numbers that papers report of this method, to stand beside measured ones."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Model capabilities the method cannot do without."""
 

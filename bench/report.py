@@ -20,6 +20,7 @@ from .errors import SyncbenchError
 
 if TYPE_CHECKING:
     from .compare import Pairs
+    from .grades import Grades
 
 Format = Literal["text", "md", "csv", "json", "tex", "html"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
@@ -221,6 +222,7 @@ def report(
     confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
+    cards: Sequence[str | Path] = (),
     sheets: Sequence[Path] | None = None,
     width: int | None = None,
     color: bool = False,
@@ -231,7 +233,8 @@ def report(
     differences from the best and the floor) or `all`; `exploratory` adds the other metrics' differences, corrected
     for their number; `confidence_set` adds the model confidence set of each primary metric (needs `arch`); `span`
     adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
-    leaderboard, of the family's primary metrics and `BRIEF`; `sheets` are the PNG contact sheets put into html
+    leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report cards (`validate --out`) besides
+    the shipped ones, by which metrics are marked that fail; `sheets` are the PNG contact sheets put into html
     (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix
     overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file (`baseline.write`) may stand for a
     folder.
@@ -243,6 +246,8 @@ def report(
     if sheets is None:
         names = [folders] if isinstance(folders, (str, Path)) else folders
         sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
+    from .grades import grades
+
     text = render(
         load(folders),
         format,
@@ -252,6 +257,7 @@ def report(
         confidence_set=confidence_set,
         span=span,
         brief=brief,
+        grades=grades(cards),
         sheets=sheets,
         width=width,
         color=color,
@@ -282,6 +288,7 @@ def render(
     confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
+    grades: "Grades | None" = None,
     sheets: Sequence[Path] = (),
     width: int | None = None,
     color: bool = False,
@@ -307,7 +314,7 @@ def render(
         from .confidence import confidence_sets
 
         sets = confidence_sets(r, primary)
-    laid = lay_out(table, compared, sets=sets, span=span, brief=brief, pairs=pairs)
+    laid = lay_out(table, compared, sets=sets, grades=grades, span=span, brief=brief, pairs=pairs)
     if format == "tex":
         from .latex import latex
 

@@ -78,7 +78,7 @@ def show(
             continue
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
         columns = _columns(store, jobs, items)
-        cells = _cells(store, [one for one in jobs if one[1]["header"]["item"] in columns])
+        cells = samples(store, [one for one in jobs if one[1]["header"]["item"] in columns])
         models = sorted({job["header"]["model"] for _, job in jobs})
         title = f"{dataset}, model {', '.join(models)}"
         with disk(name.parent):
@@ -105,7 +105,7 @@ def draw(
     """One sheet from the cells (by row label and item) of one dataset; with `frame` only that view of each."""
     methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
     columns = sorted({item for _, item in cells})
-    pictures = {at: _picture(cell, frame) for at, cell in cells.items()}
+    pictures = {at: pictured(cell, frame) for at, cell in cells.items()}
     sizes = [picture.size for picture in pictures.values() if picture]
     if not sizes:
         raise SyncbenchError(f"every job of {title} failed: see `syncbench report`")
@@ -158,8 +158,8 @@ def _columns(store: Store, jobs: Sequence[tuple[str, Json]], items: Sequence[str
     one = next(((key, job) for key, job in jobs if job["status"] == "ok"), None)
     if items or one is None:
         return [item for item in every if not items or item in items]
-    [cell] = _cells(store, [one], given=False).values()
-    picture = _picture(cell)
+    [cell] = samples(store, [one], given=False).values()
+    picture = pictured(cell)
     assert picture is not None
     wide = max(round(picture.width * _scale(picture.width)), 96)
     return every[: max(1, WIDE // (wide + GAP))]
@@ -169,8 +169,8 @@ def _scale(wide: int) -> float:
     return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
 
 
-def _cells(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
-    """Samples by row label and item, of the lowest seed, and what they were given."""
+def samples(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
+    """Samples by row label and item, of the lowest seed, and what they were given (`INPUT`). Jobs of one dataset."""
     several = len({job["header"]["model"] for _, job in jobs}) > 1
     found: dict[tuple[str, str], Cell] = {}
     for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
@@ -207,7 +207,7 @@ def _length(cells: dict[tuple[str, str], Cell]) -> int:
     return max((len(c.views) for c in cells.values() if c.views is not None), default=0)
 
 
-def _picture(cell: Cell, frame: int | None = None) -> Image.Image | None:
+def pictured(cell: Cell, frame: int | None = None) -> Image.Image | None:
     """The canvas, or the views in rows of four, or one of them."""
     if cell.views is None:
         return None

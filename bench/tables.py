@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from .compare import MANY, Pairs
+from .grades import Grade, Grades
 from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
 from .standing import COST, Mark
 
@@ -37,6 +38,8 @@ class Column:
     panel: str
     fingerprint: str
     decimals: int
+    grade: Grade | None = None
+    """What its report card says; None for costs, which have none, and where nobody asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class Cell:
     """Exact interval and number of items, for hovering."""
     mark: Mark = ""
     """`best` and `second`, ties alike; see `standing.stand`."""
+    row: int | None = None
+    """Index of the table's row it shows."""
     note: int | None = None
     """Number of the footnote that says why a value is missing or incomplete."""
 
@@ -107,6 +112,8 @@ class _Notes:
         return self.texts.index(text) + 1
 
 
+FAILED = "⚠"
+"""Stands beside a metric whose report card fails."""
 DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (adjusted)", "items", "verdict")
 
 
@@ -115,15 +122,19 @@ def lay_out(
     differences: Table,
     *,
     sets: Sequence[tuple[dict[str, Any], str]] | None = None,
+    grades: Grades | None = None,
     span: bool = False,
     brief: bool = False,
     pairs: Pairs = "best",
 ) -> list[Leaderboard]:
-    """Leaderboards from `standing.stand`, `compare.differences` and, as remarks, `confidence.confidence_sets`."""
+    """Leaderboards from `standing.stand`, `compare.differences` and, as remarks, `confidence.confidence_sets`.
+
+    With `grades`, metrics whose report cards fail are marked, and metrics without one are named.
+    """
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
     laid: list[Leaderboard] = []
     for board, part in boards(table):
-        one = _leaderboard(board, part, compared.get(tuple(board.values())), span=span)
+        one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
         said = [text for where, text in sets or () if where == board]
         if one.differences and pairs == "best" and len(one.methods) > MANY:
             said.append("Paired differences from the best and the floor only; --pairs all compares every two methods.")
@@ -131,10 +142,12 @@ def lay_out(
     return laid
 
 
-def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, span: bool) -> Leaderboard:
-    part = part.assign(anchor=part["anchor"].fillna(""))
+def _leaderboard(
+    board: dict[str, Any], part: Table, pairs: Table | None, grades: Grades | None, *, span: bool
+) -> Leaderboard:
+    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index)
     keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
-    columns = [_column(key, keys, part) for key in keys]
+    columns = [_graded(_column(key, keys, part), str(board["family"]), key, grades) for key in keys]
     order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
@@ -161,7 +174,7 @@ def _leaderboard(board: dict[str, Any], part: Table, pairs: Table | None, *, spa
         anchors=_ranked(lines[True]),
         notes=tuple(notes.texts),
         order=columns[0].header,
-        remarks=(*_remarks(part, keys, columns, span), *_few(pairs)),
+        remarks=(*_remarks(part, keys, columns, span), *_doubts(columns), *_few(pairs)),
         differences=() if pairs is None else tuple(_difference(row) for row in pairs.to_dict("records")),
     )
 
@@ -217,11 +230,29 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
     )
 
 
+def _graded(column: Column, family: str, key: dict[str, Any], grades: Grades | None) -> Column:
+    if grades is None or column.panel == "cost":
+        return column
+    grade = grades.of(family, key["metric"], int(key["metric_version"]), key["fingerprint"])
+    header = f"{column.header} {FAILED}" if grade.state == "failed" else column.header
+    return replace(column, grade=grade, header=header)
+
+
+def _doubts(columns: Sequence[Column]) -> list[str]:
+    """What report cards have against metrics, and which metrics have none."""
+    graded = [(column, column.grade) for column in columns if column.grade]
+    said = [f"{FAILED} {column.metric}: {grade.text}." for column, grade in graded if grade.state == "failed"]
+    unknown = [column.metric for column, grade in graded if grade.state == "unknown"]
+    if unknown:
+        said.append(f"Without a report card (syncbench validate makes them): {', '.join(dict.fromkeys(unknown))}.")
+    return said
+
+
 def _cell(row: Any, column: Column, notes: _Notes, *, span: bool) -> Cell:
     if row is None:
         return Cell(text="—", note=notes.number("not computed"))
     if not isfinite(row["value"]):
-        return Cell(text="—", note=notes.number(f"{row['reason']}"))
+        return Cell(text="—", row=row["row"], note=notes.number(f"{row['reason']}"))
     d = column.decimals
     text, detail = f"{row['value']:,.{d}f}", f"{row['n_items']} items"
     if isfinite(row["ci_low"]):
@@ -230,7 +261,7 @@ def _cell(row: Any, column: Column, notes: _Notes, *, span: bool) -> Cell:
     if span and column.panel != "cost" and isfinite(row["span"]):
         text += f" ({row['span']:.0%})"
     note = notes.number(str(row["reason"])) if row["missing"] else None
-    return Cell(text=text, detail=detail, mark=row["mark"], note=note)
+    return Cell(text=text, detail=detail, mark=row["mark"], row=row["row"], note=note)
 
 
 def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column], span: bool) -> list[str]:

@@ -3,13 +3,15 @@
 For every metric and family, over items whose truth is known:
 
     answers      the truth of most scenes gets a number
-    repeats      the same number again, and with another number of threads (1e-4 of it)
+    repeats      the same number again, in another order and with another number of threads (1e-4 of it)
+    agrees       its `reference(artifact, item)`, the same by another route, gives the same number (1e-4 of it)
     notices      some ladder of damage raises the loss at every rung: Spearman 0.9 of strength and mean loss, and the
                  strongest rung is told from the truth (95 % interval over items). A consistency metric must notice
                  broken consistency
     floor        broken consistency never improves a consistency metric
     guarded      whatever damage it rewards, another metric of the family notices
-    steady       JPEG and half precision cost less than a tenth of the largest noticed change
+    steady       JPEG, half precision and resizing cost less than a tenth of the largest noticed change (resizing takes
+                 detail, which guards measure: there it is told, not judged)
     silent       where nothing is comparable it gives null, coverage 0 and a reason, or a finite number; it never raises
 
 Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, invariance audits, known games.
@@ -24,8 +26,8 @@ from typing import Any
 
 import torch
 
-from .corruptions import Corruption, from_views, of_family, short, true_views
-from .listing import list_components
+from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
+from .listing import Component, list_components
 from .registry import label, load, split
 from .report import base, loss
 from .report import save as write
@@ -43,6 +45,9 @@ WORLDS: dict[Family, str] = {
 """Where each family's true scenes come from."""
 
 
+AGREE = corruption("mixture")
+"""The damage under which metrics meet their references."""
+
 Progress = Callable[[int, int, str], None]
 """Told how many rungs are done, of how many, and which is next."""
 
@@ -55,13 +60,13 @@ def validate(
     levels: int = 5,
     progress: Progress = lambda done, total, text: None,
 ) -> list[Card]:
-    """Report cards of `metrics` (ids, presets, files; none: all of the tree) over the first `items` of each world.
+    """Report cards of `metrics` (ids, presets, files; none: all of the tree, with presets) over the first `items` of each world.
 
     Raises SyncbenchError for unknown names, fewer than three items (no intervals) or two levels.
     """
     if items < 3 or levels < 2:
         raise SyncbenchError("validation needs at least 3 items and 2 levels: intervals and orders need them")
-    specs = list(metrics) or [c.id for c in list_components("metrics")]
+    specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
     judges = {name: judge for name, judge in judges.items() if _role(name) != "cost"}
     plan: list[tuple[Family, list[str]]] = [
@@ -79,8 +84,19 @@ def validate(
         for _ in trial.run(_ladders(family, levels)):
             done += 1
             progress(done, total, f"{family} {trial.now}")
-        cards += trial.cards()
+        made = trial.cards()
+        if silent := {card.metric: judges[card.metric] for card in made if not card.ladders}:
+            again = _Trial(family, worlds[:items], silent, fused=True)
+            for _ in again.run(_ladders(family, levels)):
+                progress(done, total, f"{family}, fused views: {again.now}")
+            answered = {card.metric: card for card in again.cards(trial.laid()) if card.ladders}
+            made = [answered.get(card.metric, card) for card in made]
+        cards += made
     return cards
+
+
+def _presets(one: Component) -> list[str]:
+    return [f"{one.id}@{preset}" for preset in one.presets]
 
 
 def save(cards: Sequence[Card], path: Path) -> None:
@@ -93,16 +109,23 @@ def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
 
 
 def _role(name: str) -> str:
-    plain = split(base(name))[0]
-    return next((panel for panel, ids in PANELS.items() if plain in ids), "consistency")
+    return next((panel for panel, ids in PANELS.items() if _plain(name) in ids), "consistency")
+
+
+def _plain(name: str) -> str:
+    return split(base(name))[0]
 
 
 class _Trial:
-    """One family: its scenes, its metrics, and every answer."""
+    """One family: its scenes, its metrics, and every answer.
 
-    def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any]) -> None:
+    `fused`: scenes as methods that fuse views leave them, for metrics which read what only those leave.
+    """
+
+    def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any], fused: bool = False) -> None:
         self.family: Family = family
         self.judges = judges
+        self.fused = fused
         self.items = {item.id: item for item in items}
         self.now = ""
         self.values: dict[tuple[str, str, float], list[float]] = {}
@@ -117,22 +140,26 @@ class _Trial:
         for name in self.judges:
             self.values[name, "truth", 0.0] = self._ask(name, truth, remember=True)
         self._repeats(truth)
+        self._agrees({name: AGREE(item, self._others(name), 0.2, 7, self.fused) for name, item in self.items.items()})
         self._silent(next(iter(self.items.values())))
         yield
         for one in ladders:
             for strength in one.ladder:
                 self.now = f"{one.id} {strength:g}"
-                made = {name: one(item, self._others(name), strength, 7) for name, item in self.items.items()}
+                made = {n: one(item, self._others(n), strength, 7, self.fused) for n, item in self.items.items()}
                 for name in self.judges:
                     self.values[name, one.id, strength] = self._ask(name, made)
                 yield
 
-    def cards(self) -> list[Card]:
-        laid = {name: [self._ladder(name, one) for one in self.ladders] for name in self.judges}
+    def laid(self) -> dict[str, list[Ladder]]:
+        return {name: [self._ladder(name, one) for one in self.ladders] for name in self.judges}
+
+    def cards(self, guards: Mapping[str, Sequence[Ladder]] | None = None) -> list[Card]:
+        laid = {**(guards or {}), **self.laid()}
         return [self._card(name, laid) for name in self.judges]
 
     def _truth(self, item: Item) -> Artifact:
-        return from_views(true_views(item, whole=True), item, whole=True)
+        return from_views(true_views(item, whole=True), item, whole=True, fused=self.fused)
 
     def _others(self, name: str) -> tuple[Item, ...]:
         names = list(self.items)
@@ -142,7 +169,7 @@ class _Trial:
     def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
         judge = self.judges[name]
         if hasattr(judge, "group"):
-            return judge.group(made, self.items)
+            return judge.group(made, {item: self.items[item] for item in made})
         return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
 
     def _ask(self, name: str, made: Mapping[str, Artifact], remember: bool = False) -> list[float]:
@@ -158,15 +185,26 @@ class _Trial:
         torch.set_num_threads(1 if threads > 1 else 2)
         try:
             for name in self.judges:
-                first, again = self.values[name, "truth", 0.0], self._ask(name, truth)
-                off = max(
-                    (abs(a - b) / max(abs(a), 1e-6) for a, b in zip(first, again, strict=True) if isfinite(a)),
-                    default=nan,
-                )
-                passed = None if not isfinite(off) else off <= 1e-4
-                self.checks[name].append(Check(name="repeats", passed=passed, seen=f"largest difference {off:.1e}"))
+                again = self._ask(name, {item: truth[item] for item in reversed(truth)})
+                self._same("repeats", name, self.values[name, "truth", 0.0], again)
         finally:
             torch.set_num_threads(threads)
+
+    def _agrees(self, made: Mapping[str, Artifact]) -> None:
+        """Against the metric's `reference`, on damaged scenes: many metrics are 0 at the truth."""
+        for name, judge in self.judges.items():
+            if not hasattr(judge, "reference"):
+                self.checks[name].append(Check(name="agrees", passed=None, seen="no reference implementation"))
+                continue
+            scores = self._scores(name, made)
+            pairs = [(scores[item].value, judge.reference(made[item], self.items[item])) for item in made]
+            known = [(a, b) for a, b in pairs if a is not None and b is not None]
+            self._same("agrees", name, [a for a, _ in known], [b for _, b in known])
+
+    def _same(self, check: str, name: str, first: Sequence[float], again: Sequence[float]) -> None:
+        off = [abs(a - b) / max(abs(a), 1e-6) for a, b in zip(first, again, strict=True) if isfinite(a)]
+        seen = f"largest difference {max(off):.1e}" if off else "nothing to compare"
+        self.checks[name].append(Check(name=check, passed=max(off) <= 1e-4 if off else None, seen=seen))
 
     def _silent(self, item: Item) -> None:
         """One black view, and an item that knows nothing."""
@@ -193,11 +231,14 @@ class _Trial:
         share = len(known) / len(self.items)
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
         if share >= 0.5:
-            checks += judged(role, ladders, {other: found for other, found in laid.items() if other != name})
+            # A metric does not stand guard over itself, whatever its preset.
+            others = {other: found for other, found in laid.items() if _plain(other) != _plain(name)}
+            checks += judged(role, ladders, others)
         return Card(
             metric=name,
             family=self.family,
             role=role,
+            version=judge.version,
             fingerprint=judge.fingerprint(),
             checks=(*checks, *self.checks[name]),
             ladders=tuple(ladders) if share >= 0.5 else (),

@@ -14,7 +14,9 @@ from .types import Family
 MONOTONE = 0.9
 """Least Spearman correlation of strength and mean loss."""
 STEADY = 0.1
-"""Most that JPEG and half precision may cost, of the largest change."""
+"""Most that what breaks nothing may cost, of the largest change."""
+DETAIL = frozenset({"resize"})
+"""What takes detail: guards measure that, so theirs is told and not judged."""
 Told = Literal["notices", "rewards", "uneven", "blind"]
 
 
@@ -62,6 +64,7 @@ class Card:
     family: Family
     role: str
     """`consistency`, or the panel of the leaderboard it stands in."""
+    version: int
     fingerprint: str
     checks: tuple[Check, ...]
     ladders: tuple[Ladder, ...]
@@ -99,7 +102,7 @@ def climbed(one: Corruption, truth: Sequence[float], damaged: Mapping[float, Seq
 
 def judged(role: str, ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) -> tuple[Check, ...]:
     """The checks that ladders decide; `others` are the same scenes' ladders of the family's other metrics."""
-    return (_notices(role, ladders), _floor(role, ladders), _guarded(ladders, others), _steady(ladders))
+    return (_notices(role, ladders), _floor(role, ladders), _guarded(ladders, others), _steady(role, ladders))
 
 
 def _order(changes: Sequence[float]) -> float:
@@ -155,9 +158,11 @@ def _guarded(ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) 
     return Check(name="guarded", passed=not open_, seen="; ".join(said) or "rewards nothing")
 
 
-def _steady(ladders: Sequence[Ladder]) -> Check:
+def _steady(role: str, ladders: Sequence[Ladder]) -> Check:
     span = max((r.change for x in ladders if x.breaks != "nothing" for r in x.rungs), default=0.0)
     if span <= 0:
         return Check(name="steady", passed=None, seen="nothing to compare with")
-    worst = max((abs(x.rungs[-1].change) for x in ladders if x.breaks == "nothing"), default=0.0) / span
-    return Check(name="steady", passed=worst <= STEADY, seen=f"{worst:.1%} of the largest change")
+    costs = {x.corruption: abs(x.rungs[-1].change) / span for x in ladders if x.breaks == "nothing"}
+    asked = [cost for name, cost in costs.items() if role == "consistency" or name not in DETAIL]
+    said = ", ".join(f"{name} {cost:.1%}" for name, cost in costs.items())
+    return Check(name="steady", passed=max(asked, default=0.0) <= STEADY, seen=f"{said} of the largest change")

@@ -29,6 +29,7 @@ class BatchAttention(Independent):
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
     paper: ClassVar[str] = "2305.13077"
+    licence: ClassVar[str] = "MIT (TokenFlow)"
     requires: ClassVar[tuple[str, ...]] = ("attention",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "shared": {"shared_noise": True},

@@ -15,6 +15,8 @@ blur: read it beside `sharpness`. Published numbers differ in windows, masks and
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..bench.types import Artifact, Family, Item, Score
 from .views.light import best_scale, channels, scored
 from .views.shots import Region
@@ -58,3 +60,14 @@ class AlbedoError:
         scale = best_scale(albedo, truth) if self.scaled else 1.0
         value = float((scale * albedo - truth).square().sum()) / count
         return Score(value=100 * value, coverage=float(region.mean()))
+
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same by NumPy's least squares."""
+        found = channels(artifact, item)
+        if found is None or found.albedo is None or not self.scaled:
+            return None
+        true = item.truth["albedo"][0].double().numpy()
+        inner = scored(item, self.region, *true.shape[1:])[0].numpy() > 0.5
+        made, true = found.albedo.numpy()[:, inner].reshape(-1, 1), true[:, inner].ravel()
+        scale = np.linalg.lstsq(made, true, rcond=None)[0]
+        return 100 * float(np.mean((made @ scale - true) ** 2))

@@ -61,6 +61,18 @@ class ClipText:
         """The mean; coverage is the fraction of the canvas, or of the views, that was shown."""
         return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
 
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same from open_clip's own transforms and forward pass, picture by picture; crops without margin only."""
+        if self.margin or self.look != "crops":
+            return None
+        if item.surface.picture:
+            image = pixels(artifact)
+            shown = [] if image is None else [box.cut(image) for box in windows(image, item)]
+        else:
+            shown = list(pictures(artifact, item))
+        texts = prompts(item, len(shown))
+        return None if not shown or texts is None else self.provider().logits(shown, texts)
+
     def _canvas(self, artifact: Artifact, item: Item) -> Score:
         image = pixels(artifact)
         if image is None:

@@ -9,7 +9,8 @@ before is informative. Range [0, about 1]; independent noise gives about 1 - 1/k
 
 Traps. Measured inside the shared loop in latent space: published pipelines that run their own loop have none
 (null), and values of unlike models or strides are not comparable. A method that drives all windows to the same
-blank image wins: read it beside `sharpness`.
+blank image wins: read it beside `sharpness`. Channels of one picture are meant to differ, and imagined objects have no
+cells in common: not defined there.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Disagreement:
     version: ClassVar[int] = 1
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = ""
-    families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
+    families: ClassVar[tuple[Family, ...]] = ("overlap", "geometry", "frames")
 
     def fingerprint(self) -> str:
         """What is averaged."""

@@ -12,10 +12,12 @@ AlexNet.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, ClassVar
 
-from .backbones.perceptual import Perceptual, perceptual
-from .strips.crops import device
+from ..bench.types import Artifact, Item
+from .backbones.perceptual import PackageLpips, Perceptual, perceptual
+from .strips.crops import device, pixels, windows
 from .strips.intra import Intra
 
 
@@ -30,3 +32,12 @@ class IntraLpips(Intra):
     def provider(self) -> Perceptual:
         """The distance."""
         return perceptual(self.backbone, self.folder, device())
+
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same by the package's own forward pass; None for other backbones, which no package has."""
+        provider, image = self.provider(), pixels(artifact)
+        if not isinstance(provider, PackageLpips) or image is None:
+            return None
+        crops = [2 * box.cut(image)[None].to(device()) - 1 for box in windows(image, item)]
+        found = [float(provider.package(a, b)) for a, b in combinations(crops, 2)]
+        return sum(found) / len(found) if found else None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from math import pi
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 
 from ..bench.types import Artifact, Family, Item, Score
@@ -72,3 +73,18 @@ class NormalError:
         angle = cosine.acos() * 180 / pi
         pooled = {"mean": angle.mean(), "median": angle.median(), "rms": angle.square().mean().sqrt()}
         return Score(value=float(pooled[self.statistic]), coverage=float(known.double().mean()))
+
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same by the angle's tangent, |a x b| / a.b; None where a prediction names no direction."""
+        found = channels(artifact, item)
+        if found is None or found.normal is None:
+            return None
+        true = item.truth["normal"][0].double().numpy()
+        known = (np.linalg.norm(true, axis=0) > 0.5) & (scored(item, self.region, *true.shape[1:])[0].numpy() > 0.5)
+        made, true = found.normal.numpy()[:, known].T, true[:, known].T
+        if np.linalg.norm(made, axis=1).min() < SHORTEST:
+            return None
+        angle = np.degrees(np.arctan2(np.linalg.norm(np.cross(made, true), axis=1), (made * true).sum(1)))
+        if self.statistic == "median":
+            return float(np.quantile(angle, 0.5, method="lower"))
+        return float(angle.mean() if self.statistic == "mean" else np.sqrt(np.mean(angle**2)))

@@ -15,12 +15,14 @@ checkerboards are the sharpest images there are. Depends on content: compare met
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
+from scipy.ndimage import laplace
 
 from ..bench.types import Artifact, Family, Item, Score
 from .strips.borders import grid, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
-from .strips.detail import laplacian
+from .strips.detail import LUMA, laplacian
 from .views.images import unlike
 from .views.pictures import pictures
 from .views.sampling import grown
@@ -53,6 +55,21 @@ class Sharpness:
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over tiles or views; coverage is the fraction of the canvas or of the views' pixels scored."""
         return self._tiles(artifact, item) if item.surface.picture else _views(artifact, item)
+
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same of views by SciPy's Laplacian; None for wide pictures."""
+        if item.surface.picture:
+            return None
+        values: list[float] = []
+        for n, image in enumerate(pictures(artifact, item).double().numpy()):
+            response = laplace(np.einsum("c,chw->hw", LUMA, 255 * image), mode="nearest")
+            if item.family in ("geometry", "prior"):
+                outside = np.pad(item.truth["mask"][n, 0].numpy() < 0.5, INNER, constant_values=False)
+                near = np.lib.stride_tricks.sliding_window_view(outside, (2 * INNER + 1, 2 * INNER + 1)).any((2, 3))
+                response = response[~near]
+            if response.size >= FEWEST:
+                values.append(float(response.var()))
+        return float(np.mean(values)) if values else None
 
     def _tiles(self, artifact: Artifact, item: Item) -> Score:
         image = pixels(artifact)

@@ -18,7 +18,9 @@ badly. `surface` is fairer there: most of it is the ground, a plane that is wher
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from scipy.ndimage import map_coordinates
 
 from ..bench.types import Artifact, Family, Item, Score
 from .views.images import stored, unlike
@@ -84,3 +86,19 @@ class TexelVariance:
         if total < 1e-8:
             return Score.none("the views are constant where they are compared")
         return Score(value=(within / total) ** 0.5, coverage=coverage)
+
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same with SciPy's lookup and NumPy's variance, of the points that count; None if `normalised`."""
+        if self.normalised:
+            return None
+        truth, views = item.truth, stored(artifact).double().numpy()
+        cameras = shots(truth, self.region)
+        found = [points(truth, k, self.region, "held_")[:2] for k in range(len(truth["held_position"]))]
+        at, normal = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
+        colours = np.full((len(views), 3, at.shape[1]), np.nan)
+        for view, camera, colour in zip(views, cameras, colours, strict=True):
+            xy, ok = camera.sees(at, normal)
+            where = xy[:, ok].flip(0).numpy() - 0.5
+            colour[:, ok.numpy()] = [map_coordinates(plane, where, order=1, mode="nearest") for plane in view]
+        twice = (~np.isnan(colours[:, 0])).sum(0) >= 2
+        return 255 * float(np.nanvar(colours[:, :, twice], axis=0, ddof=1).mean() ** 0.5) if twice.any() else None

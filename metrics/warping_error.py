@@ -20,8 +20,10 @@ with RMSE and masks; these values are comparable with none of them.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Score
@@ -84,16 +86,37 @@ class WarpingError:
             return Score.none(f"{why}: the ratio is undefined")
         return Score(value=error / base, coverage=coverage)
 
+    def reference(self, artifact: Artifact, item: Item) -> float | None:
+        """The same with SciPy's lookup, of neighbouring frames on the pixels that count; None for other forms."""
+        if self.over != "one" or self.gap != 1:
+            return None
+        clip, flow, clear = stored(artifact).double().numpy(), item.truth["flow"].nan_to_num(), _clear(item)
+        visible = item.truth["visible"] > 0.5
+        means: list[float] = []
+        for t in range(len(flow)):
+            xy, ok = follow(flow[t : t + 1], visible[t : t + 1] & clear[t : t + 1])
+            ok = (ok & inside(xy, *flow.shape[2:]) & whole(clear[t + 1], xy)).numpy()
+            if ok.any():
+                at = xy.flip(0).numpy()[:, ok] - 0.5
+                there = np.stack([map_coordinates(plane, at, order=1, mode="nearest") for plane in clip[t + 1]])
+                means.append(float(np.mean((there - clip[t].reshape(3, -1)[:, ok]) ** 2)))
+        return 1000 * float(np.mean(means)) if means else None
+
+
+def _clear(item: Item) -> Bool[Tensor, "t 1 h w"]:
+    """Pixels of every frame that are off the edges of depth and of objects."""
+    flow, depth, ids = item.truth["flow"], item.truth.get("depth"), item.truth.get("object")
+    count = len(flow) + 1
+    if depth is None and ids is None:
+        return torch.ones(count, 1, *flow.shape[2:], dtype=torch.bool)
+    found = [edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)]
+    return ~torch.stack(found)
+
 
 def _errors(clip: Float[Tensor, "t 3 h w"], item: Item, gap: int) -> tuple[float | None, float, float]:
     """Mean squared error over the pairs that have comparable pixels, their mean variance, the mean share compared."""
-    flow, visible = item.truth["flow"].nan_to_num(), item.truth["visible"] > 0.5
-    depth, ids = item.truth.get("depth"), item.truth.get("object")
-    count, height, width = len(flow) + 1, *flow.shape[2:]
-    clear = torch.ones(count, 1, height, width, dtype=torch.bool)
-    if depth is not None or ids is not None:
-        found = [edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)]
-        clear = ~torch.stack(found)
+    flow, visible, clear = item.truth["flow"].nan_to_num(), item.truth["visible"] > 0.5, _clear(item)
+    count, height, width = len(clear), *flow.shape[2:]
     errors: list[float] = []
     spreads: list[float] = []
     share = 0.0

@@ -47,6 +47,9 @@ Set = Annotated[
 Recipe = Annotated[list[str], typer.Option("--set", metavar="FIELD=V", help="Another argument of the recipe.")]
 Items = Annotated[list[str], typer.Option(metavar="ID", help="Columns; repeatable.")]
 Margins = Annotated[list[str], typer.Option(metavar="METRIC=LOSS", help="Largest loss to accept; repeatable.")]
+Cards = Annotated[
+    list[Path], typer.Option(metavar="FILE", help="Report cards of your own metrics (`validate --out`); repeatable.")
+]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Processes.")]
 Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and metrics again.")]
 

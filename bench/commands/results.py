@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..errors import SyncbenchError
-from .options import AsJson, Folders, Margins, app, print_json, split_names, table_rows, terminal
+from .options import AsJson, Cards, Folders, Margins, app, print_json, split_names, table_rows, terminal
 
 
 @app.command("report")
@@ -25,6 +25,7 @@ def report(
     ] = False,
     span: Annotated[bool, typer.Option("--span", help="Add each value's place between floor and ceiling.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="One small table a leaderboard, no differences.")] = False,
+    cards: Cards = [],  # noqa: B006
 ) -> None:
     """Leaderboards with intervals over items, and paired differences."""
     from ..compare import PAIRS
@@ -42,6 +43,7 @@ def report(
         confidence_set=confidence_set,
         span=span,
         brief=brief,
+        cards=cards,
         **(terminal() if out is None else {}),
     )
     if out is None:

@@ -18,4 +18,5 @@ class MarigoldIID(Together):
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2505.09358"
+    licence: ClassVar[str] = "Apache-2.0"
     requires: ClassVar[tuple[str, ...]] = ("joint", "channels")

@@ -20,5 +20,6 @@ class RGBX(Independent):
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
     paper: ClassVar[str] = "2405.00666"
+    licence: ClassVar[str] = "research, non-commercial"
     presets: ClassVar[dict[str, dict[str, object]]] = {"shared": {"shared_noise": True}}
     requires: ClassVar[tuple[str, ...]] = ("channels", "image")

@@ -17,4 +17,5 @@ class AnimateDiff(Together):
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2307.04725"
+    licence: ClassVar[str] = "Apache-2.0"
     requires: ClassVar[tuple[str, ...]] = ("joint", "time")

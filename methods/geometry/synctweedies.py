@@ -27,6 +27,7 @@ class SyncTweedies(Sync):
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2403.14370"
+    licence: ClassVar[str] = "MIT"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "pixels": {"space": "pixels"},
         "eps": {"averaged": "eps"},

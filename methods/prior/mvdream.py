@@ -17,4 +17,5 @@ class MVDream(Together):
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2308.16512"
+    licence: ClassVar[str] = "MIT"
     requires: ClassVar[tuple[str, ...]] = ("joint", "camera")

@@ -18,4 +18,5 @@ class Zero123Plus(Together):
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2310.15110"
+    licence: ClassVar[str] = "code Apache-2.0, weights non-commercial"
     requires: ClassVar[tuple[str, ...]] = ("joint", "image", "poses")

@@ -98,6 +98,11 @@ class PackageLpips:
         outputs = self._module.net.forward(self._module.scaling_layer(2 * _images(images, self) - 1))
         return tuple(unit(layer) for layer in outputs)
 
+    @torch.no_grad()
+    def package(self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Tensor:
+        """The package's own answer for images in [-1, 1]."""
+        return self._module(a, b)
+
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Float[Tensor, " n"]:
         """Squared differences weighed by the learned heads, averaged over positions, summed over layers."""
         heads = self._module.lins
