@@ -52,7 +52,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "installing syncbench and its test tools into $(VENV) (the first time PyTorch is downloaded: a few minutes)"
-	@$(INSTALL) '.[train,test,lint]'
+	@$(INSTALL) '.[test,lint]'
 	@touch $(VENV)/.run $@
 
 $(VENV)/pyvenv.cfg:

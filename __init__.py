@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bench.board import board
     from .bench.canvas import Canvas
     from .bench.errors import SyncbenchError
     from .bench.gate import gate
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "board": ("board",),
     "canvas": ("Canvas",),
     "errors": ("SyncbenchError",),
     "gate": ("gate",),
@@ -51,6 +53,7 @@ __all__ = [
     "Sync",
     "SyncbenchError",
     "__version__",
+    "board",
     "canvas_artifact",
     "gate",
     "load",

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .errors import SyncbenchError
 from .verdicts import Card, Ladder
 
 MARKS = {True: "kept", False: "BROKEN", None: "not asked"}
@@ -56,10 +55,8 @@ def _verdict(card: Card) -> str:
 
 def pictures(cards: Sequence[Card], folder: Path) -> list[Path]:
     """One PNG a family: every metric's loss along every ladder, as a share of its largest change."""
-    try:
-        import altair
-    except ImportError as error:
-        raise SyncbenchError("pictures of cards need altair and vl-convert: pip install 'syncbench[train]'") from error
+    import altair
+
     chart: Any = altair
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []

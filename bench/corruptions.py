@@ -235,7 +235,14 @@ CORRUPTIONS = (
     Corruption(
         id="collapse", breaks="quality", ladder=(0.2, 0.4, 0.6, 0.8, 0.95), unit="share", apply=_collapse, whole=True
     ),
-    Corruption(id="repeat", breaks="quality", ladder=(0.25, 0.5, 0.75, 1.0), unit="share", apply=_repeat),
+    Corruption(
+        id="repeat",
+        breaks="quality",
+        ladder=(0.25, 0.5, 0.75, 1.0),
+        unit="share",
+        apply=_repeat,
+        families=("overlap", *MOVING),
+    ),
     Corruption(
         id="unedited",
         breaks="text",

@@ -1,7 +1,7 @@
 """What report cards say of a leaderboard's columns: which metrics kept their promises and which did not.
 
-The package ships the cards of its own metrics on the bundled backbones (`cards.json`); a user's own come from `syncbench validate METRIC --out DIR`. A card speaks for one metric, family, version
-and fingerprint, and for no other.
+The package ships the cards of its own metrics on the bundled backbones (`cards.json`); a user's own come from
+`syncbench validate METRIC --out DIR`. A card speaks for one metric, family, version and fingerprint, and for no other.
 """
 
 from collections.abc import Iterable

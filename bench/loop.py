@@ -27,7 +27,7 @@ from .types import Anchor, Artifact, Door, Item, Sampling
 
 
 class Reported(TypedDict):
-    """One number of a paper. Other networks, prompts and backbones: never to be put in one column with measured ones."""
+    """One number of a paper. Networks, prompts and backbones differ: never in one column with measured ones."""
 
     metric: str
     """Id of the metric here that measures the same, or the paper's name of it."""

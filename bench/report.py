@@ -198,17 +198,34 @@ def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
 
 def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
     """Records of run folders, or of `.parquet` files (`baseline.write`); SyncbenchError where there are none."""
-    from .baseline import SUFFIX, read
-    from .store import load_records
-
-    names = [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
-    found = [read(name) for name in names if name.suffix == SUFFIX and not name.is_dir()]
-    if rest := [name for name in names if name.suffix != SUFFIX or name.is_dir()]:
-        found.append(load_records(rest))
-    records = pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
+    names = paths(folders)
+    records = gather(names)
     if records is None:
         raise SyncbenchError(f"no results in {', '.join(map(str, names))}: run a suite with --out into it first")
     return records
+
+
+def gather(names: Sequence[Path]) -> Table | None:
+    """The same; None where there are none."""
+    from .baseline import read
+    from .store import load_records
+
+    found = [read(name) for name in names if is_file(name)]
+    if rest := [name for name in names if not is_file(name)]:
+        found.append(load_records(rest))
+    return pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
+
+
+def paths(folders: Sequence[str | Path] | str | Path) -> list[Path]:
+    """One folder or several, as paths."""
+    return [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
+
+
+def is_file(name: Path) -> bool:
+    """Whether results are a `.parquet` file, which stands in place of a folder and has no pictures."""
+    from .baseline import SUFFIX
+
+    return name.suffix == SUFFIX and not name.is_dir()
 
 
 def report(
@@ -233,8 +250,8 @@ def report(
     differences from the best and the floor) or `all`; `exploratory` adds the other metrics' differences, corrected
     for their number; `confidence_set` adds the model confidence set of each primary metric (needs `arch`); `span`
     adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
-    leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report cards (`validate --out`) besides
-    the shipped ones, by which metrics are marked that fail; `sheets` are the PNG contact sheets put into html
+    leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report cards (`validate --out`)
+    besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG contact sheets put into html
     (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix
     overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file (`baseline.write`) may stand for a
     folder.
@@ -244,8 +261,7 @@ def report(
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     if sheets is None:
-        names = [folders] if isinstance(folders, (str, Path)) else folders
-        sheets = [sheet for name in names for sheet in sorted(Path(name).glob("sheet*.png"))]
+        sheets = [sheet for name in paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
     from .grades import grades
 
     text = render(

@@ -169,9 +169,15 @@ def _scale(wide: int) -> float:
     return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
 
 
-def samples(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
-    """Samples by row label and item, of the lowest seed, and what they were given (`INPUT`). Jobs of one dataset."""
-    several = len({job["header"]["model"] for _, job in jobs}) > 1
+def samples(
+    store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True, several: bool | None = None
+) -> dict[tuple[str, str], Cell]:
+    """Samples by row label and item, of the lowest seed, and what they were given (`INPUT`). Jobs of one dataset.
+
+    `several`: labels name the model too (default: if the jobs have more than one).
+    """
+    if several is None:
+        several = len({job["header"]["model"] for _, job in jobs}) > 1
     found: dict[tuple[str, str], Cell] = {}
     for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
         header = job["header"]

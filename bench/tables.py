@@ -137,7 +137,9 @@ def lay_out(
         one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
         said = [text for where, text in sets or () if where == board]
         if one.differences and pairs == "best" and len(one.methods) > MANY:
-            said.append("Paired differences from the best and the floor only; --pairs all compares every two methods.")
+            said.append(
+                "Paired differences from the best and the floor only; report --pairs all compares every two methods."
+            )
         laid.append(replace(one, brief=brief, remarks=(*one.remarks, *said)))
     return laid
 
@@ -148,7 +150,10 @@ def _leaderboard(
     part = part.assign(anchor=part["anchor"].fillna(""), row=part.index)
     keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
     columns = [_graded(_column(key, keys, part), str(board["family"]), key, grades) for key in keys]
-    order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), i))
+    # The family's first primary metric orders the board.
+    primary = PRIMARY.get(str(board["family"]), ())
+    places = [primary.index(name) if (name := base(key["metric"])) in primary else len(primary) for key in keys]
+    order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), places[i], i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
     models = {str(m): str(r) for m, r in zip(part["model"], part["revision"], strict=True)}
@@ -188,7 +193,8 @@ def _where(part: Table, key: dict[str, Any]) -> Table:
 
 
 def _rank(row: Any) -> str:
-    if row is None or row["rank_low"] is pd.NA:
+    # pandas gives a missing integer as NA or as None
+    if row is None or row["rank_low"] is pd.NA or row["rank_low"] is None:
         return ""
     return f"{row['rank_low']}" if row["rank_low"] == row["rank_high"] else f"{row['rank_low']}-{row['rank_high']}"
 

@@ -60,7 +60,9 @@ def validate(
     levels: int = 5,
     progress: Progress = lambda done, total, text: None,
 ) -> list[Card]:
-    """Report cards of `metrics` (ids, presets, files; none: all of the tree, with presets) over the first `items` of each world.
+    """Report cards of `metrics` over the first `items` of each world.
+
+    `metrics` are ids, presets or files; none: all of the tree, with their presets.
 
     Raises SyncbenchError for unknown names, fewer than three items (no intervals) or two levels.
     """
@@ -185,7 +187,7 @@ class _Trial:
         torch.set_num_threads(1 if threads > 1 else 2)
         try:
             for name in self.judges:
-                again = self._ask(name, {item: truth[item] for item in reversed(truth)})
+                again = self._ask(name, {item: truth[item] for item in reversed(list(truth))})
                 self._same("repeats", name, self.values[name, "truth", 0.0], again)
         finally:
             torch.set_num_threads(threads)

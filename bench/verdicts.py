@@ -150,12 +150,18 @@ def _guarded(ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) 
     for x in ladders:
         if x.told != "rewards" or x.breaks == "nothing":
             continue
-        guards = [
-            n for n, found in others.items() if any(y.corruption == x.corruption and y.told == "notices" for y in found)
-        ]
+        guards = [n for n, found in others.items() if any(_guards(y, x) for y in found)]
         open_ |= not guards
         said.append(f"{x.corruption}: {', '.join(guards[:3]) or 'nothing'}")
     return Check(name="guarded", passed=not open_, seen="; ".join(said) or "rewards nothing")
+
+
+def _guards(guard: Ladder, rewarding: Ladder) -> bool:
+    """Whether `guard` tells every rung from the truth that the other rewards."""
+    if guard.corruption != rewarding.corruption:
+        return False
+    pairs = zip(guard.rungs, rewarding.rungs, strict=True)
+    return all(g.low is not None and g.low > 0 for g, r in pairs if r.high is not None and r.high < 0)
 
 
 def _steady(role: str, ladders: Sequence[Ladder]) -> Check:

@@ -13,8 +13,9 @@ the error of pixels paired at random, so that low contrast does not help.
 
 Traps. Blurred clips, clips in one colour and low contrast win (E scales with contrast squared): read it beside
 `sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene
-does not win here. Neighbouring frames cannot show slow drift: `long` can. Published tables mix up powers of ten, MSE
-with RMSE and masks; these values are comparable with none of them.
+does not win here. Neighbouring frames cannot show slow drift: `long` can; its gap is odd, because an even one cannot
+see brightness that alternates from frame to frame. Published tables mix up powers of ten, MSE with RMSE and masks;
+these values are comparable with none of them.
 """
 
 from dataclasses import dataclass
@@ -43,8 +44,8 @@ class WarpingError:
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "relative": {"over": "truth"},
         "normalised": {"over": "variance"},
-        "long": {"gap": 4},
-        "long_relative": {"gap": 4, "over": "truth"},
+        "long": {"gap": 5},
+        "long_relative": {"gap": 5, "over": "truth"},
     }
 
     gap: int = 1

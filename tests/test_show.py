@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from syncbench.bench.run import run
-from syncbench.bench.show import INPUT, Cell, _picture, draw, show
+from syncbench.bench.show import INPUT, Cell, draw, pictured, show
 from syncbench.bench.store import Store, load_artifact
 
 JOB: dict[str, Any] = {
@@ -20,12 +20,12 @@ JOB: dict[str, Any] = {
 def test_views_stand_in_rows_of_four() -> None:
     levels = torch.linspace(0, 1, 6)
     views = levels[:, None, None, None].expand(6, 3, 5, 7)
-    picture = _picture(Cell(JOB, views))
+    picture = pictured(Cell(JOB, views))
     assert picture is not None
     assert picture.size == (21, 10), "six views are two rows of three"
     for k, level in enumerate(levels):
         assert picture.getpixel((7 * (k % 3) + 3, 5 * (k // 3) + 2))[0] == round(255 * float(level))  # type: ignore[index]
-    one = _picture(Cell(JOB, views), frame=4)
+    one = pictured(Cell(JOB, views), frame=4)
     assert one is not None
     assert one.size == (7, 5)
     assert one.getpixel((3, 2))[0] == round(255 * float(levels[4]))  # type: ignore[index]

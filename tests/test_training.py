@@ -132,8 +132,6 @@ def test_the_weights_stay_small() -> None:
 
 
 def test_cards_hold_figures_and_pictures(tmp_path: Path) -> None:
-    pytest.importorskip("altair")
-    pytest.importorskip("vl_convert")
     runs = [tmp_path / "a", tmp_path / "b"]
     for run in runs:
         run.mkdir()

@@ -1,4 +1,4 @@
-"""Commands that read results: report, gate, power, cite."""
+"""Commands that read results: report, board, gate, power, cite."""
 
 import sys
 from pathlib import Path
@@ -50,6 +50,21 @@ def report(
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     else:
         print(out)
+
+
+@app.command("board")
+def board(
+    folders: Folders,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/board.html]")] = None,
+    items: Annotated[int, typer.Option(metavar="N", help="Items of each dataset with pictures; 0: none.")] = 6,
+    cards: Cards = [],  # noqa: B006
+) -> None:
+    """One offline HTML file: sortable leaderboards, plots, galleries, report cards, where every number comes from."""
+    from ..board import board as make
+    from ..progress import told
+
+    with told("drawing") as progress:
+        print(make(folders, out, cards=cards, items=items, progress=progress))
 
 
 @app.command("gate")

@@ -64,11 +64,9 @@ def oracle(
     from ..oracle import SAMPLES, Problem
     from ..oracle import oracle as compare
     from ..oracle.agreement import agreement, results
-    from ..oracle.page import drawing, text, write
+    from ..oracle.page import text, write
     from ..progress import told
 
-    if out is not None:
-        drawing()
     records = results(against, steps) if against else None
     with told("measuring") as progress:
         found = compare(

@@ -82,9 +82,10 @@ def _agreement(table: Frame) -> Table:
 def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
     """`oracle.csv`, `curves.csv` and `oracle.png` (and `agreement.csv`) in `folder`; their paths.
 
-    Raises SyncbenchError if the folder cannot be written or there is nothing to draw with.
+    Raises SyncbenchError if the folder cannot be written.
     """
-    altair = drawing()
+    import altair
+
     lines = curves(found)
     tables = {"oracle": found.rows, "curves": lines} | ({} if agreement is None else {"agreement": agreement})
     try:
@@ -107,16 +108,6 @@ def curves(found: Oracle) -> pd.DataFrame:
         for curve, values in (("variance", variance), ("correlation", correlation)):
             parts.append(pd.DataFrame({"method": name, "curve": curve, "px": range(len(values)), "value": values}))
     return pd.concat(parts, ignore_index=True)
-
-
-def drawing() -> Any:
-    """Altair, or an early answer where it is not installed."""
-    try:
-        import altair
-        import vl_convert  # pyright: ignore[reportUnusedImport]  # noqa: F401
-    except ImportError as error:
-        raise SyncbenchError("the figure needs altair and vl-convert: pip install 'syncbench[train]'") from error
-    return altair
 
 
 def _figure(altair: Any, found: Oracle, lines: Frame) -> Any:

@@ -48,10 +48,6 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
 
     if name not in TRAINERS:
         raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")
-    if card:
-        from .cards import drawing
-
-        drawing()
     main: Callable[..., Any] = import_module(f"{__name__}.{name}").main
     types = field_types(main)
     for text in assignments:

@@ -9,13 +9,10 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-
-from ..types import SyncbenchError
 
 
 def logs(runs: list[Path]) -> list[Path]:
@@ -49,19 +46,9 @@ def machine() -> str:
     return f"{os.cpu_count()} CPU cores{kind}"
 
 
-def drawing() -> Any:
-    """The library that draws curves; an early answer where it is not installed."""
-    try:
-        import altair
-        import vl_convert  # pyright: ignore[reportUnusedImport]  # noqa: F401
-    except ImportError as error:
-        raise SyncbenchError("loss curves need altair and vl-convert: pip install 'syncbench[train]'") from error
-    return altair
-
-
 def curve(runs: list[Path], column: str, title: str, out: Path) -> None:
     """Draw one column of consecutive runs' ``log.csv`` against their steps as a small PNG; nothing without logs."""
-    altair = drawing()
+    import altair
 
     rows: list[dict[str, float]] = []
     for log in logs(runs):

@@ -1,0 +1,199 @@
+"""What a board shows, as JSON values: leaderboards, every row and its values by item, cards of metrics and methods."""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (Cells of a table are whatever the records hold.)
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..compare import differences
+from ..grades import Grades
+from ..listing import PACKAGE, list_components
+from ..registry import split
+from ..report import (
+    BOARD,
+    COLUMNS,
+    METHOD,
+    METRIC,
+    PRIMARY,
+    Table,
+    base,
+    boards,
+    by_item,
+    gather,
+    is_file,
+    summary,
+    tidy,
+)
+from ..standing import stand
+from ..store import Store
+from ..tables import DIFFERENCES, Leaderboard, lay_out
+from ..types import FAMILIES, Json
+from .gallery import gallery
+
+ABOUT = {
+    "channels": "albedo, normal and shading of one image",
+    "overlap": "windows of one wide image",
+    "geometry": "views of a given mesh",
+    "prior": "views of an imagined object",
+    "frames": "frames of a video",
+}
+BESIDE = ("clip_text", "sharpness", "seconds")
+"""Shown first beside a family's primary metrics."""
+
+
+def content(
+    folders: Sequence[Path], grades: Grades, items: int, progress: Callable[[int, int, str], None]
+) -> dict[str, Any]:
+    """Everything on the board. Text is as it is in the records: escaping is the page's."""
+    stores = [Store(name) for name in folders if not is_file(name)]
+    records = gather(folders)
+    shared = {
+        "version": version(PACKAGE),
+        "sources": [*(_source(store) for store in stores), *({"name": name.name} for name in folders if is_file(name))],
+        "families": [{"id": family, "about": ABOUT[family]} for family in FAMILIES],
+        "columns": COLUMNS,
+        "heads": DIFFERENCES,
+    }
+    if records is None:
+        nothing: list[Any] = []
+        return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing, "gallery": {}}
+    r = tidy(records)
+    table = stand(r, summary(r)).reset_index(drop=True)
+    laid = lay_out(table, differences(r), grades=grades, pairs="best")
+    values, named = _by_item(r, table)
+    made = [
+        _board(about, one, part, named.get(tuple(about.values()), []), grades)
+        for (about, part), one in zip(boards(table), laid, strict=True)
+    ]
+    rows = [[_plain(v) for v in row] for row in table[COLUMNS].itertuples(index=False, name=None)]
+    # only cards that some column stands on, renumbered
+    used = sorted({c["card"] for one in made for c in one["columns"] if c["card"] is not None})
+    for one in made:
+        for column in one["columns"]:
+            column["card"] = used.index(column["card"]) if column["card"] is not None else None
+    return {
+        **shared,
+        "boards": made,
+        "rows": rows,
+        "values": values,
+        "losses": [_plain(v) for v in table["loss"]],
+        "cards": [grades.cards[n].as_json() for n in used],
+        "methods": _methods(r),
+        "gallery": gallery(stores, items, progress) if items else {},
+    }
+
+
+def _source(store: Store) -> Json:
+    """A folder in words: its suite, how many jobs, on what, with which packages. No path of this machine."""
+    suite = store.run.get("suite", {})
+    keys = store.finished()
+    first: Json = next((job for job in map(store.job, keys[:1]) if job), {})
+    return {
+        "name": store.root.resolve().name,
+        "suite": suite.get("name", ""),
+        "title": suite.get("title", ""),
+        "jobs": len(keys),
+        "device": first.get("device", ""),
+        "versions": first.get("versions", {}),
+    }
+
+
+def _board(about: dict[str, Any], one: Leaderboard, part: Table, items: list[str], grades: Grades) -> Json:
+    family = str(about["family"])
+    wanted = (*PRIMARY.get(family, ()), *BESIDE)
+    keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
+    directions = {(str(k["metric"]), str(k["fingerprint"])): k for k in keys}
+    columns: list[Json] = []
+    for column in one.columns:
+        key = directions[column.metric, column.fingerprint]
+        columns.append(
+            {
+                "metric": column.metric,
+                "header": column.header,
+                "unit": column.unit,
+                "panel": column.panel,
+                "fingerprint": column.fingerprint,
+                "version": _plain(key["metric_version"]),
+                "direction": key["direction"],
+                "first": column.metric in wanted or base(column.metric) in wanted,
+                "grade": column.grade.state if column.grade else None,
+                "said": column.grade.text if column.grade else "",
+                "card": column.grade.card if column.grade else None,
+            }
+        )
+    lines = [
+        {
+            "name": line.method,
+            "anchor": line.mark,
+            "rank": line.rank,
+            "cells": [[cell.text, cell.mark, cell.note, cell.row] for cell in line.cells],
+        }
+        for line in (*one.methods, *one.anchors)
+    ]
+    return {
+        "family": family,
+        "dataset": about["dataset"],
+        "title": one.title,
+        "subtitle": one.subtitle,
+        "protocol": json.loads(about["protocol"]),
+        "order": one.order,
+        "columns": columns,
+        "lines": lines,
+        "notes": one.notes,
+        "remarks": one.remarks,
+        "differences": one.differences,
+        "items": items,
+    }
+
+
+def _by_item(r: Table, table: Table) -> tuple[list[list[float | None]], dict[tuple[Any, ...], list[str]]]:
+    """Values of every row of the table by item (seeds averaged), and the items of each leaderboard in that order."""
+    scored = r[r["metric"] != ""]
+    named = {tuple(key): sorted(map(str, part["item"].unique())) for key, part in scored.groupby(BOARD, sort=False)}
+    place = {board: {item: n for n, item in enumerate(items)} for board, items in named.items()}
+    keys = [*BOARD, *METHOD, *METRIC]
+    anchors = table["anchor"].fillna("")
+    where = {key: n for n, key in enumerate(table.assign(anchor=anchors)[keys].itertuples(index=False, name=None))}
+    values: list[list[float | None]] = [[] for _ in range(len(table))]
+    for *key, item, value in by_item(scored)[[*keys, "item", "value"]].itertuples(index=False, name=None):
+        at = where.get(tuple(key))
+        if at is None:
+            continue
+        places = place[tuple(key[: len(BOARD)])]
+        if not values[at]:
+            values[at] = [None] * len(places)
+        values[at][places[str(item)]] = _plain(value)
+    return values, named
+
+
+def _methods(r: Table) -> list[Json]:
+    """A card of every method in the records: what it is, and what papers report of it."""
+    known = {component.id: component for component in list_components("methods")}
+    labels: dict[str, list[str]] = {}
+    for label in sorted(map(str, r["method"].unique())):
+        labels.setdefault(split(base(label))[0], []).append(label)
+    made: list[Json] = []
+    for name, of in labels.items():
+        one = known.get(name)
+        facts = {} if one is None else asdict(one)
+        keep = ("family", "title", "paper", "licence", "door", "presets", "reported", "version", "doc", "source")
+        made.append({"id": name, "labels": of, **{key: facts.get(key) for key in keep}})
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: what is missing or not finite is null, NumPy's numbers are Python's."""
+    if value is None or value is pd.NA:
+        return None
+    found: Any = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(found, float) and not isfinite(found) else found
