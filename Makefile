@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --pr
 .PHONY: help demo test bench lint clean
 
 help:
-	@echo "make demo   sample, score and rank on the bundled models; prints the leaderboard"
+	@echo "make demo   sample, score and rank on the bundled models; prints the leaderboard, makes the board"
 	@echo "make test   the test suite"
 	@echo "make bench  timings (pytest-benchmark)"
 	@echo "make lint   ruff and pyright"
@@ -24,9 +24,9 @@ demo: $(VENV)/.run
 	$(BIN)/syncbench run $(SUITE) --out $(OUT) || status=$$?; \
 	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
 	$(BIN)/syncbench report $(OUT) --brief && \
-	echo "contact sheet and leaderboard:" && \
+	echo "contact sheets, and the board to open in a browser:" && \
 	$(BIN)/syncbench show $(OUT) && \
-	$(BIN)/syncbench report $(OUT) --out $(OUT)/leaderboard.html || exit $$?; \
+	$(BIN)/syncbench board $(OUT) || exit $$?; \
 	exit "$$status"
 
 test: $(VENV)/.dev

@@ -7,21 +7,23 @@ from typing import Any
 
 from .listing import PACKAGE, Component, Kind, list_components
 from .registry import split
-from .report import base, load, shown
+from .report import base, load, of_families, shown
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 KINDS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "dataset", "models": "model"}
 
 
-def cite(folders: Sequence[str | Path] | str | Path, *, brief: bool = False) -> str:
-    """BibTeX entries, one per paper, of what a report of `folders` shows (of its brief form, if `brief`).
+def cite(
+    folders: Sequence[str | Path] | str | Path, *, families: Sequence[str] | None = None, brief: bool = False
+) -> str:
+    """BibTeX entries, one per paper, of what a report of `folders` with the same options shows.
 
     Authors are surnames as the component's source gives them. What has no paper of its own, or is not known here, is
     named in comments. Raises SyncbenchError for folders without results.
     """
     from importlib.metadata import version
 
-    records: Any = load(folders)
+    records: Any = of_families(load(folders), families)
     if brief:
         records = records[[shown(*pair) for pair in zip(records["family"], records["metric"], strict=True)]]
     entries: dict[str, str] = {}

@@ -17,6 +17,7 @@ import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
+from .registry import suggest
 
 if TYPE_CHECKING:
     from .compare import Pairs
@@ -216,6 +217,17 @@ def gather(names: Sequence[Path]) -> Table | None:
     return pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
 
 
+def of_families(records: Table, names: Sequence[str] | None) -> Table:
+    """Only the records of some families (None: all). SyncbenchError for a family that has none."""
+    if names is None:
+        return records
+    here = sorted(records["family"].unique())
+    for name in names:
+        if name not in here:
+            raise SyncbenchError(f"no results of the family '{name}'{suggest(name, here, 'there are')}")
+    return records[records["family"].isin(names)]
+
+
 def paths(folders: Sequence[str | Path] | str | Path) -> list[Path]:
     """One folder or several, as paths."""
     return [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
@@ -233,6 +245,7 @@ def report(
     format: Format | str = "text",
     *,
     out: str | Path | None = None,
+    families: Sequence[str] | None = None,
     primary: Sequence[str] | None = None,
     pairs: "Pairs" = "best",
     exploratory: bool = False,
@@ -246,15 +259,15 @@ def report(
 ) -> str:
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
-    `primary` names the metrics of the differences (default: the family's); `pairs` is `best` (with many methods, only
-    differences from the best and the floor) or `all`; `exploratory` adds the other metrics' differences, corrected
-    for their number; `confidence_set` adds the model confidence set of each primary metric (needs `arch`); `span`
-    adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
-    leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report cards (`validate --out`)
-    besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG contact sheets put into html
-    (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's. With `out`, a known suffix
-    overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file (`baseline.write`) may stand for a
-    folder.
+    `families` leaves the others out; `primary` names the metrics of the differences (default: the family's); `pairs`
+    is `best` (with many methods, only differences from the best and the floor) or `all`; `exploratory` adds the other
+    metrics' differences, corrected for their number; `confidence_set` adds the model confidence set of each primary
+    metric (needs `arch`); `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief`
+    leaves one small table a leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report
+    cards (`validate --out`) besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG
+    contact sheets put into html (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's.
+    With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file
+    (`baseline.write`) may stand for a folder.
     """
     if out is not None:
         format = SUFFIXES.get(Path(out).suffix.lower(), format)
@@ -265,7 +278,7 @@ def report(
     from .grades import grades
 
     text = render(
-        load(folders),
+        of_families(load(folders), families),
         format,
         primary,
         pairs=pairs,

@@ -74,7 +74,7 @@ def validate(
     plan: list[tuple[Family, list[str]]] = [
         (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
     ]
-    total = sum(1 + sum(len(c.ladder) for c in _ladders(f, levels)) for f, names in plan if names)
+    total = sum(_rungs(family, levels) for family, names in plan if names)
     cards: list[Card] = []
     done = 0
     progress(0, total, "")
@@ -89,7 +89,9 @@ def validate(
         made = trial.cards()
         if silent := {card.metric: judges[card.metric] for card in made if not card.ladders}:
             again = _Trial(family, worlds[:items], silent, fused=True)
+            total += _rungs(family, levels)
             for _ in again.run(_ladders(family, levels)):
+                done += 1
                 progress(done, total, f"{family}, fused views: {again.now}")
             answered = {card.metric: card for card in again.cards(trial.laid()) if card.ladders}
             made = [answered.get(card.metric, card) for card in made]
@@ -102,12 +104,18 @@ def _presets(one: Component) -> list[str]:
 
 
 def save(cards: Sequence[Card], path: Path) -> None:
-    """Write cards as JSON, whole or not at all."""
-    write(json.dumps([card.as_json() for card in cards], indent=1, allow_nan=False) + "\n", path)
+    """Write cards as JSON, one a line, whole or not at all."""
+    lines = [json.dumps(card.as_json(), allow_nan=False) for card in cards]
+    write("[\n" + ",\n".join(lines) + "\n]\n", path)
 
 
 def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
     return tuple(short(one, levels) for one in of_family(family))
+
+
+def _rungs(family: Family, levels: int) -> int:
+    """How many rungs a trial has, the truth among them."""
+    return 1 + sum(len(one.ladder) for one in _ladders(family, levels))
 
 
 def _role(name: str) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scipy.stats import spearmanr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from .corruptions import Corruption
 from .stats import interval
-from .types import Family
+
+if TYPE_CHECKING:
+    from .corruptions import Corruption  # brings torch along, which reading cards must not
 
 MONOTONE = 0.9
 """Least Spearman correlation of strength and mean loss."""
@@ -61,7 +62,7 @@ class Card:
     """What one metric showed in one family."""
 
     metric: str
-    family: Family
+    family: str
     role: str
     """`consistency`, or the panel of the leaderboard it stands in."""
     version: int
@@ -79,7 +80,7 @@ class Card:
         return {"passed": self.passed, **asdict(self)}
 
 
-def climbed(one: Corruption, truth: Sequence[float], damaged: Mapping[float, Sequence[float]]) -> Ladder:
+def climbed(one: "Corruption", truth: Sequence[float], damaged: Mapping[float, Sequence[float]]) -> Ladder:
     """The ladder of one corruption from losses by item (nan: no value) of the truth and of every strength."""
     rungs: list[Rung] = []
     for strength in one.ladder:
@@ -152,7 +153,7 @@ def _guarded(ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) 
             continue
         guards = [n for n, found in others.items() if any(_guards(y, x) for y in found)]
         open_ |= not guards
-        said.append(f"{x.corruption}: {', '.join(guards[:3]) or 'nothing'}")
+        said.append(f"{x.corruption}: {', '.join(guards[:3]) or 'no guard'}")
     return Check(name="guarded", passed=not open_, seen="; ".join(said) or "rewards nothing")
 
 

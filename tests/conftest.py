@@ -1,6 +1,7 @@
 """Shared by all tests: thread count, the `--update-golden` switch, a model and a suite small enough for seconds."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,19 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/ from what the code does now")
+
+
+def pytest_report_header() -> list[str]:
+    """What this machine lacks, and which tests are skipped for it."""
+    lacks = {
+        "Chromium": (("chromium", "chromium-browser", "google-chrome"), "the board is not tested in a browser"),
+        "pdflatex": (("pdflatex",), "LaTeX tables are parsed, not compiled"),
+    }
+    said = []
+    for name, (programs, result) in lacks.items():
+        found = next(filter(None, map(shutil.which, programs)), None)
+        said.append(f"{name}: {found or f'none here, so {result} (Debian packages: see .ci/run)'}")
+    return said
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,14 +2,17 @@
 
 import importlib.util
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import typer.main
 from syncbench.bench.check import check
+from syncbench.bench.cli import app as cli
 from syncbench.bench.listing import list_components
 from syncbench.bench.types import Record
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -17,7 +20,7 @@ BLOCKS = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", GUIDE, re.DOTALL))
 
 
 def test_the_guide_shows_one_of_each():
-    assert [Path(name).parts[0] for name in BLOCKS] == ["methods", "metrics", "datasets", "mine"]
+    assert sorted(Path(name).parts[0] for name in BLOCKS) == ["datasets", "methods", "metrics", "mine"]
 
 
 @pytest.mark.parametrize("name", [name for name in BLOCKS if not name.startswith("mine")])
@@ -58,10 +61,35 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_component_outside_the_tree_works_by_file_module_and_entry_point(outside: Path):
     file = next(name for name in BLOCKS if name.startswith("mine"))
-    for spec in (str(outside / file), file[:-3].replace("/", ".") + ":HalfOverlap"):
+    for spec in (str(outside / file), file[:-3].replace("/", ".") + ":SoftWindows"):
         assert [verdict for verdict in check(spec) if not verdict.kept] == []
     listed = {component.id: component for component in list_components("methods")}
-    assert listed["half_overlap"].source == "mine"
+    assert listed["soft_windows"].source == "mine"
+
+
+def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Every command of the section, in order, in a folder that has what a checkout has."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "soft_windows.py").write_text(BLOCKS["mine/soft_windows.py"], encoding="utf-8")
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "results" / "quick.parquet", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    section = GUIDE[GUIDE.index("## From an idea") : GUIDE.index("## One method, one file")]
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
+    said: dict[str, str] = {}
+    for command in commands:
+        done = CliRunner().invoke(cli, command.split()[1:])
+        assert done.exit_code == 0, (command, done.output)
+        said[command] = done.stdout
+    brief = next(text for command, text in said.items() if command.endswith("--brief") and "report" in command)
+    rows = {line.split("│")[0].strip() for line in brief.splitlines() if "│" in line}
+    assert {"soft_windows", "multidiffusion[stride=0.25]", "independent (floor)"} <= rows
+    assert any(
+        "soft_windows" in text and "independent" in text for command, text in said.items() if "--primary" in command
+    )
+    assert "soft\\_windows" in (tmp_path / "table.tex").read_text()
+    assert '"soft_windows"' in (tmp_path / "results" / "runs" / "soft" / "board.html").read_text(encoding="utf-8")
+    assert "2302.08113" in next(text for command, text in said.items() if "cite" in command)
 
 
 def test_the_record_table_names_every_column():
@@ -72,9 +100,7 @@ def test_the_record_table_names_every_column():
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_commands_and_options_shown_exist(document: str):
-    from syncbench.bench.cli import app
-
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(cli)
     commands = group.commands  # pyright: ignore[reportAttributeAccessIssue]
     text = (ROOT / document).read_text(encoding="utf-8")
     shown = re.findall(r"^syncbench (\w+)(.*)$", text, re.MULTILINE) + re.findall(r"`syncbench (\w+)([^`]*)`", text)

@@ -150,6 +150,18 @@ def test_text_with_many_metrics_fits_and_loses_nothing(width: int):
     assert "…" not in tables
 
 
+def test_anchors_and_unranked_methods_have_no_rank():
+    made = [r for r in records() if (r["method"], r["metric"]) != ("multidiffusion", "seam_ratio")]
+    for format in ("text", "md", "html"):
+        assert "None" not in render(frame(made), format, width=200)
+
+
+def test_the_first_primary_metric_of_the_family_orders_the_board():
+    shown = render(frame(records()), "md").splitlines()
+    head = next(line for line in shown if line.startswith("| method"))
+    assert [cell.split()[0] for cell in head.split("|")[3:-1]] == ["seam_ratio", "intra_lpips\\[reference\\]"]
+
+
 def test_differences_are_paired_by_item_and_seed():
     made = records()
     found = differences(frame(made))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from syncbench.bench.cards import text
 from syncbench.bench.cli import app
-from syncbench.bench.corruptions import CORRUPTIONS, corruption, of_family, short, true_views
+from syncbench.bench.corruptions import CORRUPTIONS, corruption, from_views, of_family, short, true_views
 from syncbench.bench.registry import load
 from syncbench.bench.types import FAMILIES, Item, SyncbenchError
 from syncbench.bench.validate import WORLDS, save, validate
+from syncbench.bench.verdicts import Ladder, Rung, judged
 from typer.testing import CliRunner
 
 METRIC = '''
@@ -48,6 +49,10 @@ class Own:
         if "FAULT" == "shaky":  # counts colours, of which JPEG makes many
             error += artifact.views[0].mul(255).round().flatten(1).T.unique(dim=0).shape[0]
         return Score(value=error)
+
+    def reference(self, artifact, item):
+        own = ((artifact.views[0] - item.truth["views"][0]) ** 2).mean() ** 0.5
+        return float(own) * (1.01 if "FAULT" == "differs" else 1)
 '''
 
 
@@ -61,12 +66,13 @@ def own(folder: Path, fault: str) -> str:
     ("fault", "broken"),
     [
         ("honest", set[str]()),
-        ("blind", {"notices"}),
-        ("inverted", {"notices", "floor", "guarded"}),
+        ("blind", {"notices", "agrees"}),
+        ("inverted", {"notices", "floor", "guarded", "agrees"}),
         ("restless", {"repeats"}),
         ("raises", {"silent"}),
         ("covered", {"silent"}),
         ("shaky", {"steady"}),
+        ("differs", {"agrees"}),
     ],
 )
 def test_faults_are_found_and_only_they(tmp_path: Path, fault: str, broken: set[str]) -> None:
@@ -88,6 +94,34 @@ def test_a_reward_is_forgiven_where_another_metric_stands_guard(tmp_path: Path) 
     guarded = [next(c for c in cards[0].checks if c.name == "guarded") for cards in (alone, both)]
     assert [check.passed for check in guarded] == [False, True]
     assert "noise" in guarded[0].seen
+
+
+def test_a_guard_tells_what_the_other_rewards() -> None:
+    def ladder(*bounds: tuple[float, float]) -> Ladder:
+        rungs = tuple(Rung(strength=n, change=(a + b) / 2, low=a, high=b, items=6) for n, (a, b) in enumerate(bounds))
+        told = "rewards" if bounds[-1][1] < 0 else "uneven"
+        return Ladder(corruption="blur", breaks="quality", unit="", rungs=rungs, rho=0, told=told, smallest=None)
+
+    rewarding = ladder((-0.1, 0.1), (-2, -1))
+    for other, kept in ((ladder((-1, 1), (1, 2)), True), (ladder((1, 2), (-1, 1)), False)):
+        [check] = [c for c in judged("consistency", [rewarding], {"other": [other]}) if c.name == "guarded"]
+        assert check.passed == kept
+
+
+def test_metrics_of_fused_views_meet_fused_scenes() -> None:
+    cards = validate(["disagreement", "overlap_sharpness"], families=["overlap"], items=3, levels=3)
+    assert [bool(card.ladders) for card in cards] == [True, True]
+    told = {x.corruption: x.told for x in cards[0].ladders}
+    assert (told["shift"], told["noise"]) == ("notices", "blind"), "one noise over all windows is no disagreement"
+
+
+def test_fused_truth_is_the_truth(scenes: dict[str, list[Item]]) -> None:
+    for family in ("overlap", "geometry", "frames"):
+        item = scenes[family][0]
+        made = from_views(true_views(item, fused=True), item, fused=True)
+        shown = true_views(item)
+        assert torch.allclose(made.views, shown, atol=1e-6)
+        assert float(made.extras["disagreement"]) < (1e-9 if family == "overlap" else 0.05)
 
 
 def test_cards_are_kept_and_told(tmp_path: Path) -> None:

@@ -21,15 +21,17 @@ def board(
     folders: Sequence[str | Path] | str | Path,
     out: str | Path | None = None,
     *,
+    families: Sequence[str] | None = None,
     cards: Sequence[str | Path] = (),
     items: int = ITEMS,
     progress: Progress = lambda done, total, text: None,
 ) -> Path:
     """Write the board of results folders (or `.parquet` files, which have no pictures) and return its path.
 
-    Default place: board.html in the first folder. `cards` are files of report cards besides the shipped ones; `items`
-    bounds the items of each dataset that the gallery shows (0: no pictures). A folder without results makes a board
-    that says so. Raises SyncbenchError for what is not a results folder, and for a negative number of items.
+    Default place: board.html in the first folder. `families` leaves the others out; `cards` are files of report cards
+    besides the shipped ones; `items` bounds the items of each dataset that the gallery shows (0: no pictures). A folder
+    without results makes a board that says so. Raises SyncbenchError for what is not a results folder, and for a
+    negative number of items.
     """
     from ..grades import grades
     from ..report import is_file, paths, save
@@ -41,6 +43,6 @@ def board(
         raise SyncbenchError(f"--items {items}: use 0 (no pictures) or more")
     if out is None:
         out = names[0].with_suffix(".html") if is_file(names[0]) else names[0] / NAME
-    made = content(names, grades(cards), items, progress)
+    made = content(names, families, grades(cards), items, progress)
     save(html(made), Path(out))
     return Path(out)

@@ -31,6 +31,7 @@ from ..report import (
     by_item,
     gather,
     is_file,
+    of_families,
     summary,
     tidy,
 )
@@ -52,7 +53,11 @@ BESIDE = ("clip_text", "sharpness", "seconds")
 
 
 def content(
-    folders: Sequence[Path], grades: Grades, items: int, progress: Callable[[int, int, str], None]
+    folders: Sequence[Path],
+    families: Sequence[str] | None,
+    grades: Grades,
+    items: int,
+    progress: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Everything on the board. Text is as it is in the records: escaping is the page's."""
     stores = [Store(name) for name in folders if not is_file(name)]
@@ -67,7 +72,7 @@ def content(
     if records is None:
         nothing: list[Any] = []
         return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing, "gallery": {}}
-    r = tidy(records)
+    r = tidy(of_families(records, families))
     table = stand(r, summary(r)).reset_index(drop=True)
     laid = lay_out(table, differences(r), grades=grades, pairs="best")
     values, named = _by_item(r, table)
@@ -89,7 +94,7 @@ def content(
         "losses": [_plain(v) for v in table["loss"]],
         "cards": [grades.cards[n].as_json() for n in used],
         "methods": _methods(r),
-        "gallery": gallery(stores, items, progress) if items else {},
+        "gallery": gallery(stores, set(r["dataset"]), items, progress) if items else {},
     }
 
 

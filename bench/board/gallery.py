@@ -5,7 +5,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -24,17 +24,19 @@ SMALL = 256
 """Clips narrower than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
 
 
-def gallery(stores: Sequence[Store], items: int, progress: Callable[[int, int, str], None]) -> dict[str, Json]:
-    """By dataset: the `items` shown with their prompts and, by item and method, `{"kind", "src"}` or why there is none.
+def gallery(
+    stores: Sequence[Store], datasets: Collection[str], items: int, progress: Callable[[int, int, str], None]
+) -> dict[str, Json]:
+    """By dataset, of those named: the `items` shown, their prompts, and the pictures by item and method.
 
-    The lowest seed of each method; the first `items` items in order of their ids. A row `INPUT` shows what methods were
-    given, where that is a picture.
+    A picture is `{"kind", "src"}`, or says why there is none. It is of the lowest seed; the first `items` items in
+    order of their ids are shown. A row `INPUT` shows what methods were given, where that is a picture.
     """
     found: dict[str, list[tuple[Store, str, Json]]] = {}
     for store in stores:
         for key in store.finished():
             job = store.job(key)
-            if job is not None:
+            if job is not None and job["header"]["dataset"] in datasets:
                 found.setdefault(job["header"]["dataset"], []).append((store, key, job))
     shown = {name: sorted({job["header"]["item"] for _, _, job in jobs})[:items] for name, jobs in found.items()}
     total = sum(job["header"]["item"] in shown[name] for name, jobs in found.items() for _, _, job in jobs)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..errors import SyncbenchError
-from .options import AsJson, Cards, Folders, Margins, app, print_json, split_names, table_rows, terminal
+from .options import AsJson, Cards, Comma, Folders, Margins, app, print_json, split_names, table_rows, terminal
 
 
 @app.command("report")
@@ -15,6 +15,7 @@ def report(
     folders: Folders,
     format: Annotated[str, typer.Option(metavar="text|md|csv|json|tex|html")] = "text",
     out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    families: Annotated[str | None, Comma] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,
     pairs: Annotated[str, typer.Option(metavar="best|all", help="With many methods: which differences.")] = "best",
     exploratory: Annotated[
@@ -37,6 +38,7 @@ def report(
         folders,
         format,
         out=out,
+        families=split_names(families),
         primary=split_names(primary),
         pairs=cast(Any, pairs),
         exploratory=exploratory,
@@ -56,6 +58,7 @@ def report(
 def board(
     folders: Folders,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/board.html]")] = None,
+    families: Annotated[str | None, Comma] = None,
     items: Annotated[int, typer.Option(metavar="N", help="Items of each dataset with pictures; 0: none.")] = 6,
     cards: Cards = [],  # noqa: B006
 ) -> None:
@@ -64,7 +67,7 @@ def board(
     from ..progress import told
 
     with told("drawing") as progress:
-        print(make(folders, out, cards=cards, items=items, progress=progress))
+        print(make(folders, out, families=split_names(families), cards=cards, items=items, progress=progress))
 
 
 @app.command("gate")
@@ -167,9 +170,10 @@ def power(
 @app.command("cite")
 def cite(
     folders: Folders,
+    families: Annotated[str | None, Comma] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Of what the brief report shows only.")] = False,
 ) -> None:
     """BibTeX of the methods, metrics, data sets and models that a report of results shows."""
     from ..cite import cite as entries
 
-    sys.stdout.write(entries(folders, brief=brief))
+    sys.stdout.write(entries(folders, families=split_names(families), brief=brief))

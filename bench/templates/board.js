@@ -392,17 +392,19 @@ function metrics() {
   const cards = data.cards.map((card) => {
     const ladders = el("div");
     const broken = card.checks.filter((check) => check.passed === false);
+    const notices = card.checks.find((check) => check.name === "notices")?.seen;
     const verdict = broken.length ? "fails" : card.ladders.length ? "passes" : "no answer";
     return el("details", { class: "card", ontoggle: async (event) => {
       if (!event.target.open || ladders.childNodes.length || !card.ladders.length) return;
       const most = Math.max(...card.ladders.flatMap((x) => x.rungs.map((r) => Math.abs(r.change)))) || 1;
       const values = card.ladders.flatMap((x) => [{ corruption: x.corruption, told: x.told, rung: 0, share: 0 },
         ...x.rungs.map((r, i) => ({ corruption: x.corruption, told: x.told, rung: i + 1, share: r.change / most }))]);
-      ladders.append(await plot({ data: { values }, facet: { field: "corruption", type: "nominal", columns: innerWidth < 640 ? 3 : 6, title: null }, spec: { width: 90, height: 60,
+      ladders.append(await plot({ data: { values }, columns: innerWidth < 640 ? 2 : 7, facet: { field: "corruption", type: "nominal", title: null }, spec: { width: 90, height: 60,
         mark: { type: "line", point: true }, encoding: { x: { field: "rung", type: "quantitative", title: null, axis: { tickCount: 3 } },
           y: { field: "share", type: "quantitative", title: null, scale: { domain: [-1, 1], clamp: true } },
           color: { field: "told", type: "nominal", title: null, scale: { domain: ["notices", "uneven", "blind", "rewards"], range: ["#2a9d63", "#6f9fd8", "#9aa0a9", "#d14b4b"] } } } } }, undefined));
-    } }, el("summary", {}, `${card.metric} (${card.family}) `, el("span", { class: broken.length ? "fail" : "pass" }, broken.length ? `⚠ ${verdict}` : verdict)),
+    } }, el("summary", {}, `${card.metric} (${card.family}) `, el("span", { class: broken.length ? "fail" : "pass" }, broken.length ? `⚠ ${verdict}` : verdict),
+      notices ? el("div", { class: "soft" }, `notices ${notices}`) : null),
     el("p", { class: "soft" }, `${card.role}; version ${card.version}; ${card.fingerprint}`),
     el("dl", {}, card.checks.flatMap((check) => [el("dt", {}, check.name), el("dd", { class: check.passed === false ? "fail" : null }, `${said[check.passed]}: ${check.seen}`)])),
     card.ladders.length ? el("p", { class: "soft" }, "Loss along ladders of damage, as a share of its largest change:") : null, ladders);

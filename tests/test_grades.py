@@ -1,0 +1,94 @@
+"""Report cards where they are read: shipped ones are current, failing ones are marked on every board."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syncbench.bench import baseline
+from syncbench.bench.grades import Grades, grades
+from syncbench.bench.listing import list_components
+from syncbench.bench.registry import load
+from syncbench.bench.report import render, report
+from syncbench.bench.tables import PANELS
+from syncbench.bench.types import SyncbenchError
+from syncbench.bench.verdicts import Card, Check, Ladder, Rung
+
+from .report_records import frame, records
+
+RUNG = Rung(strength=1, change=1.0, low=0.5, high=1.5, items=6)
+LADDER = Ladder(
+    corruption="shift", breaks="consistency", unit="px", rungs=(RUNG,), rho=1.0, told="notices", smallest=1.0
+)
+CARD = Card(
+    metric="seam_ratio",
+    family="overlap",
+    role="consistency",
+    version=1,
+    fingerprint="seam_ratio/v1",
+    checks=(Check(name="notices", passed=False, seen="nothing it should"),),
+    ladders=(LADDER,),
+)
+SCORES = [
+    (c.id, f) for c in list_components("metrics") if c.id not in PANELS["cost"] for f in load("metrics", c.id).families
+]
+
+
+@pytest.mark.parametrize(("name", "family"), SCORES)
+def test_every_metric_has_a_card_of_its_present_version(name: str, family: str) -> None:
+    metric = load("metrics", name)
+    if "[vgg]" in metric.fingerprint() or "ViT" in metric.fingerprint():
+        pytest.skip("published weights are here; shipped cards are of the bundled backbones")
+    grade = grades().of(family, name, metric.version, metric.fingerprint())
+    assert grade.state in ("passed", "failed"), (
+        f"{grade.text}: run `syncbench validate --items 12 --out DIR` and put its cards.json into bench/"
+    )
+
+
+def test_what_fails_is_what_the_readme_says() -> None:
+    failing = {(card.family, card.metric) for card in grades().cards if not card.passed}
+    said = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{metric}`" in said for _, metric in failing)
+    if not failing:
+        assert "none of them fails" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("format", ["text", "md", "html", "tex"])
+def test_a_failing_metric_is_marked_with_the_reason(format: str) -> None:
+    shown = render(frame(records()), format, grades=Grades((CARD,)), width=200)
+    mark = r"\textsuperscript{!}" if format == "tex" else "⚠"
+    assert mark in shown
+    assert "nothing it should" in shown.replace("\\_", "_")
+    assert mark not in render(frame(records()), format, grades=Grades((replace(CARD, checks=()),)), width=200)
+
+
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [
+        ({}, "failed"),
+        ({"checks": ()}, "passed"),
+        ({"checks": (), "ladders": ()}, "silent"),
+        ({"version": 2}, "unknown"),
+        ({"fingerprint": "seam_ratio/v2"}, "unknown"),
+        ({"family": "frames"}, "unknown"),
+    ],
+)
+def test_a_card_speaks_for_its_metric_version_fingerprint_and_family(other: dict[str, Any], state: str) -> None:
+    assert Grades((replace(CARD, **other),)).of("overlap", "seam_ratio", 1, "seam_ratio/v1").state == state
+
+
+def test_ones_own_cards_count_and_later_ones_win(tmp_path: Path) -> None:
+    fine = replace(CARD, checks=())
+    for name, card in (("bad", CARD), ("good", fine)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cards.json").write_text(json.dumps([card.as_json()]))
+    both = grades([tmp_path / "bad", tmp_path / "good" / "cards.json"])
+    assert both.of("overlap", "seam_ratio", 1, "seam_ratio/v1").state == "passed"
+    file = tmp_path / "r.parquet"
+    baseline.write(frame(records()), file)
+    assert "⚠" in report(file, cards=[tmp_path / "bad"])
+    assert "Without a report card" in report(file)
+    for path, said in ((tmp_path / "nowhere", "cannot read report cards"), (file, "holds no report cards")):
+        with pytest.raises(SyncbenchError, match=said):
+            grades([path])
