@@ -91,7 +91,8 @@ def read(path: Path) -> pd.DataFrame:
     if schema != str(SCHEMA) or set(columns) != set(Record.columns()):
         raise SyncbenchError(f"'{path}' has records of schema {schema}, and this syncbench reads schema {SCHEMA}")
     for name in OBJECTS:
-        columns[name] = [json.loads(value) for value in columns[name]]
+        known = {text: json.loads(text) for text in set(columns[name])}
+        columns[name] = [known[text] for text in columns[name]]
     frame = pd.DataFrame(columns, columns=pd.Index(Record.columns()))
     return frame.astype({"value": "float64", "coverage": "float64"})
 

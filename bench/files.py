@@ -1,7 +1,6 @@
 """Files that are whole or absent: temporary names, renames, fsync, and disk errors as one sentence."""
 
 import errno
-import io
 import json
 import os
 import shutil
@@ -11,15 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import psutil
-import torch
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
 
-from .types import SyncbenchError
+from .errors import SyncbenchError
 
 
 def read_json(path: Path) -> Any:
@@ -64,20 +57,6 @@ def disk(root: Path) -> Generator[None]:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
             raise SyncbenchError(f"cannot write to '{root}': {error.strerror}; choose another --out") from error
         raise
-
-
-def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
-    """An image in [0, 1] as an 8-bit PNG."""
-    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
-
-
-def decode_png(data: bytes) -> Float[Tensor, "3 h w"]:
-    """A PNG as float32 in [0, 1], multiples of 1/255."""
-    pixels: npt.NDArray[np.uint8] = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
-    return torch.tensor(pixels).permute(2, 0, 1).float() / 255
 
 
 def write_bytes(path: Path, data: bytes) -> None:

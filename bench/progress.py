@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .run import Event, Listener
+from .events import Event, Listener
 
 VERBS = {"sample": "sampling", "score": "scoring"}
 EVERY = 10.0

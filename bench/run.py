@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .events import Event, Listener
 from .execute import Executor, executor
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("results") / "runs"
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress: `done` of `total` in one phase (`sample`, `score`), and what just ended."""
-
-    phase: str
-    done: int
-    total: int
-    text: str = ""
-    error: str | None = None
-
-
-Listener = Callable[[Event], None]
 
 
 @dataclass(kw_only=True)

@@ -105,7 +105,9 @@ def _ranks(column: _Column) -> tuple[np.ndarray, np.ndarray]:
         every = len(column.rows)
         return np.ones(every, dtype=int), np.full(every, every)
     means = np.round(stats.draws(len(losses)) @ losses / len(losses), 12)  # equal methods stay equal
-    low, high = (rankdata(means, method=method, axis=1) for method in ("min", "max"))
+    low = rankdata(means, method="min", axis=1)
+    tied = (np.diff(np.sort(means, axis=1), axis=1) == 0).any()
+    high = rankdata(means, method="max", axis=1) if tied else low
     bounds = (
         np.quantile(low, 0.025, axis=0, method="inverted_cdf"),
         np.quantile(high, 0.975, axis=0, method="inverted_cdf"),

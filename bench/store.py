@@ -7,7 +7,8 @@
     DIR/groups/<key>.json        rows of group metrics, keyed by the members' keys
 
 Whatever is there under its final name is complete. A kill leaves at most a temporary folder, which the next start
-sweeps away. Nothing here is pickled, and file names read from JSON never leave their folder.
+sweeps away. Nothing here is pickled, and file names read from JSON never leave their folder. Records are read without
+torch, which only artifacts need.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -20,11 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-
-from .files import alive, decode_png, disk, dump_json, encode_png, flush, read_json, temporary, write_bytes, write_json
+from .files import alive, disk, dump_json, flush, read_json, temporary, write_bytes, write_json
 from .types import SCHEMA, Artifact, Cost, Json, Record, SyncbenchError
 
 if TYPE_CHECKING:
@@ -136,6 +133,11 @@ def load_artifact(folder: Path) -> Artifact:
 
     Raises SyncbenchError when a file is missing or does not match its hash, or the job failed.
     """
+    import torch
+    from safetensors.torch import load as load_tensors
+
+    from .png import decode_png
+
     job = read_json(folder / "job.json")
     if job["status"] != "ok":
         raise SyncbenchError(f"job {folder.name} has no artifact: {job['error']}")
@@ -186,6 +188,10 @@ def _read_run(root: Path) -> Json:
 
 def _encode(artifact: Artifact) -> dict[str, bytes]:
     """File contents by name. Views and canvas become 8-bit PNG; extras stay float."""
+    from safetensors.torch import save as save_tensors
+
+    from .png import encode_png
+
     contents = {f"views/{i:03d}.png": encode_png(view) for i, view in enumerate(artifact.views)}
     if artifact.canvas is not None:
         contents["canvas.png"] = encode_png(artifact.canvas)

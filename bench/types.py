@@ -4,16 +4,18 @@ Images are float32 RGB (sRGB) in [0, 1], channels first. Latents have whatever r
 network works in. Nothing here imports a model, a method or a metric.
 """
 
+from __future__ import annotations  # tensors are named here only, so that reading records loads no torch
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Float
-from torch import Tensor
-
 from .errors import SyncbenchError as SyncbenchError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from .canvas import Canvas
 
 Family = Literal["channels", "overlap", "geometry", "prior", "frames"]
@@ -57,7 +59,7 @@ class Surface(Protocol):
         """
         ...
 
-    def canvas(self, factor: int = 1, stride: float | None = None) -> "Canvas":
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """Lay views out on the surface, with `factor` pixels to a cell (1: pixels, 8: SD latents).
 
         `stride` is the step between neighbouring views as a fraction of a view's width, for surfaces
@@ -76,9 +78,9 @@ class Item:
     """One prompt for all views, or one per view."""
     surface: Surface
     protocol: Sampling = Sampling()
-    conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
     """What the model may see, by name: `depth`, `image`, `camera`, ..."""
-    truth: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    truth: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
     """What only metrics and the ceiling anchor may see: `canvas` (3, H, W), `views` (N, 3, h, w), ..."""
 
 
@@ -108,7 +110,7 @@ class Artifact:
     """The views in [0, 1], ordered as the surface lays them out."""
     canvas: Float[Tensor, "3 H W"] | None = None
     """The shared surface as one image in [0, 1], where the family has one."""
-    extras: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    extras: dict[str, Tensor] = field(default_factory=dict[str, Any])
     """Float tensors metrics may need, e.g. `disagreement` (steps,)."""
     notes: Json = field(default_factory=dict[str, Any])
     """JSON facts: `borders` (pixel columns where windows end), `views` (count), `unseen` (conditions the model takes
@@ -127,7 +129,7 @@ class Score:
     """Why there is no value; None when there is one."""
 
     @staticmethod
-    def none(reason: str) -> "Score":
+    def none(reason: str) -> Score:
         """Nothing comparable: null, coverage 0, and the reason."""
         return Score(value=None, coverage=0.0, reason=reason)
 

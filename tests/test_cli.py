@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from syncbench.bench import baseline
 from syncbench.bench.cli import app
 from typer.testing import CliRunner, Result
+
+from .report_records import frame, records
 
 HERE = str(Path(__file__).with_name("components.py"))
 SUITE = """
@@ -44,6 +47,21 @@ def test_light_commands_import_no_torch(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_reading_records_imports_no_torch(tmp_path: Path) -> None:
+    """A second of every report, gate and board."""
+    file = tmp_path / "records.parquet"
+    baseline.write(frame(records()), file)
+    for arguments in (["report", file], ["board", file], ["gate", file, "--baseline", file], ["cite", file]):
+        code = (
+            "import sys\nfrom syncbench.bench.cli import app\n"
+            f"sys.argv = ['syncbench', *{[str(a) for a in arguments]!r}]\n"
+            "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
+            "print('torch' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "False", arguments
 
 
 @pytest.mark.parametrize("kind", ["methods", "metrics", "datasets", "models", "suites"])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.events import Event
 from syncbench.bench.execute import InProcess
 from syncbench.bench.listing import list_components
 from syncbench.bench.measure import measured, peak_resident
@@ -16,7 +17,7 @@ from syncbench.bench.narrow import narrowed
 from syncbench.bench.plan import job_key, noise_seed, plan, shard
 from syncbench.bench.registry import split
 from syncbench.bench.report import BRIEF, PRIMARY
-from syncbench.bench.run import Event, parse_shard, rescore, run
+from syncbench.bench.run import parse_shard, rescore, run
 from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
 from syncbench.bench.suite import Entry, read_suite

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from syncbench.bench import store as module
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import decode_png, encode_png, temporary, write_json
+from syncbench.bench.files import temporary, write_json
+from syncbench.bench.png import decode_png, encode_png
 from syncbench.bench.store import Store, load_artifact, load_records
 from syncbench.bench.types import Artifact, Cost, Record
 

@@ -39,7 +39,6 @@ from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
 from ..types import FAMILIES, Json
-from .gallery import gallery
 
 ABOUT = {
     "channels": "albedo, normal and shading of one image",
@@ -94,8 +93,14 @@ def content(
         "losses": [_plain(v) for v in table["loss"]],
         "cards": [grades.cards[n].as_json() for n in used],
         "methods": _methods(r),
-        "gallery": gallery(stores, set(r["dataset"]), items, progress) if items else {},
+        "gallery": _gallery(stores, set(r["dataset"]), items, progress) if items and stores else {},
     }
+
+
+def _gallery(stores: list[Store], datasets: set[str], items: int, progress: Callable[[int, int, str], None]) -> Json:
+    from .gallery import gallery  # torch and PyAV, which records alone do not need
+
+    return gallery(stores, datasets, items, progress)
 
 
 def _source(store: Store) -> Json:
@@ -165,19 +170,15 @@ def _by_item(r: Table, table: Table) -> tuple[list[list[float | None]], dict[tup
     """Values of every row of the table by item (seeds averaged), and the items of each leaderboard in that order."""
     scored = r[r["metric"] != ""]
     named = {tuple(key): sorted(map(str, part["item"].unique())) for key, part in scored.groupby(BOARD, sort=False)}
-    place = {board: {item: n for n, item in enumerate(items)} for board, items in named.items()}
     keys = [*BOARD, *METHOD, *METRIC]
-    anchors = table["anchor"].fillna("")
-    where = {key: n for n, key in enumerate(table.assign(anchor=anchors)[keys].itertuples(index=False, name=None))}
-    values: list[list[float | None]] = [[] for _ in range(len(table))]
-    for *key, item, value in by_item(scored)[[*keys, "item", "value"]].itertuples(index=False, name=None):
-        at = where.get(tuple(key))
-        if at is None:
-            continue
-        places = place[tuple(key[: len(BOARD)])]
-        if not values[at]:
-            values[at] = [None] * len(places)
-        values[at][places[str(item)]] = _plain(value)
+    found = by_item(scored)
+    found["place"] = found.groupby(BOARD, sort=False)["item"].rank("dense").astype(int) - 1
+    rows = table[keys].assign(anchor=table["anchor"].fillna(""), row=range(len(table)))
+    found = found.merge(rows, on=keys)
+    size = [len(named[key]) for key in table[BOARD].itertuples(index=False, name=None)]
+    values: list[list[float | None]] = [[None] * n for n in size]
+    for row, place, value in zip(*(found[name].tolist() for name in ("row", "place", "value")), strict=True):
+        values[row][place] = _plain(value)
     return values, named
 
 

@@ -238,8 +238,8 @@ def _progress(plan: Plan, step: int, spent: float) -> Generator[Callable[[int, f
     if total <= 0 or not is_first():
         yield lambda step, spent, loss: None
         return
+    from ..events import Event
     from ..progress import shown
-    from ..run import Event
 
     with shown() as listener:
         listener(Event("training", 0, total))

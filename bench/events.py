@@ -1,0 +1,18 @@
+"""What long work tells of its progress, to whoever listens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: `done` of `total` in one phase (`sample`, `score`), and what just ended."""
+
+    phase: str
+    done: int
+    total: int
+    text: str = ""
+    error: str | None = None
+
+
+Listener = Callable[[Event], None]
