@@ -20,7 +20,7 @@ import pandas as pd
 from .errors import SyncbenchError
 from .files import disk, flush, temporary, write_bytes
 from .gate import FRACTION, Gate, compare
-from .report import load
+from .records import load
 from .types import SCHEMA, Record
 
 SUFFIX = ".parquet"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .listing import PACKAGE, Component, Kind, list_components
+from .records import load, of_families
 from .registry import split
-from .report import base, load, of_families, shown
+from .report import base, shown
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 KINDS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "dataset", "models": "model"}

@@ -26,7 +26,8 @@ from . import stats
 from .errors import SyncbenchError
 from .likeness import unlike
 from .pages import pipes, quote
-from .report import BOARD, MODEL, Table, base, load, tidy
+from .records import load
+from .report import BOARD, MODEL, Table, base, tidy
 
 Verdict = Literal["holds", "regressed", "undecided"]
 LEVEL = 0.05

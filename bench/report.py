@@ -17,7 +17,8 @@ import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
-from .registry import suggest
+from .records import Table as Table
+from .records import load, of_families, paths
 
 if TYPE_CHECKING:
     from .compare import Pairs
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "md", "csv", "json", "tex", "html"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
-Table = Any
-"""A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
 SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": format for format in FORMATS}
 
 PRIMARY: dict[str, tuple[str, ...]] = {
@@ -195,49 +194,6 @@ def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
     """Split rows into what may be compared: same family, dataset and protocol."""
     for key, part in table.groupby(BOARD, sort=True):
         yield dict(zip(BOARD, key, strict=True)), part
-
-
-def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
-    """Records of run folders, or of `.parquet` files (`baseline.write`); SyncbenchError where there are none."""
-    names = paths(folders)
-    records = gather(names)
-    if records is None:
-        raise SyncbenchError(f"no results in {', '.join(map(str, names))}: run a suite with --out into it first")
-    return records
-
-
-def gather(names: Sequence[Path]) -> Table | None:
-    """The same; None where there are none."""
-    from .baseline import read
-    from .store import load_records
-
-    found = [read(name) for name in names if is_file(name)]
-    if rest := [name for name in names if not is_file(name)]:
-        found.append(load_records(rest))
-    return pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
-
-
-def of_families(records: Table, names: Sequence[str] | None) -> Table:
-    """Only the records of some families (None: all). SyncbenchError for a family that has none."""
-    if names is None:
-        return records
-    here = sorted(records["family"].unique())
-    for name in names:
-        if name not in here:
-            raise SyncbenchError(f"no results of the family '{name}'{suggest(name, here, 'there are')}")
-    return records[records["family"].isin(names)]
-
-
-def paths(folders: Sequence[str | Path] | str | Path) -> list[Path]:
-    """One folder or several, as paths."""
-    return [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
-
-
-def is_file(name: Path) -> bool:
-    """Whether results are a `.parquet` file, which stands in place of a folder and has no pictures."""
-    from .baseline import SUFFIX
-
-    return name.suffix == SUFFIX and not name.is_dir()
 
 
 def report(

@@ -12,7 +12,8 @@ from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.gate import compare, gate
 from syncbench.bench.junit import junit
-from syncbench.bench.report import load, rows
+from syncbench.bench.records import load
+from syncbench.bench.report import rows
 from typer.testing import CliRunner
 
 from .gate_records import run

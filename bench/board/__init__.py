@@ -34,7 +34,8 @@ def board(
     negative number of items.
     """
     from ..grades import grades
-    from ..report import is_file, paths, save
+    from ..records import is_file, paths
+    from ..report import save
     from .content import content
     from .page import html
 

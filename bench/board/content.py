@@ -18,23 +18,9 @@ import pandas as pd
 from ..compare import differences
 from ..grades import Grades
 from ..listing import PACKAGE, list_components
+from ..records import Table, gather, is_file, of_families
 from ..registry import split
-from ..report import (
-    BOARD,
-    COLUMNS,
-    METHOD,
-    METRIC,
-    PRIMARY,
-    Table,
-    base,
-    boards,
-    by_item,
-    gather,
-    is_file,
-    of_families,
-    summary,
-    tidy,
-)
+from ..report import BOARD, COLUMNS, METHOD, METRIC, PRIMARY, base, boards, by_item, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out

@@ -158,7 +158,7 @@ def power(
         print_json({"needed": needed}) if as_json else print(needed or "more than a million")
         return
     from ..power import items_for, text
-    from ..report import load
+    from ..records import load
 
     table = items_for(load(folders or []), difference, split_names(primary), power=chance, level=level)
     if as_json:
