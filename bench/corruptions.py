@@ -132,7 +132,7 @@ def _rotate(scene: Scene, s: float) -> Tensor:
 
 
 def _outlier(scene: Scene, s: float) -> Tensor:
-    """A share s of the views comes from other scenes, each from another one."""
+    """A share s of the views comes from other scenes, each from another one; at 1 no two views belong together."""
     views, count = scene.views.clone(), max(1, round(s * len(scene.views)))
     chosen = torch.randperm(len(views), generator=scene.random)[:count].tolist()
     strangers = [one for other in scene.others if (one := true_views(other)).shape == views.shape]

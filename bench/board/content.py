@@ -20,7 +20,7 @@ from ..grades import Grades
 from ..listing import PACKAGE, list_components
 from ..records import Table, gather, is_file, of_families
 from ..registry import split
-from ..report import BOARD, COLUMNS, METHOD, METRIC, PRIMARY, base, boards, by_item, summary, tidy
+from ..report import BOARD, COLUMNS, METHOD, METRIC, base, boards, by_item, shown, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
@@ -33,8 +33,6 @@ ABOUT = {
     "prior": "views of an imagined object",
     "frames": "frames of a video",
 }
-BESIDE = ("clip_text", "sharpness", "seconds")
-"""Shown first beside a family's primary metrics."""
 
 
 def content(
@@ -62,15 +60,12 @@ def content(
     laid = lay_out(table, differences(r), grades=grades, pairs="best")
     values, named = _by_item(r, table)
     made = [
-        _board(about, one, part, named.get(tuple(about.values()), []), grades)
-        for (about, part), one in zip(boards(table), laid, strict=True)
+        _board(about, one, named.get(tuple(about.values()), []))
+        for (about, _), one in zip(boards(table), laid, strict=True)
     ]
     rows = [[_plain(v) for v in row] for row in table[COLUMNS].itertuples(index=False, name=None)]
-    # only cards that some column stands on, renumbered
-    used = sorted({c["card"] for one in made for c in one["columns"] if c["card"] is not None})
-    for one in made:
-        for column in one["columns"]:
-            column["card"] = used.index(column["card"]) if column["card"] is not None else None
+    # only cards that some column stands on
+    used = sorted({c.grade.card for one in laid for c in one.columns if c.grade and c.grade.card is not None})
     return {
         **shared,
         "boards": made,
@@ -104,29 +99,21 @@ def _source(store: Store) -> Json:
     }
 
 
-def _board(about: dict[str, Any], one: Leaderboard, part: Table, items: list[str], grades: Grades) -> Json:
+def _board(about: dict[str, Any], one: Leaderboard, items: list[str]) -> Json:
     family = str(about["family"])
-    wanted = (*PRIMARY.get(family, ()), *BESIDE)
-    keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
-    directions = {(str(k["metric"]), str(k["fingerprint"])): k for k in keys}
-    columns: list[Json] = []
-    for column in one.columns:
-        key = directions[column.metric, column.fingerprint]
-        columns.append(
-            {
-                "metric": column.metric,
-                "header": column.header,
-                "unit": column.unit,
-                "panel": column.panel,
-                "fingerprint": column.fingerprint,
-                "version": _plain(key["metric_version"]),
-                "direction": key["direction"],
-                "first": column.metric in wanted or base(column.metric) in wanted,
-                "grade": column.grade.state if column.grade else None,
-                "said": column.grade.text if column.grade else "",
-                "card": column.grade.card if column.grade else None,
-            }
-        )
+    columns = [
+        {
+            "metric": column.metric,
+            "header": column.header,
+            "unit": column.unit,
+            "panel": column.panel,
+            "fingerprint": column.fingerprint,
+            "first": shown(family, column.metric),
+            "grade": column.grade.state if column.grade else None,
+            "said": column.grade.text if column.grade else "",
+        }
+        for column in one.columns
+    ]
     lines = [
         {
             "name": line.method,

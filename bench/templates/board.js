@@ -227,7 +227,7 @@ function leaderboard(board) {
 // ---- where a number comes from
 function detail(row) {
   const board = boardOf.get(row);
-  const column = board?.columns.find((c) => c.metric === field(row, "metric") && c.fingerprint === field(row, "fingerprint"));
+  const column = board?.columns.find((_, i) => board.lines.some((line) => line.cells[i][3] === row));
   const unit = field(row, "unit") ? ` ${field(row, "unit")}` : "";
   const protocol = Object.entries(board?.protocol ?? {}).filter(([, v]) => v !== "" && v !== null).map(([k, v]) => `${k} ${v}`).join(", ");
   const facts = [
