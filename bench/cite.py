@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .listing import PACKAGE, Component, Kind, list_components
-from .records import load, of_families
+from .listing import PACKAGE, Kind, list_components
+from .records import load, methods, of_families
 from .registry import split
 from .report import base, shown
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
+NAME = re.compile(r"[^\W\d_a-z][^\W\d_]*([ '.-]+[^\W\d_]+)*")
+"""Surnames begin with a capital and hold no digits."""
+VENUES = frozenset({"NeurIPS"})
+"""Those that are not written in capitals alone."""
 KINDS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "dataset", "models": "model"}
 
 
@@ -27,34 +31,36 @@ def cite(
     records: Any = of_families(load(folders), families)
     if brief:
         records = records[[shown(*pair) for pair in zip(records["family"], records["metric"], strict=True)]]
+    outside = {("methods", name): said for name, said in methods(folders).items()}
     entries: dict[str, str] = {}
     without: list[str] = []
     for kind, column in KINDS.items():
         used = {split(base(str(name)))[0] for name in records[column].unique() if name}
         known = {component.id: component for component in list_components(kind)}
         for name in sorted(used):
-            if name in known and known[name].paper:
-                entries.setdefault(known[name].paper, _entry(known[name]))
+            one = known.get(name)
+            said = {"title": one.title, "doc": one.doc, "paper": one.paper} if one else outside.get((kind, name), {})
+            if said.get("paper"):
+                entries.setdefault(said["paper"], _entry(name, **{key: said[key] for key in ("title", "doc", "paper")}))
             else:
                 without.append(f"{column} {name}")
     own = f"@software{{{PACKAGE},\n  title   = {{{PACKAGE}}},\n  version = {{{version(PACKAGE)}}},\n}}"
-    said = f"% without a paper of its own: {', '.join(without)}\n" if without else ""
-    return "\n\n".join([*entries.values(), own]) + "\n" + said.replace("@", " at ")
+    rest = f"% without a paper of its own, or not known here: {', '.join(without)}\n" if without else ""
+    return "\n\n".join([*entries.values(), own]) + "\n" + rest.replace("@", " at ")
 
 
-def _entry(component: Component) -> str:
+def _entry(id: str, title: str, doc: str, paper: str) -> str:
     """One entry from the first sentence after the docstring's title: authors, venue and year."""
-    title = component.title.partition(":")[0].strip().rstrip(".")
-    source = component.doc.partition("\n\n")[2].partition(". ")[0].replace("\n", " ")
-    found = YEAR.search(component.doc)
-    names = [part.strip() for part in source.split(",")]
-    surnames = [
-        n for n in names if re.fullmatch(r"[^\W\d_][\w'. -]*", n) and not n.isupper() and not re.search(r"\d|arXiv", n)
-    ]
+    title = title.partition(":")[0].strip().rstrip(".")
+    source = doc.partition("\n\n")[2].partition(". ")[0].replace("\n", " ")
+    found = YEAR.search(doc)
+    names = [YEAR.sub("", part).strip() for part in re.sub(r" et al\b\.?", ", others,", source).split(",")]
+    surnames = [n for n in names if n == "others" or (NAME.fullmatch(n) and not n.isupper() and n not in VENUES)]
+    surnames = [] if surnames[:1] == ["others"] else surnames
     fields = {"title": title, "author": " and ".join(surnames), "year": found.group() if found else ""}
-    if re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", component.paper):
-        kind, fields["eprint"], fields["archivePrefix"] = "misc", component.paper, "arXiv"
+    if re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", paper):
+        kind, fields["eprint"], fields["archivePrefix"] = "misc", paper, "arXiv"
     else:
-        kind, fields["doi"] = "article", component.paper
+        kind, fields["doi"] = "article", paper
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return f"@{kind}{{{component.id},\n" + "\n".join(lines) + "\n}"
+    return f"@{kind}{{{id},\n" + "\n".join(lines) + "\n}"

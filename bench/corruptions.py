@@ -220,7 +220,14 @@ CORRUPTIONS = (
         apply=_flicker,
         families=("frames",),
     ),
-    Corruption(id="outlier", breaks="consistency", ladder=(0.125, 0.25, 0.5, 0.75, 1.0), unit="share", apply=_outlier),
+    Corruption(
+        id="outlier",
+        breaks="consistency",
+        ladder=(0.125, 0.25, 0.5, 0.75, 1.0),
+        unit="share",
+        apply=_outlier,
+        families=("overlap", *MOVING),  # of three channels a metric looks at one or two: that is no ladder
+    ),
     Corruption(id="mixture", breaks="consistency", ladder=(0.05, 0.1, 0.2, 0.35, 0.5), unit="opacity", apply=_mixture),
     Corruption(
         id="exchange",

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+Tally = Callable[[int, int, str], None]
+"""Of work that only counts: told what is done, of how many, and what is next."""
+
 
 @dataclass(frozen=True)
 class Event:

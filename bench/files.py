@@ -46,7 +46,7 @@ def temporary(path: Path) -> Generator[Path]:
 
 @contextmanager
 def disk(root: Path) -> Generator[None]:
-    """Turn a full, read-only or forbidden disk into one sentence; other errors pass."""
+    """Turn what the disk says no to, or is no place for a file, into one sentence."""
     try:
         yield
     except OSError as error:
@@ -54,9 +54,7 @@ def disk(root: Path) -> Generator[None]:
             raise SyncbenchError(
                 f"no space left for '{root}': finished jobs are safe; free some space and start again to go on"
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            raise SyncbenchError(f"cannot write to '{root}': {error.strerror}; choose another --out") from error
-        raise
+        raise SyncbenchError(f"cannot write to '{root}': {error.strerror or error}; choose another --out") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import SyncbenchError
 from .registry import split
 from .report import base
 from .verdicts import Card
 
+CARDS = TypeAdapter(tuple[Card, ...], config=ConfigDict(allow_inf_nan=False))
 State = Literal["passed", "failed", "silent", "unknown"]
 SHIPPED = Path(__file__).with_name("cards.json")
 NAME = "cards.json"
@@ -72,7 +73,7 @@ def grades(files: Iterable[str | Path] = ()) -> Grades:
 
 def _read(path: Path) -> tuple[Card, ...]:
     try:
-        return TypeAdapter(tuple[Card, ...]).validate_json(path.read_bytes())
+        return CARDS.validate_json(path.read_bytes())
     except OSError as error:
         raise SyncbenchError(f"cannot read report cards '{path}': {error.strerror}; {CURE}") from error
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .events import Event, Listener
+from .events import Event, Listener, Tally
 
 VERBS = {"sample": "sampling", "score": "scoring"}
 EVERY = 10.0
@@ -45,7 +45,7 @@ def shown() -> Generator[Listener]:
 
 
 @contextmanager
-def told(phase: str) -> Generator[Callable[[int, int, str], None]]:
+def told(phase: str) -> Generator[Tally]:
     """The same for work that only counts: call it with what is done, of how many, and what is next."""
     with shown() as listener:
         yield lambda done, total, text: listener(Event(phase, done, total, text))

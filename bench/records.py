@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import SyncbenchError
-from .registry import suggest
+from .registry import split, suggest
 
 Table = Any
 """A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
@@ -25,14 +25,28 @@ def load(folders: Sequence[str | Path] | str | Path) -> pd.DataFrame:
 
 
 def gather(names: Sequence[Path]) -> Table | None:
-    """The same; None where there are none."""
+    """The same; None where there are none. A row that stands in several counts where it was named first."""
     from .baseline import read
     from .store import load_records
 
-    found = [read(name) for name in names if is_file(name)]
-    if rest := [name for name in names if not is_file(name)]:
-        found.append(load_records(rest))
-    return pd.concat([part for part in found if len(part)], ignore_index=True) if any(map(len, found)) else None
+    found = [read(name) if is_file(name) else load_records([name]) for name in names]
+    if not any(map(len, found)):
+        return None
+    every = pd.concat([part for part in found if len(part)], ignore_index=True)
+    return every.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], ignore_index=True)
+
+
+def methods(folders: Sequence[str | Path] | str | Path) -> dict[str, dict[str, Any]]:
+    """By method id, what the folders' samples keep of their methods: `title`, `doc`, `paper`, `licence`, `presets`."""
+    from .store import Store
+
+    found: dict[str, dict[str, Any]] = {}
+    for store in (Store(name) for name in paths(folders) if not is_file(name)):
+        for key in store.finished():
+            job = store.job(key) or {}
+            if "about" in job:
+                found.setdefault(split(job["header"]["method"].partition("[")[0])[0], job["about"])
+    return found
 
 
 def of_families(records: Table, names: Sequence[str] | None) -> Table:
@@ -47,8 +61,11 @@ def of_families(records: Table, names: Sequence[str] | None) -> Table:
 
 
 def paths(folders: Sequence[str | Path] | str | Path) -> list[Path]:
-    """One folder or several, as paths."""
-    return [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
+    """One folder or several, as paths, each once. SyncbenchError for none."""
+    found = [Path(name) for name in ([folders] if isinstance(folders, (str, Path)) else folders)]
+    if not found:
+        raise SyncbenchError("no results named: name a results folder or a .parquet file")
+    return list(dict.fromkeys(found))
 
 
 def is_file(name: Path) -> bool:

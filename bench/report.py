@@ -155,7 +155,7 @@ def summary(records: Table) -> Table:
     ]
     table = table.reset_index().merge(failed.reset_index(), how="left", on=[*BOARD, *METHOD])
     table["failed"] = table["failed"].fillna(0).astype(int)
-    table["span"] = _spans(table)
+    table["span"] = _spans(table, items)
     table["anchor"] = table["anchor"].where(table["anchor"] != "", None)
     for name in ("value", "ci_low", "ci_high", "span"):
         table[name] = table[name].astype(float)
@@ -176,17 +176,24 @@ def floor(lines: Table) -> str | None:
     return next(iter([*plain["name"], *floors["name"]]), None)
 
 
-def _spans(table: Table) -> Table:
-    """(floor - loss) / (floor - ceiling) per column; missing where an anchor is, or where they do not differ."""
+def _spans(table: Table, items: Table) -> Table:
+    """(floor - loss) / (floor - ceiling) per column.
+
+    Missing where an anchor is, and where the two are not separable: the whole would be noise, and shares of it too.
+    """
     span: Table = pd.Series(np.nan, index=table.index)
-    for _, column in table.groupby([*BOARD, *METRIC], sort=False):
-        low = column.loc[column["name"] == floor(column), "loss"]
-        high = column.loc[column["anchor"] == "ceiling", "loss"]
+    keys = [*BOARD, *METRIC]
+    anchored = dict(iter(items[items["anchor"].isin(["floor", "ceiling"])].groupby(keys, sort=False)))
+    for key, column in table.groupby(keys, sort=False):
+        low = column.loc[column["name"] == floor(column), ["name", "loss"]]
+        high = column.loc[column["anchor"] == "ceiling", ["name", "loss"]]
         if low.empty or high.empty:
             continue
-        whole = float(low.iloc[0]) - float(high.iloc[0])
-        if np.isfinite(whole) and abs(whole) > 1e-9:
-            span[column.index] = (float(low.iloc[0]) - column["loss"]) / whole
+        losses = anchored[key].pivot_table(index="item", columns="name", values="loss", aggfunc="last")
+        both = losses.reindex(columns=[low["name"].iloc[0], high["name"].iloc[0]]).dropna()
+        if len(both) and stats.interval(both.iloc[:, 0] - both.iloc[:, 1]).separable:
+            whole = float(low["loss"].iloc[0]) - float(high["loss"].iloc[0])
+            span[column.index] = (float(low["loss"].iloc[0]) - column["loss"]) / whole
     return span
 
 
@@ -253,10 +260,12 @@ def report(
 
 
 def save(text: str, path: Path) -> None:
-    """Write text whole or not at all."""
+    """Write text whole or not at all. Raises SyncbenchError for a folder and for what cannot be written."""
     from .files import disk, temporary, write_bytes
 
     with disk(path):
+        if path.is_dir():
+            raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary(path) as draft:
             write_bytes(draft, text.encode())

@@ -1,6 +1,8 @@
 """Making one job: load, warm up, call the method, measure, check, store. Errors become part of the record."""
 
+import inspect
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
-from .registry import label, split
+from .registry import label, load_class, split
 from .store import Store
 from .suite import Entry
 from .types import Artifact, Cost, Dataset, Item, Json, SyncbenchError
@@ -47,6 +49,7 @@ def sample(task: SampleTask) -> Outcome:
         "identity": job.identity,
         "header": job.header,
         "dataset": {"spec": job.dataset.spec, "overrides": job.dataset.overrides},
+        "about": about(job.method),
         "versions": versions(),
     }
     if job.unsupported is not None:
@@ -62,6 +65,14 @@ def sample(task: SampleTask) -> Outcome:
     done = {"status": "ok", "error": None, "device": device, "cost": asdict(artifact.cost), "notes": artifact.notes}
     store.save(job.key, {**facts, **done}, artifact)
     return Outcome(job.key, job.name)
+
+
+def about(entry: Entry) -> Json:
+    """What a method says of itself, kept beside its samples: nobody else knows one from outside the tree."""
+    cls = load_class("methods", split(entry.spec)[0])
+    doc = inspect.getdoc(sys.modules.get(cls.__module__)) or ""
+    facts = {name: str(getattr(cls, name, "")) for name in ("paper", "licence")}
+    return {"title": doc.partition("\n")[0], "doc": doc, **facts, "presets": list(getattr(cls, "presets", {}))}
 
 
 def check_artifact(artifact: Artifact) -> None:

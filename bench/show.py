@@ -16,7 +16,7 @@ from torchvision.utils import make_grid
 from .errors import SyncbenchError
 from .files import disk
 from .store import Store
-from .types import Artifact, Json
+from .types import Json
 
 WIDE = 1600
 """Pixels of pictures across, unless items are named; the number of columns follows."""
@@ -169,33 +169,32 @@ def _scale(wide: int) -> float:
     return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
 
 
-def samples(
-    store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True, several: bool | None = None
-) -> dict[tuple[str, str], Cell]:
-    """Samples by row label and item, of the lowest seed, and what they were given (`INPUT`). Jobs of one dataset.
-
-    `several`: labels name the model too (default: if the jobs have more than one).
-    """
-    if several is None:
-        several = len({job["header"]["model"] for _, job in jobs}) > 1
+def samples(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
+    """Samples by row label and item, of the lowest seed, and what they were given."""
+    several = len({job["header"]["model"] for _, job in jobs}) > 1
     found: dict[tuple[str, str], Cell] = {}
     for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
         header = job["header"]
         name = f"{header['method']} · {header['model']}" if several else header["method"]
         if (name, header["item"]) in found:
             continue
-        artifact: Artifact | None = store.artifact(key) if job["status"] == "ok" else None
-        canvas = artifact is not None and artifact.canvas is not None
-        views = None if artifact is None else artifact.canvas[None] if artifact.canvas is not None else artifact.views
-        found[name, header["item"]] = Cell(job, views, canvas)
+        found[name, header["item"]] = stored(store, key, job)
         if given and (INPUT, header["item"]) not in found:
-            pictures = _given(job)
-            if pictures is not None:
-                found[INPUT, header["item"]] = Cell(job, pictures)
+            shown = input_of(job)
+            if shown is not None:
+                found[INPUT, header["item"]] = shown
     return found
 
 
-def _given(job: Json) -> Tensor | None:
+def stored(store: Store, key: str, job: Json) -> Cell:
+    """One sample as it is shown: the canvas where there is one, else the views; none of a job that failed."""
+    if job["status"] != "ok":
+        return Cell(job, None)
+    artifact = store.artifact(key)
+    return Cell(job, artifact.views) if artifact.canvas is None else Cell(job, artifact.canvas[None], canvas=True)
+
+
+def input_of(job: Json) -> Cell | None:
     """The pictures a method was given; None where there are none or the dataset can no longer say."""
     from .sample import load_item
     from .suite import Entry
@@ -206,7 +205,7 @@ def _given(job: Json) -> Tensor | None:
     except SyncbenchError:
         return None
     name = next((name for name in ("video", "image") if name in conditions), None)
-    return None if name is None else conditions[name].float().clamp(0, 1)
+    return None if name is None else Cell(job, conditions[name].float().clamp(0, 1))
 
 
 def _length(cells: dict[tuple[str, str], Cell]) -> int:

@@ -61,7 +61,10 @@ class Cell:
 class Line:
     """One method."""
 
+    name: str
+    """As in the records' column `name`."""
     method: str
+    """As shown."""
     mark: str
     """`floor`, `trap`, `ceiling`, or nothing."""
     cells: tuple[Cell, ...]
@@ -169,7 +172,7 @@ def _leaderboard(
         twice = (methods["name"] == who["name"]).sum() > 1
         label = f"{who['name']} v{who['method_version']}" if twice else str(who["name"])
         label += " ‡" if who["door"] == "as_published" else ""
-        line = Line(method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
+        line = Line(name=str(who["name"]), method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
         lines[bool(who["anchor"])].append((order, line))
     return Leaderboard(
         title=" / ".join([str(board["family"]), str(board["dataset"]), *(models if len(models) == 1 else {})]),
@@ -250,7 +253,8 @@ def _doubts(columns: Sequence[Column]) -> list[str]:
     said = [f"{FAILED} {column.metric}: {grade.text}." for column, grade in graded if grade.state == "failed"]
     unknown = [column.metric for column, grade in graded if grade.state == "unknown"]
     if unknown:
-        said.append(f"Without a report card (syncbench validate makes them): {', '.join(dict.fromkeys(unknown))}.")
+        names = ", ".join(dict.fromkeys(unknown))
+        said.append(f"Without a report card of this version and backbone (syncbench validate makes them): {names}.")
     return said
 
 
@@ -278,7 +282,7 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
         said.append("→ columns are ranked by the items' mean distance from the target.")
     said += _fronts(part, keys, columns)
     if span:
-        said.append("In brackets: the way from the floor (0 %) to the ceiling (100 %).")
+        said.append("In brackets: the way from the floor (0 %) to the ceiling (100 %), where the two are separable.")
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
     failed = part.drop_duplicates(METHOD)

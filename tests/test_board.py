@@ -135,7 +135,65 @@ def test_pages_of_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:
     assert made(tmp_path, records()).read_bytes() == made(tmp_path, records()).read_bytes()
 
 
+def test_boards_of_samples_are_the_same_bytes_too(tmp_path: Path) -> None:
+    frames = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert clip(frames) == clip(frames)
+
+
+def test_pictures_stand_on_the_board_of_their_protocol(tmp_path: Path) -> None:
+    suite = {
+        "model": "gauss",
+        "datasets": [{"id": "panoramas", "width": 64, "height": 16, "window": 16}],
+        "methods": ["independent"],
+        "metrics": ["network_evaluations"],
+        "limit": 1,
+    }
+    for steps in (2, 3):
+        run({**suite, "protocol": {"steps": steps, "guidance": 1.0}}, tmp_path / str(steps))
+    both = content(board([tmp_path / "2", tmp_path / "3"]))["boards"]
+    shown = {}
+    for one in both:
+        [item] = one["gallery"]["items"]
+        shown[one["protocol"]["steps"]] = one["gallery"]["pictures"][item]["independent"]["src"]
+    assert shown.keys() == {2, 3}
+    assert shown[2] != shown[3]
+
+
+def test_versions_of_a_metric_keep_their_own_grades(tmp_path: Path) -> None:
+    found = records(metrics={"seam_ratio": ("target:1", "")})
+    found += [{**r, "metric_version": 2, "key": f"{r['key']}-2"} for r in found]
+    [one] = content(made(tmp_path, found))["boards"]
+    held = content(tmp_path / "board.html")
+    for i, _ in enumerate(one["columns"]):
+        versions = {held["rows"][line["cells"][i][3]][COLUMNS.index("metric_version")] for line in one["lines"]}
+        assert len(versions) == 1
+
+
+def test_shares_need_a_floor_and_a_ceiling_that_differ(tmp_path: Path) -> None:
+    sign = {"independent": 1, "truth": -1}
+    same = [
+        {**r, "value": 1 + 0.1 * sign[str(r["method"])] * (-1) ** int(str(r["item"])[-1])}
+        if r["anchor"] in ("floor", "ceiling")
+        else r
+        for r in records()
+    ]
+    for found, known in ((records(), True), (same, False)):
+        span = rows(frame(found)).query("metric == 'clip_text[reference]'")["span"]
+        assert span.notna().all() == known
+        assert span.isna().all() != known
+
+
 def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
+    baseline.write(frame(records()), tmp_path / "r.parquet")
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "file" / "x.html", tmp_path / ("x" * 300), Path("/proc/x.html")):
+        for command in ("board", "report"):
+            done = CliRunner().invoke(app, [command, str(tmp_path / "r.parquet"), "--out", str(out)])
+            assert done.exit_code == 2, (command, out, done.output)
+            assert "error: " in done.output
+    Store.create(tmp_path / "empty", {"suite": {"name": "none", "parts": []}})
+    done = CliRunner().invoke(app, ["board", str(tmp_path / "empty"), "--families", "overlop"])
+    assert (done.exit_code, "did you mean 'overlap'" in done.output) == (2, True)
     for arguments, said in (
         (["board", tmp_path / "nowhere"], "no results folder"),
         (["board", tmp_path, "--items", "2"], "is not a results folder"),
@@ -143,7 +201,6 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, [str(a) for a in arguments])
         assert done.exit_code == 2
         assert said in done.output
-    baseline.write(frame(records()), tmp_path / "r.parquet")
     done = CliRunner().invoke(app, ["board", str(tmp_path / "r.parquet"), "--items", "-1"])
     assert (done.exit_code, "--items -1" in done.output) == (2, True)
     (tmp_path / "cards.json").write_text("{}")

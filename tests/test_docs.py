@@ -1,6 +1,7 @@
 """What the documents show is run as it stands."""
 
 import importlib.util
+import json
 import re
 import shutil
 import sys
@@ -74,6 +75,8 @@ def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkey
     (tmp_path / "results").mkdir()
     shutil.copy(ROOT / "results" / "quick.parquet", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
+    demo = ["--methods", "independent,multidiffusion", "--limit", "1", "--out", "results/runs/quick"]
+    assert CliRunner().invoke(cli, ["run", "quick", "--families", "overlap", *demo]).exit_code == 0  # of `make demo`
     section = GUIDE[GUIDE.index("## From an idea") : GUIDE.index("## One method, one file")]
     commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
     said: dict[str, str] = {}
@@ -88,8 +91,23 @@ def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkey
         "soft_windows" in text and "independent" in text for command, text in said.items() if "--primary" in command
     )
     assert "soft\\_windows" in (tmp_path / "table.tex").read_text()
-    assert '"soft_windows"' in (tmp_path / "results" / "runs" / "soft" / "board.html").read_text(encoding="utf-8")
-    assert "2302.08113" in next(text for command, text in said.items() if "cite" in command)
+    page = (tmp_path / "results" / "runs" / "soft" / "board.html").read_text(encoding="utf-8")
+    [one] = json.loads(re.findall(r'id="content">(.*?)</script>', page, re.DOTALL)[0])["boards"]
+    shown = one["gallery"]["pictures"][one["gallery"]["items"][0]]
+    assert {"soft_windows", "independent"} <= {name for name, picture in shown.items() if picture["kind"] == "picture"}
+    cited = next(text for command, text in said.items() if "cite" in command)
+    assert "2302.02412" in cited, "a method from outside is cited by what it says of itself"
+    assert "author = {Jimenez}" in cited
+    assert "2302.08113" in cited
+
+
+def test_the_guides_metric_fails_its_card_alone_and_passes_with_its_guards(tmp_path: Path):
+    source = BLOCKS["metrics/drift.py"].replace("from ..bench.types", "from syncbench.bench.types")
+    (tmp_path / "drift.py").write_text(source, encoding="utf-8")
+    alone = CliRunner().invoke(cli, ["validate", str(tmp_path / "drift.py"), "--items", "3", "--levels", "3", "--json"])
+    assert alone.exit_code == 1
+    [card] = json.loads(alone.stdout)
+    assert [check["name"] for check in card["checks"] if check["passed"] is False] == ["guarded"]
 
 
 def test_the_record_table_names_every_column():

@@ -5,16 +5,15 @@ them into the template. What happens in a browser is in `templates/board.js`; it
 `itables`) and its plots are Vega-Lite (from `vl-convert-python`), both inside the file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SyncbenchError
+from ..events import Tally
 
 NAME = "board.html"
 ITEMS = 6
 """Items of each dataset whose pictures go into the gallery, unless another number is asked for."""
-
-Progress = Callable[[int, int, str], None]
 
 
 def board(
@@ -24,7 +23,7 @@ def board(
     families: Sequence[str] | None = None,
     cards: Sequence[str | Path] = (),
     items: int = ITEMS,
-    progress: Progress = lambda done, total, text: None,
+    progress: Tally = lambda done, total, text: None,
 ) -> Path:
     """Write the board of results folders (or `.parquet` files, which have no pictures) and return its path.
 

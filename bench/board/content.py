@@ -5,7 +5,7 @@
 # (Cells of a table are whatever the records hold.)
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from math import isfinite
@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 
 from ..compare import differences
+from ..events import Tally
 from ..grades import Grades
 from ..listing import PACKAGE, list_components
-from ..records import Table, gather, is_file, of_families
-from ..registry import split
+from ..records import Table, gather, is_file, methods, of_families
+from ..registry import split, suggest
 from ..report import BOARD, COLUMNS, METHOD, METRIC, base, boards, by_item, shown, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
-from ..types import FAMILIES, Json
+from ..types import FAMILIES, Json, SyncbenchError
 
 ABOUT = {
     "channels": "albedo, normal and shading of one image",
@@ -40,7 +41,7 @@ def content(
     families: Sequence[str] | None,
     grades: Grades,
     items: int,
-    progress: Callable[[int, int, str], None],
+    progress: Tally,
 ) -> dict[str, Any]:
     """Everything on the board. Text is as it is in the records: escaping is the page's."""
     stores = [Store(name) for name in folders if not is_file(name)]
@@ -53,14 +54,18 @@ def content(
         "heads": DIFFERENCES,
     }
     if records is None:
+        for name in families or ():
+            if name not in FAMILIES:
+                raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
         nothing: list[Any] = []
-        return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing, "gallery": {}}
+        return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing}
     r = tidy(of_families(records, families))
     table = stand(r, summary(r)).reset_index(drop=True)
     laid = lay_out(table, differences(r), grades=grades, pairs="best")
     values, named = _by_item(r, table)
+    pictures = _gallery(stores, r, items, progress) if items and stores else {}
     made = [
-        _board(about, one, named.get(tuple(about.values()), []))
+        _board(about, one, named[tuple(about.values())], pictures.get(tuple(about.values())))
         for (about, _), one in zip(boards(table), laid, strict=True)
     ]
     rows = [[_plain(v) for v in row] for row in table[COLUMNS].itertuples(index=False, name=None)]
@@ -73,15 +78,15 @@ def content(
         "values": values,
         "losses": [_plain(v) for v in table["loss"]],
         "cards": [grades.cards[n].as_json() for n in used],
-        "methods": _methods(r),
-        "gallery": _gallery(stores, set(r["dataset"]), items, progress) if items and stores else {},
+        "methods": _methods(r, methods(folders)),
     }
 
 
-def _gallery(stores: list[Store], datasets: set[str], items: int, progress: Callable[[int, int, str], None]) -> Json:
+def _gallery(stores: list[Store], r: Table, items: int, progress: Tally) -> dict[tuple[Any, ...], Json]:
     from .gallery import gallery  # torch and PyAV, which records alone do not need
 
-    return gallery(stores, datasets, items, progress)
+    jobs = r.drop_duplicates("key")[["key", *BOARD, "name"]].itertuples(index=False, name=None)
+    return gallery(stores, {key: (tuple(board), name) for key, *board, name in jobs}, items, progress)
 
 
 def _source(store: Store) -> Json:
@@ -99,7 +104,7 @@ def _source(store: Store) -> Json:
     }
 
 
-def _board(about: dict[str, Any], one: Leaderboard, items: list[str]) -> Json:
+def _board(about: dict[str, Any], one: Leaderboard, items: list[str], gallery: Json | None) -> Json:
     family = str(about["family"])
     columns = [
         {
@@ -117,6 +122,7 @@ def _board(about: dict[str, Any], one: Leaderboard, items: list[str]) -> Json:
     lines = [
         {
             "name": line.method,
+            "sample": line.name,
             "anchor": line.mark,
             "rank": line.rank,
             "cells": [[cell.text, cell.mark, cell.note, cell.row] for cell in line.cells],
@@ -136,6 +142,7 @@ def _board(about: dict[str, Any], one: Leaderboard, items: list[str]) -> Json:
         "remarks": one.remarks,
         "differences": one.differences,
         "items": items,
+        "gallery": gallery,
     }
 
 
@@ -155,18 +162,24 @@ def _by_item(r: Table, table: Table) -> tuple[list[list[float | None]], dict[tup
     return values, named
 
 
-def _methods(r: Table) -> list[Json]:
-    """A card of every method in the records: what it is, and what papers report of it."""
+def _methods(r: Table, outside: Mapping[str, Json]) -> list[Json]:
+    """A card of every method in the records: what it is, and what papers report of it.
+
+    Methods from outside the tree are known by what their samples keep of them (`outside`) and by the records.
+    """
     known = {component.id: component for component in list_components("methods")}
+    facts = r.drop_duplicates("method").set_index("method")[["door", "method_version"]]
     labels: dict[str, list[str]] = {}
     for label in sorted(map(str, r["method"].unique())):
         labels.setdefault(split(base(label))[0], []).append(label)
     made: list[Json] = []
     for name, of in labels.items():
-        one = known.get(name)
-        facts = {} if one is None else asdict(one)
-        keep = ("family", "title", "paper", "licence", "door", "presets", "reported", "version", "doc", "source")
-        made.append({"id": name, "labels": of, **{key: facts.get(key) for key in keep}})
+        said = asdict(known[name]) if name in known else {"source": "outside the tree", **outside.get(name, {})}
+        door, number = facts.loc[of[0]]
+        family = (said["family"] or "every family") if name in known else None
+        keep = ("title", "paper", "licence", "presets", "reported", "doc", "source")
+        measured = {"door": door, "version": _plain(number), "family": family}
+        made.append({"id": name, "labels": of, **{key: said.get(key) for key in keep}, **measured})
     return made
 
 

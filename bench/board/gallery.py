@@ -5,7 +5,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..show import INPUT, SECOND, Cell, pictured, samples
+from ..events import Tally
+from ..show import INPUT, SECOND, Cell, input_of, pictured, stored
 from ..store import Store
 from ..types import Json
 
@@ -24,39 +25,47 @@ SMALL = 256
 """Clips narrower than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
 
 
-def gallery(
-    stores: Sequence[Store], datasets: Collection[str], items: int, progress: Callable[[int, int, str], None]
-) -> dict[str, Json]:
-    """By dataset, of those named: the `items` shown, their prompts, and the pictures by item and method.
+Board = tuple[Any, ...]
+"""What leaderboards are told apart by: `report.BOARD`."""
 
-    A picture is `{"kind", "src"}`, or says why there is none. It is of the lowest seed; the first `items` items in
-    order of their ids are shown. A row `INPUT` shows what methods were given, where that is a picture.
+
+def gallery(
+    stores: Sequence[Store], names: Mapping[str, tuple[Board, str]], items: int, progress: Tally
+) -> dict[Board, Json]:
+    """By leaderboard: the `items` shown, their prompts, and the pictures by item and method.
+
+    `names` says of every job which leaderboard and which line of it are its own. A picture is `{"kind", "src"}`, or
+    says why there is none. It is of the lowest seed; the first `items` items in order of their ids are shown. A row
+    `INPUT` shows what methods were given, where that is a picture.
     """
-    found: dict[str, list[tuple[Store, str, Json]]] = {}
+    found: dict[Board, dict[str, dict[str, tuple[Store, str, Json]]]] = {}
     for store in stores:
         for key in store.finished():
-            job = store.job(key)
-            if job is not None and job["header"]["dataset"] in datasets:
-                found.setdefault(job["header"]["dataset"], []).append((store, key, job))
-    shown = {name: sorted({job["header"]["item"] for _, _, job in jobs})[:items] for name, jobs in found.items()}
-    total = sum(job["header"]["item"] in shown[name] for name, jobs in found.items() for _, _, job in jobs)
-    done = 0
+            job = store.job(key) if key in names else None
+            if job is None:
+                continue
+            board, name = names[key]
+            lines = found.setdefault(board, {}).setdefault(job["header"]["item"], {})
+            known = lines.get(name)
+            if known is None or job["header"]["seed"] < known[2]["header"]["seed"]:
+                lines[name] = (store, key, job)
+    made: dict[Board, Json] = {}
+    shown = {board: sorted(of)[:items] for board, of in found.items()}
+    total, done = sum(len(found[board][item]) for board, some in shown.items() for item in some), 0
     progress(0, total, "")
-    made: dict[str, Json] = {}
-    for name, jobs in sorted(found.items()):
-        pictures: dict[str, dict[str, Json]] = {item: {} for item in shown[name]}
+    for board, some in shown.items():
+        pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
-        for item in shown[name]:
-            mine = [one for one in jobs if one[2]["header"]["item"] == item]
-            prompts[item] = mine[0][2]["identity"]["item"]["prompts"][0]
-            several = len({job["header"]["model"] for _, _, job in jobs}) > 1
-            for store in stores:
-                part = [(key, job) for owner, key, job in mine if owner is store]
-                for (label, _), cell in samples(store, part, several=several).items():
-                    pictures[item].setdefault(label, _shown(cell))
-            done += len(mine)
-            progress(done, total, f"{name} {item}")
-        made[name] = {"items": shown[name], "prompts": prompts, "pictures": pictures, "input": INPUT}
+        for item in some:
+            lines = found[board][item]
+            first = next(iter(lines.values()))[2]
+            prompts[item] = first["identity"]["item"]["prompts"][0]
+            given = input_of(first)
+            pictures[item] = {} if given is None else {INPUT: _shown(given)}
+            pictures[item] |= {name: _shown(stored(*one)) for name, one in lines.items()}
+            done += len(lines)
+            progress(done, total, f"{first['header']['dataset']} {item}")
+        made[board] = {"items": some, "prompts": prompts, "pictures": pictures, "input": INPUT}
     return made
 
 
@@ -84,8 +93,11 @@ def clip(views: Tensor) -> bytes:
     frames = frames.repeat(factor, 1).repeat(factor, 2)
     frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
     file = io.BytesIO()
-    with av.open(file, "w", format="webm") as container:
-        stream: Any = container.add_stream("libvpx-vp9", rate=SECOND, options={"crf": "24", "b:v": "0", "row-mt": "1"})
+    # bitexact: no random ids, so that the same frames are the same bytes
+    with av.open(file, "w", format="webm", options={"fflags": "+bitexact"}) as container:
+        stream: Any = container.add_stream(
+            "libvpx-vp9", rate=SECOND, options={"crf": "24", "b:v": "0", "flags": "+bitexact"}
+        )
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.time_base = Fraction(1, SECOND)
         for frame in frames:

@@ -24,6 +24,7 @@ def validate(
 ) -> None:
     """Report cards of metrics: controlled damage to true scenes. Exit 1 if a promise was broken."""
     from ..cards import pictures, text
+    from ..files import disk
     from ..progress import told
     from ..types import FAMILIES, Family
     from ..validate import save
@@ -34,10 +35,13 @@ def validate(
         if name not in FAMILIES:
             raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
     chosen: tuple[Family, ...] = tuple(family for family in FAMILIES if names is None or family in names)
+    if out is not None:
+        with disk(out):
+            out.mkdir(parents=True, exist_ok=True)
     with told("validating") as progress:
         cards = make(metrics or (), families=chosen, items=items, levels=levels, progress=progress)
     if not cards:
-        raise SyncbenchError(f"none of the metrics is defined for {', '.join(chosen)}")
+        raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
     if out is not None:
         save(cards, out / "cards.json")
         pictures(cards, out)

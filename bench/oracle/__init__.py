@@ -6,13 +6,14 @@ law; `samples` measures those that are none; `law` compares with the truth; `agr
 
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from ..errors import SyncbenchError
+from ..events import Tally
 from ..listing import list_components
 from ..loop import Method
 from ..narrow import meant
@@ -38,9 +39,6 @@ COLUMNS = [
 `same_as`: the first method listed whose law is the same. Intervals are of sampled methods only. `FIGURES` are explained
 in `law.Truth.figures`; `lag` is the distance of `correlation` and `covariance` in px."""
 
-Progress = Callable[[int, int, str], None]
-"""Told how many methods are done, of how many, and which is next."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Oracle:
@@ -58,7 +56,7 @@ def oracle(
     *,
     problem: Problem | None = None,
     samples: int = SAMPLES,
-    progress: Progress = lambda done, total, name: None,
+    progress: Tally = lambda done, total, name: None,
 ) -> Oracle:
     """Compare methods with the exact law: the named ones, or every one there is with its presets.
 

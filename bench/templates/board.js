@@ -22,6 +22,7 @@ function el(tag, attributes = {}, ...children) {
 
 const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const field = (row, name) => data.rows[row][place[name]];
+const settings = (protocol) => Object.entries(protocol).filter(([, v]) => v !== "" && v !== null).map(([k, v]) => `${k} ${v}`).join(", ");
 const number = (v) => (v === null || v === undefined ? "—" : String(Number(v.toPrecision(6))));
 const percent = (v) => (v === null ? "—" : `${Math.round(100 * v)} %`);
 const interval = (row) => field(row, "ci_low") === null ? "—" : `${number(field(row, "ci_low"))} to ${number(field(row, "ci_high"))}`;
@@ -178,7 +179,12 @@ function table(heads, rows, columns, options = {}) {
 
 function leaderboard(board) {
   let share = false;
-  const value = (cell) => (cell[3] === null ? null : data.losses[cell[3]]);
+  // A column is sorted by its values, best first at the first press; one with a target by the distance from it.
+  const directions = board.columns.map((_, i) => {
+    const row = board.lines.map((line) => line.cells[i][3]).find((found) => found !== null);
+    return row === undefined ? "lower" : field(row, "direction");
+  });
+  const value = (cell, i) => (cell[3] === null ? null : directions[i].startsWith("target") ? data.losses[cell[3]] : field(cell[3], "value"));
   const cellNode = (line, i) => {
     const [text, mark, note, row] = line.cells[i];
     const shown = share && board.columns[i].panel !== "cost" && row !== null && field(row, "span") !== null ? percent(field(row, "span")) : text;
@@ -190,7 +196,7 @@ function leaderboard(board) {
   const ranked = board.lines.some((line) => line.rank);
   const heads = [el("th", { class: "text" }, "method"), el("th", {}, "anchor")];
   const columns = [
-    { className: "text", render: (_, type, line) => type !== "display" ? escaped(line.name) : el("span", { title: line.name }, line.name, " ", line.anchor ? el("span", { class: "badge" }, line.anchor) : null) },
+    { className: "text", render: (_, type, line) => type !== "display" ? escaped(`${line.name} ${line.anchor}`.trim()) : el("span", { title: line.name }, line.name, " ", line.anchor ? el("span", { class: "badge" }, line.anchor) : null) },
     { visible: false, type: "num", render: (_, type, line) => (line.anchor ? 1 : 0) },
   ];
   if (ranked) {
@@ -201,7 +207,8 @@ function leaderboard(board) {
   board.columns.forEach((column, i) => {
     const title = [column.fingerprint, column.said].filter(Boolean).join("\n");
     heads.push(el("th", { title, class: column.grade === "failed" ? "warn" : null }, column.header, el("small", {}, column.unit)));
-    columns.push({ type: "known", searchable: false, render: (_, type, line) => type === "display" ? cellNode(line, i) : type === "filter" ? "" : value(line.cells[i]) });
+    columns.push({ type: "known", searchable: false, orderSequence: directions[i] === "higher" ? ["desc", "asc", ""] : ["asc", "desc", ""],
+      render: (_, type, line) => type === "display" ? cellNode(line, i) : type === "filter" ? "" : value(line.cells[i], i) });
   });
   const { holder, made } = table(heads, board.lines, columns, { label: `Leaderboard ${board.title}`, table: {
     order: [], orderFixed: { pre: [[1, "asc"]] },
@@ -218,6 +225,7 @@ function leaderboard(board) {
     shares.setAttribute("aria-pressed", String(share));
     made.rows().invalidate("data").draw(false);
   } }, "Share of the way from floor to ceiling");
+  shares.hidden = !board.lines.some((line) => line.cells.some((cell) => cell[3] !== null && field(cell[3], "span") !== null));
   const bar = el("div", { class: "bar" }, search,
     pick("Columns", [["first", "main figures"], ...panels.map((panel) => [panel, panel]), ["all", "all"]], show), shares);
   show("first");
@@ -229,7 +237,7 @@ function detail(row) {
   const board = boardOf.get(row);
   const column = board?.columns.find((_, i) => board.lines.some((line) => line.cells[i][3] === row));
   const unit = field(row, "unit") ? ` ${field(row, "unit")}` : "";
-  const protocol = Object.entries(board?.protocol ?? {}).filter(([, v]) => v !== "" && v !== null).map(([k, v]) => `${k} ${v}`).join(", ");
+  const protocol = settings(board?.protocol ?? {});
   const facts = [
     ["value", field(row, "value") === null ? `none: ${field(row, "reason")}` : `${field(row, "value")}${unit}`],
     ["95 % interval", `${interval(row)} (BCa bootstrap over items)`],
@@ -249,7 +257,7 @@ function detail(row) {
   ].filter(([, text]) => text !== "");
   const values = (data.values[row] ?? []).map((v, i) => [board.items[i], v]);
   const most = Math.max(...values.map(([, v]) => Math.abs(v ?? 0)), 1e-300);
-  const shown = data.gallery[field(row, "dataset")]?.items ?? [];
+  const shown = board?.gallery?.items ?? [];
   const bars = values.map(([item, v]) => [
     shown.includes(item) ? el("a", { href: `#${board.family}`, onclick: (event) => { event.preventDefault(); byId("detail").close(); look(board, item); } }, item) : el("span", {}, item),
     el("i", { style: `width:${(100 * Math.abs(v ?? 0)) / most}%` }),
@@ -257,9 +265,9 @@ function detail(row) {
   ]);
   const close = el("button", { type: "button", onclick: () => byId("detail").close() }, "Close");
   byId("detail").replaceChildren(
-    el("h2", { id: "detail-title" }, `${field(row, "metric")} of ${field(row, "method")}`),
+    el("div", { class: "dialog-head" }, el("h2", { id: "detail-title" }, `${field(row, "metric")} of ${field(row, "method")}`), close),
     el("dl", {}, facts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])),
-    el("h3", {}, "By item (seeds averaged)"), el("div", { class: "bars" }, bars.flat()), el("p", {}, close));
+    el("h3", {}, "By item (seeds averaged)"), el("div", { class: "bars" }, bars.flat()));
   byId("detail").showModal();
   close.focus();
 }
@@ -279,9 +287,9 @@ function media(picture, label) {
 }
 
 function gallery(board) {
-  const kept = data.gallery[board.dataset];
+  const kept = board.gallery;
   if (!kept || !kept.items.length) return null;
-  const names = board.lines.map((line) => line.name.replace(/ ‡$/, ""));
+  const names = board.lines.map((line) => line.sample);
   const rank = (label) => (label === kept.input ? -1 : (names.indexOf(label) + 1 || names.length + 1));
   const state = { item: kept.items[0], mode: "all", a: null, b: null };
   const stage = el("div");
@@ -307,17 +315,19 @@ function gallery(board) {
   const a = pick("A", [], (v) => { state.a = v; draw(); });
   const b = pick("B", [], (v) => { state.b = v; draw(); });
   const pair = el("span", { class: "bar" }, a, b);
+  const several = first.length > 1; // with one method there is nothing to compare
   const pause = el("button", { type: "button", onclick: () => {
     const clips = [...stage.querySelectorAll("video")];
     const still = clips.every((clip) => clip.paused);
-    clips.forEach((clip) => { clip.currentTime = 0; still ? clip.play() : clip.pause(); });
+    // all at the same moment, so that frames can be compared
+    clips.forEach((clip) => { clip.currentTime = clips[0].currentTime; still ? clip.play() : clip.pause(); });
   } }, "Play or pause all");
   const refill = () => [[a, "a"], [b, "b"]].forEach(([label, key]) => {
     const select = label.querySelector("select");
     select.replaceChildren(...labels().map((name) => el("option", { value: name }, name)));
     select.value = state[key];
   });
-  const modes = pick("Show", [["all", "all methods"], ["side", "two side by side"], ["swipe", "swipe between two"]], (v) => { state.mode = v; draw(); });
+  const modes = pick("Show", [["all", "all methods"], ...(several ? [["side", "two side by side"], ["swipe", "swipe between two"]] : [])], (v) => { state.mode = v; draw(); });
   refill();
   whenSeen(stage, draw);
   const section = el("section", { class: "gallery" }, el("h3", {}, "Samples"), el("div", { class: "bar" }, item, modes, pair, pause), prompt, stage);
@@ -368,8 +378,8 @@ function differences(board) {
 }
 
 function everything() {
-  const names = ["family", "dataset", "model", "method", "metric", "value", "ci_low", "ci_high", "n_items", "n_seeds", "coverage", "span", "reason"];
-  const words = new Set(["family", "dataset", "model", "method", "metric", "reason"]);
+  const names = ["method", "metric", "family", "dataset", "model", "protocol", "value", "ci_low", "ci_high", "n_items", "n_seeds", "coverage", "span", "fingerprint", "reason"];
+  const words = new Set(["family", "dataset", "model", "protocol", "method", "metric", "fingerprint", "reason"]);
   const order = data.rows.map((_, i) => i);
   const heads = names.map((name) => el("th", { class: words.has(name) ? "text" : null }, name));
   const columns = names.map((name) => ({ className: words.has(name) ? "text" : "", type: words.has(name) ? "string" : "known", searchable: words.has(name), name,
@@ -377,6 +387,7 @@ function everything() {
       const v = field(row, name);
       if (type !== "display") return words.has(name) ? escaped(v ?? "") : v;
       if (name === "value") return el("button", { type: "button", class: "cell", title: "where it comes from", onclick: () => detail(row) }, number(v));
+      if (name === "protocol") return el("span", {}, settings(JSON.parse(v)));
       return el("span", {}, words.has(name) ? v ?? "" : number(v));
     } }));
   const { holder, made } = table(heads, order, columns, { label: "All rows", table: { order: [] } });
@@ -419,9 +430,9 @@ function methods() {
   return [el("h2", {}, "Methods"), el("div", { class: "cards" }, data.methods.map((one) => {
     const paper = !one.paper ? null : /^\d{4}\.\d{4,5}/.test(one.paper) ? ["arXiv " + one.paper, "https://arxiv.org/abs/" + one.paper] : ["doi " + one.paper, "https://doi.org/" + one.paper];
     const measured = (metric) => data.rows.map((_, i) => i).filter((i) => one.labels.includes(field(i, "method")) && field(i, "metric").split("[")[0] === metric && field(i, "value") !== null)
-      .map((i) => `${number(field(i, "value"))} ${field(i, "method").slice(one.id.length)} on ${field(i, "dataset")}`);
-    const settings = [...new Set((one.reported ?? []).map((r) => `${r.source}: ${r.setting}`))];
-    const facts = [["in this run", one.labels.join(", ")], ["family", one.family ?? "every family"], ["door", one.door], ["version", one.version],
+      .map((i) => [`${number(field(i, "value"))} ${field(i, "unit")}`.trim(), field(i, "method").slice(one.id.length), `on ${field(i, "dataset")}, ${field(i, "model")}, ${settings(boardOf.get(i)?.protocol ?? {})}`].filter(Boolean).join(" "));
+    const sources = [...new Set((one.reported ?? []).map((r) => `${r.source}: ${r.setting}`))];
+    const facts = [["in this run", one.labels.join(", ")], ["family", one.family], ["door", one.door], ["version", one.version],
       ["presets", one.presets?.join(", ")], ["upstream licence", one.licence], ["from", one.source]].filter(([, v]) => v !== null && v !== undefined && v !== "");
     return el("article", { class: "card" }, el("h3", {}, one.title ?? one.id),
       paper ? el("p", {}, el("a", { href: encodeURI(paper[1]), rel: "noreferrer" }, paper[0])) : null,
@@ -429,7 +440,7 @@ function methods() {
       one.reported?.length ? el("table", {}, el("thead", {}, el("tr", {}, ["metric", "reported", "measured here"].map((h) => el("th", {}, h)))),
         el("tbody", {}, one.reported.map((r) => el("tr", {}, el("td", {}, r.metric), el("td", {}, r.value),
           el("td", {}, measured(r.metric).map((text) => el("div", {}, text)))))))  : null,
-      one.reported?.length ? el("p", { class: "soft" }, `Reported: ${settings.join("; ")}. Networks, sizes and backbones differ: read down a column, not across.`) : null,
+      one.reported?.length ? el("p", { class: "soft" }, `Reported: ${sources.join("; ")}. Networks, sizes and backbones differ: read down a column, not across.`) : null,
       one.doc ? el("details", {}, el("summary", {}, "About"), el("p", { class: "soft" }, one.doc.split("\n\n").slice(1).join("\n\n").replaceAll(/(?<!\n)\n(?!\n)/g, " "))) : null);
   }))];
 }
@@ -455,7 +466,8 @@ const sheets = [
   ...(data.rows.length ? [["rows", "All rows", "", everything], ["metrics", "Metrics", "", metrics], ["methods", "Methods", "", methods]] : []),
   ["reading", "How to read", "", reading],
 ];
-const panels = new Map();
+const panels = new Map(sheets.map(([id]) => [id, el("div", { role: "tabpanel", id: `panel-${id}`, "aria-labelledby": `tab-${id}`, hidden: true })]));
+const ready = new Set();
 async function open(id, focus = false) {
   const sheet = sheets.find(([name]) => name === id) ?? sheets[0];
   for (const tab of byId("tabs").children) {
@@ -466,13 +478,12 @@ async function open(id, focus = false) {
     if (here) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   for (const [name, panel] of panels) panel.hidden = name !== sheet[0];
-  if (panels.has(sheet[0])) return;
-  const panel = el("div", { role: "tabpanel", id: `panel-${sheet[0]}`, "aria-labelledby": `tab-${sheet[0]}` });
-  panels.set(sheet[0], panel);
-  byId("main").append(panel);
+  if (ready.has(sheet[0])) return;
+  ready.add(sheet[0]);
   await tables();
-  panel.append(...sheet[3]().filter(Boolean));
+  panels.get(sheet[0]).append(...sheet[3]().filter(Boolean));
 }
+byId("main").append(...panels.values());
 byId("tabs").append(...sheets.map(([id, text, about]) => el("button", { type: "button", role: "tab", id: `tab-${id}`, title: about, "aria-controls": `panel-${id}`,
   onclick: () => { location.replace(`#${id}`); } }, text)));
 byId("tabs").addEventListener("keydown", (event) => {
@@ -484,14 +495,15 @@ byId("tabs").addEventListener("keydown", (event) => {
   location.replace(`#${sheets[to][0]}`);
   open(sheets[to][0], true);
 });
-addEventListener("hashchange", () => open(location.hash.slice(1)));
+addEventListener("hashchange", () => { if (panels.has(location.hash.slice(1))) open(location.hash.slice(1)); });
+byId("skip").addEventListener("click", (event) => { event.preventDefault(); byId("main").focus(); });
 
 paint();
-byId("about").textContent = data.sources.map((s) => s.suite ? `${s.name}: suite ${s.suite}, ${s.jobs} samples` : s.name).join("; ");
+byId("about").textContent = data.sources.map((s) => s.suite ? `${s.name}: suite ${s.suite}, ${s.jobs} jobs` : s.name).join("; ");
 byId("foot").textContent = [`syncbench ${data.version}`, ...data.sources.filter((s) => s.versions && Object.keys(s.versions).length)
-  .map((s) => `${s.name} ran on ${s.device} with ${Object.entries(s.versions).map(([k, v]) => `${k} ${v}`).join(", ")}`)].join("; ")
+  .map((s) => `first job of ${s.name}: ${s.device}, ${Object.entries(s.versions).map(([k, v]) => `${k} ${v}`).join(", ")}`)].join("; ")
   + ". Tables by DataTables (MIT), plots by Vega-Lite (BSD-3-Clause), both inside this file; it loads nothing from anywhere.";
-if (data.boards.length) byId("wait").remove();
 for (const id of ["csv", "json"]) byId(id).hidden = !data.rows.length;
 await open(location.hash.slice(1));
+if (data.boards.length) byId("wait").remove();
 document.documentElement.dataset.ready = "yes";

@@ -33,12 +33,6 @@ class MultiDiffusion(Sync):
             "setting": "512 x 4608 px, 1,000 panoramas of 14 prompts, Stable Diffusion 2.0",
             "source": "CDGS, table 4",
         },
-        {
-            "metric": "clip_text",
-            "value": "31.77 ±2.14",
-            "setting": "512 x 4608 px, 1,000 panoramas of 14 prompts, Stable Diffusion 2.0",
-            "source": "CDGS, table 4",
-        },
     )
 
     stride: float | None = 0.125

@@ -42,12 +42,6 @@ class SyncDiffusion(MultiDiffusion):
             "source": "CDGS, table 4",
         },
         {
-            "metric": "clip_text",
-            "value": "31.77 ±2.14",
-            "setting": "512 x 4608 px, 1,000 panoramas of 14 prompts, Stable Diffusion 2.0",
-            "source": "CDGS, table 4",
-        },
-        {
             "metric": "user preference over MultiDiffusion",
             "value": "66.35 %",
             "setting": "512 x 3072 px, Stable Diffusion 2.0",
