@@ -1,7 +1,7 @@
 """Leaderboards as LaTeX tables for papers: booktabs, best bold, second best underlined, ties alike, notes below.
 
-One `table` a panel, compiled by pdfLaTeX with `booktabs` alone. All text is escaped; characters that pdfLaTeX does not
-know are shown by their code point.
+One `table` a panel, compiled by pdfLaTeX with `booktabs` and `graphicx`; what is wider than the line is shrunk to it.
+All text is escaped; characters that pdfLaTeX does not know are shown by their code point.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -15,7 +15,7 @@ from pylatexenc.latexencode import RULE_DICT, RULE_REGEX, UnicodeToLatexConversi
 
 from .tables import Cell, Leaderboard, Line
 
-HEAD = "% Needs \\usepackage{booktabs}. \\texttt{syncbench cite DIR} prints the references.\n"
+HEAD = "% Needs \\usepackage{booktabs,graphicx}. \\texttt{syncbench cite DIR} prints the references.\n"
 """First line of the document."""
 TIES = (
     r"\textbf{Bold}: best; \underline{underlined}: second best; what is not separable from it at 95\,\% "
@@ -75,14 +75,15 @@ def _table(board: Leaderboard, name: str, where: list[int]) -> str:
         r"\centering\small",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}",
+        rf"\sbox0{{\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         rf"{heads} \\",
         *([rf"{units} \\"] if any(column.unit for column in columns) else []),
         r"\midrule",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}%",
+        r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
         r"\par\smallskip\raggedright\footnotesize",
         *(f"{text}\\par" for text in below),
         r"\end{table}",

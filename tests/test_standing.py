@@ -184,8 +184,7 @@ def test_escaped_text_stays_one_group(name: str):
 def test_latex_compiles(hostile: str, tmp_path: Path):
     (tmp_path / "tables.tex").write_text(hostile, encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
-        "\\documentclass{article}\\usepackage[landscape,margin=1cm]{geometry}\\usepackage{booktabs}\n"
-        "\\begin{document}\\input{tables}\\end{document}\n"
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\n\\begin{document}\\input{tables}\\end{document}\n"
     )
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"], cwd=tmp_path, capture_output=True
@@ -193,6 +192,8 @@ def test_latex_compiles(hostile: str, tmp_path: Path):
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "Missing character" not in log
+    wide = [float(points) for points in re.findall(r"Overfull .hbox \(([\d.]+)pt too wide\)", log)]
+    assert max(wide, default=0.0) < 60, "only notes with words that cannot be broken are too wide, never tables"
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
