@@ -169,6 +169,12 @@ function table(heads, rows, columns, options = {}) {
     searching: true, info: long, language: { emptyTable: "nothing here", zeroRecords: "nothing matches" },
     layout: { topStart: null, topEnd: null, bottomStart: long ? "info" : null, bottomEnd: long ? "paging" : null },
     ...options.table });
+  // DataTables tells screen readers the direction of its first order, which keeps the anchors apart: tell the visible one.
+  const told = () => node.querySelectorAll("thead th").forEach((head) => {
+    const way = ["asc", "desc"].find((one) => head.classList.contains(`dt-ordering-${one}`));
+    way ? head.setAttribute("aria-sort", `${way}ending`) : head.removeAttribute("aria-sort");
+  });
+  made.on("draw", told);
   // DataTables wraps the table in its layout; only the table scrolls sideways.
   const container = made.table().container();
   holder.replaceChildren(container);
