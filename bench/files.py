@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic_core import from_json
 
 from .errors import SyncbenchError
 
@@ -18,7 +19,7 @@ from .errors import SyncbenchError
 def read_json(path: Path) -> Any:
     """A JSON file of the results folder. Raises SyncbenchError naming it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return from_json(path.read_bytes())  # pydantic's parser: folders hold thousands of these
     except (OSError, ValueError) as error:
         raise SyncbenchError(f"cannot read {path}: {error}") from error
 
