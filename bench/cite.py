@@ -7,8 +7,8 @@ from typing import Any
 
 from .listing import PACKAGE, Kind, list_components
 from .records import load, methods, of_families
-from .registry import split
-from .report import base, shown
+from .registry import plain
+from .report import shown
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 NAME = re.compile(r"[^\W\d_a-z][^\W\d_]*([ '.-]+[^\W\d_]+)*")
@@ -31,15 +31,15 @@ def cite(
     records: Any = of_families(load(folders), families)
     if brief:
         records = records[[shown(*pair) for pair in zip(records["family"], records["metric"], strict=True)]]
-    outside = {("methods", name): said for name, said in methods(folders).items()}
     entries: dict[str, str] = {}
     without: list[str] = []
     for kind, column in KINDS.items():
-        used = {split(base(str(name)))[0] for name in records[column].unique() if name}
+        used = {plain(str(name)) for name in records[column].unique() if name}
         known = {component.id: component for component in list_components(kind)}
+        outside = methods(folders, used - known.keys()) if kind == "methods" else {}
         for name in sorted(used):
             one = known.get(name)
-            said = {"title": one.title, "doc": one.doc, "paper": one.paper} if one else outside.get((kind, name), {})
+            said = {"title": one.title, "doc": one.doc, "paper": one.paper} if one else outside.get(name, {})
             if said.get("paper"):
                 entries.setdefault(said["paper"], _entry(name, **{key: said[key] for key in ("title", "doc", "paper")}))
             else:

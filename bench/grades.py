@@ -12,8 +12,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import SyncbenchError
-from .registry import split
-from .report import base
+from .registry import plain
 from .verdicts import Card
 
 CARDS = TypeAdapter(tuple[Card, ...], config=ConfigDict(allow_inf_nan=False))
@@ -44,8 +43,7 @@ class Grades:
 
     def of(self, family: str, metric: str, version: int, fingerprint: str) -> Grade:
         """The grade of one column of a leaderboard."""
-        plain = split(base(metric))[0]
-        same = [n for n, c in enumerate(self.cards) if c.family == family and split(base(c.metric))[0] == plain]
+        same = [n for n, c in enumerate(self.cards) if c.family == family and plain(c.metric) == plain(metric)]
         fits = [n for n in same if (self.cards[n].version, self.cards[n].fingerprint) == (version, fingerprint)]
         if not fits:  # the fingerprint tells presets and backbones apart, whatever they are called
             why = "its report card is of another version or backbone" if same else "it has no report card"

@@ -2,14 +2,14 @@
 
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from .errors import SyncbenchError
-from .registry import split, suggest
+from .registry import plain, suggest
 
 Table = Any
 """A DataFrame in private hands: pandas' own annotations are unions too wide for a strict checker."""
@@ -36,16 +36,18 @@ def gather(names: Sequence[Path]) -> Table | None:
     return every.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], ignore_index=True)
 
 
-def methods(folders: Sequence[str | Path] | str | Path) -> dict[str, dict[str, Any]]:
-    """By method id, what the folders' samples keep of their methods: `title`, `doc`, `paper`, `licence`, `presets`."""
+def methods(folders: Sequence[str | Path] | str | Path, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What samples in the folders keep of the methods named: `title`, `doc`, `paper`, `licence`, `presets` by id."""
     from .store import Store
 
     found: dict[str, dict[str, Any]] = {}
     for store in (Store(name) for name in paths(folders) if not is_file(name)):
         for key in store.finished():
+            if found.keys() >= set(names):
+                return found
             job = store.job(key) or {}
-            if "about" in job:
-                found.setdefault(split(job["header"]["method"].partition("[")[0])[0], job["about"])
+            if "about" in job and (name := plain(job["header"]["method"])) in names:
+                found.setdefault(name, job["about"])
     return found
 
 

@@ -16,7 +16,7 @@ from .errors import SyncbenchError
 from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
 from .options import build, show_value
 
-__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "split", "suggest"]
+__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "plain", "split", "suggest"]
 
 
 def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
@@ -73,6 +73,11 @@ def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
     values = {key: show_value(value) for key, value in sorted((overrides or {}).items())}
     tail = ",".join(f"{key}={Path(value).name if '/' in value else value}" for key, value in values.items())
     return base + (f"@{preset}" if preset else "") + (f"[{tail}]" if tail else "")
+
+
+def plain(name: str) -> str:
+    """The id in a label: without preset, overrides and backbone."""
+    return split(name.partition("[")[0])[0]
 
 
 def suggest(word: str, known: Iterable[str], intro: str) -> str:

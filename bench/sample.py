@@ -49,7 +49,6 @@ def sample(task: SampleTask) -> Outcome:
         "identity": job.identity,
         "header": job.header,
         "dataset": {"spec": job.dataset.spec, "overrides": job.dataset.overrides},
-        "about": about(job.method),
         "versions": versions(),
     }
     if job.unsupported is not None:
@@ -63,14 +62,14 @@ def sample(task: SampleTask) -> Outcome:
         store.save(job.key, {**facts, "status": "error", "error": text, "traceback": trace}, None)
         return Outcome(job.key, job.name, text)
     done = {"status": "ok", "error": None, "device": device, "cost": asdict(artifact.cost), "notes": artifact.notes}
-    store.save(job.key, {**facts, **done}, artifact)
+    store.save(job.key, {**facts, **done, "about": about(job.method)}, artifact)
     return Outcome(job.key, job.name)
 
 
 def about(entry: Entry) -> Json:
     """What a method says of itself, kept beside its samples: nobody else knows one from outside the tree."""
     cls = load_class("methods", split(entry.spec)[0])
-    doc = inspect.getdoc(sys.modules.get(cls.__module__)) or ""
+    doc = inspect.cleandoc(getattr(sys.modules.get(cls.__module__), "__doc__", None) or "")
     facts = {name: str(getattr(cls, name, "")) for name in ("paper", "licence")}
     return {"title": doc.partition("\n")[0], "doc": doc, **facts, "presets": list(getattr(cls, "presets", {}))}
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from .compare import MANY, Pairs
 from .grades import Grade, Grades
+from .registry import plain
 from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
 from .standing import COST, Mark
 
@@ -231,9 +232,7 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
         metric=key["metric"],
         header=f"{key['metric']}{number} {arrow(key['direction'])}",
         unit=str(key["unit"] or ""),
-        panel=next(
-            (name for name, ids in PANELS.items() if base(key["metric"]).partition("@")[0] in ids), "consistency"
-        ),
+        panel=next((name for name, ids in PANELS.items() if plain(key["metric"]) in ids), "consistency"),
         fingerprint=key["fingerprint"],
         decimals=min(max(decimals, 0), 5),
     )

@@ -29,8 +29,8 @@ import torch
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
 from .listing import Component, list_components
-from .registry import label, load, split
-from .report import base, loss
+from .registry import label, load, plain
+from .report import loss
 from .report import save as write
 from .tables import PANELS
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
@@ -117,11 +117,12 @@ def _rungs(family: Family, levels: int) -> int:
 
 
 def _role(name: str) -> str:
-    return next((panel for panel, ids in PANELS.items() if _plain(name) in ids), "consistency")
+    return next((panel for panel, ids in PANELS.items() if plain(name) in ids), "consistency")
 
 
-def _plain(name: str) -> str:
-    return split(base(name))[0]
+def _copy(artifact: Artifact) -> Artifact:
+    canvas = None if artifact.canvas is None else artifact.canvas.clone()
+    return replace(artifact, views=artifact.views.clone(), canvas=canvas)
 
 
 class _Trial:
@@ -190,12 +191,13 @@ class _Trial:
         return [nan if v is None else float(loss(v, direction)) for v in found]
 
     def _repeats(self, truth: Mapping[str, Artifact]) -> None:
+        # Copies: metrics keep features of pictures they have seen, and would only hand them out again.
+        copies = {item: _copy(truth[item]) for item in reversed(list(truth))}
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if threads > 1 else 2)
         try:
             for name in self.judges:
-                again = self._ask(name, {item: truth[item] for item in reversed(list(truth))})
-                self._same("repeats", name, self.values[name, "truth", 0.0], again)
+                self._same("repeats", name, self.values[name, "truth", 0.0], self._ask(name, copies))
         finally:
             torch.set_num_threads(threads)
 
@@ -251,7 +253,7 @@ class _Trial:
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
         if share >= 0.5:
             # A metric does not stand guard over itself, whatever its preset.
-            others = {other: found for other, found in laid.items() if _plain(other) != _plain(name)}
+            others = {other: found for other, found in laid.items() if plain(other) != plain(name)}
             checks += judged(role, ladders, others)
         return Card(
             metric=name,

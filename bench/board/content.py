@@ -5,7 +5,7 @@
 # (Cells of a table are whatever the records hold.)
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from math import isfinite
@@ -20,8 +20,8 @@ from ..events import Tally
 from ..grades import Grades
 from ..listing import PACKAGE, list_components
 from ..records import Table, gather, is_file, methods, of_families
-from ..registry import split, suggest
-from ..report import BOARD, COLUMNS, METHOD, METRIC, base, boards, by_item, shown, summary, tidy
+from ..registry import plain, suggest
+from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, shown, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
@@ -78,15 +78,19 @@ def content(
         "values": values,
         "losses": [_plain(v) for v in table["loss"]],
         "cards": [grades.cards[n].as_json() for n in used],
-        "methods": _methods(r, methods(folders)),
+        "methods": _methods(r, folders),
     }
 
 
 def _gallery(stores: list[Store], r: Table, items: int, progress: Tally) -> dict[tuple[Any, ...], Json]:
-    from .gallery import gallery  # torch and PyAV, which records alone do not need
+    from .gallery import Shown, gallery  # torch and PyAV, which records alone do not need
 
-    jobs = r.drop_duplicates("key")[["key", *BOARD, "name"]].itertuples(index=False, name=None)
-    return gallery(stores, {key: (tuple(board), name) for key, *board, name in jobs}, items, progress)
+    # the lowest seed of every line and item
+    first = r.sort_values("seed", kind="stable").drop_duplicates([*BOARD, "name", "item"])
+    jobs = first[["key", "name", "item", *BOARD]].itertuples(index=False, name=None)
+    return gallery(
+        stores, [Shown(key, name, str(item), tuple(board)) for key, name, item, *board in jobs], items, progress
+    )
 
 
 def _source(store: Store) -> Json:
@@ -97,7 +101,6 @@ def _source(store: Store) -> Json:
     return {
         "name": store.root.resolve().name,
         "suite": suite.get("name", ""),
-        "title": suite.get("title", ""),
         "jobs": len(keys),
         "device": first.get("device", ""),
         "versions": first.get("versions", {}),
@@ -131,7 +134,6 @@ def _board(about: dict[str, Any], one: Leaderboard, items: list[str], gallery: J
     ]
     return {
         "family": family,
-        "dataset": about["dataset"],
         "title": one.title,
         "subtitle": one.subtitle,
         "protocol": json.loads(about["protocol"]),
@@ -162,16 +164,17 @@ def _by_item(r: Table, table: Table) -> tuple[list[list[float | None]], dict[tup
     return values, named
 
 
-def _methods(r: Table, outside: Mapping[str, Json]) -> list[Json]:
+def _methods(r: Table, folders: Sequence[Path]) -> list[Json]:
     """A card of every method in the records: what it is, and what papers report of it.
 
-    Methods from outside the tree are known by what their samples keep of them (`outside`) and by the records.
+    Methods from outside the tree are known by the records and by what their samples keep of them.
     """
     known = {component.id: component for component in list_components("methods")}
     facts = r.drop_duplicates("method").set_index("method")[["door", "method_version"]]
     labels: dict[str, list[str]] = {}
     for label in sorted(map(str, r["method"].unique())):
-        labels.setdefault(split(base(label))[0], []).append(label)
+        labels.setdefault(plain(label), []).append(label)
+    outside = methods(folders, labels.keys() - known.keys())
     made: list[Json] = []
     for name, of in labels.items():
         said = asdict(known[name]) if name in known else {"source": "outside the tree", **outside.get(name, {})}

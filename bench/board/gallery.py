@@ -5,9 +5,9 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -24,48 +24,49 @@ QUALITY = 88
 SMALL = 256
 """Clips narrower than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
 
-
 Board = tuple[Any, ...]
 """What leaderboards are told apart by: `report.BOARD`."""
 
 
-def gallery(
-    stores: Sequence[Store], names: Mapping[str, tuple[Board, str]], items: int, progress: Tally
-) -> dict[Board, Json]:
-    """By leaderboard: the `items` shown, their prompts, and the pictures by item and method.
+class Shown(NamedTuple):
+    """A sample that a gallery may show."""
 
-    `names` says of every job which leaderboard and which line of it are its own. A picture is `{"kind", "src"}`, or
-    says why there is none. It is of the lowest seed; the first `items` items in order of their ids are shown. A row
-    `INPUT` shows what methods were given, where that is a picture.
+    key: str
+    """Of its job."""
+    name: str
+    """Of its line on the leaderboard."""
+    item: str
+    board: Board
+
+
+def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progress: Tally) -> dict[Board, Json]:
+    """By leaderboard: the first `items` items in order of their ids, their prompts, and pictures by item and method.
+
+    A picture is `{"kind", "src"}`, or says why there is none. A row `INPUT` shows what methods were given, where that
+    is a picture. Samples that no store has are left out.
     """
-    found: dict[Board, dict[str, dict[str, tuple[Store, str, Json]]]] = {}
-    for store in stores:
-        for key in store.finished():
-            job = store.job(key) if key in names else None
-            if job is None:
-                continue
-            board, name = names[key]
-            lines = found.setdefault(board, {}).setdefault(job["header"]["item"], {})
-            known = lines.get(name)
-            if known is None or job["header"]["seed"] < known[2]["header"]["seed"]:
-                lines[name] = (store, key, job)
-    made: dict[Board, Json] = {}
+    found: dict[Board, dict[str, list[Shown]]] = {}
+    for one in samples:
+        found.setdefault(one.board, {}).setdefault(one.item, []).append(one)
     shown = {board: sorted(of)[:items] for board, of in found.items()}
     total, done = sum(len(found[board][item]) for board, some in shown.items() for item in some), 0
     progress(0, total, "")
+    made: dict[Board, Json] = {}
     for board, some in shown.items():
         pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
         for item in some:
-            lines = found[board][item]
-            first = next(iter(lines.values()))[2]
-            prompts[item] = first["identity"]["item"]["prompts"][0]
-            given = input_of(first)
-            pictures[item] = {} if given is None else {INPUT: _shown(given)}
-            pictures[item] |= {name: _shown(stored(*one)) for name, one in lines.items()}
-            done += len(lines)
-            progress(done, total, f"{first['header']['dataset']} {item}")
-        made[board] = {"items": some, "prompts": prompts, "pictures": pictures, "input": INPUT}
+            for one in found[board][item]:
+                cell = next((stored(store, one.key, job) for store in stores if (job := store.job(one.key))), None)
+                if cell is not None:
+                    if item not in pictures:
+                        given = input_of(cell.job)
+                        pictures[item] = {} if given is None else {INPUT: _shown(given)}
+                        prompts[item] = cell.job["identity"]["item"]["prompts"][0]
+                    pictures[item][one.name] = _shown(cell)
+                done += 1
+                progress(done, total, f"{one.name} {item}")
+        made[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
     return made
 
 

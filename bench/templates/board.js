@@ -26,8 +26,8 @@ const settings = (protocol) => Object.entries(protocol).filter(([, v]) => v !== 
 const number = (v) => (v === null || v === undefined ? "—" : String(Number(v.toPrecision(6))));
 const percent = (v) => (v === null ? "—" : `${Math.round(100 * v)} %`);
 const interval = (row) => field(row, "ci_low") === null ? "—" : `${number(field(row, "ci_low"))} to ${number(field(row, "ci_high"))}`;
-const pick = (label, options, onchange, attributes = {}) => {
-  const select = el("select", { ...attributes, onchange: () => onchange(select.value) },
+const pick = (label, options, onchange) => {
+  const select = el("select", { onchange: () => onchange(select.value) },
     options.map(([value, text]) => el("option", { value }, text)));
   return el("label", {}, label, select);
 };
@@ -74,7 +74,7 @@ byId("json").addEventListener("click", () =>
     JSON.stringify(data.rows.map((row) => Object.fromEntries(row.map((v, i) => [data.columns[i], v]))), null, 1) + "\n"));
 
 // ---- plots
-async function plot(spec, height = 330) {
+async function plot(spec) {
   const node = el("div", { class: "plot" });
   node.redraw = async () => {
     await library("plots");
@@ -83,7 +83,7 @@ async function plot(spec, height = 330) {
     const axis = { labelColor: soft, titleColor: ink, gridColor: line, domainColor: line, tickColor: line };
     const config = { background: null, view: { stroke: line }, axis, header: { labelColor: ink, titleColor: ink },
       legend: { labelColor: ink, titleColor: ink }, text: { color: ink }, font: "system-ui, sans-serif" };
-    await window.vegaEmbed(node, { ...spec, height: spec.height ?? height, config }, { actions: false, renderer: "svg", ast: true });
+    await window.vegaEmbed(node, { ...spec, config }, { actions: false, renderer: "svg", ast: true });
   };
   await node.redraw();
   return node;
@@ -123,7 +123,7 @@ function scatter(board) {
     ];
     if (values.length <= 40) layer.push({ transform: [{ filter: "datum.kind !== 'method'" }], mark: { type: "text", align: "left", dx: 8, dy: -6, fontSize: 11 },
       encoding: { y: { field: "y", type: "quantitative" }, text: { field: "name" } } });
-    const spec = { width: Math.max(260, Math.min(980, stage.clientWidth - 120)), data: { values }, layer, encoding: {
+    const spec = { height: 330, width: Math.max(260, Math.min(980, stage.clientWidth - 120)), data: { values }, layer, encoding: {
       x: { field: "x", type: "quantitative", title: title(x), scale: { zero: true, nice: true }, axis: { tickCount: 8 } },
       color: { field: "kind", type: "nominal", legend, scale: { domain: kinds,
         range: ["#2a9d63", "#3b76d6", "#9aa0a9", "#d1762b", "#8a63c9"] } } } };
@@ -419,7 +419,7 @@ function metrics() {
       ladders.append(await plot({ data: { values }, columns: innerWidth < 640 ? 2 : 7, facet: { field: "corruption", type: "nominal", title: null }, spec: { width: 90, height: 60,
         mark: { type: "line", point: true }, encoding: { x: { field: "rung", type: "quantitative", title: null, axis: { tickCount: 3 } },
           y: { field: "share", type: "quantitative", title: null, scale: { domain: [-1, 1], clamp: true } },
-          color: { field: "told", type: "nominal", title: null, scale: { domain: ["notices", "uneven", "blind", "rewards"], range: ["#2a9d63", "#6f9fd8", "#9aa0a9", "#d14b4b"] } } } } }, undefined));
+          color: { field: "told", type: "nominal", title: null, scale: { domain: ["notices", "uneven", "blind", "rewards"], range: ["#2a9d63", "#6f9fd8", "#9aa0a9", "#d14b4b"] } } } } }));
     } }, el("summary", {}, `${card.metric} (${card.family}) `, el("span", { class: broken.length ? "fail" : "pass" }, broken.length ? `⚠ ${verdict}` : verdict),
       notices ? el("div", { class: "soft" }, `notices ${notices}`) : null),
     el("p", { class: "soft" }, `${card.role}; version ${card.version}; ${card.fingerprint}`),
