@@ -137,9 +137,12 @@ def main(
     processes: int = 2,
     start: Path | None = None,
     device: str = "auto",
+    views: int = 0,
+    share: float = 0.6,
 ) -> None:
-    """Train on cached latents of ``scenes`` renders; leaves a pipeline folder in ``out / "pipeline"``.
+    """Train on cached latents of ``scenes`` flat renders; leaves a pipeline folder in ``out / "pipeline"``.
 
+    ``views`` pictures of the 3-D world, from all its cameras, make the ``share`` of every batch.
     ``codec`` is the folder of the trained codec (default: the shipped one). One caption in ten is dropped for
     classifier-free guidance; the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier
     pipeline folder to go on from: the rate is constant but for its last ``tail``, so a run can be taken up again
@@ -148,15 +151,22 @@ def main(
     device, processes = where(device, processes)
     codec = codec or SHIPPED / "vae"
     latents(codec, out / "latents.pt", seed + 2, scenes, processes)
+    if views:
+        latents(codec, out / "views.pt", seed + 4, views, processes, "views")
     plan = Plan(
         out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=200, tail=tail, device=device
     )
-    launch(_run, processes, plan, codec, scenes, size // processes, start)
+    launch(_run, processes, plan, codec, scenes, size // processes, start, views, share)
 
 
-def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) -> None:
+def _run(
+    plan: Plan, codec: Path, scenes: int, size: int, start: Path | None, views: int = 0, share: float = 0.6
+) -> None:
     torch.manual_seed(plan.seed)
     z, captions = latents(codec, plan.out / "latents.pt", plan.seed + 2, scenes, 1)
+    if views:
+        more, said = latents(codec, plan.out / "views.pt", plan.seed + 4, views, 1, "views")
+        z, captions = torch.cat([z, more]), [*captions, *said]
     tokenizer: Any = build_tokenizer()
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
     tokens, empty = tokens[:-1], tokens[-1]
@@ -169,7 +179,10 @@ def _run(plan: Plan, codec: Path, scenes: int, size: int, start: Path | None) ->
     bars = schedule().alphas_cumprod
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
-        pick = torch.randint(len(z), (size,), generator=random)
+        pick = torch.randint(scenes, (size,), generator=random)
+        if views:
+            seen = torch.randint(scenes, len(z), (size,), generator=random)
+            pick = torch.where(torch.rand(size, generator=random) < share, seen, pick)
         x = z[pick].float()
         words = torch.where(torch.rand(size, 1, generator=random) < 0.1, empty, tokens[pick])
         t = (torch.arange(size) + torch.rand(size, generator=random)) / size * len(bars)

@@ -18,14 +18,15 @@ from diffusers import AutoencoderTiny
 
 from ...datasets.world import batch
 from ...datasets.world.grammar import Kind
-from ...datasets.world.stream import shots
+from ...datasets.world.stream import RIGS, VIEWS, shots
 from ..models._served import quiet
 
 _CHUNK = 256
 
 
-Which = Kind | Literal["solid"]
-"""Flat landscapes, flat object scenes, or ``solid``: object scenes of the 3-D world."""
+Which = Kind | Literal["solid", "views"]
+"""Flat landscapes, flat object scenes, or object scenes of the 3-D world: ``solid`` from where the shape is told at
+a glance, ``views`` from every camera of every rig in equal shares."""
 
 
 def pictures(
@@ -60,7 +61,22 @@ def _chunk(seed: int, kind: Which | None = None) -> tuple[np.ndarray, list[str]]
     if kind == "solid":
         taken = shots(seed, _CHUNK, "single")
         return taken.rgb[:, 0], taken.captions
+    if kind == "views":
+        return _views(seed)
     return batch(seed, _CHUNK, kind)
+
+
+def _views(seed: int) -> tuple[np.ndarray, list[str]]:
+    """A chunk of which every rig makes a quarter: all views of as many scenes as that takes."""
+    images: list[np.ndarray] = []
+    captions: list[str] = []
+    for rig in RIGS:
+        wanted = _CHUNK // len(RIGS)
+        scenes = -(-wanted // VIEWS[rig])
+        taken = shots(seed, scenes, rig)
+        images.append(taken.rgb.reshape(-1, *taken.rgb.shape[2:])[:wanted])
+        captions += [caption for caption in taken.captions for _ in range(VIEWS[rig])][:wanted]
+    return np.concatenate(images), captions
 
 
 def signed(images: torch.Tensor) -> torch.Tensor:
@@ -73,15 +89,17 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return -10 * torch.log10(((a.clamp(-1, 1) - b) / 2).square().mean((1, 2, 3)))
 
 
-def latents(codec: Path, kept: Path, seed: int, n: int, workers: int = 2) -> tuple[torch.Tensor, list[str]]:
-    """Latents (n, c, 16, 16) in half precision and captions of n scenes, in the file ``kept``."""
+def latents(
+    codec: Path, kept: Path, seed: int, n: int, workers: int = 2, kind: Which | None = None
+) -> tuple[torch.Tensor, list[str]]:
+    """Latents (n, c, 16, 16) in half precision and captions of n pictures, in the file ``kept``; see `pictures`."""
     if kept.exists():
         saved = torch.load(kept)
         if len(saved["captions"]) == n:
             return saved["latents"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        chunks = list(pool.map(partial(_encode, codec), seeds))
+        chunks = list(pool.map(partial(_encode, codec, kind=kind), seeds))
     z = torch.cat([part for part, _ in chunks])[:n]
     captions = [caption for _, part in chunks for caption in part][:n]
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -90,10 +108,10 @@ def latents(codec: Path, kept: Path, seed: int, n: int, workers: int = 2) -> tup
 
 
 @torch.no_grad()
-def _encode(codec: Path, seed: int) -> tuple[torch.Tensor, list[str]]:
+def _encode(codec: Path, seed: int, kind: Which | None = None) -> tuple[torch.Tensor, list[str]]:
     torch.set_num_threads(1)
     model = codec_of(codec)
-    images, captions = _chunk(seed)
+    images, captions = _chunk(seed, kind)
     x = signed(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.autocast("cpu", torch.bfloat16):
         parts = [model.encode(part).latents.half() for part in x.split(32)]

@@ -18,6 +18,8 @@ from .stage import OBJECT, TARGET, Stage, cameras, placed, sample_stage
 from .trace import Take, trace
 
 RIGS = ("single", "orbit4", "grid6", "clip")
+VIEWS = {"single": 1, "orbit4": 4, "grid6": 7, "clip": 8}
+"""Pictures of one scene under each rig; a clip's are its frames, as many as asked for (here: unasked)."""
 GRID_AZIMUTH, GRID_ELEVATION = (30, 90, 150, 210, 270, 330), (20, -10, 20, -10, 20, -10)
 """Zero123++ v1.2: azimuth relative to the input view, absolute elevation, degrees."""
 
@@ -110,12 +112,12 @@ def byte(image: np.ndarray) -> np.ndarray:
 
 
 def shots(seed: int, n: int, rig: str, size: int = 128, frames: int | None = None) -> Shots:
-    """n random scenes under one of RIGS; see `take`. `frames` (default 8) is for clips only."""
+    """n random scenes under one of RIGS; see `take`. `frames` (default: `VIEWS`) is for clips only."""
     rng = np.random.default_rng([seed, 3, RIGS.index(rig) if rig in RIGS else 0])
     captions: list[str] = []
     columns: list[tuple[np.ndarray, ...]] = []
     for _ in range(n):
-        scene = take(rng, rig, size, frames or 8)
+        scene = take(rng, rig, size, frames or VIEWS["clip"])
         seen = trace(scene.stage, scene.cameras, scene.poses)
         captions.append(scene.stage.caption)
         columns.append(
