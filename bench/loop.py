@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .canvas import Canvas
+from .limits import Fraction
 from .models.interface import Condition, Model
 from .schedule import Level
 from .types import Anchor, Artifact, Door, Item, Sampling
@@ -127,7 +128,7 @@ class Sync(Method):
 
     door: ClassVar[Door] = "controlled"
 
-    stride: float | None = None
+    stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
 
     def start(self, noise: Noise, canvas: Canvas) -> Any:

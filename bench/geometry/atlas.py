@@ -17,6 +17,7 @@ import torch
 
 from ..canvas import Canvas
 from ..errors import SyncbenchError
+from ..limits import check_factor, check_size
 from .camera import Array, Cameras
 from .mesh import Ids, Mesh
 from .unwrap import charts
@@ -101,6 +102,7 @@ class Atlas:
     """In the mesh's own coordinates."""
 
     def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
+        check_size("an item", self.views, self.height, self.width)
         object.__setattr__(self, "_mesh", mesh)
         object.__setattr__(self, "_cameras", cameras)
 
@@ -152,10 +154,7 @@ class Atlas:
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
-        if self.height % factor or self.width % factor:
-            raise SyncbenchError(
-                f"views of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
-            )
+        self.check(factor)
         atlas = self.unwrapped(factor)
         index, cosine = self.looks(self._parts()[1], factor)
         behind = index < 0
@@ -163,6 +162,10 @@ class Atlas:
         index[behind] = texels + np.arange(count)
         weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
         return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
+
+    def check(self, factor: int = 1, stride: float | None = None) -> None:
+        """Raise SyncbenchError where `canvas` would have to refuse."""
+        check_factor("views", self.height, self.width, factor)
 
     def _parts(self) -> tuple[Mesh, Cameras]:
         return self.__dict__["_mesh"], self.__dict__["_cameras"]
