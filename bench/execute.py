@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol, Self, TypeVar
 
 import torch
 
+from .limits import PROCESSES
 from .types import SyncbenchError
 
 T = TypeVar("T")
@@ -97,6 +98,8 @@ def executor(jobs: int) -> Executor:
     """The executor for `--jobs`."""
     if jobs < 1:
         raise SyncbenchError(f"--jobs {jobs} does nothing: use 1 or more")
+    if jobs > PROCESSES:
+        raise SyncbenchError(f"--jobs {jobs} is more than the {PROCESSES} processes that one sweep may start")
     return InProcess() if jobs == 1 else ProcessPool(jobs)
 
 

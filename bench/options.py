@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_h
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from .errors import SyncbenchError
+from .errors import SyncbenchError, quoted
 
 
 def build(cls: type, name: str, values: Mapping[str, Any]) -> Any:
@@ -76,8 +76,8 @@ def convert(value: Any, kind: Any, where: str) -> Any:
             pass
     if first["type"] in RANGES:
         reason = first["msg"].replace("Input should", "it must").replace("String should", "it must")
-        raise SyncbenchError(f"{where} = {_short(value)}: {reason}")
-    raise SyncbenchError(f"{where} = {_short(value)} is not {show_type(kind)}: {first['msg']}")
+        raise SyncbenchError(f"{where} = {shown(value)}: {reason}")
+    raise SyncbenchError(f"{where} = {shown(value)} is not {show_type(kind)}: {first['msg']}")
 
 
 RANGES = (
@@ -106,7 +106,7 @@ def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
         inner = cast(Mapping[Any, Any], given) if isinstance(given, Mapping) else made
         for key, value in cast(Mapping[Any, Any], made).items():
             _sound(key, key, where, depth + 1)
-            _sound(inner.get(key, value), value, f"{where}.{_short(key)}", depth + 1)
+            _sound(inner.get(key, value), value, f"{where}.{shown(key)}", depth + 1)
     elif isinstance(made, list | tuple):
         values = cast(Sequence[Any], made)
         before = cast(Sequence[Any], given if isinstance(given, list | tuple) else made)
@@ -118,18 +118,16 @@ def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
 def check_text(text: str, where: str) -> str:
     """The text, unless it holds half a character, which no file can keep. Raises SyncbenchError."""
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise SyncbenchError(f"{where} = {_short(text)} holds half of a character (a lone surrogate), which is no text")
+        raise SyncbenchError(f"{where} = {shown(text)} holds half of a character (a lone surrogate), which is no text")
     return text
 
 
-def _short(value: Any) -> str:
-    """A value to quote in a sentence: as typed, printable, and not longer than a line."""
+def shown(value: Any) -> str:
+    """A value to be named in a sentence, as one would type it."""
     try:
-        text = show_value(value)
+        return quoted(show_value(value), 80)
     except (ValueError, RecursionError):
-        text = type(value).__name__
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        return type(value).__name__
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, str]]:

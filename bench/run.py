@@ -7,27 +7,34 @@ Models are outermost: each is loaded once.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # (pandas has no type stubs.)
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .errors import quoted
 from .events import Event, Listener
 from .execute import Executor, executor
+from .limits import JOBS
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
-from .plan import Job, chosen, plan, shard
-from .sample import Outcome, SampleTask, load_model, release_model, sample
+from .plan import Job, chosen, count, listed, located, plan, shard
+from .ready import ReadyTask, ready
+from .registry import suggest
+from .sample import Outcome, SampleTask, load_model, release_model, remember_items, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
-from .types import SyncbenchError
+from .types import Item, SyncbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("results") / "runs"
+MANY = JOBS // 50
+"""Jobs of a plan whose size is told before they are planned."""
 
 
 @dataclass(kw_only=True)
@@ -79,37 +86,73 @@ def sweep(
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
-    for entry in (*suite.listed("datasets"), *suite.listed("methods")):
+    suite = located(suite)
+    for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
-    _check_items(suite)
+    items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
+    for entry in suite.listed("datasets"):
+        remember_items(entry, items[entry.token])
+    _check_items(suite, items)
     rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
     result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
-    store = None
+    total, models = count(suite, items), dict[str, dict[str, Job]]()
+    if total >= MANY:
+        listen(Event("plan", 0, total))
     for entry in suite.listed("models"):
-        found = dict[str, Job]()
+        found = models.setdefault(entry.token, {})
         for one in suite.parts:
             if entry in one.models:
-                jobs = plan(one, entry, load_model(entry))  # no name of its own: it would outlive its release
+                jobs = plan(one, entry, load_model(entry), items)  # no name of its own: it would outlive its release
                 found.update({job.key: job for job in jobs})
                 for job in jobs:
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
-        planned.update(found)
-        store = store or Store.create(root, {"suite": suite.as_json(), **facts})
+    if total >= MANY:
+        listen(Event("plan", total, total))
+    store = Store.create(root, {"suite": suite.as_json(), **facts})
+    for entry in suite.listed("models"):
+        found = models[entry.token]
         todo = [job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)]
         if execute.apart:
             release_model()
+        problem = _problem(entry, todo, execute, items)
+        if problem is not None and len(models) == 1:
+            raise SyncbenchError(problem)
+        if problem is not None:  # the other models' jobs go on
+            result.errors[f"model {entry.label}"] = problem
+            continue
+        planned.update(found)
         tasks = [SampleTask(root, job) for job in todo]
         result.sampled += len(tasks)
         _watch(execute, sample, tasks, "sample", listen)
         release_model()
-    assert store is not None
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
     score_groups(store, asked, list(planned), retry_errors)
-    result.errors = errors(store, result.keys)
+    result.errors |= errors(store, result.keys)
     return result
+
+
+def _problem(entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]]) -> str | None:
+    """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
+    todo = [job for job in todo if job.unsupported is None]
+    if not todo:
+        return None
+    steps = tuple(sorted({int(job.protocol["steps"]) for job in todo}))
+    found = next(iter(execute(ready, [ReadyTask(entry, steps)])))
+    if found.error is not None:
+        return found.error
+    surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
+    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in todo}
+    for token, item, stride in sorted(asked, key=str):
+        check = getattr(surfaces[token][item], "check", None)
+        try:
+            if check is not None:
+                check(found.factor, stride)
+        except SyncbenchError as error:
+            return f"item '{item}' does not fit model {entry.label}: {error}"
+    return None
 
 
 def rescore(
@@ -167,8 +210,9 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if text is None:
         return 1, 1
     part, slash, parts = text.partition("/")
-    if not (slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise SyncbenchError(f"--shard {text}: write i/n with i from 1 to n, e.g. 2/4")
+    found = [int(number) if re.fullmatch("[0-9]{1,9}", number) else 0 for number in (part, parts)]
+    if not (slash and 1 <= found[0] <= found[1]):
+        raise SyncbenchError(f"--shard {quoted(text)}: write i/n with i from 1 to n, e.g. 2/4")
     return int(part), int(parts)
 
 
@@ -181,14 +225,16 @@ def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     return job is None or (retry_errors and job["status"] == "error")
 
 
-def _check_items(suite: Suite) -> None:
+def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     """Every item asked for exists, and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
-    kept = {i.id for part in suite.parts for entry in part.datasets for i in chosen(part, entry, entry.load())}
-    unknown = sorted(asked - kept)
+    there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
+    kept = any(chosen(part, items[entry.token]) for part in suite.parts for entry in part.datasets)
+    unknown = sorted(asked - there)
     if unknown or not kept:
-        what = f"no item '{unknown[0]}'" if unknown else "no items"
-        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}")
+        what = f"no item '{quoted(unknown[0])}'" if unknown else "no items"
+        hint = suggest(unknown[0], there, "there is") if unknown and len(there) <= 30 else ""
+        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
 
 
 def _score(store: Store, asked: Mapping[str, Sequence[Ruler]], execute: Executor, retry: bool, listen: Listener) -> int:

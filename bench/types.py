@@ -52,8 +52,8 @@ class Sampling:
 class Surface(Protocol):
     """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases.
 
-    A surface may have `check(factor, stride)`, which raises SyncbenchError where `canvas` of the same arguments would,
-    but without its work: planning asks it, so that what does not fit a model is refused before the first job.
+    A surface may have `check(factor, stride) -> int`, the number of views, which raises SyncbenchError where `canvas`
+    of the same arguments would, without its work: so what does not fit a model is refused before the first job.
     """
 
     @property

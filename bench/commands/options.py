@@ -1,6 +1,7 @@
 """What commands share: options, the application, and how text becomes names and tables become JSON."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, quoted
+from ..limits import SEED
 
 
 class _Group(TyperGroup):
@@ -74,8 +76,8 @@ def split_numbers(text: str | None) -> list[int] | None:
     names = split_names(text)
     if names is None:
         return None
-    if not all(name.isdigit() for name in names):
-        raise SyncbenchError(f"--seeds {text}: write whole numbers from 0 up, separated by commas")
+    if not all(re.fullmatch("[0-9]{1,19}", name) and int(name) <= SEED for name in names):
+        raise SyncbenchError(f"--seeds {quoted(text)}: write whole numbers from 0 to 2^63 - 1, separated by commas")
     return [int(name) for name in names]
 
 

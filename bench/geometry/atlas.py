@@ -163,9 +163,10 @@ class Atlas:
         weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
         return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
 
-    def check(self, factor: int = 1, stride: float | None = None) -> None:
-        """Raise SyncbenchError where `canvas` would have to refuse."""
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
         check_factor("views", self.height, self.width, factor)
+        return self.views
 
     def _parts(self) -> tuple[Mesh, Cameras]:
         return self.__dict__["_mesh"], self.__dict__["_cameras"]

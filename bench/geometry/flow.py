@@ -147,9 +147,10 @@ class Tracks:
         stacked = torch.as_tensor(np.stack(index))
         return Canvas(stacked, torch.ones(stacked.shape), (cells,))
 
-    def check(self, factor: int = 1, stride: float | None = None) -> None:
-        """Raise SyncbenchError where `canvas` would have to refuse."""
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
         check_factor("frames", self.height, self.width, factor)
+        return self.frames
 
 
 def _reached(

@@ -12,11 +12,12 @@ SHADING_MAX = 1.25
 """The linear shading that a shading image's white stands for, in every dataset and metric of channels."""
 
 
-def _check(views: int, height: int, width: int, factor: int) -> None:
+def _check(views: int, height: int, width: int, factor: int) -> int:
     if height < 1 or width < 1:
         raise SyncbenchError(f"views need a positive height and width, not {height} and {width} px")
     check_size("an item", views, height, width)
     check_factor("views", height, width, factor)
+    return views
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Shared:
         index = torch.arange(high * wide).reshape(1, high, wide).repeat(len(self.names), 1, 1)
         return Canvas(index, torch.ones(index.shape), (high, wide))
 
-    def check(self, factor: int = 1, stride: float | None = None) -> None:
-        """Raise SyncbenchError where `canvas` would have to refuse."""
-        _check(len(self.names), self.height, self.width, factor)
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        return _check(len(self.names), self.height, self.width, factor)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,6 @@ class Apart:
         index = torch.arange(self.views * high * wide).reshape(self.views, high, wide)
         return Canvas(index, torch.ones(index.shape), (self.views * high * wide,))
 
-    def check(self, factor: int = 1, stride: float | None = None) -> None:
-        """Raise SyncbenchError where `canvas` would have to refuse."""
-        _check(self.views, self.height, self.width, factor)
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        return _check(self.views, self.height, self.width, factor)

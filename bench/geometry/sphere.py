@@ -72,6 +72,7 @@ class Sphere:
         index = torch.stack(rows)
         return Canvas(index, torch.ones(index.shape), (high, wide), wraps=True)
 
-    def check(self, factor: int = 1, stride: float | None = None) -> None:
-        """Raise SyncbenchError where `canvas` would have to refuse."""
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
         check_factor("views", self.height, self.width, factor)
+        return len(self.directions)

@@ -49,15 +49,19 @@ class Strip:
         width (the upstream `get_views` floors and leaves the remainder at zero).
         """
         high, wide, window = self.height // factor, self.width // factor, self.window_width // factor
-        starts = self.check(factor, stride)
+        starts = self._starts(factor, stride)
         columns = (torch.tensor(starts)[:, None] + torch.arange(window)) % wide
         index = torch.arange(high)[None, :, None] * wide + columns[:, None, :]
         edges = {edge % wide for start in starts for edge in (start, start + window)}
         borders = tuple(sorted(edges if self.wrap else edges - {0}))
         return Canvas(index, torch.ones(index.shape), (high, wide), borders, self.wrap)
 
-    def check(self, factor: int = 1, stride: float | None = None) -> list[int]:
-        """The first column of every window in cells. Raises SyncbenchError where `canvas` would have to refuse."""
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of windows. Raises SyncbenchError where `canvas` would have to refuse."""
+        return len(self._starts(factor, stride))
+
+    def _starts(self, factor: int, stride: float | None) -> list[int]:
+        """The first column of every window in cells."""
         for name, size in (("height", self.height), ("width", self.width), ("window", self.window_width)):
             if size % factor:
                 raise SyncbenchError(
