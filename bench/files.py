@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from pydantic_core import from_json
@@ -46,6 +46,17 @@ def read_bytes(path: Path, most: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SyncbenchError(f"cannot read {quoted(path)}: {error.strerror}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object that a stranger wrote. Raises SyncbenchError naming the file."""
+    try:
+        found = from_json(read_bytes(path, 2**24))
+    except ValueError as error:
+        raise SyncbenchError(f"{quoted(path)} cannot be read as JSON: {quoted(error)}") from error
+    if not isinstance(found, dict):
+        raise SyncbenchError(f"{quoted(path)} cannot be read: it holds no JSON object")
+    return cast(dict[str, Any], found)
 
 
 def decoded(data: bytes, path: Path) -> str:

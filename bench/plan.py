@@ -186,7 +186,7 @@ def make_job(
         "dataset": dataset_entry.label,
         "dataset_version": dataset.version,
         "item": item.id,
-        "model": model.id,
+        "model": getattr(model, "name", model.id),
         "revision": model.revision,
         "method": method_entry.label,
         "method_version": method.version,
