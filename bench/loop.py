@@ -181,6 +181,9 @@ class Sync(Method):
         unseen = sorted(set(item.conditions) - model.capabilities)
         if unseen:
             artifact.notes["unseen"] = unseen
+        unread = 1 - min(map(getattr(model, "read", lambda prompt: 1.0), {*item.prompts, sampling.negative}))
+        if unread:
+            artifact.notes["unread"] = round(unread, 3)
         return artifact
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .errors import quoted
 from .events import Event, Listener
 from .execute import Executor, executor
+from .files import disk
 from .limits import JOBS
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
@@ -109,7 +110,8 @@ def sweep(
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
     if total >= MANY:
         listen(Event("plan", total, total))
-    store = Store.create(root, {"suite": suite.as_json(), **facts})
+    with disk(root):  # a name that no file system takes
+        store = Store.create(root, {"suite": suite.as_json(), **facts})
     for entry in suite.listed("models"):
         found = models[entry.token]
         todo = [job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)]

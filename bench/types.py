@@ -124,7 +124,7 @@ class Artifact:
     """Float tensors metrics may need, e.g. `disagreement` (steps,)."""
     notes: Json = field(default_factory=dict[str, Any])
     """JSON facts: `borders` (pixel columns where windows end), `views` (count), `unseen` (conditions the model takes
-    no notice of), deviations."""
+    no notice of), `unread` (largest fraction of a prompt beyond the text encoder's places), deviations."""
     cost: Cost = field(default_factory=Cost)
 
 

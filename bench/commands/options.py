@@ -1,9 +1,13 @@
 """What commands share: options, the application, and how text becomes names and tables become JSON."""
 
+import errno
+import io
 import json
+import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,14 +22,40 @@ class _Group(TyperGroup):
     """Commands whose user errors are one line and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        _open_stdout()
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads on, which is no mistake
+            what = f"cannot use '{quoted(error.filename)}'" if error.filename else "cannot write the answer"
+            print(f"error: {what}: {error.strerror or error}", file=sys.stderr)
+            if not error.filename:
+                _close_stdout()
+            raise typer.Exit(2) from None
         except SyncbenchError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {quoted(error, 1_000)}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
             raise typer.Exit(130) from None
+
+
+def _open_stdout() -> None:
+    """An answer has somewhere to go, and every letter of it can be written, whatever the terminal's alphabet."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _close_stdout() -> None:
+    """Forget what could not be written, so that nobody tries again on the way out."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 app = typer.Typer(

@@ -42,6 +42,10 @@ class Denoiser(ABC):
         """What tables call it."""
         return self.id
 
+    def read(self, prompt: str) -> float:
+        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        return 1.0
+
     def ready(self) -> None:
         """Load what is needed and try it, once before the first job. Raises SyncbenchError where that fails."""
         return

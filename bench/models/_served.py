@@ -56,6 +56,12 @@ class Served(Denoiser):
             pipe.unet.to(memory_format=torch.channels_last)
         return pipe
 
+    def read(self, prompt: str) -> float:
+        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        tokenizer = self.pipeline.tokenizer or self.pipeline.tokenizer_2
+        count = len(tokenizer(prompt, truncation=False, verbose=False).input_ids) - 2  # marks of beginning and end
+        return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
+
     def ready(self) -> None:
         """Load the pipeline."""
         _ = self.pipeline
