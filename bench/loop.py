@@ -127,6 +127,8 @@ class Sync(Method):
     """A method that joins the shared loop; the record says `controlled`."""
 
     door: ClassVar[Door] = "controlled"
+    together: ClassVar[bool] = False
+    """Whether the network's trained layers look from one view to another."""
 
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
@@ -162,7 +164,9 @@ class Sync(Method):
         pixels = cache(lambda: pixels_of(item, canvas, model))
         spreads: list[float] = []
         with torch.no_grad(), self.attach(model, canvas):
-            condition = model.condition(prompts, sampling.guidance, sampling.negative, **seen(item, model))
+            condition = model.condition(
+                prompts, sampling.guidance, sampling.negative, together=self.together, **seen(item, model)
+            )
             state = self.start(noise, canvas)
             for level in model.schedule(sampling.steps):
                 s = Step(level, canvas, model, condition, sampling, noise, pixels)

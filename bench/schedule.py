@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-Prediction = Literal["eps", "v", "flow"]
+Prediction = Literal["eps", "v", "flow", "sample"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,22 @@ class Level:
         return (x - self.b * eps) / self.a
 
     def split(self, x: Tensor, output: Tensor, kind: Prediction) -> tuple[Tensor, Tensor]:
-        """(x0, eps) from a network output: `eps`, `v = a eps - b x0`, or `flow = eps - x0`."""
+        """(x0, eps) from a network output: `eps`, `v = a eps - b x0`, `flow = eps - x0`, or `sample = x0`."""
         if kind == "eps":
             return self.x0_of(x, output), output
+        if kind == "sample":
+            return output, self.eps_of(x, output)
         if kind == "v":
             scale = self.a**2 + self.b**2
             return (self.a * x - self.b * output) / scale, (self.b * x + self.a * output) / scale
         scale = self.a + self.b
         return (x - self.b * output) / scale, (x + self.a * output) / scale
+
+
+    def output_of(self, x: Tensor, x0: Tensor, kind: Prediction) -> Tensor:
+        """The network output of that kind that means `x0`; the inverse of `split`."""
+        eps = self.eps_of(x, x0)
+        return {"eps": eps, "v": self.a * eps - self.b * x0, "flow": eps - x0, "sample": x0}[kind]
 
 
 @dataclass(frozen=True)

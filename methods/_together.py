@@ -1,11 +1,8 @@
 """What methods of networks trained for several views have in common: the network does it."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..bench.canvas import Canvas
-from ..bench.models.interface import Model
 from ..bench.types import Anchor
 from .independent import Independent
 
@@ -16,9 +13,6 @@ class Together(Independent):
 
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
+    together: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     requires: ClassVar[tuple[str, ...]] = ("joint",)
-
-    def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
-        """The layers are on while the loop runs."""
-        return model.together()

@@ -1,38 +1,39 @@
 """The reference world's decomposition of a picture: albedo, normal and shading denoised together.
 
-One network reads the picture's latent and the three noisy ones, stacked, as Marigold-IID does (arXiv 2505.09358).
-Trained by `syncbench train channels_joint`.
+One network reads the picture's latent and the three noisy ones, stacked, as Marigold-IID does (arXiv 2505.09358); the
+picture comes last, where Marigold has it first. Trained by `syncbench train channels_joint`.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from ..types import SyncbenchError
-from ._extended import Replaced
-
-NAMES = ("albedo", "normal", "shading")
+from .parts.bundled import Bundled
+from .parts.composed import Parts
+from .parts.conditioners import Picture, Silence
+from .parts.denoiser import Precision
+from .parts.network import Concatenated, Stacked, UNet
 
 
-class ChannelsJoint(Replaced):
+class ChannelsJoint(Bundled):
     """Condition `image`: (1, 3, H, W). Views are albedo, normal, shading of it, in this order; words say nothing."""
 
     id = "channels_joint"
-    capabilities = frozenset({"text", "attention", "image", "joint", "channels"})
-    always = True
+    paper: ClassVar[str] = "2505.09358"
 
-    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        picture = self._needs(inputs, "image")[:: len(NAMES)]
-        return {"image": self.encode(picture).repeat_interleave(len(NAMES), 0)[:views]}
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
+        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
-    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        if len(x) % len(NAMES):
-            raise SyncbenchError(
-                f"model {self.id} makes {len(NAMES)} views a picture ({', '.join(NAMES)}), not {len(x)}"
-            )
-        groups = x.unflatten(0, (-1, len(NAMES))).flatten(1, 2)
-        rows = torch.cat([groups, text["image"][:: len(NAMES)]], 1).to(self.precision)
-        words = self._empty.expand(len(rows), -1, -1).to(self.precision)
-        found = self.pipeline.unet(rows, t, words).sample.to(self.dtype)
-        return found.unflatten(1, (len(NAMES), -1)).flatten(0, 1)
+    def parts(self) -> Parts:
+        """The reference's, but for the network."""
+        base = self.base
+        unet = UNet(self.weights.weights("UNet2DConditionModel"))
+        return Parts(
+            network=Stacked(Concatenated(unet, after=("image",)), views=3),
+            conditioners=(Silence(base.text), Picture(per=3)),
+            codec=base.codec,
+            levels=base.levels,
+            window=base.window(),
+            folders=self.folders(),
+        )

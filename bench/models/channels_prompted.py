@@ -4,35 +4,39 @@ RGB-to-X (Zeng et al. 2024, arXiv 2405.00666): the network reads the picture's l
 Trained by `syncbench train channels_prompted`.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from typing import ClassVar
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
-from ._extended import Replaced
-from .channels_joint import NAMES
-from .interface import Condition
+from .parts.bundled import Bundled
+from .parts.composed import Parts
+from .parts.conditioners import Picture, Words
+from .parts.denoiser import Precision
+from .parts.network import Concatenated, UNet
 
 
-class ChannelsPrompted(Replaced):
+class ChannelsPrompted(Bundled):
     """Condition `image`: (1, 3, H, W). A prompt is `albedo`, `normal` or `shading`.
 
     Other prompts, such as the picture's caption, say nothing about channels: their views are the three in order.
     """
 
     id = "channels_prompted"
-    capabilities = frozenset({"text", "attention", "image", "channels"})
+    paper: ClassVar[str] = "2405.00666"
 
-    def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
-        """One row per prompt."""
-        asked = [p if p in NAMES else NAMES[i % len(NAMES)] for i, p in enumerate(prompts)]
-        return super().condition(asked, guidance, negative, **inputs)
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
+        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
-    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        return {"image": self.encode(self._needs(inputs, "image"))}
-
-    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        rows = torch.cat([x, text["image"]], 1).to(self.precision)
-        return self.pipeline.unet(rows, t, text["text"].to(self.precision)).sample.to(self.dtype)
+    def parts(self) -> Parts:
+        """The reference's, but for the network."""
+        base = self.base
+        words = {name: name for name in ("albedo", "normal", "shading")}
+        return Parts(
+            network=Concatenated(UNet(self.weights.weights("UNet2DConditionModel")), after=("image",)),
+            conditioners=(Words(base.text, words), Picture()),
+            codec=base.codec,
+            levels=base.levels,
+            window=base.window(),
+            folders=self.folders(),
+        )

@@ -4,26 +4,38 @@ X-to-RGB (Zeng et al. 2024, arXiv 2405.00666): the network reads the channels' l
 zeros where one is missing. Trained by `syncbench train channels_to_rgb`.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from typing import ClassVar
 
-import torch
-from torch import Tensor
+from .parts.bundled import Bundled
+from .parts.composed import Parts
+from .parts.conditioners import Picture
+from .parts.denoiser import Precision
+from .parts.network import Concatenated, UNet
 
-from ._extended import Replaced
-from .channels_joint import NAMES
 
-
-class ChannelsToRgb(Replaced):
+class ChannelsToRgb(Bundled):
     """Conditions `albedo`, `normal`, `shading`: (N, 3, H, W) channel images in [0, 1], each optional."""
 
     id = "channels_to_rgb"
-    capabilities = frozenset({"text", "attention", "albedo", "normal", "shading"})
+    paper: ClassVar[str] = "2405.00666"
 
-    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        side = self.window // self.factor
-        nothing = torch.zeros(views, self.channels, side, side, device=self.device, dtype=self.dtype)
-        return {"channels": torch.cat([self.encode(inputs[n]) if n in inputs else nothing for n in NAMES], 1)}
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
+        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
-    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        rows = torch.cat([x, text["channels"]], 1).to(self.precision)
-        return self.pipeline.unet(rows, t, text["text"].to(self.precision)).sample.to(self.dtype)
+    def parts(self) -> Parts:
+        """The reference's, but for the network."""
+        base = self.base
+        names = ("albedo", "normal", "shading")
+        side = base.window() // base.codec.factor
+        shape = (base.codec.channels, side, side)
+        return Parts(
+            network=Concatenated(UNet(self.weights.weights("UNet2DConditionModel")), after=names),
+            conditioners=(base.text, *(Picture(name, name, missing="zeros", shape=shape) for name in names)),
+            codec=base.codec,
+            levels=base.levels,
+            window=base.window(),
+            folders=self.folders(),
+        )

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..limits import Positive, Share, Side
 from ..schedule import Level, Schedule
 from ..types import SyncbenchError
-from ._denoiser import Denoiser, Precision, digest
+from .parts.denoiser import Denoiser, Precision, digest
 from .interface import Condition
 
 
@@ -130,10 +130,12 @@ class Gauss(Denoiser):
         times = tuple(angle / (pi / 2) * 1000 for angle in angles[:-1])
         return Schedule(times, tuple(cos(angle) for angle in angles), tuple(sin(angle) for angle in angles))
 
-    def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
+    def condition(
+        self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
+    ) -> Condition:
         """Text changes nothing here; both halves of guidance are equal, and both are counted."""
         self.refuse(inputs)
-        return Condition(guidance, views=len(prompts))
+        return Condition(guidance, passes=({},) if guidance == 1.0 else ({}, {}), views=len(prompts))
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
         """Inverse of `decode`."""

@@ -5,67 +5,40 @@ Zero123++ (Shi et al. 2023, arXiv 2310.15110) at the reference world's size: pos
 noised to the same level, through the same network. Trained by `syncbench train grid`.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from ..schedule import Level
-from ._extended import Replaced
-from ._joint import referring
-from .interface import Condition
-
-ROWS, COLUMNS = 3, 2
+from .parts.bundled import Bundled
+from .parts.composed import Parts
+from .parts.conditioners import Picture
+from .parts.denoiser import Precision
+from .parts.network import Referring, Tiled, UNet
 
 
-def canvas_of(tiles: Tensor) -> Tensor:
-    """(n * 6, c, h, w) -> (n, c, 3 h, 2 w), row by row."""
-    _, c, h, w = tiles.shape
-    rows = tiles.reshape(-1, ROWS, COLUMNS, c, h, w).permute(0, 3, 1, 4, 2, 5)
-    return rows.reshape(-1, c, ROWS * h, COLUMNS * w)
-
-
-def tiles_of(canvas: Tensor) -> Tensor:
-    """The inverse of `canvas_of`."""
-    n, c, height, width = canvas.shape
-    h, w = height // ROWS, width // COLUMNS
-    return canvas.reshape(n, c, ROWS, h, COLUMNS, w).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, h, w)
-
-
-class Grid(Replaced):
+class Grid(Bundled):
     """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order.
 
-    Inside `together()` they are tiles of one canvas; else each is denoised by itself, with the picture in its attention
-    but its pose unknown.
+    Where views are denoised together they are tiles of one canvas; else each is denoised by itself, with the picture in
+    its attention but its pose unknown. Without the picture (guidance) a latent of zeros is referred to, where the
+    published model has the code of a grey picture.
     """
 
     id = "grid"
-    capabilities = frozenset({"text", "attention", "image", "joint", "poses"})
-    couples = True
-    places = (ROWS * COLUMNS, ROWS * COLUMNS)
+    paper: ClassVar[str] = "2310.15110"
 
-    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        return {"image": self.encode(self._needs(inputs, "image")[:1]).expand(views, -1, -1, -1)}
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
+        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
-    def _absent(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"image": torch.zeros_like(rows["image"])}
-
-    def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
-        # the published pipeline draws the reference's noise afresh from the global generator; this is reproducible
-        draw = torch.Generator().manual_seed(level.index)
-        one = torch.randn(1, *x.shape[1:], generator=draw).to(self.device, self.dtype)
-        self._level, self._noise = level, one
-        return super()._predict(x, level, condition)
-
-    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        unet, words, image = self.pipeline.unet, text["text"].to(self.precision), text["image"]
-        six = ROWS * COLUMNS
-        if self.joint:
-            x, words, image = canvas_of(x), words[::six], image[::six]
-        noisy = self._level.a * image + self._level.b * self._noise
-        with referring(unet) as state:
-            state.store = True
-            unet(noisy.to(self.precision), t, words)
-            state.store = False
-            found = unet(x.to(self.precision), t, words).sample.to(self.dtype)
-        return tiles_of(found) if self.joint else found
+    def parts(self) -> Parts:
+        """The reference's, but for the network."""
+        base = self.base
+        return Parts(
+            network=Tiled(Referring(UNet(self.weights.weights("UNet2DConditionModel"))), rows=3, columns=2),
+            conditioners=(base.text, Picture(per=None, absent="zeros")),
+            codec=base.codec,
+            levels=base.levels,
+            window=base.window(),
+            folders=self.folders(),
+        )

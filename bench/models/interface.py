@@ -5,7 +5,7 @@ A method sees only this. Parameterisation (eps, v, flow), guidance, chunking, pr
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -18,25 +18,25 @@ from ..types import Cost
 
 @dataclass(frozen=True)
 class Condition:
-    """What the network is told about each view: one row per view in every tensor."""
+    """What the network is told about each view in every pass of guidance, and whether views are denoised together."""
 
     guidance: float
-    positive: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    negative: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """The unconditional half's inputs; the same keys as `positive`."""
+    """Scale of classifier-free guidance."""
+    passes: tuple[dict[str, Tensor], ...] = ({},)
+    """Tensors by name, one row per view and the same names in every pass; the last pass drops nothing."""
     views: int = 1
+    together: bool = False
+    """Whether a network that couples views (frames, tiles) does so."""
 
     @property
-    def guided(self) -> bool:
-        """Whether both halves of classifier-free guidance are evaluated."""
-        return self.guidance != 1.0
+    def given(self) -> dict[str, Tensor]:
+        """What the network is told where nothing is dropped."""
+        return self.passes[-1]
 
     def rows(self, index: Tensor | slice) -> "Condition":
         """The condition of some views."""
-        positive = {k: v[index] for k, v in self.positive.items()}
-        negative = {k: v[index] for k, v in self.negative.items()}
-        count = len(torch.arange(self.views)[index])
-        return replace(self, positive=positive, negative=negative, views=count)
+        passes = tuple({name: value[index] for name, value in one.items()} for one in self.passes)
+        return replace(self, passes=passes, views=len(torch.arange(self.views)[index]))
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ class Call:
 
     level: Level
     groups: int
-    """The batch's rows are (groups, views): each half of guidance holds every view of the call, in order."""
+    """The batch's rows are (groups, views): each pass of guidance holds every view of the call, in order."""
     views: int
+    together: bool = False
+    """Whether views are denoised together."""
 
 
 @runtime_checkable
@@ -57,7 +59,7 @@ class Model(Protocol):
     capabilities: frozenset[str]
     """The conditions it takes (`depth`, `image`, `camera`, ...), and what else methods may ask for:
 
-    `text` and `attention`; `joint`, views denoised `together` by layers trained for it; `time`, views that are frames
+    `text` and `attention`; `joint`, views denoised together by layers trained for it; `time`, views that are frames
     in order; `poses`, views that are fixed poses; `channels`, views that are channels of a picture.
     """
     cost: Cost
@@ -99,22 +101,19 @@ class Model(Protocol):
         """Noise levels for `steps` denoising steps."""
         ...
 
-    def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
-        """One row per prompt. `inputs` carries other conditions (`depth`, ...) with one row per prompt."""
+    def condition(
+        self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
+    ) -> Condition:
+        """One row per prompt. `inputs` carries other conditions (`depth`, ...) with one row per prompt, or one for all.
+
+        `together`: all views are denoised in one call, by a network that was trained to do so.
+        """
         ...
 
     def predict(
         self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
     ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
         """(x0, eps) after guidance. Differentiable when gradients are enabled. Views may be chunked."""
-        ...
-
-    def whole(self) -> AbstractContextManager[None]:
-        """Within the context views are never chunked, because attention processors look from one to another."""
-        ...
-
-    def together(self) -> AbstractContextManager[None]:
-        """Within the context views are denoised together by a network that was trained to; else as in `whole`."""
         ...
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
@@ -126,10 +125,16 @@ class Model(Protocol):
         ...
 
     def attach(
-        self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
+        self,
+        processor: Callable[[str, Any], Any],
+        where: Callable[[str, Any], bool] | None = None,
+        *,
+        together: bool = False,
     ) -> AbstractContextManager[Any]:
         """Install attention processors and restore the old ones bit for bit; see `bench.attention.replaced`.
 
-        `processor(name, layer)` makes one for each layer that `where(name, layer)` chooses (None: self-attention).
+        `processor(name, layer)` makes one for each layer that `where(name, layer)` chooses (None: self-attention among
+        the pixels of a view); `together` is whether calls will be. Meanwhile views are never chunked, because attention
+        processors may look from one to another.
         """
         ...

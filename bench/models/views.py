@@ -4,42 +4,39 @@ MVDream (Shi et al. 2023, arXiv 2308.16512) at the reference world's size: self-
 16 numbers in the time embedding. Trained by `syncbench train views`.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from typing import ClassVar
 
-from contextlib import nullcontext
-
-import torch
-from torch import Tensor
-
-from ..schedule import Level
-from ._extended import Replaced
-from ._joint import inflated
-from .interface import Condition
+from .parts.bundled import Bundled
+from .parts.composed import Parts
+from .parts.conditioners import Camera
+from .parts.denoiser import Precision
+from .parts.network import Joint, UNet
 
 
-class Views(Replaced):
+class Views(Bundled):
     """Condition `camera`: (N, 16), rows of camera-to-world; without it the network is the plain 2-D one it mixes with.
 
-    Inside `together()` every self-attention spans all N views; else each attends to itself and knows its camera only.
+    Where views are denoised together every self-attention spans all N; else each attends to itself and knows its camera
+    only.
     """
 
     id = "views"
-    capabilities = frozenset({"text", "attention", "camera", "joint"})
-    couples = True
+    paper: ClassVar[str] = "2308.16512"
 
-    def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
-        if "camera" not in inputs:
-            return {"camera": torch.zeros(views, 16, device=self.device, dtype=self.dtype)}
-        pose = inputs["camera"].reshape(-1, 4, 4).clone()
-        # as in training: the length of the camera's place is left out
-        pose[:, :3, 3] /= pose[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
-        return {"camera": pose.flatten(1)}
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
+        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
-    def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
-        # guidance puts the two halves one after the other, so groups of len(x) rows never mix them
-        with inflated(self.pipeline.unet, len(x)) if self.joint else nullcontext():
-            return super()._predict(x, level, condition)
-
-    def _network(self, x: Tensor, t: float, text: dict[str, Tensor]) -> Tensor:
-        camera, words = text["camera"].to(self.precision), text["text"].to(self.precision)
-        return self.pipeline.unet(x.to(self.precision), t, words, class_labels=camera).sample.to(self.dtype)
+    def parts(self) -> Parts:
+        """The reference's, but for the network."""
+        base = self.base
+        return Parts(
+            network=Joint(UNet(self.weights.weights("UNet2DConditionModel"))),
+            conditioners=(base.text, Camera()),
+            codec=base.codec,
+            levels=base.levels,
+            window=base.window(),
+            folders=self.folders(),
+        )

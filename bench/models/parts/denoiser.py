@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..schedule import Level
-from ..types import Cost, SyncbenchError
-from .interface import Call, Condition
+from ...schedule import Level
+from ...types import Cost, SyncbenchError
+from ..interface import Call, Condition
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 
@@ -25,7 +24,7 @@ class Denoiser(ABC):
     id: str
     capabilities: frozenset[str] = frozenset()
     places: tuple[int, int] | None = None
-    """Fewest and most views that can be denoised `together`; None: any number."""
+    """Fewest and most views that can be denoised together; None: any number."""
 
     def __init__(self, device: str, dtype: Precision, batch: int) -> None:
         if batch < 1:
@@ -33,9 +32,11 @@ class Denoiser(ABC):
         self.cost = Cost()
         self.call: Call | None = None
         self.batch = batch
+        self.whole = False
+        """Whether all views go through the network in one call, whatever `batch` says."""
         self.precision: torch.dtype = getattr(torch, dtype)
         """Precision of the network."""
-        self._device = _device(device)
+        self._device = device_of(device)
 
     @property
     def name(self) -> str:
@@ -78,14 +79,14 @@ class Denoiser(ABC):
     def predict(
         self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
     ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
-        """(x0, eps) after guidance, `batch` views to a network call, in order."""
+        """(x0, eps) after guidance, `batch` views to a network call, in order; all of them where they meet."""
         if len(x) != condition.views:
             raise ValueError(f"{len(x)} views but conditions for {condition.views}")
-        rows = len(x) * (2 if condition.guided else 1)
+        rows = len(x) * len(condition.passes)
         self.cost.evaluations += rows
         if torch.is_grad_enabled() and x.requires_grad:
             self.cost.backward += rows
-        if len(x) <= self.batch:
+        if len(x) <= self.batch or self.whole or condition.together:
             return self._predict(x, level, condition)
         parts = [slice(i, i + self.batch) for i in range(0, len(x), self.batch)]
         pairs = [self._predict(x[part], level, condition.rows(part)) for part in parts]
@@ -96,22 +97,9 @@ class Denoiser(ABC):
         """(x0, eps) of one chunk."""
 
     @contextmanager
-    def whole(self) -> Generator[None]:
-        """Within the context all views go through the network in one call, whatever `batch` says."""
-        before, self.batch = self.batch, sys.maxsize
-        try:
-            yield
-        finally:
-            self.batch = before
-
-    def together(self) -> AbstractContextManager[None]:
-        """Models whose network couples views switch that on here; for the others it is `whole`."""
-        return self.whole()
-
-    @contextmanager
-    def calling(self, level: Level, groups: int, views: int) -> Generator[None]:
+    def calling(self, call: Call) -> Generator[None]:
         """Around a network call: what attention processors may ask for while it runs."""
-        before, self.call = self.call, Call(level, groups, views)
+        before, self.call = self.call, call
         try:
             yield
         finally:
@@ -122,7 +110,11 @@ class Denoiser(ABC):
         return max(1, round(height * width / self.window**2))
 
     def attach(
-        self, processor: Callable[[str, Any], Any], where: Callable[[str, Any], bool] | None = None
+        self,
+        processor: Callable[[str, Any], Any],
+        where: Callable[[str, Any], bool] | None = None,
+        *,
+        together: bool = False,
     ) -> AbstractContextManager[Any]:
         """A model without attention layers refuses."""
         raise SyncbenchError(f"model {self.id} has no attention layers to share: choose a network, e.g. reference")
@@ -141,7 +133,8 @@ def digest(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a name; `auto` is a GPU where there is one. Raises SyncbenchError for what is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

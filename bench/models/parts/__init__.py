@@ -1,0 +1,1 @@
+"""What a model is composed of: network, conditioners, codec, levels, guidance, and the folders its weights lie in."""

@@ -1,0 +1,171 @@
+"""Codecs: pictures in [0, 1] to latents and back."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ...errors import SyncbenchError
+from .weights import Held, Weights
+
+PIXELS = 2**20
+"""Pixels coded in one call unless a single picture is larger; bounds memory, does not change the result."""
+
+
+class Codec(Protocol):
+    """Pictures to latents and back."""
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent cell."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, loaded when first asked for."""
+        ...
+
+    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """Pictures in [0, 1] to latents as the denoising network knows them; the mean, no sampling."""
+        ...
+
+    def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """The same as the encoder gives them, neither shifted nor scaled: some conditions are."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+        """Latents of any height and width to pictures in [0, 1]. Differentiable inside the range."""
+        ...
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """One of diffusers' picture codecs (AutoencoderKL, AutoencoderTiny, AutoencoderDC, ...).
+
+    latents = (code - shift) * scale, from its configuration: numbers (`shift_factor`, `scaling_factor`) or one a channel
+    (`latents_mean`, `latents_std`).
+    """
+
+    weights: Weights | Held
+
+    @property
+    def module(self) -> Any:
+        """The network."""
+        return self.weights.module
+
+    @cached_property
+    def factor(self) -> int:
+        """Pixels to a latent cell: a halving per level but the last, or what the configuration says."""
+        config = self.weights.config
+        known = config.get("spatial_compression_ratio") or config.get("scale_factor_spatial")
+        widths = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+        return int(known or 2 ** (len(widths) - 1))
+
+    @cached_property
+    def channels(self) -> int:
+        """Latent channels."""
+        config = self.weights.config
+        return int(config.get("latent_channels") or config["z_dim"])
+
+    @cached_property
+    def _range(self) -> tuple[Tensor, Tensor]:
+        """Shift and scale, (c, 1, 1) or of no dimension."""
+        config = self.weights.config
+        mean, deviation, scale = (config.get(n) for n in ("latents_mean", "latents_std", "scaling_factor"))
+        if scale is not None and not 0 < scale < float("inf"):
+            raise SyncbenchError(f"the codec has scaling_factor = {scale}: it must be above 0")
+        if mean is not None and deviation is not None:
+            factor = 1.0 if scale is None else float(scale)
+            return _column(mean), factor / _column(deviation)
+        scale = 0.18215 if scale is None and config.get("_class_name") == "AutoencoderKL" else scale
+        return torch.tensor(float(config.get("shift_factor") or 0.0)), torch.tensor(1.0 if scale is None else scale)
+
+    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """Pictures in [0, 1] to latents."""
+        shift, scale = (part.to(images) for part in self._range)
+        return (self.raw(images) - shift) * scale
+
+    def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """The encoder's mean."""
+        found: list[Tensor] = []
+        for part in images.split(at_once(*images.shape[-2:])):
+            code = self.module.encode(part * 2 - 1)
+            found.append(_mean(code))
+        return torch.cat(found)
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+        """Latents to pictures in [0, 1]."""
+        shift, scale = (part.to(latents) for part in self._range)
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        parts = (latents / scale + shift).split(at_once(height, width))
+        images = torch.cat([self.module.decode(part).sample for part in parts])
+        return (images / 2 + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A codec whose latents and pictures are stretched once more: z = (inner - shift) * scale, image' about its middle.
+
+    Zero123++ has shift 0.22, scale 0.75 and pictures of 0.625 of the contrast.
+    """
+
+    inner: Codec
+    shift: float = 0.0
+    scale: float = 1.0
+    contrast: float = 1.0
+
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
+        return self.inner.module
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent cell."""
+        return self.inner.factor
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.inner.channels
+
+    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """Pictures in [0, 1] to latents."""
+        return (self.inner.encode(0.5 + (images - 0.5) * self.contrast) - self.shift) * self.scale
+
+    def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """The encoder's mean of the pictures at this contrast."""
+        return self.inner.raw(0.5 + (images - 0.5) * self.contrast)
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+        """Latents to pictures in [0, 1]."""
+        images = self.inner.decode(latents / self.scale + self.shift)
+        return (0.5 + (images - 0.5) / self.contrast).clamp(0, 1)
+
+
+def at_once(height: int, width: int) -> int:
+    """Pictures of that size coded in one call."""
+    return max(1, PIXELS // (height * width))
+
+
+def _mean(code: Any) -> Tensor:
+    """Of an encoder's answer, whatever it is called."""
+    for name in ("latents", "latent"):
+        if hasattr(code, name):
+            return getattr(code, name)
+    return code.latent_dist.mode()
+
+
+def _column(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)

@@ -1,0 +1,228 @@
+"""The one concrete model: a network, conditioners, a codec, noise levels and guidance, composed.
+
+A checkpoint is a recipe, a class with `parts()`. Nothing here knows a class of diffusers: it chunks rows, counts the
+bill, runs the passes of guidance and splits the answer into (x0, eps).
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...attention import replaced, spatial
+from ...schedule import Level, Schedule
+from ...types import Cost, SyncbenchError
+from ..interface import Call, Condition
+from .codec import Codec
+from .conditioners import Conditioner, Request, Rows
+from .denoiser import Denoiser, digest
+from .guidance import Guidance, Plain
+from .levels import Levels
+from .network import OFFERS, Network
+from .weights import Folder, Placement, find, first_line
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+"""Folders of the bundled models."""
+TRIAL = 16
+"""Latent cells along a side of the picture that a checkpoint is tried on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a model is composed of. Nothing is loaded before it is asked for."""
+
+    network: Network
+    conditioners: tuple[Conditioner, ...]
+    codec: Codec
+    levels: Levels
+    guidance: Guidance = field(default_factory=Plain)
+    window: int
+    """Native image size in pixels; the longer side where it is not square."""
+    folders: Mapping[str, str]
+    """Revisions of the folders of weights, by what they are for."""
+    frames: int | None = None
+    """Most views that can be denoised together; None: any number."""
+
+
+class Composed(Denoiser):
+    """A model of parts. A recipe subclasses it, takes the folders it is made of as options, and answers `parts()`.
+
+    The network runs in `dtype`; encoders, codec, guidance and latents between calls stay in float32 (or float64 with a
+    float64 network), because half-precision images would be coarser than the PNGs they end in.
+    """
+
+    paper: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """Network, conditioners, codec, levels and guidance. Raises SyncbenchError for folders that do not fit."""
+
+    def folder(self, path: str, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
+        """The folder that a path or a hub id names, whose networks will be where this model is."""
+        return find(path, self.placement, commit=commit, variant=variant, what=what)
+
+    @property
+    def placement(self) -> Placement:
+        """Where networks are put, and in which precision."""
+        return Placement(self.device, self.precision, self.dtype)
+
+    @cached_property
+    def made(self) -> Parts:
+        """The parts, composed once."""
+        return self.parts()
+
+    @property
+    def network(self) -> Network:
+        """The denoising network."""
+        return self.made.network
+
+    @property
+    def codec(self) -> Codec:
+        """The codec."""
+        return self.made.codec
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The conditions it takes, and what else methods may ask for; see `Model`."""
+        found = frozenset({"attention"}) | OFFERS.get(self.network.couples or "views", frozenset())
+        found = found if self.network.couples else frozenset({"attention"})
+        for conditioner in self.made.conditioners:
+            found |= conditioner.takes | conditioner.offers
+        return found
+
+    @property
+    def places(self) -> tuple[int, int] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Fewest and most views that can be denoised together; None: any number."""
+        return None if self.made.frames is None else (1, self.made.frames)
+
+    @property
+    def revision(self) -> str:
+        """12 hex digits of the weights and configuration of every folder, and of the network's precision."""
+        return digest({"id": self.id, "folders": dict(self.made.folders), "dtype": str(self.precision)})
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent cell."""
+        return self.codec.factor
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.codec.channels
+
+    @property
+    def window(self) -> int:
+        """Native image size in pixels."""
+        return self.made.window
+
+    def read(self, prompt: str) -> float:
+        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        return min((c.read(prompt) for c in self.made.conditioners if hasattr(c, "read")), default=1.0)
+
+    def schedule(self, steps: int) -> Schedule:
+        """Noise levels for `steps` denoising steps."""
+        return self.made.levels.schedule(steps)
+
+    def condition(
+        self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
+    ) -> Condition:
+        """What every pass of guidance tells the network about each view."""
+        self.refuse(inputs)
+        passes = self.made.guidance.passes(guidance)
+        views = len(prompts)
+        for name, value in inputs.items():
+            if len(value) not in (1, views):
+                raise SyncbenchError(f"condition `{name}` has {len(value)} rows for {views} views")
+        full = {k: v.expand(views, *v.shape[1:]).to(self.device, self.dtype) for k, v in inputs.items()}
+        request = Request(tuple(prompts), negative, len(passes) > 1, full, self._code)
+        told: list[Rows] = [{} for _ in passes]
+        with torch.no_grad():
+            for conditioner in self.made.conditioners:
+                given, dropped = conditioner(request)
+                for rows, drops in zip(told, passes, strict=True):
+                    rows.update(dropped if conditioner.group in drops else given)
+        placed = tuple({k: v.to(self.device, self.dtype) for k, v in rows.items()} for rows in told)
+        couples = bool(self.network.couples) and (together or self.network.always)
+        return Condition(guidance, placed, views, couples)
+
+    def _code(self, images: Tensor, raw: bool) -> Tensor:
+        if not raw:
+            return self.encode(images)
+        self.cost.encodes += len(images)
+        return self.codec.raw(images.to(self.device, self.dtype))
+
+    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+        """Images in [0, 1] to latents, the mean where the codec has a distribution."""
+        self.cost.encodes += len(images)
+        return self.codec.encode(images.to(self.device, self.dtype))
+
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+        """Latents of any height and width to images in [0, 1]. Differentiable inside the range."""
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        self.cost.decodes += len(latents) * self.views_in(height, width)
+        return self.codec.decode(latents)
+
+    @contextmanager
+    def attach(
+        self,
+        processor: Callable[[str, Any], Any],
+        where: Callable[[str, Any], bool] | None = None,
+        *,
+        together: bool = False,
+    ) -> Generator[Any]:
+        """Attention processors for the denoising network; see `bench.attention.replaced`."""
+        before, self.whole = self.whole, True
+        try:
+            with replaced(self.network.module(together), processor, where or spatial) as made:
+                yield made
+        finally:
+            self.whole = before
+
+    def ready(self) -> None:
+        """Load every part and try the model on a small picture, unless it needs conditions that only data sets have.
+
+        Raises SyncbenchError where a part cannot be loaded, the parts do not fit each other, or answer NaN.
+        """
+        self.network.load()
+        _ = self.codec.module
+        if any(conditioner.needs for conditioner in self.made.conditioners) or self.network.always:
+            return
+        side, kept = min(TRIAL, self.window // self.factor), self.cost
+        x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))
+        level, self.cost = next(iter(self.schedule(1))), Cost()
+        try:
+            with torch.no_grad():
+                x0, _ = self.predict(x.to(self.device, self.dtype), level, self.condition(["a picture"], 2.0))
+                image = self.decode(x0)
+        except SyncbenchError:
+            raise
+        except Exception as error:  # what does not fit shows as almost any type
+            raise SyncbenchError(
+                f"the parts of model {self.name} do not fit each other ({type(error).__name__}: {first_line(error)})"
+            ) from error
+        finally:
+            self.cost = kept
+        for what, found in (("network", x0), ("codec", image)):
+            if not bool(torch.isfinite(found).all()):
+                raise SyncbenchError(
+                    f"the {what} of model {self.name} answers NaN or infinite values: its weights are damaged, or too "
+                    f"large for {str(self.precision).removeprefix('torch.')} (try --set model.dtype=float32)"
+                )
+
+    def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
+        passes = condition.passes
+        rows = {name: torch.cat([one[name] for one in passes]) for name in passes[0]}
+        call = Call(level, len(passes), len(x), condition.together)
+        with self.calling(call):
+            output = self.network(torch.cat([x] * len(passes)), call, rows).to(self.dtype)
+        outputs = output[:, : x.shape[1]].chunk(len(passes))  # a learned variance stands behind the prediction
+        combined = self.made.guidance.combine(outputs, condition.guidance)
+        return level.split(x, combined, self.made.levels.prediction)

@@ -1,0 +1,290 @@
+"""Conditioners: prompts and an item's conditions to what the network reads, one row per view.
+
+A conditioner answers twice: what is given, and what stands in its place where guidance drops its group.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from ...errors import SyncbenchError
+from .library import library_class, quiet
+from .weights import Held, Weights
+
+Rows = dict[str, Tensor]
+"""Tensors by name, one row per view."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of conditioners."""
+
+    prompts: tuple[str, ...]
+    """One per view."""
+    negative: str
+    guided: bool
+    """Whether anything will be dropped."""
+    inputs: Mapping[str, Tensor]
+    """An item's conditions, one row per view, on the model's device."""
+    code: Callable[[Tensor, bool], Tensor]
+    """Latents of pictures; with True the encoder's own mean, neither shifted nor scaled."""
+
+    @property
+    def views(self) -> int:
+        """How many."""
+        return len(self.prompts)
+
+
+class Conditioner(Protocol):
+    """One kind of condition."""
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Conditions of an item that it reads."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Those it cannot do without."""
+        ...
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Other capabilities that it gives a model."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """With what guidance drops it: `text`, `image`, or nothing (empty)."""
+        ...
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """(given, dropped); the same names in both."""
+        ...
+
+
+class Silent:
+    """A conditioner that reads nothing of an item, offers nothing and needs nothing."""
+
+    takes: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset()
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Text(Silent):
+    """Embeddings by a diffusers pipeline's own `encode_prompt`, which knows which layers of which encoders count.
+
+    The pipeline is made of text encoders and tokenizers alone. `outputs` names what `encode_prompt` returns, in order;
+    empty for what is not read.
+    """
+
+    pipeline: str
+    """Name of the class, e.g. `StableDiffusionPipeline`."""
+    encoders: Mapping[str, Weights | Held]
+    tokenizers: Mapping[str, Callable[[], Any]]
+    outputs: tuple[str, ...] = ("text",)
+    zeros: bool = False
+    """An empty negative prompt is zeros, not the embedding of the empty text (`force_zeros_for_empty_prompt`)."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """More arguments of `encode_prompt`."""
+    parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """More arguments of the pipeline's constructor, mostly None for what it does without."""
+    _known: dict[str, Rows] = field(default_factory=dict[str, Rows], compare=False, repr=False)
+
+    offers: frozenset[str] = frozenset({"text"})
+    group: str = "text"
+
+    @cached_property
+    def loaded(self) -> Any:
+        """The pipeline."""
+        with quiet():
+            encoders = {name: weights.module for name, weights in self.encoders.items()}
+            tokenizers = {name: make() for name, make in self.tokenizers.items()}
+            return library_class("diffusers", self.pipeline)(**encoders, **tokenizers, **self.parts)
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """Each text is encoded once and kept."""
+        given = stacked([self.encode(prompt) for prompt in request.prompts])
+        if not request.guided:
+            return given, {}
+        if not request.negative and self.zeros:
+            return given, {name: torch.zeros_like(rows) for name, rows in given.items()}
+        return given, repeated(self.encode(request.negative), request.views)
+
+    @torch.no_grad()
+    def encode(self, text: str) -> Rows:
+        """Embeddings of one text, each (1, ...)."""
+        if text not in self._known:
+            pipe = self.loaded
+            found = pipe.encode_prompt(text, device=_device(self.encoders), **self.options)
+            names = zip(self.outputs, found, strict=False)
+            self._known[text] = {name: value for name, value in names if name and value is not None}
+        return self._known[text]
+
+    def read(self, text: str) -> float:
+        """Fraction of the text's tokens that the first encoder has places for, in (0, 1]."""
+        pipe = self.loaded
+        tokenizer = pipe.tokenizer if getattr(pipe, "tokenizer", None) is not None else pipe.tokenizer_2
+        count = len(tokenizer(text, truncation=False, verbose=False).input_ids) - 2  # marks of beginning and end
+        return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text whose prompts are words of the network's own, such as the names of channels.
+
+    A prompt that is none of them says nothing here: its views are the words in order.
+    """
+
+    text: Text
+    words: Mapping[str, str]
+    """What the network was trained to read, by the word that asks for it."""
+    offers: frozenset[str] = frozenset({"text", "channels"})
+    takes: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    group: str = "text"
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The words' embeddings."""
+        names = list(self.words)
+        asked = [p if p in self.words else names[i % len(names)] for i, p in enumerate(request.prompts)]
+        said = tuple(self.words[name] for name in asked)
+        return self.text(replace(request, prompts=said))
+
+
+@dataclass(frozen=True)
+class Silence(Silent):
+    """The empty text, whatever the prompt: a network of pictures alone that was trained with text layers."""
+
+    text: Text
+    offers: frozenset[str] = frozenset({"text"})
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The same in every pass."""
+        rows = repeated(self.text.encode(""), request.views)
+        return rows, rows
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's latent, under the name `out`: one for each view, or one for `per` consecutive views."""
+
+    name: str = "image"
+    out: str = "image"
+    raw: bool = False
+    """The encoder's own mean, neither shifted nor scaled."""
+    absent: Literal["same", "zeros", "grey"] = "same"
+    """Where guidance drops it: itself, a latent of zeros, or the code of a grey picture."""
+    missing: Literal["refused", "nothing", "zeros"] = "refused"
+    """Where the item has none: a sentence, no row, or a latent of zeros."""
+    per: int | None = 1
+    """Views that share a picture; None: all, the first row serves every view."""
+    scale: float | tuple[float, ...] = 1.0
+    """Another factor on the latent, or one a channel."""
+    shape: tuple[int, ...] = ()
+    """Of a latent (c, h, w), for `zeros` of a missing one."""
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The condition."""
+        return frozenset({self.name})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The condition, unless it may be missing."""
+        return self.takes if self.missing == "refused" else frozenset()
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Nothing else."""
+        return frozenset()
+
+    @property
+    def group(self) -> str:
+        """`image`, where something else stands for its absence."""
+        return "" if self.absent == "same" else "image"
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The latents. Raises SyncbenchError where a needed condition is missing."""
+        found = request.inputs.get(self.name)
+        if found is None and self.missing == "refused":
+            raise SyncbenchError(f"the model needs condition `{self.name}`: choose a dataset that has it")
+        if found is None:
+            named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
+            return named, named
+        per = request.views if self.per is None else self.per
+        rows = self._code(found[::per], request).repeat_interleave(per, 0)[: request.views]
+        if self.absent == "grey" and request.guided:
+            grey = self._code(torch.full_like(found[:1], 0.5), request)
+            return {self.out: rows}, {self.out: grey.expand_as(rows)}
+        return {self.out: rows}, {self.out: rows if self.absent == "same" else torch.zeros_like(rows)}
+
+    def _code(self, images: Tensor, request: Request) -> Tensor:
+        scale = torch.tensor(self.scale, dtype=images.dtype, device=images.device)
+        return request.code(images, self.raw) * scale.view(-1, *[1] * (2 * scale.ndim))
+
+
+@dataclass(frozen=True)
+class Hint(Silent):
+    """A picture-like condition that is passed on as it is, repeated to so many channels; nothing where there is none."""
+
+    name: str = "depth"
+    channels: int = 3
+    out: str = ""
+
+    @property
+    def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The condition."""
+        return frozenset({self.name})
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The same in every pass."""
+        if self.name not in request.inputs:
+            return {}, {}
+        found = request.inputs[self.name]
+        rows = found.expand(-1, self.channels, -1, -1) if found.shape[1] == 1 else found
+        named = {self.out or self.name: rows}
+        return named, named
+
+
+@dataclass(frozen=True)
+class Camera(Silent):
+    """The 16 numbers of a camera-to-world matrix, rows first, its place at distance 1; zeros where there is none."""
+
+    takes: frozenset[str] = frozenset({"camera"})
+    out: str = "class_labels"
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The same in every pass."""
+        found = request.inputs.get("camera")
+        rows = torch.zeros(request.views, 16) if found is None else camera_numbers(found)
+        return {self.out: rows}, {self.out: rows}
+
+
+def camera_numbers(to_world: Tensor) -> Tensor:
+    """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): distance is left out."""
+    found = to_world.reshape(-1, 4, 4).clone()
+    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return found.flatten(1)
+
+
+def stacked(parts: Sequence[Rows]) -> Rows:
+    """Rows of several texts, one after another."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def repeated(rows: Rows, views: int) -> Rows:
+    """One row for every view."""
+    return {name: value.expand(views, *value.shape[1:]) for name, value in rows.items()}
+
+
+def _device(encoders: Mapping[str, Weights | Held]) -> torch.device:
+    return next(next(iter(encoders.values())).module.parameters()).device

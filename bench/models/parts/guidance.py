@@ -1,0 +1,104 @@
+"""Classifier-free guidance: which passes of the network there are, and how their outputs become one.
+
+A pass drops groups of conditions (`text`, `image`); the last drops none. Conditions of no group are in every pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+EVERYTHING = frozenset({"text", "image"})
+
+
+class Guidance(Protocol):
+    """Passes and their sum."""
+
+    def passes(self, scale: float) -> tuple[frozenset[str], ...]:
+        """Groups of conditions that each pass drops, in the order in which the network sees them."""
+        ...
+
+    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+        """One output (views, c, h, w) from those of every pass."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """out = out_negative + scale (out_given - out_negative); one pass where the scale is 1 (Ho and Salimans 2022)."""
+
+    def passes(self, scale: float) -> tuple[frozenset[str], ...]:
+        """All dropped, none dropped."""
+        return (frozenset(),) if scale == 1.0 else (EVERYTHING, frozenset())
+
+    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+        """One output from those of every pass."""
+        if len(outputs) == 1:
+            return outputs[0]
+        negative, given = outputs
+        return negative + scale * (given - negative)
+
+
+@dataclass(frozen=True)
+class PerView:
+    """A scale per view that rises linearly from `low` at the first to the protocol's at the last, as in SVD."""
+
+    low: float = 1.0
+
+    def passes(self, scale: float) -> tuple[frozenset[str], ...]:
+        """All dropped, none dropped."""
+        return (frozenset(),) if scale == self.low == 1.0 else (EVERYTHING, frozenset())
+
+    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+        """One output from those of every pass."""
+        if len(outputs) == 1:
+            return outputs[0]
+        negative, given = outputs
+        scales = torch.linspace(self.low, scale, len(given), device=given.device, dtype=given.dtype)
+        return negative + scales.view(-1, *[1] * (given.ndim - 1)) * (given - negative)
+
+
+@dataclass(frozen=True)
+class TextAndImage:
+    """out = out_none + image (out_image - out_none) + scale (out_both - out_image), as in InstructPix2Pix.
+
+    Brooks et al. 2023, arXiv 2211.09800, equation 3. `rescale` moves the result towards the standard deviation of the
+    last pass (Lin et al. 2024, arXiv 2305.08891), as in X-to-RGB.
+    """
+
+    image: float = 1.5
+    rescale: float = 0.0
+
+    def passes(self, scale: float) -> tuple[frozenset[str], ...]:
+        """All dropped, the text dropped, none dropped."""
+        if scale == self.image == 1.0:
+            return (frozenset(),)
+        return (EVERYTHING, frozenset({"text"}), frozenset())
+
+    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+        """One output from those of every pass."""
+        if len(outputs) == 1:
+            return outputs[0]
+        nothing, image, both = outputs
+        made = nothing + self.image * (image - nothing) + scale * (both - image)
+        if not self.rescale:
+            return made
+        within = list(range(1, made.ndim))
+        factor = both.std(within, keepdim=True) / made.std(within, keepdim=True)
+        return made * (self.rescale * factor + 1 - self.rescale)
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """One pass whatever the scale: the network was trained to read it as a condition, or without any."""
+
+    def passes(self, scale: float) -> tuple[frozenset[str], ...]:
+        """None dropped."""
+        return (frozenset(),)
+
+    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+        """The only output."""
+        [output] = outputs
+        return output

@@ -1,0 +1,63 @@
+"""Attention of networks that were trained to see several pictures at once, for training and serving alike."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...attention import replaced
+from ...shared_attention import SharedAttention
+
+
+@contextmanager
+def joint(network: Any, views: int) -> Generator[None]:
+    """Within the context every self-attention of `network` spans `views` consecutive rows, as in MVDream."""
+    with replaced(network, lambda name, layer: SharedAttention(layer.processor, lambda rows: rows // views)):
+        yield
+
+
+@dataclass
+class Pass:
+    """Which pass the layers of one network are in."""
+
+    store: bool = False
+    """Whether they remember their input, the reference picture's tokens; else these join keys and values."""
+
+
+@contextmanager
+def referring(network: Any) -> Generator[Pass]:
+    """Within the context run `network` on the reference with `.store` set, then on the canvas with it unset."""
+    state = Pass()
+    with replaced(network, lambda name, layer: _Referring(layer.processor, state)):
+        yield state
+
+
+class _Referring:
+    """Zero123++'s reference attention in one layer: the reference picture's tokens join keys and values, row by row."""
+
+    def __init__(self, inner: Callable[..., Tensor], state: Pass) -> None:
+        self.inner = inner
+        self.state = state
+        self.kept: Tensor | None = None
+
+    # A layer passes only arguments that its processor's `__call__` names, so they are named.
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """(rows, tokens, c) -> the same."""
+        if self.state.store:
+            self.kept = hidden_states
+            return self.inner(attn, hidden_states, None, attention_mask, temb)
+        assert self.kept is not None
+        joined = torch.cat([hidden_states, self.kept], 1)
+        return self.inner(attn, hidden_states, joined, attention_mask, temb)

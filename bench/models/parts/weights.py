@@ -1,0 +1,197 @@
+"""Folders of weights: the only place that finds, hashes, loads, places and freezes them.
+
+A folder is a pipeline's (`model_index.json` and a folder per part) or one network's (`config.json` and its weights), on
+this machine or in the model hub's cache. Weights are read from safetensors only, classes are those of diffusers and
+transformers, and nothing is downloaded: `syncbench fetch` does that.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import SyncbenchError, quoted
+from ...files import is_folder, read_object
+from .library import library_class, quiet
+
+Json = dict[str, Any]
+EXACT = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3", "image_encoder", "vision_encoder")
+"""Parts that stay in single precision whatever the network's: half-precision images would be coarser than PNGs."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where modules are put, and in which precision."""
+
+    device: torch.device
+    network: torch.dtype
+    exact: torch.dtype
+    """Of codec and encoders."""
+
+    def put(self, module: nn.Module, exact: bool = False) -> Any:
+        """The module there, frozen, in evaluation mode."""
+        module.eval().requires_grad_(False).to(device=self.device, dtype=self.exact if exact else self.network)
+        if self.device.type == "cuda" and not exact and any(p.ndim == 4 for p in module.parameters()):
+            module.to(memory_format=torch.channels_last)  # on the CPU this layout is slower, by up to 22 %
+        return module
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One network of a folder, loaded when it is first asked for."""
+
+    folder: "Folder"
+    part: str
+    """Name of the subfolder; empty where the folder is this network's own."""
+    kind: str
+    """Its class."""
+    library: str = "diffusers"
+    exact: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments of `from_pretrained`."""
+
+    @property
+    def config(self) -> Json:
+        """Its `config.json`. Raises SyncbenchError where there is none."""
+        return self.folder.config(self.part)
+
+    @cached_property
+    def module(self) -> Any:
+        """The network, placed and frozen. Raises SyncbenchError where it cannot be loaded."""
+        where = self.folder.path / self.part
+        variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
+        dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
+        with quiet():
+            try:
+                made = library_class(self.library, self.kind).from_pretrained(
+                    where, use_safetensors=True, local_files_only=True, **dtype, **variant, **self.options
+                )
+            except Exception as error:  # a damaged file shows as almost any type
+                raise SyncbenchError(f"cannot load the {self.kind} in {quoted(where)}: {first_line(error)}") from error
+        return self.folder.placement.put(made, self.exact)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A network that is there already: of a model built from configuration, or made of other networks."""
+
+    module: Any
+
+    @property
+    def config(self) -> Json:
+        """Its configuration."""
+        return dict(self.module.config)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of weights on this machine."""
+
+    path: Path
+    placement: Placement
+    variant: str | None = None
+    commit: str = ""
+    """Of the hub's snapshot; empty for a folder of the user's."""
+
+    @cached_property
+    def index(self) -> Json:
+        """A pipeline's `model_index.json`; empty for a single network."""
+        path = self.path / "model_index.json"
+        return read_object(path) if path.exists() else {}
+
+    def config(self, part: str = "") -> Json:
+        """The `config.json` (scheduler: `scheduler_config.json`) of a part."""
+        name = "scheduler_config.json" if part.startswith("scheduler") else "config.json"
+        path = self.path / part / name
+        if not path.exists():
+            raise SyncbenchError(f"{quoted(self.path)} has no {f'{part}/' if part else ''}{name}: copy the whole folder")
+        return read_object(path)
+
+    def has(self, part: str) -> bool:
+        """Whether a pipeline's folder lists the part."""
+        listed = self.index.get(part)
+        return isinstance(listed, list) and len(listed) == 2 and listed[1] is not None
+
+    def has_variant(self, part: str) -> bool:
+        """Whether this part's weights are there in the folder's variant."""
+        return self.variant is not None and any((self.path / part).glob(f"*.{self.variant}*.safetensors"))
+
+    def weights(self, kind: str, part: str = "", library: str = "diffusers", **options: Any) -> Weights:
+        """The network of class `kind` in a part, not loaded yet."""
+        return Weights(self, part, kind, library, part in EXACT or kind.startswith("Autoencoder"), options)
+
+    def tokenizer(self, part: str = "tokenizer") -> Any:
+        """A tokenizer; its files are text."""
+        with quiet():
+            try:
+                kind = str(self.index.get(part, ["", ""])[1] or "AutoTokenizer")
+                return library_class("transformers", kind).from_pretrained(self.path / part, local_files_only=True)
+            except Exception as error:
+                raise SyncbenchError(
+                    f"cannot load the {part} in {quoted(self.path)}: {first_line(error)}"
+                ) from error
+
+    def scheduler(self, part: str = "scheduler") -> Json:
+        """A scheduler's configuration with its class's defaults filled in, and `_class_name`."""
+        stored = self.config(part)
+        kind = str(stored.get("_class_name") or self.index.get(part, ["", ""])[1])
+        with quiet():
+            made = library_class("diffusers", kind).from_config(stored)
+        return {**{name: made.config[name] for name in made.config if not name.startswith("_")}, "_class_name": kind}
+
+    def revision(self, parts: Iterable[str] = ()) -> str:
+        """12 hex digits of configuration and weights: of the named parts, or of a single network's folder."""
+        if self.commit:
+            return self.commit[:12]
+        files = _contents(self.path, tuple(parts), self.variant)
+        return _hash(self.path, tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of a failure, without its advice."""
+    return quoted((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def find(path: str, placement: Placement, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
+    """The folder that a path or a hub id (`owner/name`) names. Raises SyncbenchError where it is not on this machine."""
+    chosen = variant or None
+    if path and is_folder(Path(path).expanduser()):
+        return Folder(Path(path).expanduser(), placement, chosen)
+    from .hub import snapshot  # brings the hub's client along
+
+    found = snapshot(path, commit, what)
+    return Folder(found, placement, chosen, found.name)
+
+
+def _contents(folder: Path, parts: tuple[str, ...], variant: str | None) -> list[Path]:
+    """Files that decide what a model computes: not what else lies there, such as cards and other variants."""
+    suffixes = {".safetensors", ".json", ".txt", ".model"}
+    inside = [f for part in parts or ("",) for f in sorted((folder / part).glob("*")) if f.suffix in suffixes]
+    kept = [f for f in inside if f.is_file() and (f.suffix != ".safetensors" or _of_variant(f, variant, inside))]
+    index = folder / "model_index.json"
+    return [*([index] if parts and index.exists() else []), *kept]
+
+
+def _of_variant(file: Path, variant: str | None, others: list[Path]) -> bool:
+    """Whether loading in the variant reads this weights file."""
+    words = file.name.split(".")[1:-1]
+    if variant is None:
+        return not words or words[0].startswith("0")
+    has = any(variant in other.name.split(".")[1:-1] for other in others if other.parent == file.parent)
+    return (variant in words) == has
+
+
+@cache
+def _hash(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
+    """Of names and contents; `stamp` (name, time, size) makes the cache forget changed files."""
+    total = hashlib.sha256()
+    for name, _, _ in stamp:
+        total.update(Path(name).relative_to(folder).as_posix().encode())
+        with open(name, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:12]
