@@ -65,7 +65,6 @@ class Level:
         scale = self.a + self.b
         return (x - self.b * output) / scale, (x + self.a * output) / scale
 
-
     def output_of(self, x: Tensor, x0: Tensor, kind: Prediction) -> Tensor:
         """The network output of that kind that means `x0`; the inverse of `split`."""
         eps = self.eps_of(x, x0)

@@ -21,8 +21,8 @@ from torch import Tensor
 from ..limits import Positive, Share, Side
 from ..schedule import Level, Schedule
 from ..types import SyncbenchError
-from .parts.denoiser import Denoiser, Precision, digest
 from .interface import Condition
+from .parts.denoiser import Denoiser, Precision, digest
 
 
 class Gauss(Denoiser):

@@ -1,6 +1,6 @@
 """The bundled reference model: a small text-to-image latent diffusion model trained on the reference world."""
 
-from .parts.bundled import Base, Bundled
+from .parts.bundled import Bundled
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 

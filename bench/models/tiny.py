@@ -7,13 +7,19 @@ prediction type). `widths="tiny"` shrinks channels and depths for tests; `full` 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import hashlib
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Literal
 
 import torch
 
-from ._denoiser import Precision, digest
-from ._served import Served
+from .parts.codec import Autoencoder
+from .parts.composed import Composed, Parts
+from .parts.conditioners import Text
+from .parts.denoiser import Precision, digest
+from .parts.levels import Discrete
+from .parts.network import UNet
+from .parts.weights import Held
 
 Kind = Literal["sd15", "sd21", "sdxl", "reference"]
 Widths = Literal["tiny", "full"]
@@ -86,7 +92,7 @@ SCHEDULE: dict[str, Any] = {
 }
 
 
-class Tiny(Served):
+class Tiny(Composed):
     """Answers nonsense deterministically, through the very code that serves real checkpoints."""
 
     id = "tiny"
@@ -121,10 +127,44 @@ class Tiny(Served):
         facts = {"kind": self.kind, "full": self._full, "size": self._sample_size, "dtype": str(self.precision)}
         return digest({"weights": total.hexdigest(), **facts})
 
-    def _load(self) -> Any:
+    @cached_property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline, on the device, frozen, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            return self._build()
+            pipe = self._build()
+        for name, part in pipe.components.items():
+            if isinstance(part, torch.nn.Module):
+                self.placement.put(part, exact=name != "unet")
+        return pipe
+
+    def parts(self) -> Parts:
+        """Those of the pipeline."""
+        pipe, two = self.pipeline, self.kind == "sdxl"
+        names = ("text_encoder", "text_encoder_2") if two else ("text_encoder",)
+        codec = Autoencoder(Held(pipe.vae))
+        without: dict[str, Any] = dict.fromkeys(("vae", "unet", "scheduler", "feature_extractor"))
+        without |= {} if two else {"safety_checker": None, "requires_safety_checker": False}
+        text = Text(
+            pipeline=type(pipe).__name__,
+            encoders={name: Held(getattr(pipe, name)) for name in names},
+            tokenizers={
+                name: lambda name=name: getattr(pipe, name)
+                for name in (("tokenizer", "tokenizer_2") if two else ("tokenizer",))
+            },
+            outputs=("text", "", "pooled", "") if two else ("text",),
+            zeros=bool(pipe.config.get("force_zeros_for_empty_prompt", False)),
+            options={"num_images_per_prompt": 1, "do_classifier_free_guidance": False},
+            parts=without,
+        )
+        return Parts(
+            network=UNet(Held(pipe.unet), codec.factor),
+            conditioners=(text,),
+            codec=codec,
+            levels=Discrete({k: v for k, v in pipe.scheduler.config.items() if not k.startswith("_")}),
+            window=int(pipe.unet.config.sample_size) * codec.factor,
+            folders={},
+        )
 
     def _build(self) -> Any:
         diffusers: Any = import_module("diffusers")

@@ -40,10 +40,16 @@ DIRECT = 2
 
 @torch.no_grad()
 def sample(
-    model: Any, prompts: Sequence[str], guidance: float = 1.0, steps: int = STEPS, seed: int = 0, **inputs: Tensor
+    model: Any,
+    prompts: Sequence[str],
+    guidance: float = 1.0,
+    steps: int = STEPS,
+    seed: int = 0,
+    together: bool = False,
+    **inputs: Tensor,
 ) -> Tensor:
     """One DDIM sample a prompt, decoded: (n, 3, 128, 128) in [0, 1]."""
-    condition = model.condition(prompts, guidance, "", **inputs)
+    condition = model.condition(prompts, guidance, "", together=together, **inputs)
     side = model.window // model.factor
     draw = torch.Generator().manual_seed(seed)
     x = torch.randn(len(prompts), model.channels, side, side, generator=draw).to(model.device, model.dtype)
@@ -102,12 +108,8 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     camera = torch.from_numpy(taken.camera).flatten(2)
     read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
-    def together(i: int) -> Tensor:
-        with model.together():
-            return sample(model, [taken.captions[i]] * 4, 4.0, seed=i, camera=camera[i])
-
     kinds: dict[str, Callable[[int], Tensor]] = {
-        "together": together,
+        "together": lambda i: sample(model, [taken.captions[i]] * 4, 4.0, seed=i, together=True, camera=camera[i]),
         "off": lambda i: sample(model, [taken.captions[i]] * 4, 4.0, seed=i, camera=camera[i]),
         "independent": lambda i: sample(plain, [taken.captions[i]] * 4, 4.0, seed=i),
         "true renders": lambda i: picture(taken.rgb[i]),
@@ -121,7 +123,7 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     _write(
         out,
         "Views",
-        model.pipeline.unet,
+        model.network.module(),
         figures,
         shown,
         f"MVDream at the reference world's size; v-prediction, loss on v. Disagreement over four orthogonal views: "
@@ -137,8 +139,7 @@ def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None
     real = picture(taken.rgb)
 
     def moved(i: int, **inputs: Any) -> Tensor:
-        with model.together():
-            return sample(model, [taken.captions[i]] * frames, 4.0, seed=i, **inputs)
+        return sample(model, [taken.captions[i]] * frames, 4.0, seed=i, together=True, **inputs)
 
     made = {
         "together": [moved(i) for i in range(n)],
@@ -155,7 +156,7 @@ def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None
     _write(
         out,
         "Motion",
-        model._own("MotionAdapter"),  # pyright: ignore[reportPrivateUsage]
+        model.weights.weights("MotionAdapter").module,
         figures,
         shown,
         f"Temporal attention for the frozen reference model, which is what its samples are with these layers off, and "
@@ -175,8 +176,7 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
     def together(i: int) -> Tensor:
-        with model.together():
-            return sample(model, [taken.captions[i]] * 6, 3.0, seed=i, image=real[i, :1])
+        return sample(model, [taken.captions[i]] * 6, 3.0, seed=i, together=True, image=real[i, :1])
 
     made = {
         "together": [together(i) for i in range(n)],
@@ -203,7 +203,7 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     _write(
         out,
         "Grid",
-        model.pipeline.unet,
+        model.network.module(),
         figures,
         shown,
         f"Zero123++ at the reference world's size. {n} held-out pictures, DDIM, {STEPS} steps, guidance 3. Sheet: the "
@@ -255,7 +255,7 @@ def channels_card(name: str, out: Path, base: Path, n: int, device: str) -> None
     _write(
         out,
         "Channels, jointly" if name == "channels_joint" else "Channels, by prompt",
-        model.pipeline.unet,
+        model.network.module(),
         figures,
         shown,
         f"Decomposes a picture of the world. The first {n} pictures of `world_channels`, which no trainer sees, DDIM, "
@@ -295,7 +295,7 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
     _write(
         out,
         "Channels to picture",
-        model.pipeline.unet,
+        model.network.module(),
         figures,
         shown,
         f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, {DIRECT} "

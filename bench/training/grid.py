@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..models._joint import referring
-from ..models.grid import canvas_of
+from ..models.parts.joint import referring
+from ..models.parts.network import canvas_of
 from .base import SHIPPED
 from .loop import Plan, is_first, launch, train, where
 from .scenes import prepare, scenes
@@ -73,7 +73,7 @@ def _run(plan: Plan, base: Path, data: Path, number: int, size: int, drop: float
         z = rigs.rgb[pick].float()
         seen = torch.rand(size, 1, 1, 1, generator=random) >= 0.1
         t = noise.times(size, random, lean)
-        noisy, target = noise.mix(canvas_of(z[:, 1:].flatten(0, 1)), t, random)
+        noisy, target = noise.mix(canvas_of(z[:, 1:].flatten(0, 1), 3, 2), t, random)
         picture, _ = noise.mix(z[:, 0] * seen, t, random)
         picture, noisy = (x.to(plan.device, memory_format=torch.channels_last) for x in (picture, noisy))
         text, t = words(pick, random, drop).to(plan.device), t.to(plan.device)

@@ -22,7 +22,7 @@ import torch
 from diffusers import MotionAdapter, UNetMotionModel
 from torch import Tensor, nn
 
-from ..models._served import quiet
+from ..models.parts.library import quiet
 from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
 from .scenes import prepare, scenes

@@ -15,7 +15,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from ..models._served import quiet
+from ..models.parts.library import quiet
 from ..types import SyncbenchError
 from .base import schedule
 from .loop import Plan

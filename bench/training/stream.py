@@ -19,7 +19,7 @@ from diffusers import AutoencoderTiny
 from ...datasets.world import batch
 from ...datasets.world.grammar import Kind
 from ...datasets.world.stream import RIGS, VIEWS, shots
-from ..models._served import quiet
+from ..models.parts.library import quiet
 
 _CHUNK = 256
 

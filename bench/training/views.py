@@ -26,7 +26,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..models._joint import inflated
+from ..models.parts.conditioners import camera_numbers
+from ..models.parts.joint import joint
 from ..types import SyncbenchError
 from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
@@ -43,16 +44,6 @@ def build(base: Path) -> Any:
     nn.init.zeros_(unet.class_embedding.linear_2.weight)
     nn.init.zeros_(unet.class_embedding.linear_2.bias)
     return unet
-
-
-def camera_numbers(to_world: Tensor) -> Tensor:
-    """The 16 numbers (n, 16) the network reads of cameras (n, 4, 4): rows of camera-to-world, at distance 1.
-
-    Distance is left out, as in MVDream: views are normalised to a unit orbit.
-    """
-    found = to_world.clone()
-    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return found.flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +69,7 @@ class MultiView:
         noisy, target = self.noise.mix(x, t, random)
         device = self.plan.device
         rows = noisy.flatten(0, 1).to(device, memory_format=torch.channels_last)
-        with self.plan.half(), inflated(self.unet, views):
+        with self.plan.half(), joint(self.unet, views):
             found = self.unet(
                 rows,
                 t.repeat_interleave(views).to(device),

@@ -53,8 +53,8 @@ class Codec(Protocol):
 class Autoencoder:
     """One of diffusers' picture codecs (AutoencoderKL, AutoencoderTiny, AutoencoderDC, ...).
 
-    latents = (code - shift) * scale, from its configuration: numbers (`shift_factor`, `scaling_factor`) or one a channel
-    (`latents_mean`, `latents_std`).
+    latents = (code - shift) * scale, from its configuration: numbers (`shift_factor`, `scaling_factor`) or one a
+    channel (`latents_mean`, `latents_std`).
     """
 
     weights: Weights | Held

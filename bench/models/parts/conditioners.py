@@ -234,7 +234,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Hint(Silent):
-    """A picture-like condition that is passed on as it is, repeated to so many channels; nothing where there is none."""
+    """A picture-like condition that is passed on as it is, repeated to so many channels. Absent, it is no row."""
 
     name: str = "depth"
     channels: int = 3

@@ -18,4 +18,6 @@ def snapshot(path: str, commit: str = "", what: str = "checkpoint") -> Path:
     try:
         return Path(snapshot_download(path, revision=commit or None, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise SyncbenchError(f"'{path}' is not on this machine: syncbench fetch {path} brings it from the hub") from error
+        raise SyncbenchError(
+            f"'{path}' is not on this machine: syncbench fetch {path} brings it from the hub"
+        ) from error

@@ -128,7 +128,9 @@ class Flow:
     def _mu(self, config: Mapping[str, Any]) -> float:
         """The shift's logarithm, linear in the number of tokens."""
         if self.tokens is None:
-            raise SyncbenchError("the scheduler shifts its times with resolution, which views of one canvas cannot share")
+            raise SyncbenchError(
+                "the scheduler shifts its times with resolution, which views of one canvas cannot share"
+            )
         low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
         rise = (config.get("max_shift", 1.15) - config.get("base_shift", 0.5)) / (high - low)
         return float(config.get("base_shift", 0.5) + rise * (self.tokens - low))

@@ -109,7 +109,9 @@ class Folder:
         name = "scheduler_config.json" if part.startswith("scheduler") else "config.json"
         path = self.path / part / name
         if not path.exists():
-            raise SyncbenchError(f"{quoted(self.path)} has no {f'{part}/' if part else ''}{name}: copy the whole folder")
+            raise SyncbenchError(
+                f"{quoted(self.path)} has no {f'{part}/' if part else ''}{name}: copy the whole folder"
+            )
         return read_object(path)
 
     def has(self, part: str) -> bool:
@@ -132,9 +134,7 @@ class Folder:
                 kind = str(self.index.get(part, ["", ""])[1] or "AutoTokenizer")
                 return library_class("transformers", kind).from_pretrained(self.path / part, local_files_only=True)
             except Exception as error:
-                raise SyncbenchError(
-                    f"cannot load the {part} in {quoted(self.path)}: {first_line(error)}"
-                ) from error
+                raise SyncbenchError(f"cannot load the {part} in {quoted(self.path)}: {first_line(error)}") from error
 
     def scheduler(self, part: str = "scheduler") -> Json:
         """A scheduler's configuration with its class's defaults filled in, and `_class_name`."""

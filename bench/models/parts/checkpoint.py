@@ -1,7 +1,7 @@
 """Whether a pipeline's folder is whole and of a kind that is served, told by its JSON files and its weights' headers.
 
 Nothing here imports diffusers or loads a weight. What cannot be seen from outside (NaN in the weights, say) is found by
-`Diffusers.ready`, which tries the loaded pipeline once.
+`Composed.ready`, which tries the loaded pipeline once.
 """
 
 import re
@@ -10,10 +10,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import SyncbenchError, quoted
-from ..files import is_file, read_object
-from ._served import PREDICTIONS
-from ._weights import check_variant, check_weights
+from ...errors import SyncbenchError, quoted
+from ...files import is_file, read_object
+from .files import check_variant, check_weights
+from .levels import PREDICTIONS
 
 Json = dict[str, Any]
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -101,11 +101,6 @@ def read_index(folder: Path) -> Json:
     if not isinstance(name, str) or is_file(folder / "None.py"):  # diffusers would take either for code of the folder
         raise SyncbenchError(f"{quoted(folder)} asks for a pipeline's code of its own, which is never loaded")
     return index
-
-
-def first_line(error: Exception) -> str:
-    """What a library says of a failure, without its advice."""
-    return quoted((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def _listed(folder: Path, index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

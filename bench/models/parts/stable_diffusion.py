@@ -1,0 +1,73 @@
+"""The parts of a Stable Diffusion folder: 1.x, 2.x and XL, and whatever was made of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .codec import Autoencoder
+from .conditioners import Text
+from .levels import Discrete
+from .network import UNet
+from .weights import Folder
+
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+"""What decides a model's answers."""
+
+
+@dataclass(frozen=True)
+class StableDiffusion:
+    """Text, codec, noise levels and network of one folder, none of them loaded yet."""
+
+    folder: Folder
+    levels_overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the scheduler's file does not say, or says wrongly; see `Discrete`."""
+
+    @cached_property
+    def text(self) -> Text:
+        """Its words: one text encoder, or XL's two, of which the second also answers a pooled embedding."""
+        folder, two = self.folder, self.folder.has("text_encoder_2")
+        names = [name for name in ("text_encoder", "text_encoder_2") if folder.has(name)]
+        kinds = {name: str(folder.index[name][1]) for name in names}
+        without: dict[str, Any] = dict.fromkeys(("vae", "unet", "scheduler", "feature_extractor", "image_encoder"))
+        if two:
+            without |= {name: None for name in ("text_encoder", "tokenizer") if not folder.has(name)}
+        else:
+            without |= {"safety_checker": None, "requires_safety_checker": False}
+        return Text(
+            pipeline="StableDiffusionXLPipeline" if two else "StableDiffusionPipeline",
+            encoders={name: folder.weights(kind, name, "transformers") for name, kind in kinds.items()},
+            tokenizers={
+                name: lambda name=name: folder.tokenizer(name)
+                for name in ("tokenizer", "tokenizer_2")
+                if folder.has(name)
+            },
+            outputs=("text", "", "pooled", "") if two else ("text",),
+            zeros=bool(folder.index.get("force_zeros_for_empty_prompt", False)),
+            options={"num_images_per_prompt": 1, "do_classifier_free_guidance": False},
+            parts=without,
+        )
+
+    @cached_property
+    def codec(self) -> Autoencoder:
+        """Its codec."""
+        return Autoencoder(self.folder.weights(str(self.folder.index.get("vae", ["", "AutoencoderKL"])[1]), "vae"))
+
+    @cached_property
+    def levels(self) -> Discrete:
+        """Its noise levels."""
+        return Discrete(self.folder.scheduler(), self.levels_overrides)
+
+    @cached_property
+    def unet(self) -> UNet:
+        """Its network."""
+        return UNet(self.folder.weights("UNet2DConditionModel", "unet"), self.codec.factor)
+
+    def window(self, native: int | None = None) -> int:
+        """Native size in pixels: `native`, or what the network's configuration says, which is not always true."""
+        size: Any = self.folder.config("unet").get("sample_size", 64)
+        return native or int(max(size) if isinstance(size, list | tuple) else size) * self.codec.factor
+
+    def revision(self) -> str:
+        """Of the parts that are used."""
+        return self.folder.revision(name for name in PARTS if self.folder.has(name))
