@@ -101,8 +101,8 @@ class SharedAttention:
     """The processor of one layer: the layer's own one, which meets other samples where it attends.
 
     Everything else (projections, normalisation, rotary positions, adapters, words in the same sequence) stays as the
-    wrapped processor has it, so that layers of UNets and blocks of transformers are shared alike. Inside a sampling loop
-    `Sharing.attach` makes these; a network trained with shared attention keeps them, with a layout of its own:
+    wrapped processor has it, so that layers of UNets and blocks of transformers are shared alike. Inside a sampling
+    loop `Sharing.attach` makes these; a network trained with shared attention keeps them, with a layout of its own:
     `SharedAttention(layer.processor, lambda rows: rows // 4)` shares among every 4 rows.
     """
 
@@ -133,9 +133,9 @@ class SharedAttention:
     ) -> Any:
         """Hidden states (rows, tokens, channels) to what the wrapped processor makes of them.
 
-        Encoder hidden states, if given, are what each sample's keys and values are made of besides or instead of its own
-        tokens; they are shared alike. Raises SyncbenchError for rows that are no whole groups of samples, and where the
-        wrapped processor attends by something else than PyTorch's scaled_dot_product_attention.
+        Encoder hidden states, if given, are what each sample's keys and values are made of besides or instead of its
+        own tokens; they are shared alike. Raises SyncbenchError for rows that are no whole groups of samples, and where
+        the wrapped processor attends by something else than PyTorch's scaled_dot_product_attention.
         """
         self.calls += 1
         rows = len(hidden_states)

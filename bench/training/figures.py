@@ -91,7 +91,7 @@ def depth_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     _write(
         out,
         "Depth",
-        model.control,
+        model.weights.weights("ControlNetModel").module,
         figures,
         shown,
         f"ControlNet of the reference model for depth. Silhouettes are read out of the pixels by a small network "

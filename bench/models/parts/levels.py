@@ -36,10 +36,10 @@ class Levels(Protocol):
 class Discrete:
     """Levels of a network trained at `num_train_timesteps` times: those of DDIM, whatever sampler the folder names.
 
-    `config` is a scheduler's configuration with its class's own defaults (`Folder.scheduler`); `overrides` are what the
-    file does not say or says wrongly: another beta schedule, zero terminal SNR, trailing times. Each step ends where the
-    next one starts. DDIMScheduler steps to t - T // n, which is the same unless `trailing` or `linspace` spacing meets a
-    number of steps that does not divide T.
+    `config` is a scheduler's configuration with its class's own defaults (`Folder.scheduler`); `overrides` are what
+    the file does not say or says wrongly: another beta schedule, zero terminal SNR, trailing times. Each step ends
+    where the next one starts. DDIMScheduler steps to t - T // n, which is the same unless `trailing` or `linspace`
+    spacing meets a number of steps that does not divide T.
     """
 
     config: Mapping[str, Any]
@@ -140,8 +140,8 @@ class Flow:
 class Edm:
     """Levels of a variance-exploding sampler (EulerDiscreteScheduler), rescaled to a^2 + b^2 = 1.
 
-    x_ve = x0 + s eps, divided by sqrt(1 + s^2): that is the sampler's own `scale_model_input`. The network's time is the
-    scheduler's, 0.25 ln s where it is continuous.
+    x_ve = x0 + s eps, divided by sqrt(1 + s^2): that is the sampler's own `scale_model_input`. The network's time is
+    the scheduler's, 0.25 ln s where it is continuous.
     """
 
     config: Mapping[str, Any]

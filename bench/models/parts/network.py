@@ -210,7 +210,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Controlled(Wrapper):
-    """ControlNets beside a UNet (Zhang et al. 2023, arXiv 2302.05543); their residuals are added. Absent hints add none."""
+    """ControlNets beside a UNet (Zhang et al. 2023, arXiv 2302.05543), residuals added. Absent hints add none."""
 
     controls: tuple[Control, ...] = ()
 
@@ -281,7 +281,7 @@ class Referring(Wrapper):
 
 @dataclass(frozen=True)
 class Tiled(Wrapper):
-    """Together, views are tiles of one canvas, row by row; each pass takes the rows' other inputs from its first view."""
+    """Together, views are tiles of one canvas, row by row; other rows are taken from the first view of a pass."""
 
     rows: int = 3
     columns: int = 2

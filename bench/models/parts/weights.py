@@ -35,7 +35,8 @@ class Placement:
 
     def put(self, module: nn.Module, exact: bool = False) -> Any:
         """The module there, frozen, in evaluation mode."""
-        module.eval().requires_grad_(False).to(device=self.device, dtype=self.exact if exact else self.network)
+        with quiet():
+            module.eval().requires_grad_(False).to(device=self.device, dtype=self.exact if exact else self.network)
         if self.device.type == "cuda" and not exact and any(p.ndim == 4 for p in module.parameters()):
             module.to(memory_format=torch.channels_last)  # on the CPU this layout is slower, by up to 22 %
         return module
@@ -158,7 +159,7 @@ def first_line(error: Exception) -> str:
 
 
 def find(path: str, placement: Placement, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
-    """The folder that a path or a hub id (`owner/name`) names. Raises SyncbenchError where it is not on this machine."""
+    """The folder that a path or a hub id (`owner/name`) names. SyncbenchError where it is not on this machine."""
     chosen = variant or None
     if path and is_folder(Path(path).expanduser()):
         return Folder(Path(path).expanduser(), placement, chosen)
