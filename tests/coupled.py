@@ -1,17 +1,26 @@
 """A small random model with every capability that methods ask for, named as `coupled.py:Coupled`."""
 
-from contextlib import AbstractContextManager
+from dataclasses import replace
 
+from syncbench.bench.models.parts.composed import Parts
+from syncbench.bench.models.parts.network import Joint
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.sharing import Sharing
 
 
 class Coupled(Tiny):
     """Denoised together, its views attend to each other."""
 
     id = "coupled"
-    capabilities = Tiny.capabilities | {"joint", "camera", "image", "poses", "time", "channels"}
 
-    def together(self) -> AbstractContextManager[None]:
-        """Shared attention."""
-        return Sharing().attach(self)
+    def parts(self) -> Parts:
+        """Tiny's, with attention over all views."""
+        found = super().parts()
+        return replace(found, network=Joint(found.network))
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Everything."""
+        return frozenset({"text", "attention", "joint", "camera", "image", "poses", "time", "channels"})
+
+    def refuse(self, inputs: dict[str, object]) -> None:
+        """Nothing."""

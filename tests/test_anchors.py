@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from syncbench.bench.models._extended import WEIGHTS
+from syncbench.bench.models.parts.composed import SHIPPED as WEIGHTS
 from syncbench.bench.registry import load
 from syncbench.bench.types import Artifact
 

@@ -31,14 +31,14 @@ def answer(model: Tiny) -> torch.Tensor:
 
 
 def test_layers_of_stable_diffusion(model: Tiny) -> None:
-    chosen, crossed = layers(model.pipeline.unet), layers(model.pipeline.unet, cross_attention)
+    chosen, crossed = layers(model.network.module()), layers(model.network.module(), cross_attention)
     assert len(chosen) == len(crossed) == 16  # 6 down, 1 middle, 9 up
     assert all(name.endswith("attn1") for name in chosen)
     assert all(name.endswith("attn2") for name in crossed)
 
 
 def test_hook_acts_and_is_undone_bit_for_bit(model: Tiny) -> None:
-    unet = model.pipeline.unet
+    unet = model.network.module()
     objects, before = unet.attn_processors, answer(model)
     with model.attach(lambda name, layer: Silent()) as hooked:
         assert len(set(map(id, hooked.values()))) == 16, "layers share a processor"
@@ -51,7 +51,7 @@ def test_hook_acts_and_is_undone_bit_for_bit(model: Tiny) -> None:
 
 
 def test_undone_after_exceptions_in_and_around_the_body(model: Tiny) -> None:
-    unet = model.pipeline.unet
+    unet = model.network.module()
     objects = unet.attn_processors
 
     class Module(torch.nn.Module):  # set as a sub-module of the layer, not as a plain attribute
@@ -72,7 +72,7 @@ def test_undone_after_exceptions_in_and_around_the_body(model: Tiny) -> None:
 
 
 def test_nesting_and_meddling(model: Tiny) -> None:
-    unet = model.pipeline.unet
+    unet = model.network.module()
     objects = unet.attn_processors
     with replaced(unet, lambda name, layer: Silent(), lambda name, layer: name.startswith("up")) as outer:
         assert len(outer) == 18  # self and cross attention
@@ -89,7 +89,7 @@ def test_live_check(model: Tiny) -> None:
     assert hook_is_live(model, lambda name, layer: name.startswith("mid"))
     assert model.cost.evaluations == spent
 
-    unet = model.pipeline.unet
+    unet = model.network.module()
     objects = dict(unet.attn_processors)
     handle = unet.register_forward_pre_hook(lambda module, args: module.set_attn_processor(AttnProcessor2_0()))
     try:

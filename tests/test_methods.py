@@ -157,7 +157,7 @@ def test_golden(id: str, update_golden: bool) -> None:
 
 def loud(model: Any) -> None:
     """Random layers hardly attend: sharpen their attention and raise its part in the output."""
-    for layer in layers(model.pipeline.unet).values():
+    for layer in layers(model.network.module()).values():
         for part, gain in ((layer.to_q, 8), (layer.to_k, 8), (layer.to_out[0], 20)):
             part.weight.data.mul_(gain)
 

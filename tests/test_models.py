@@ -124,10 +124,10 @@ def test_guidance_is_linear_between_the_halves(models: dict[str, Any], kind: str
 def test_sdxl_empty_negative_is_zero_and_views_tell_their_size(models: dict[str, Any]) -> None:
     model = models["sdxl"]
     empty, fog = (model.condition(PROMPTS, 3.0, negative) for negative in ("", "fog"))
-    assert all(not value.any() for value in empty.negative.values())
-    assert all(value.any() for value in fog.negative.values())
+    assert all(not value.any() for value in empty.passes[0].values())
+    assert all(value.any() for value in fog.passes[0].values())
     seen: list[Any] = []
-    hook = model.pipeline.unet.register_forward_pre_hook(
+    hook = model.network.module().register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
     )
     model.predict(torch.randn(3, 4, 8, 16), level_of(model), empty)
@@ -164,7 +164,7 @@ def test_folder_is_served_like_the_pipeline_in_memory(folder: Path, models: dict
         *(m.predict(views(m), level_of(m), m.condition(PROMPTS, 3.0)) for m in (served, memory)), strict=True
     ):
         torch.testing.assert_close(found, expected)
-    assert not any(parameter.requires_grad for parameter in served.pipeline.unet.parameters())
+    assert not any(parameter.requires_grad for parameter in served.network.module().parameters())
 
 
 def test_half_precision_keeps_latents_in_float32(folder: Path) -> None:
@@ -196,7 +196,7 @@ def test_flow_and_unknown_predictions(copy: Path) -> None:
     index = (copy / "model_index.json").read_text().replace("DDIMScheduler", "FlowMatchEulerDiscreteScheduler")
     (copy / "model_index.json").write_text(index)
     model = Diffusers(path=str(copy), device="cpu")
-    assert model.prediction == "flow"
+    assert model.made.levels.prediction == "flow"
     levels = list(model.schedule(4))
     assert (levels[0].a, levels[0].b, levels[-1].b_next) == (0, 1, 0)
     assert levels[1].t == pytest.approx(1000 * levels[1].b)
@@ -208,14 +208,20 @@ def test_flow_and_unknown_predictions(copy: Path) -> None:
     diffusers.DDIMScheduler(prediction_type="sample").save_pretrained(copy / "scheduler")
     (copy / "model_index.json").write_text(index.replace("FlowMatchEulerDiscreteScheduler", "DDIMScheduler"))
     assert "sample" in config.read_text()
-    with pytest.raises(SyncbenchError, match="predicts 'sample'"):
-        Diffusers(path=str(copy)).schedule(4)
+    model = Diffusers(path=str(copy), device="cpu")
+    level = level_of(model)
+    x0, eps = model.predict(x, level, model.condition(PROMPTS, 1.0))
+    torch.testing.assert_close(level.a * x0 + level.b * eps, x, atol=1e-5, rtol=0)
+    assert torch.equal(level.output_of(x, x0, "sample"), x0)
+    config.write_text(config.read_text().replace('"sample"', '"thoughts"'))
+    with pytest.raises(SyncbenchError, match="predicts 'thoughts'"):
+        Diffusers(path=str(copy))
 
 
 def test_mistakes_with_checkpoints_are_one_sentence(copy: Path, tmp_path: Path) -> None:
     def refused(path: Path | str, match: str, **options: Any) -> None:
         with pytest.raises(SyncbenchError, match=match) as caught:
-            Diffusers(path=str(path), **options).pipeline  # noqa: B018
+            Diffusers(path=str(path), **options).ready()
         assert "\n" not in str(caught.value)
 
     refused("", "needs a checkpoint")

@@ -13,10 +13,9 @@ from syncbench.bench.models.interface import Call, Condition
 from syncbench.bench.models.reference import Reference
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.schedule import Level
-from syncbench.bench.sharing import (
+from syncbench.bench.shared_attention import (
     Selector,
     SharedAttention,
-    Sharing,
     attend,
     everyone,
     first,
@@ -26,6 +25,7 @@ from syncbench.bench.sharing import (
     middle,
     others,
 )
+from syncbench.bench.sharing import Sharing
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.batch_attention import BatchAttention
 from syncbench.methods.independent import Independent
@@ -67,13 +67,12 @@ def level_of(model: Any, index: int = 1, steps: int = 4) -> Level:
 def raw(model: Any, x: Tensor, condition: Condition, level: Level | None = None) -> Tensor:
     """What the network itself answers (rows, c, h, w), before guidance mixes its halves."""
     answers: list[Tensor] = []
-    network = model._network
-    model._network = lambda *args: answers.append(network(*args)) or answers[-1]
+    handle = model.network.module().register_forward_hook(lambda module, given, answer: answers.append(answer.sample))
     try:
         with torch.no_grad():
             model.predict(x, level or level_of(model), condition)
     finally:
-        del model._network
+        handle.remove()
     return torch.cat(answers)
 
 
@@ -102,7 +101,9 @@ def test_attend_copies_no_keys_when_all_share(monkeypatch: pytest.MonkeyPatch) -
     query, key, value = (torch.randn(2, 4, 6, 3, 8) for _ in range(3))
     seen: list[tuple[Tensor, ...]] = []
     attention = torch.nn.functional.scaled_dot_product_attention
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda *x: seen.append(x) or attention(*x))
+    monkeypatch.setattr(
+        torch.nn.functional, "scaled_dot_product_attention", lambda *x, **y: seen.append(x) or attention(*x, **y)
+    )
     attend(query, key, value, [[0, 1, 2, 3]] * 4)
     [(q, k, v)] = seen
     assert q.shape == k.shape == v.shape == (2, 3, 4 * 6, 8)
@@ -159,13 +160,13 @@ def test_halves_of_guidance_never_mix(model: Any) -> None:
 
 def test_restored_processors_leave_outputs_bit_identical(model: Any) -> None:
     x, condition = noise(model, 3), model.condition(["a hill"] * 3, 3.0)
-    objects, before = model.pipeline.unet.attn_processors, raw(model, x, condition)
+    objects, before = model.network.module().attn_processors, raw(model, x, condition)
     with Sharing(strength=0.5).attach(model):
         raw(model, x, condition)
     assert torch.equal(raw(model, x, condition), before)
     with pytest.raises(ValueError, match="3 views but"), Sharing().attach(model):
         raw(model, x, model.condition(["a hill"], 3.0))
-    after = model.pipeline.unet.attn_processors
+    after = model.network.module().attn_processors
     assert all(after[name] is processor for name, processor in objects.items())
     assert torch.equal(raw(model, x, condition), before)
     assert model.call is None
@@ -227,7 +228,7 @@ def test_keep_self_adds_own_tokens() -> None:
 
 def test_tokens_from_outside_are_shared_alike(models: dict[str, Any]) -> None:
     """Reference attention: every sample brings a longer context, as a wrapping processor hands it in."""
-    layer = next(iter(layers(models["sd21"].pipeline.unet).values()))
+    layer = next(iter(layers(models["sd21"].network.module()).values()))
     draws = torch.Generator().manual_seed(1)
     hidden, context = (torch.randn(6, tokens, layer.query_dim, generator=draws) for tokens in (9, 13))
     found = SharedAttention(layer.processor, lambda rows: 2)(layer, hidden, context, None, None)
@@ -236,7 +237,7 @@ def test_tokens_from_outside_are_shared_alike(models: dict[str, Any]) -> None:
 
 
 def test_strength_blends_one_layer_linearly(models: dict[str, Any]) -> None:
-    layer = next(iter(layers(models["sd21"].pipeline.unet).values()))
+    layer = next(iter(layers(models["sd21"].network.module()).values()))
     hidden = torch.randn(4, 9, layer.query_dim, generator=torch.Generator().manual_seed(1))
 
     def answer(strength: float) -> Tensor:
@@ -257,15 +258,15 @@ def test_steps_and_layers_where_it_acts(models: dict[str, Any]) -> None:
         acts = [not torch.equal(raw(model, x, condition, level), plain[level.index]) for level in levels]
     assert acts == [False, False, True, True, False, False, False, False]
 
-    names = layers(model.pipeline.unet)
-    decoder = layers(model.pipeline.unet, inside("up_blocks"))
+    names = layers(model.network.module())
+    decoder = layers(model.network.module(), inside("up_blocks"))
     assert len(decoder) == 9, "of 16: Pix2Video's layers 7 to 15"
     assert all(name.startswith("up_blocks.") for name in decoder)
-    assert list(layers(model.pipeline.unet, inside("up_blocks.1", "mid_block"))) == [
+    assert list(layers(model.network.module(), inside("up_blocks.1", "mid_block"))) == [
         name for name in names if name.startswith(("up_blocks.1.", "mid_block."))
     ]
-    assert {layer.query_dim for layer in layers(model.pipeline.unet, wide(least=16)).values()} == {16}
-    assert {layer.query_dim for layer in layers(model.pipeline.unet, wide(most=8)).values()} == {8}
+    assert {layer.query_dim for layer in layers(model.network.module(), wide(least=16)).values()} == {16}
+    assert {layer.query_dim for layer in layers(model.network.module(), wide(most=8)).values()} == {8}
 
 
 def test_views_share_whatever_the_batch_size(models: dict[str, Any]) -> None:
@@ -302,7 +303,7 @@ def test_gradients_flow_between_views(models: dict[str, Any]) -> None:
 
 def test_a_replaced_processor_is_noticed(models: dict[str, Any]) -> None:
     model = models["sd15"]
-    unet = model.pipeline.unet
+    unet = model.network.module()
     objects = dict(unet.attn_processors)
     handle = unet.register_forward_pre_hook(lambda module, args: module.set_attn_processor(AttnProcessor2_0()))
     try:
@@ -321,7 +322,7 @@ def test_layers_and_batches_it_cannot_know_are_refused(models: dict[str, Any]) -
     model = models["sd15"]
     with pytest.raises(SyncbenchError, match="is_cross_attention"), Sharing(where=lambda n, m: True).attach(model):
         pass
-    layer = next(iter(layers(model.pipeline.unet).values()))
+    layer = next(iter(layers(model.network.module()).values()))
     with (
         pytest.raises(SyncbenchError, match="saw 6 rows where the model announced nothing"),
         Sharing().attach(model),

@@ -1,5 +1,6 @@
 """The trainers beyond the base on made-up data, and the models that serve what they leave."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,21 +13,25 @@ from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel
 from syncbench.bench import training
 from syncbench.bench.attention import layers
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.models._joint import Inflated, inflated, referring
 from syncbench.bench.models.channels_joint import ChannelsJoint
 from syncbench.bench.models.channels_prompted import ChannelsPrompted
 from syncbench.bench.models.channels_to_rgb import ChannelsToRgb
 from syncbench.bench.models.depth import Depth
-from syncbench.bench.models.grid import Grid, canvas_of, tiles_of
+from syncbench.bench.models.grid import Grid
 from syncbench.bench.models.motion import Motion
-from syncbench.bench.models.reference import WEIGHTS
+from syncbench.bench.models.parts.composed import SHIPPED
+from syncbench.bench.models.parts.conditioners import camera_numbers
+from syncbench.bench.models.parts.joint import joint, referring
+from syncbench.bench.models.parts.network import Controlled, canvas_of, tiles_of
 from syncbench.bench.models.views import Views
+from syncbench.bench.shared_attention import SharedAttention
 from syncbench.bench.training import _channels, agreement, codec, depth, motion, scenes, start, views
 from syncbench.bench.training import base as base_trainer
 from syncbench.bench.training.loop import Plan
 from syncbench.bench.training.silhouette import agreement as overlap
 from torch import Tensor
 
+WEIGHTS = SHIPPED / "reference"
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="no reference model shipped")
 RIGS = {"orbit4": (4, 5, None), "single": (1, 8, None), "grid6": (7, 7, None), "clip": (4, 6, 4)}
 """Views, seed and frames of the files that the trainers look for."""
@@ -88,6 +93,14 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(trained: Path, base: Path) -> dict[str, Any]:
     options: dict[str, Any] = {"base": str(base), "device": "cpu", "dtype": "float32"}
     return {name: kind(path=str(trained / name / "model"), **options) for name, (kind, _) in NETWORKS.items()}
+
+
+def control_of(model: Any) -> Any:
+    """The ControlNet of a depth or motion model."""
+    network = model.network
+    while not isinstance(network, Controlled):
+        network = network.inner
+    return network.controls[0].weights.module
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -161,19 +174,19 @@ def test_inflated_attention_spans_a_scene_and_no_more(base: Path) -> None:
     x, t, words = randn(4, 8, 16, 16), torch.tensor(300), randn(1, 24, 32).expand(4, -1, -1)
     with torch.no_grad():
         plain = unet(x, t, words).sample
-        with inflated(unet, 1):
+        with joint(unet, 1):
             torch.testing.assert_close(unet(x, t, words).sample, plain)
-        with inflated(unet, 2):
-            joint = unet(x, t, words).sample
+        with joint(unet, 2):
+            whole = unet(x, t, words).sample
             other = unet(torch.cat([x[:2], x[2:] + 1]), t, words).sample
             same = unet(x[:1].expand(2, -1, -1, -1), t, words[:2]).sample
             swapped = unet(x[[1, 0, 2, 3]], t, words).sample
-        assert not any(isinstance(layer.processor, Inflated) for layer in layers(unet).values())
+        assert not any(isinstance(layer.processor, SharedAttention) for layer in layers(unet).values())
         torch.testing.assert_close(unet(x, t, words).sample, plain)
-    assert (joint - plain).abs().max() > 1e-3
-    torch.testing.assert_close(other[:2], joint[:2], atol=1e-5, rtol=1e-4)
+    assert (whole - plain).abs().max() > 1e-3
+    torch.testing.assert_close(other[:2], whole[:2], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(same, plain[:1].expand(2, -1, -1, -1), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(swapped[[1, 0]], joint[:2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(swapped[[1, 0]], whole[:2], atol=1e-5, rtol=1e-4)
 
 
 def test_reference_attention_sees_the_reference(base: Path) -> None:
@@ -222,7 +235,7 @@ def test_multi_view_step_is_mvdreams(base: Path, objective: Any) -> None:
         found = step.loss(x, words, camera, torch.Generator().manual_seed(5))
         wanted: list[Tensor] = []
         for i in range(2):
-            with inflated(unet, 4):
+            with joint(unet, 4):
                 made = unet(noisy[i], times[i], words[i].expand(4, -1, -1), class_labels=camera[i]).sample
             bar = noise.bars[times[i]]
             error, target = made, v[i]
@@ -249,25 +262,24 @@ def test_independent_images_do_not_meet(base: Path) -> None:
 
 def test_views_are_coupled_only_together(served: dict[str, Any]) -> None:
     model = served["views"]
-    torch.nn.init.normal_(model.pipeline.unet.class_embedding.linear_2.weight, std=0.1)
+    torch.nn.init.normal_(model.network.module().class_embedding.linear_2.weight, std=0.1)
     level = next(iter(model.schedule(4)))
     x = randn(4, 8, 16, 16)
     camera = torch.eye(4).flatten()[None] + randn(4, 16) * 0.3
     condition = model.condition(["a red cube"] * 4, 3.0, camera=camera)
+    met = model.condition(["a red cube"] * 4, 3.0, together=True, camera=camera)
     with torch.no_grad():
         apart, _ = model.predict(x, level, condition)
         changed, _ = model.predict(torch.cat([x[:3], -x[3:]]), level, condition)
         alone, _ = model.predict(x[:1], level, condition.rows(slice(1)))
-        with model.together():
-            joint, _ = model.predict(x, level, condition)
-            pulled, _ = model.predict(torch.cat([x[:3], -x[3:]]), level, condition)
+        whole, _ = model.predict(x, level, met)
+        pulled, _ = model.predict(torch.cat([x[:3], -x[3:]]), level, met)
         turned, _ = model.predict(x, level, model.condition(["a red cube"] * 4, 3.0, camera=-camera))
     torch.testing.assert_close(apart[:1], alone, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(apart[:3], changed[:3], atol=1e-4, rtol=1e-3)
-    assert (joint - apart).abs().max() > 1e-3
-    assert (joint[:3] - pulled[:3]).abs().max() > 1e-3
+    assert (whole - apart).abs().max() > 1e-3
+    assert (whole[:3] - pulled[:3]).abs().max() > 1e-3
     assert (turned - apart).abs().max() > 1e-4
-    assert not model.joint
 
 
 def test_the_length_of_a_cameras_place_says_nothing() -> None:
@@ -275,20 +287,20 @@ def test_the_length_of_a_cameras_place_says_nothing() -> None:
     pose[:, :3, 3] = torch.tensor([1.0, 2.0, 2.0])
     far = pose.clone()
     far[:, :3, 3] *= 7
-    torch.testing.assert_close(views.camera_numbers(far), views.camera_numbers(pose))
-    assert views.camera_numbers(pose)[0].reshape(4, 4)[:3, 3].norm() == pytest.approx(1)
+    torch.testing.assert_close(camera_numbers(far), camera_numbers(pose))
+    assert camera_numbers(pose)[0].reshape(4, 4)[:3, 3].norm() == pytest.approx(1)
 
 
 def test_motion_carries_a_given_first_frame(served: dict[str, Any]) -> None:
     model = served["motion"]
-    for module in model.clip.modules():
+    for module in model.network.module(together=True).modules():
         if hasattr(module, "proj_out") and "AnimateDiff" in type(module).__name__:
             torch.nn.init.normal_(module.proj_out.weight, std=0.2)
     image, x = rand(1, 3, 128, 128), randn(4, 8, 16, 16)
-    free = model.condition(["a red cube"] * 4, 2.0)
-    given = model.condition(["a red cube"] * 4, 2.0, image=image)
-    other = model.condition(["a red cube"] * 4, 2.0, image=1 - image)
-    with torch.no_grad(), model.together():
+    free = model.condition(["a red cube"] * 4, 2.0, together=True)
+    given = model.condition(["a red cube"] * 4, 2.0, together=True, image=image)
+    other = model.condition(["a red cube"] * 4, 2.0, together=True, image=1 - image)
+    with torch.no_grad():
         start_ = x
         for level in model.schedule(3):
             x = level.move(*model.predict(x, level, given))
@@ -298,18 +310,19 @@ def test_motion_carries_a_given_first_frame(served: dict[str, Any]) -> None:
     assert (made[1:] - bare[1:]).abs().max() > 1e-3
     assert (made[1:] - swapped[1:]).abs().max() > 1e-3
     with torch.no_grad():
-        plain = model.predict(start_, level, free)[0]
-        shuffled = model.predict(start_[[1, 0, 2, 3]], level, free)[0]
+        alone = model.condition(["a red cube"] * 4, 2.0, image=image)
+        plain = model.predict(start_, level, alone)[0]
+        shuffled = model.predict(start_[[1, 0, 2, 3]], level, alone)[0]
     torch.testing.assert_close(shuffled[[1, 0, 2, 3]], plain, atol=1e-4, rtol=1e-3)
 
 
 def test_motion_follows_depth_together_and_alone(trained: Path, base: Path, served: dict[str, Any]) -> None:
     options: dict[str, Any] = {"base": str(base), "device": "cpu", "dtype": "float32"}
     model = Motion(path=str(trained / "motion" / "model"), control=str(trained / "depth" / "model"), **options)
-    bare = Motion(path=str(trained / "motion" / "model"), control=str(trained / "nowhere"), **options)
-    assert model.revision != bare.revision
+    other = Motion(path=str(trained / "motion" / "model"), control=str(SHIPPED / "depth"), **options)
+    assert model.revision != other.revision
     plain = Depth(path=str(trained / "depth" / "model"), **options)
-    for control in (model.control, plain.control):
+    for control in map(control_of, (model, plain)):
         torch.manual_seed(4)
         for part in (*control.controlnet_down_blocks, control.controlnet_mid_block):
             torch.nn.init.normal_(part.weight, std=0.1)
@@ -318,28 +331,27 @@ def test_motion_follows_depth_together_and_alone(trained: Path, base: Path, serv
         condition = model.condition(words, 2.0, depth=rand(4, 1, 128, 128))
         alone = model.predict(x, level, condition)[0]
         torch.testing.assert_close(alone, plain.predict(x, level, condition)[0])
-        with model.together():
-            made = model.predict(x, level, condition)[0]
-            free = model.predict(x, level, model.condition(words, 2.0))[0]
+        made = model.predict(x, level, replace(condition, together=True))[0]
+        free = model.predict(x, level, model.condition(words, 2.0, together=True))[0]
         # two steps of training have hardly moved the adapter: together is alone, frame for frame
         torch.testing.assert_close(made, alone, atol=0.05, rtol=0.05)
         assert (made - free).abs().max() > 1e-3
-        with pytest.raises(SyncbenchError, match="no weights of a ControlNetModel"):
-            bare.predict(x, level, condition)
+    with pytest.raises(SyncbenchError, match="no folder"):
+        Motion(path=str(trained / "motion" / "model"), control=str(trained / "nowhere"), **options).parts()
 
 
 def test_joint_channels_enter_and_leave_in_order(served: dict[str, Any]) -> None:
     model = served["channels_joint"]
-    torch.nn.init.normal_(model.pipeline.unet.conv_out.weight, std=0.1)
+    torch.nn.init.normal_(model.network.module().conv_out.weight, std=0.1)
     image, x = rand(2, 3, 128, 128), randn(6, 8, 16, 16)
     condition = model.condition(["whatever"] * 6, 1.0, image=image.repeat_interleave(3, 0))
     level = next(iter(model.schedule(4)))
     with torch.no_grad():
         x0, eps = model.predict(x, level, condition)
         z = model.encode(image)
-        words = model._text("")["text"].expand(2, -1, -1)
+        words = condition.given["text"][:2]
         rows = torch.stack([torch.cat([*x[3 * i : 3 * i + 3], z[i]]) for i in range(2)])
-        v = model.pipeline.unet(rows, level.t, words).sample
+        v = model.network.module()(rows, level.t, words).sample
     wanted = torch.cat([torch.stack(list(row.split(8))) for row in v])
     torch.testing.assert_close(level.a * eps - level.b * x0, wanted, atol=1e-4, rtol=1e-3)
     with pytest.raises(SyncbenchError, match="3 views a picture"):
@@ -353,22 +365,24 @@ def test_prompts_choose_the_channel(served: dict[str, Any]) -> None:
     image = rand(1, 3, 128, 128)
     named = model.condition(["albedo", "normal", "shading"], 1.0, image=image)
     said = model.condition(["a red cube on a green meadow"] * 3, 1.0, image=image)
-    torch.testing.assert_close(named.positive["text"], said.positive["text"])
-    assert (named.positive["text"][0] - named.positive["text"][1]).abs().max() > 1e-2
+    torch.testing.assert_close(named.given["text"], said.given["text"])
+    assert (named.given["text"][0] - named.given["text"][1]).abs().max() > 1e-2
 
 
 def test_a_missing_channel_is_a_latent_of_zeros(served: dict[str, Any]) -> None:
     model = served["channels_to_rgb"]
     shading = rand(1, 3, 128, 128)
-    rows = model.condition(["a red cube"], 1.0, shading=shading).positive["channels"]
-    assert rows.shape == (1, 24, 16, 16)
-    assert not rows[:, :16].any()
-    torch.testing.assert_close(rows[:, 16:], model.encode(shading))
+    rows = model.condition(["a red cube"], 1.0, shading=shading).given
+    assert rows["albedo"].shape == rows["normal"].shape == (1, 8, 16, 16)
+    assert not rows["albedo"].any()
+    assert not rows["normal"].any()
+    torch.testing.assert_close(rows["shading"], model.encode(shading))
 
 
 def test_depth_steers_and_its_absence_is_the_reference(served: dict[str, Any]) -> None:
     model = served["depth"]
-    for part in (*model.control.controlnet_down_blocks, model.control.controlnet_mid_block):
+    control = control_of(model)
+    for part in (*control.controlnet_down_blocks, control.controlnet_mid_block):
         torch.nn.init.normal_(part.weight, std=0.1)
     x, level = randn(2, 8, 16, 16), next(iter(model.schedule(4)))
     with torch.no_grad():
@@ -383,16 +397,16 @@ def test_depth_steers_and_its_absence_is_the_reference(served: dict[str, Any]) -
 
 def test_tiles_lie_row_by_row(served: dict[str, Any]) -> None:
     tiles = randn(12, 2, 4, 5)
-    canvas = canvas_of(tiles)
+    canvas = canvas_of(tiles, 3, 2)
     assert canvas.shape == (2, 2, 12, 10)
     for i in range(6):
         row, column = divmod(i, 2)
         part = canvas[1, :, 4 * row : 4 * row + 4, 5 * column : 5 * column + 5]
         assert torch.equal(part, tiles[6 + i])
-    assert torch.equal(tiles_of(canvas), tiles)
+    assert torch.equal(tiles_of(canvas, 3, 2), tiles)
     model, x = served["grid"], randn(6, 8, 16, 16)
-    condition = model.condition(["a red cube"] * 6, 2.0, image=rand(1, 3, 128, 128))
-    with torch.no_grad(), model.together():
+    condition = model.condition(["a red cube"] * 6, 2.0, together=True, image=rand(1, 3, 128, 128))
+    with torch.no_grad():
         level = next(iter(model.schedule(4)))
         first, again = (model.predict(x, level, condition)[0] for _ in range(2))
     assert torch.equal(first, again)
@@ -400,7 +414,7 @@ def test_tiles_lie_row_by_row(served: dict[str, Any]) -> None:
 
 def test_a_folder_without_weights_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(SyncbenchError, match="syncbench train views"):
-        Views(path=str(tmp_path))
+        Views(path=str(tmp_path)).parts()
 
 
 def test_revisions_tell_weights_apart(trained: Path, served: dict[str, Any], base: Path, tmp_path: Path) -> None:

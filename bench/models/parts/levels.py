@@ -164,5 +164,11 @@ class Edm:
         return Schedule(times, tuple(1 / r for r in root), tuple(s / r for s, r in zip(sigmas, root, strict=True)))
 
 
+def levels_of(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Levels:
+    """The levels that a scheduler's configuration means: of flow matching where it is one of its schedulers."""
+    flow = "FlowMatch" in str(config.get("_class_name", "")) or config.get("prediction_type") == "flow_prediction"
+    return Flow({**config, **(overrides or {})}) if flow else Discrete(config, overrides or {})
+
+
 def _kinds() -> str:
     return ", ".join(PREDICTIONS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .codec import Autoencoder
 from .conditioners import Text
-from .levels import Discrete
+from .levels import Levels, levels_of
 from .network import UNet
 from .weights import Folder
 
@@ -54,9 +54,9 @@ class StableDiffusion:
         return Autoencoder(self.folder.weights(str(self.folder.index.get("vae", ["", "AutoencoderKL"])[1]), "vae"))
 
     @cached_property
-    def levels(self) -> Discrete:
+    def levels(self) -> Levels:
         """Its noise levels."""
-        return Discrete(self.folder.scheduler(), self.levels_overrides)
+        return levels_of(self.folder.scheduler(), self.levels_overrides)
 
     @cached_property
     def unet(self) -> UNet:
