@@ -44,7 +44,7 @@ BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
-"""A line of a leaderboard. `name` is the method's label, followed by the model's where a board has several."""
+"""A line of a leaderboard. `name` is the method's label, with its version and its model where a board has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
 STANDING = ["mark", "rank_low", "rank_high", "pareto"]
 COLUMNS = [
@@ -96,7 +96,9 @@ def tidy(records: Table) -> Table:
     versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
     model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
     several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
-    r["name"] = r["method"].where(~several, r["method"] + " · " + model)
+    versions = r.groupby([*BOARD, *MODEL, "method"])["method_version"].transform("nunique")
+    method = r["method"].where(versions == 1, r["method"] + " v" + r["method_version"].astype(str))
+    r["name"] = method.where(~several, method + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     r["loss"] = r["value"]
@@ -211,8 +213,8 @@ def report(
     families: Sequence[str] | None = None,
     primary: Sequence[str] | None = None,
     pairs: "Pairs" = "best",
+    against: str | None = None,
     exploratory: bool = False,
-    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     cards: Sequence[str | Path] = (),
@@ -223,9 +225,9 @@ def report(
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
     `families` leaves the others out; `primary` names the metrics of the differences (default: the family's); `pairs`
-    is `best` (with many methods, only differences from the best and the floor) or `all`; `exploratory` adds the other
-    metrics' differences, corrected for their number; `confidence_set` adds the model confidence set of each primary
-    metric (needs `arch`); `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief`
+    is `best` (with many methods, only differences from the best and the floor) or `all`; `against` names the one line
+    to compare all others with instead; `exploratory` adds the other metrics' differences, corrected for their number;
+    `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief`
     leaves one small table a leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report
     cards (`validate --out`) besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG
     contact sheets put into html (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's.
@@ -245,8 +247,8 @@ def report(
         format,
         primary,
         pairs=pairs,
+        against=against,
         exploratory=exploratory,
-        confidence_set=confidence_set,
         span=span,
         brief=brief,
         grades=grades(cards),
@@ -278,8 +280,8 @@ def render(
     primary: Sequence[str] | None = None,
     *,
     pairs: "Pairs" = "best",
+    against: str | None = None,
     exploratory: bool = False,
-    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     grades: "Grades | None" = None,
@@ -302,13 +304,10 @@ def render(
     from .compare import differences
     from .tables import lay_out
 
-    compared = r[:0] if brief or format == "tex" else differences(r, primary, pairs=pairs, exploratory=exploratory)
-    sets = None
-    if confidence_set:
-        from .confidence import confidence_sets
-
-        sets = confidence_sets(r, primary)
-    laid = lay_out(table, compared, sets=sets, grades=grades, span=span, brief=brief, pairs=pairs)
+    compared = r[:0]
+    if not brief and format != "tex":
+        compared = differences(r, primary, pairs=pairs, against=against, exploratory=exploratory)
+    laid = lay_out(table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs)
     if format == "tex":
         from .latex import latex
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from . import stats
 from .compare import MANY, Pairs
 from .grades import Grade, Grades
+from .pairwise import comparisons
 from .registry import plain
 from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
 from .standing import COST, Mark
@@ -118,28 +120,28 @@ class _Notes:
 
 FAILED = "⚠"
 """Stands beside a metric whose report card fails."""
-DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (adjusted)", "items", "verdict")
+DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (corrected)", "items", "verdict")
 
 
 def lay_out(
     table: Table,
     differences: Table,
     *,
-    sets: Sequence[tuple[dict[str, Any], str]] | None = None,
     grades: Grades | None = None,
     span: bool = False,
     brief: bool = False,
-    pairs: Pairs = "best",
+    pairs: Pairs | None = "best",
 ) -> list[Leaderboard]:
-    """Leaderboards from `standing.stand`, `compare.differences` and, as remarks, `confidence.confidence_sets`.
+    """Leaderboards from `standing.stand` and `compare.differences`.
 
-    With `grades`, metrics whose report cards fail are marked, and metrics without one are named.
+    With `grades`, metrics whose report cards fail are marked, and metrics without one are named. `pairs` is how the
+    differences were chosen; None where they are all from one line.
     """
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
     laid: list[Leaderboard] = []
     for board, part in boards(table):
         one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
-        said = [text for where, text in sets or () if where == board]
+        said: list[str] = []
         if one.differences and pairs == "best" and len(one.methods) > MANY:
             said.append(
                 "Paired differences from the best and the floor only; report --pairs all compares every two methods."
@@ -170,9 +172,7 @@ def _leaderboard(
             cells.append(_cell(lookup.get((*who.values(), *key.values())), column, notes, span=span))
         first = lookup.get((*who.values(), *keys[0].values()))
         order = first["loss"] if first and isfinite(first["loss"]) else float("inf")
-        twice = (methods["name"] == who["name"]).sum() > 1
-        label = f"{who['name']} v{who['method_version']}" if twice else str(who["name"])
-        label += " ‡" if who["door"] == "as_published" else ""
+        label = f"{who['name']} ‡" if who["door"] == "as_published" else str(who["name"])
         line = Line(name=str(who["name"]), method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
         lines[bool(who["anchor"])].append((order, line))
     return Leaderboard(
@@ -183,7 +183,7 @@ def _leaderboard(
         anchors=_ranked(lines[True]),
         notes=tuple(notes.texts),
         order=columns[0].header,
-        remarks=(*_remarks(part, keys, columns, span), *_doubts(columns), *_few(pairs)),
+        remarks=(*_remarks(part, keys, columns, span), *_doubts(columns), *_few(part)),
         differences=() if pairs is None else tuple(_difference(row) for row in pairs.to_dict("records")),
     )
 
@@ -308,10 +308,11 @@ def _fronts(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colum
     return said
 
 
-def _few(pairs: Table | None) -> list[str]:
-    if pairs is None or pairs.empty or pairs["n_items"].max() >= 6:
-        return []
-    return ["Fewer than 6 items: p of the paired differences cannot fall below 0.05, whatever the data."]
+def _few(part: Table) -> list[str]:
+    """What so many items can show of the comparisons of these methods, where that is little."""
+    methods = part.loc[part["anchor"] == "", "name"].nunique()
+    said = stats.few(int(part["n_items"].max()), comparisons(methods)) if methods else None
+    return [said] if said else []
 
 
 def _difference(row: dict[str, Any]) -> tuple[str, ...]:
@@ -321,13 +322,12 @@ def _difference(row: dict[str, Any]) -> tuple[str, ...]:
     scale: float = (row["ci_high"] - row["ci_low"]) / 2 if known else abs(row["difference"])
     d = min(max(1 - down(log10(scale)), 0), 5) if scale > 0 else 3
     if isinstance(row["better"], str):
-        corrected = row["p_adjusted"] < 0.05
-        verdict = f"{row['better']} is better{'' if corrected else ', before correction'}"
-    elif not known:
-        verdict = str(row["reason"])
+        verdict = f"{row['better']} is better"
+    elif isinstance(row["reason"], str):
+        verdict = row["reason"]
     else:
         verdict = f"not separable (would show {row['detectable']:.{d}f})"
     bounds = f"{row['ci_low']:+.{d}f} to {row['ci_high']:+.{d}f}" if known else "—"
-    p = f"{row['p_adjusted']:.3g} {row['correction']}" if isfinite(row["p_adjusted"]) else "—"
+    p = f"{row['p']:.2g} (of {row['tests']})" if isfinite(row["p"]) else "—"
     header = f"{row['metric']} {arrow(row['direction'])}"
     return (header, row["a"], row["b"], f"{row['difference']:+.{d}f}", bounds, p, str(row["n_items"]), verdict)

@@ -32,6 +32,7 @@ from .listing import Component, list_components
 from .registry import label, load, plain
 from .report import loss
 from .report import save as write
+from .stats import ENOUGH
 from .tables import PANELS
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
 from .verdicts import Card, Check, Ladder, climbed, judged
@@ -54,7 +55,7 @@ def validate(
     metrics: Sequence[str] = (),
     *,
     families: Sequence[Family] = FAMILIES,
-    items: int = 6,
+    items: int = 12,
     levels: int = 5,
     progress: Tally = lambda done, total, text: None,
 ) -> list[Card]:
@@ -62,10 +63,10 @@ def validate(
 
     `metrics` are ids, presets or files; none: all of the tree, with their presets.
 
-    Raises SyncbenchError for unknown names, fewer than three items (no intervals) or two levels.
+    Raises SyncbenchError for unknown names, fewer than `stats.ENOUGH` items (which judge nothing) or two levels.
     """
-    if items < 3 or levels < 2:
-        raise SyncbenchError("validation needs at least 3 items and 2 levels: intervals and orders need them")
+    if items < ENOUGH or levels < 2:
+        raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
     specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
     judges = {name: judge for name, judge in judges.items() if _role(name) != "cost"}

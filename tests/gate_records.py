@@ -14,7 +14,7 @@ WORSE = {"seam_ratio": 1.0, "intra_lpips[reference]": 1.0, "clip_text[reference]
 
 
 def run(
-    items: int = 8,
+    items: int = 12,
     shift: float = 0.0,
     noise: int | None = None,
     only: str | None = None,

@@ -104,7 +104,7 @@ def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkey
 def test_the_guides_metric_fails_its_card_alone_and_passes_with_its_guards(tmp_path: Path):
     source = BLOCKS["metrics/drift.py"].replace("from ..bench.types", "from syncbench.bench.types")
     (tmp_path / "drift.py").write_text(source, encoding="utf-8")
-    alone = CliRunner().invoke(cli, ["validate", str(tmp_path / "drift.py"), "--items", "3", "--levels", "3", "--json"])
+    alone = CliRunner().invoke(cli, ["validate", str(tmp_path / "drift.py"), "--levels", "3", "--json"])
     assert alone.exit_code == 1
     [card] = json.loads(alone.stdout)
     assert [check["name"] for check in card["checks"] if check["passed"] is False] == ["guarded"]

@@ -15,7 +15,7 @@ from .options import AsJson, Comma, Set, app, print_json, split_names, table_row
 def validate(
     metrics: Annotated[list[str] | None, typer.Argument(metavar="[METRIC]...", help="None: all of the tree.")] = None,
     families: Annotated[str | None, Comma] = None,
-    items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 6,
+    items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 12,
     levels: Annotated[int, typer.Option(metavar="N", help="Most rungs of a ladder of damage.")] = 5,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep cards.json and pictures of the ladders.")
