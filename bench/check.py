@@ -14,8 +14,9 @@ from .geometry.strip import Strip
 from .listing import KINDS, Kind, list_components
 from .models.interface import Model
 from .registry import load, load_class, split, suggest
+from .roles import primary_of
 from .sample import check_artifact
-from .types import FAMILIES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
+from .types import FAMILIES, ROLES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
 
 SIZE = 32
 
@@ -142,6 +143,9 @@ def _processors(model: Model) -> list[str]:
 def _metric(metric: Any) -> Iterator[Verdict]:
     yield _version(metric)
     yield _frozen(metric)
+    role: Any = getattr(metric, "role", None)
+    yield Verdict(f"`role` is one of {', '.join(ROLES)}", role in ROLES, repr(role))
+    yield Verdict("`primary` names families with places from 1", _placed(metric), repr(getattr(metric, "primary", {})))
     direction = str(metric.direction)
     fine = direction in ("lower", "higher") or direction.startswith("target:")
     yield Verdict("`direction` is lower, higher or target:VALUE", fine, direction)
@@ -155,6 +159,15 @@ def _metric(metric: Any) -> Iterator[Verdict]:
         first, second = _ask(metric, made, item), _ask(metric, made, item)
         yield Verdict(f"{name}: a value, or null with a reason", _sound(first), f"{first.value} {first.reason or ''}")
         yield Verdict(f"{name}: the same answer twice", first == second)
+
+
+def _placed(metric: Any) -> bool:
+    """Whether `primary`, where there is one, is a table of the metric's own families."""
+    try:
+        primary_of(metric, "")
+    except SyncbenchError:
+        return False
+    return {str(key).partition("@")[0] for key in getattr(metric, "primary", {})} <= set(metric.families)
 
 
 def _ask(metric: Any, artifact: Artifact, item: Item) -> Score:

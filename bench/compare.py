@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
-from .report import METRIC, PRIMARY, Table, base, boards, by_item, floor, target, tidy
+from .report import METRIC, Table, base, boards, by_item, floor, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
@@ -22,7 +22,6 @@ MANY = 3
 """Above this many methods each is compared with the best and the floor only, unless all pairs are asked for."""
 Pairs = Literal["best", "all"]
 PAIRS: tuple[Pairs, ...] = ("best", "all")
-COSTS = frozenset({"network_evaluations", "seconds", "peak_memory"})
 
 
 def differences(
@@ -53,14 +52,13 @@ def differences(
             raise SyncbenchError(f"no metric '{unknown[0]}' in these results: they hold {', '.join(sorted(known))}")
     found: list[dict[str, Any]] = []
     for board, part in boards(r[r["metric"] != ""]):
-        wanted = PRIMARY.get(str(board["family"]), ()) if primary is None else tuple(primary)
         others: list[dict[str, Any]] = []
         for key, column in part.groupby(METRIC, sort=True):
             about = {**board, **dict(zip(METRIC, key, strict=True))}
-            if about["metric"] in wanted or base(about["metric"]) in wanted:
+            if leads(column, primary):
                 tests = _compare(column, about, pairs)
                 found.extend(_corrected(tests, "Holm", stats.holm))
-            elif exploratory and base(about["metric"]) not in COSTS:
+            elif exploratory and column["role"].iloc[0] != "cost":
                 others.extend(_compare(column, about, pairs))
         found.extend(_corrected(others, "BH", stats.benjamini_hochberg))
     return pd.DataFrame(found, columns=pd.Index(COLUMNS))

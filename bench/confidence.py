@@ -12,7 +12,7 @@ from typing import Any
 
 from . import stats
 from .errors import SyncbenchError
-from .report import METRIC, PRIMARY, Table, base, boards
+from .report import METRIC, Table, boards, leads
 
 SIZE = 0.05
 
@@ -25,10 +25,9 @@ def confidence_sets(records: Table, primary: Sequence[str] | None = None) -> lis
     """
     said: list[tuple[dict[str, Any], str]] = []
     for board, part in boards(records[(records["metric"] != "") & (records["anchor"] == "")]):
-        wanted = PRIMARY.get(str(board["family"]), ()) if primary is None else tuple(primary)
         for key, column in part.groupby(METRIC, sort=True):
             metric = str(key[0])
-            if metric in wanted or base(metric) in wanted:
+            if leads(column, primary):
                 seeds = column.pivot_table(index=["item", "seed"], columns="name", values="loss", aggfunc="last")
                 names = confidence_set(seeds.dropna().groupby("item").mean())
                 text = ", ".join(names) if names else f"none, it needs {stats.FEWEST} items and 2 methods"

@@ -215,5 +215,5 @@ def test_the_confidence_set_holds_the_ties_and_leaves_the_worse_out():
     assert confidence_set(losses[["e"]]) == []
     fixed = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [1.0, 2, 3, 4], "c": [2.0, 3, 4, 5]})
     assert confidence_set(fixed) == ["a", "b"]
-    made["family"], made["metric"] = "overlap", "seam_ratio"
+    made["family"], made["metric"], made["role"] = "overlap", "seam_ratio", "consistency"
     assert "95 % model confidence set of seam_ratio: a, b." in render(made, "md", confidence_set=True).replace("\\", "")
