@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from .geometry.strip import Strip
+from .lazy import Lazy
 from .listing import KINDS, Kind, list_components
 from .models.interface import Model
 from .registry import load, load_class, split, suggest
@@ -192,6 +193,9 @@ def _dataset(dataset: Dataset) -> Iterator[Verdict]:
     facts = [[(item.id, item.prompts, item.protocol, item.surface) for item in items] for items in (first, second)]
     yield Verdict("the same items in the same order every time", facts[0] == facts[1])
     yield Verdict("items are of the dataset's family", all(item.family == dataset.family for item in first))
+    later = [item for item in first if isinstance(item.conditions, Lazy) or isinstance(item.truth, Lazy)]
+    told = all(item.content for item in later)
+    yield Verdict("`content` says what tensors made on first access are made from", told)
     canvas = first[0].surface.canvas(1)
     count = len(first[0].prompts)
     yield Verdict("one prompt, or one per view", count in (1, canvas.views), f"{count} for {canvas.views} views")
