@@ -25,7 +25,7 @@ from .types import SCHEMA, Record
 
 SUFFIX = ".parquet"
 OBJECTS = ("params", "protocol")
-INTEGERS = ("dataset_version", "method_version", "seed", "metric_version")
+INTEGERS = ("dataset_version", "method_version", "seed", "metric_version", "primary")
 NUMBERS = ("value", "coverage")
 ORDER = ["family", "dataset", "model", "method", "item", "seed", "metric", "fingerprint", "key"]
 
@@ -94,7 +94,7 @@ def read(path: Path) -> pd.DataFrame:
         known = {text: json.loads(text) for text in set(columns[name])}
         columns[name] = [known[text] for text in columns[name]]
     frame = pd.DataFrame(columns, columns=pd.Index(Record.columns()))
-    return frame.astype({"value": "float64", "coverage": "float64"})
+    return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
 
 def update(

@@ -15,7 +15,7 @@ from . import stats
 from .errors import SyncbenchError
 from .pairwise import by_sample, comparisons, judged, paired
 from .registry import suggest
-from .report import METRIC, PRIMARY, Table, base, boards, by_item, floor, target, tidy
+from .report import METRIC, Table, base, boards, by_item, floor, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
@@ -27,7 +27,6 @@ MANY = 3
 """Above this many methods each is compared with the best and the floor only, unless all pairs are asked for."""
 Pairs = Literal["best", "all"]
 PAIRS: tuple[Pairs, ...] = ("best", "all")
-COSTS = frozenset({"network_evaluations", "seconds", "peak_memory"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +79,13 @@ def differences(
         )
     found: list[dict[str, Any]] = []
     for board, part in boards(r[r["metric"] != ""]):
-        wanted = PRIMARY.get(str(board["family"]), ()) if primary is None else tuple(primary)
         confirmed: list[_Pair] = []
         explored: list[_Pair] = []
         for key, column in part.groupby(METRIC, sort=True):
             about = {**board, **dict(zip(METRIC, key, strict=True))}
-            if about["metric"] in wanted or base(about["metric"]) in wanted:
+            if leads(column, primary):
                 confirmed += _pairs(column, about, pairs, against)
-            elif exploratory and base(about["metric"]) not in COSTS:
+            elif exploratory and column["role"].iloc[0] != "cost":
                 explored += _pairs(column, about, pairs, against)
         found += _rows(confirmed, judged([one.differences for one in confirmed], [one.tests for one in confirmed]))
         found += _explored(explored)

@@ -29,7 +29,7 @@ from .errors import SyncbenchError
 from .likeness import unlike
 from .pages import pipes, quote
 from .records import load
-from .report import BOARD, MODEL, Table, base, tidy
+from .report import BOARD, MODEL, Table, base, of_machines, tidy
 
 Verdict = Literal["holds", "regressed", "undecided"]
 LEVEL = 0.05
@@ -40,8 +40,6 @@ ALARM = 0.01
 """How often an unchanged method may fall when runs are re-seeded."""
 FRACTION = 0.25
 """Default margin as a fraction of the spread (standard deviation) of the baseline's items."""
-MACHINE = frozenset({"seconds", "peak_memory"})
-"""Metrics of the machine as much as of the method: compared only with a margin of their own."""
 COLUMNS = ("family", "dataset", "model", "method", "metric", "worse_by", "bound", "margin", "p_holm", "n_items")
 CELL = [*BOARD, *MODEL, "method", "metric"]
 
@@ -151,7 +149,10 @@ def compare(
     if not (fraction >= 0 and isfinite(fraction)):
         raise SyncbenchError(f"the fraction is {fraction}: it must be a number from 0 up")
     pair = ["item"] if reseeded else ["item", "seed"]
-    why, notes = unlike(new, old, pair)
+    # Numbers of the machine as much as of the method are compared only with a margin of their own.
+    left = {metric for r in (new, old) for metric in r.loc[r["fingerprint"].isin(of_machines(r)), "metric"]}
+    left = {str(metric) for metric in left if not {metric, base(metric)} & declared.keys()}
+    why, notes = unlike(new, old, pair, left)
     if why:
         return Gate(code=2, table=_table([]), reasons=why)
     cells = dict(list(new.groupby(CELL)))
@@ -159,7 +160,7 @@ def compare(
     for key, was in old.groupby(CELL):
         about = dict(zip(CELL, key, strict=True))
         margin = declared.get(about["metric"], declared.get(base(about["metric"])))
-        if key in cells and (margin is not None or base(about["metric"]) not in MACHINE):
+        if key in cells and about["metric"] not in left:
             jobs.append((about, cells[key], was, margin))
     blind = [about for about, _, was, margin in jobs if reseeded and margin is None and not _seeds(was)[0]]
     if blind:

@@ -2,15 +2,19 @@
 
 # pyright: reportMissingTypeStubs=false
 
+from collections.abc import Collection
 from typing import Any
 
-from .report import Table
+from .report import Table, of_machines
 
 
-def unlike(new: Table, old: Table, pair: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def unlike(
+    new: Table, old: Table, pair: list[str], left: Collection[str] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(why the runs cannot be compared, what is left out if they can).
 
-    `pair` are the columns that name a sample: item and seed, or the item only.
+    `pair` are the columns that name a sample: item and seed, or the item only. Metrics in `left` are not compared, so
+    that their fingerprints may differ.
     """
     found: list[str] = []
     notes: list[str] = []
@@ -22,7 +26,13 @@ def unlike(new: Table, old: Table, pair: list[str]) -> tuple[tuple[str, ...], tu
         found += _changed(new, old, shared, column, name)
     for column, name in (("metric_version", "metric version"), ("fingerprint", "fingerprint")):
         # An errored job cannot know a metric's fingerprint; its lost values are judged later.
-        found += _changed(new[new["status"] == "ok"], old[old["status"] == "ok"], ["metric"], column, name)
+        now, was = (r[(r["status"] == "ok") & ~r["metric"].isin(left)] for r in (new, old))
+        found += _changed(now, was, ["metric"], column, name)
+    for r, run in ((new, "candidate"), (old, "baseline")):
+        several = r[~r["metric"].isin(left) & r["fingerprint"].isin(of_machines(r))].groupby("metric")["machine"]
+        for metric, count in several.nunique().items():
+            if count > 1:
+                found.append(f"{metric} of the {run} is of {count} machines: compare it without a margin for {metric}")
     if found:
         return tuple(found), ()
     methods = set(new["method"]) & set(old["method"])

@@ -1,12 +1,14 @@
 """What a call costs in seconds and memory, and what the machine is."""
 
 import platform
+import re
 import resource
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,31 @@ def peak_resident() -> int:
     except (OSError, ValueError):
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@cache
+def machine_name(device: torch.device) -> str:
+    """Where a sample is made, the same text for the same machine: `2 CPU cores (AMD EPYC)`, `1 GPU (NVIDIA H100)`.
+
+    The count is of what a sample may use: all cores, but one GPU.
+    """
+    if device.type == "cuda":
+        return f"1 GPU ({torch.cuda.get_device_name(device)})"
+    if device.type != "cpu":
+        return f"1 GPU ({device.type}, {_processor()})"
+    cores = psutil.cpu_count() or 1
+    return f"{cores} CPU core{'' if cores == 1 else 's'} ({_processor()})"
+
+
+def _processor() -> str:
+    """The processor's name without marks and clock."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    found = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.processor())
+    short = re.sub(r"\((R|TM)\)|\bCPU\b|\bProcessor\b|@.*", " ", found)
+    return " ".join(short.split()) or platform.machine()
 
 
 def machine() -> dict[str, Any]:

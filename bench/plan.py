@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
+from .content import content_of
 from .loop import Method
+from .measure import machine_name
 from .models.interface import Model
 from .options import as_json, convert, field_types, field_values
 from .registry import label, split
@@ -66,9 +68,10 @@ def plan(part: Part, entry: Entry, model: Model) -> list[Job]:
     for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
         for item in chosen(part, dataset_entry, dataset):
+            content = content_of(item)
             for seed in part.seeds:
                 for method_entry, method in methods:
-                    job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, seed)
+                    job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, content, seed)
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
@@ -103,6 +106,7 @@ def make_job(
     method_entry: Entry,
     method: Method,
     item: Item,
+    content: str,
     seed: int,
 ) -> Job:
     """One cell of the cross product, named by everything that determines its output."""
@@ -114,7 +118,7 @@ def make_job(
         "method": {"id": method_id, "version": method.version, "fields": params},
         "model": {"id": model.id, "revision": model.revision, "dtype": str(model.dtype)},
         "dataset": {"id": dataset_id, "version": dataset.version, "fields": dataset_fields(dataset)},
-        "item": {"id": item.id, "prompts": list(item.prompts), "surface": as_json(item.surface)},
+        "item": {"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)},
         "protocol": protocol,
         "seed": seed,
     }
@@ -124,6 +128,7 @@ def make_job(
         "dataset": dataset_entry.label,
         "dataset_version": dataset.version,
         "item": item.id,
+        "content": content,
         "model": model.id,
         "revision": model.revision,
         "method": method_entry.label,
@@ -133,6 +138,7 @@ def make_job(
         "params": params,
         "protocol": protocol,
         "seed": seed,
+        "machine": machine_name(model.device),
     }
     return Job(
         key=header["key"],

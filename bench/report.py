@@ -28,18 +28,6 @@ Format = Literal["text", "md", "csv", "json", "tex", "html"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
 SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": format for format in FORMATS}
 
-PRIMARY: dict[str, tuple[str, ...]] = {
-    "channels": ("albedo_error", "channel_reconstruction", "normal_error"),
-    "overlap": ("seam_ratio", "intra_lpips"),
-    "geometry": ("texel_variance",),
-    "prior": ("texel_variance@surface", "texel_variance"),
-    "frames": ("warping_error",),
-}
-"""Metrics a family is judged by first, named without their backbone; others are exploratory."""
-
-BRIEF = ("clip_text", "sharpness", "seconds")
-"""What stands beside a family's primary metrics in a brief report: one score each of text, quality and cost."""
-
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
@@ -51,7 +39,7 @@ COLUMNS = [
     *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
     *("n_items", "n_seeds", "coverage", "reason"),
     *("unit", "anchor", "door", "span", "failed", "protocol", "dataset_version", "revision"),
-    *("method_version", "metric_version"),
+    *("method_version", "metric_version", "role", "primary"),
     *STANDING,
 ]
 """Columns of `rows`. `span`: 0 at the floor anchor, 1 at the ceiling. `failed`: jobs that raised an error. The last
@@ -80,6 +68,32 @@ def loss(value: Any, direction: str) -> Any:
 def base(metric: str) -> str:
     """A metric's id without its backbone: `intra_lpips` of `intra_lpips[reference]`."""
     return metric.partition("[")[0]
+
+
+def leads(column: Table, names: Sequence[str] | None = None) -> bool:
+    """Whether the records of one metric are judged first: its name is among `names`, with or without backbone.
+
+    None stands for the consistency metrics that are primary in their family.
+    """
+    first = column.iloc[0]
+    if names is not None:
+        return first["metric"] in names or base(first["metric"]) in names
+    return first["role"] == "consistency" and bool(column["primary"].notna().any())
+
+
+def in_brief(rows: Table) -> Any:
+    """Which rows (a boolean each, of records or of `summary`) stand in a brief report.
+
+    Those of primary consistency metrics, and of every other role the metric in the first place.
+    """
+    first = rows.groupby(["family", "role"])["primary"].transform("min")
+    return rows["primary"].notna() & ((rows["role"] == "consistency") | (rows["primary"] == first))
+
+
+def of_machines(records: Table) -> set[str]:
+    """Fingerprints of numbers that are the machine's as much as the method's: they end with the machine."""
+    pairs = records[["fingerprint", "machine"]].drop_duplicates().itertuples(index=False, name=None)
+    return {fingerprint for fingerprint, machine in pairs if machine and fingerprint.endswith(machine)}
 
 
 def tidy(records: Table) -> Table:
@@ -140,6 +154,8 @@ def summary(records: Table) -> Table:
     table = grouped.agg(
         loss=("loss", "mean"), coverage=("coverage", "mean"), n_items=("value", "count"), planned=("value", "size")
     )
+    said = r.groupby(keys).agg(role=("role", "first"), primary=("primary", "min")).reindex(table.index)
+    table["role"], table["primary"] = said["role"], said["primary"].astype("Int64")
     found = stats.pooled(items["value"].to_numpy(dtype=float), np.asarray(grouped.ngroup()), len(table))
     table["value"] = [one.mean if one.n else None for one in found]
     table["ci_low"] = [one.low for one in found]
@@ -227,8 +243,8 @@ def report(
     `families` leaves the others out; `primary` names the metrics of the differences (default: the family's); `pairs`
     is `best` (with many methods, only differences from the best and the floor) or `all`; `against` names the one line
     to compare all others with instead; `exploratory` adds the other metrics' differences, corrected for their number;
-    `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief`
-    leaves one small table a leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report
+    `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
+    leaderboard, of the primary metrics (`in_brief`); `cards` are files of report
     cards (`validate --out`) besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG
     contact sheets put into html (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's.
     With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file
@@ -292,7 +308,7 @@ def render(
     """`report` of records already loaded."""
     r = tidy(records)
     if brief:
-        r = r[[shown(*pair) for pair in zip(r["family"], r["metric"], strict=True)]]
+        r = r[(r["metric"] == "") | in_brief(r)]  # the empty metric stands for failed jobs
     from .standing import stand
 
     table = stand(r, summary(r))
@@ -315,8 +331,3 @@ def render(
     if format == "html":
         return pages.html(laid, sheets)
     return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
-
-
-def shown(family: str, metric: str) -> bool:
-    """Whether a brief report has the metric; the empty one stands for failed jobs."""
-    return metric == "" or base(metric) in (*PRIMARY.get(family, ()), *BRIEF)

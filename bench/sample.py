@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from .content import content_of
 from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
@@ -98,14 +99,15 @@ def load_item(entry: Entry, id: str, protocol: Json) -> Item:
 
 
 def same_item(identity: Json, entry: Entry, item: Item) -> bool:
-    """Whether a stored job was made from this item as the dataset gives it today."""
+    """Whether a stored job was made from this item as the dataset gives it today: the content, not only the id."""
     dataset: Dataset = instance(entry)
     now = {
         "id": label(split(entry.spec)[0]),
         "version": dataset.version,
         "fields": dataset_fields(dataset),
     }
-    return identity["dataset"] == now and identity["item"]["prompts"] == list(item.prompts)
+    token = f"content {entry.token} {item.id} {item.protocol.negative}"
+    return identity["dataset"] == now and identity["item"]["content"] == cached(token, lambda: content_of(item))
 
 
 def load_model(entry: Entry) -> Model:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .plan import job_key
+from .roles import primary_of, role_of
 from .sample import Outcome, instance, load_item, release_model, same_item
 from .store import Store
 from .suite import Entry
@@ -35,23 +36,40 @@ class Ruler:
     grouped: bool
     columns: Json
     """The columns of `Record` that say what the number means."""
+    primary: Mapping[str, int]
+    """Places by family."""
+    machine: bool
+    """Whether the machine belongs to the fingerprint."""
+
+    def said(self, header: Json) -> Json:
+        """The same columns for one job, whose family and machine they depend on."""
+        place = f"{self.columns['fingerprint']}, {header['machine']}" if self.machine else self.columns["fingerprint"]
+        return {**self.columns, "fingerprint": place, "primary": self.primary.get(header["family"])}
 
     def has(self, row: Json, retry: bool) -> bool:
         """Whether `row` is this metric's and still valid; errors are, unless they are to be tried again."""
-        return all(row[k] == v for k, v in self.columns.items()) and not (retry and row["status"] == "error")
+        return all(row[k] == v for k, v in self.said(row).items()) and not (retry and row["status"] == "error")
 
 
 def ruler(entry: Entry) -> Ruler:
-    """Load a metric far enough to know its fingerprint."""
+    """Load a metric far enough to know its fingerprint. Raises SyncbenchError for one that has no role."""
     metric = instance(entry)
     columns = {
         "metric": entry.label,
         "metric_version": metric.version,
         "fingerprint": metric.fingerprint(),
+        "role": role_of(metric, entry.label),
         "direction": metric.direction,
         "unit": metric.unit,
     }
-    return Ruler(entry=entry, label=entry.label, grouped=hasattr(metric, "group"), columns=columns)
+    return Ruler(
+        entry=entry,
+        label=entry.label,
+        grouped=hasattr(metric, "group"),
+        columns=columns,
+        primary=primary_of(metric, entry.spec),
+        machine=bool(getattr(metric, "machine", False)),
+    )
 
 
 def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False) -> tuple[Entry, ...]:
@@ -157,7 +175,7 @@ def _item(job: Json) -> Item:
 
 
 def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:
-    row = {**header, **r.columns, **asdict(score), "status": status}
+    row = {**header, **r.said(header), **asdict(score), "status": status}
     return {name: row[name] for name in Record.columns()}
 
 

@@ -19,11 +19,9 @@ from jaxtyping import Bool
 
 from . import stats
 from .pairwise import by_sample, comparisons, judged, paired
-from .report import BOARD, METRIC, Table, base
+from .report import BOARD, METRIC, Table, of_machines
 
 Mark = Literal["", "best", "second"]
-COST = ("network_evaluations", "seconds")
-"""What a Pareto front sets quality against: the first of these that was measured."""
 
 
 @dataclass(kw_only=True)
@@ -49,23 +47,25 @@ class _Column:
 
 
 def stand(records: Table, table: Table) -> Table:
-    """`report.summary`'s table with columns `mark`, `rank_low`, `rank_high`, `pareto`.
+    """`report.summary`'s table with columns `mark`, `rank_low`, `rank_high`, `pareto`, `cost`.
 
     `records` are tidy. `mark` is `best` for the best mean and whatever is not separable from it, `second` for the
     best of the others and its ties; nothing is marked where fewer than `stats.ENOUGH` items are shared or all means are
     equal. `rank_low` is one more than how many methods are shown to be better, `rank_high` leaves room for all that are
-    not shown to be worse. `pareto` says whether no other method is as good in this column and as cheap (`COST`), and
-    better or cheaper; missing where there is no cost.
+    not shown to be worse. `pareto` says whether no other method is as good in this column and as cheap in the column of
+    the metric `cost`, and better or cheaper; missing where there is no cost: one that is equal on every machine,
+    if there is one, else one of a single machine; among these the primary one.
     """
-    table = table.assign(mark="", rank_low=pd.NA, rank_high=pd.NA, pareto=pd.NA)
+    table = table.assign(mark="", rank_low=pd.NA, rank_high=pd.NA, pareto=pd.NA, cost="")
     columns = _columns(records, table)
     _judge(columns)
     for column in columns:
         _mark(column, table)
         table.loc[column.rows, "rank_low"] = 1 + column.worse.sum(axis=1)
         table.loc[column.rows, "rank_high"] = len(column.rows) - column.worse.sum(axis=0)
+    bound = of_machines(records)
     for _, part in table.groupby(BOARD, sort=False):
-        _front(part, table)
+        _front(part, table, bound)
     table["rank_low"], table["rank_high"] = table["rank_low"].astype("Int64"), table["rank_high"].astype("Int64")
     table["pareto"] = table["pareto"].astype("boolean")
     return table
@@ -115,16 +115,24 @@ def _mark(column: _Column, table: Table) -> None:
             return
 
 
-def _front(part: Table, table: Table) -> None:
-    """Fill in `pareto` for one leaderboard."""
+def _front(part: Table, table: Table, bound: set[str]) -> None:
+    """Fill in `pareto` and `cost` for one leaderboard; fingerprints in `bound` are of one machine."""
     real = part[part["anchor"].isna() & part["loss"].notna()]
-    costs = [real[real["metric"].map(base) == name].set_index("name")["loss"] for name in COST]
-    cost = next((found for found in costs if len(found) and found.index.is_unique), None)
-    if cost is None:
+    costs: dict[tuple[Any, ...], Table] = {}
+    for key, column in real[real["role"] == "cost"].groupby(METRIC, sort=False):
+        place = column["primary"].min()
+        order = (column["fingerprint"].iloc[0] in bound, pd.isna(place), 0 if pd.isna(place) else place, *key)
+        # Two columns of one metric are of unlike machines or versions: neither knows all methods.
+        if (real["metric"] == key[0]).sum() == len(column) and column["name"].is_unique:
+            costs[order] = column.set_index("name")["loss"]
+    if not costs:
         return
-    for key, column in real.groupby(METRIC, sort=False):
+    chosen = min(costs)
+    cost = costs[chosen]
+    table.loc[part.index, "cost"] = chosen[3]
+    for _, column in real[real["role"] != "cost"].groupby(METRIC, sort=False):
         column = column[(column["n_items"] == column["n_items"].max()) & column["name"].isin(cost.index)]
-        if base(key[0]) in COST or column["name"].duplicated().any():
+        if column["name"].duplicated().any():
             continue
         points = np.stack([column["loss"], cost[column["name"]]], axis=1).astype(float)
         as_good = np.all(points[None] <= points[:, None], axis=-1)

@@ -167,7 +167,7 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
         for row in listed:
             rows.setdefault((row["key"], row["metric"], row["fingerprint"]), row)
     frame = pd.DataFrame(list(rows.values()), columns=Record.columns())
-    return frame.astype({"value": "float64", "coverage": "float64"})
+    return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
 
 def _read_run(root: Path) -> Json:

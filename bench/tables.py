@@ -16,18 +16,16 @@ from . import stats
 from .compare import MANY, Pairs
 from .grades import Grade, Grades
 from .pairwise import comparisons
-from .registry import plain
-from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
-from .standing import COST, Mark
+from .report import METHOD, METRIC, Table, boards, in_brief, leads, target
+from .standing import Mark
+from .types import Role
 
-PANELS: dict[str, frozenset[str]] = {
-    "consistency": frozenset(),
-    "quality, variety, text": frozenset(
-        {"clip_text", "variety", "sharpness", "overlap_sharpness", "edit_strength", "edge_alignment"}
-    ),
-    "cost": frozenset({"network_evaluations", "seconds", "peak_memory"}),
+PANELS: dict[str, tuple[Role, ...]] = {
+    "consistency": ("consistency",),
+    "quality, variety, text": ("quality", "variety", "text"),
+    "cost": ("cost",),
 }
-"""Where a metric is shown; whatever is named nowhere is a consistency metric."""
+"""Tables of one leaderboard, and the roles of their metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +39,8 @@ class Column:
     panel: str
     fingerprint: str
     decimals: int
+    brief: bool
+    """Whether it stands in a brief report."""
     grade: Grade | None = None
     """What its report card says; None for costs, which have none, and where nobody asked."""
 
@@ -153,12 +153,11 @@ def lay_out(
 def _leaderboard(
     board: dict[str, Any], part: Table, pairs: Table | None, grades: Grades | None, *, span: bool
 ) -> Leaderboard:
-    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index)
+    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index, brief=in_brief(part))
     keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
     columns = [_graded(_column(key, keys, part), str(board["family"]), key, grades) for key in keys]
     # The family's first primary metric orders the board.
-    primary = PRIMARY.get(str(board["family"]), ())
-    places = [primary.index(name) if (name := base(key["metric"])) in primary else len(primary) for key in keys]
+    places = [float(_where(part, key)["primary"].astype(float).fillna(float("inf")).min()) for key in keys]
     order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), places[i], i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
@@ -232,9 +231,10 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
         metric=key["metric"],
         header=f"{key['metric']}{number} {arrow(key['direction'])}",
         unit=str(key["unit"] or ""),
-        panel=next((name for name, ids in PANELS.items() if plain(key["metric"]) in ids), "consistency"),
+        panel=next(name for name, roles in PANELS.items() if column["role"].iloc[0] in roles),
         fingerprint=key["fingerprint"],
         decimals=min(max(decimals, 0), 5),
+        brief=bool(column["brief"].any()),
     )
 
 
@@ -298,12 +298,12 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
 
 def _fronts(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[str]:
     """Who is not beaten in both quality and cost, for each primary metric."""
-    cost = next((column.header for name in COST for column in columns if base(column.metric) == name), None)
+    cost = next((column.header for column in columns if column.metric == part["cost"].iloc[0]), None)
     said: list[str] = []
     for key, column in zip(keys, columns, strict=True):
         here = _where(part, key)
         names = here.loc[here["pareto"].fillna(False).astype(bool), ["name", "loss"]].sort_values("loss")["name"]
-        if cost and len(names) and base(key["metric"]) in PRIMARY.get(str(here["family"].iloc[0]), ()):
+        if cost and len(names) and leads(here):
             said.append(f"Pareto front of {column.header} against {cost}: {', '.join(map(str, names))}.")
     return said
 

@@ -32,8 +32,8 @@ from .listing import Component, list_components
 from .registry import label, load, plain
 from .report import loss
 from .report import save as write
+from .roles import role_of
 from .stats import ENOUGH
-from .tables import PANELS
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
 from .verdicts import Card, Check, Ladder, climbed, judged
 
@@ -54,7 +54,7 @@ AGREE = corruption("mixture")
 def validate(
     metrics: Sequence[str] = (),
     *,
-    families: Sequence[Family] = FAMILIES,
+    families: Sequence[Family] = tuple(FAMILIES),
     items: int = 12,
     levels: int = 5,
     progress: Tally = lambda done, total, text: None,
@@ -69,7 +69,7 @@ def validate(
         raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
     specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
-    judges = {name: judge for name, judge in judges.items() if _role(name) != "cost"}
+    judges = {name: judge for name, judge in judges.items() if role_of(judge, name) != "cost"}
     plan: list[tuple[Family, list[str]]] = [
         (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
     ]
@@ -115,10 +115,6 @@ def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
 def _rungs(family: Family, levels: int) -> int:
     """How many rungs a trial has, the truth among them."""
     return 1 + sum(len(one.ladder) for one in _ladders(family, levels))
-
-
-def _role(name: str) -> str:
-    return next((panel for panel, ids in PANELS.items() if plain(name) in ids), "consistency")
 
 
 def _copy(artifact: Artifact) -> Artifact:
@@ -248,7 +244,8 @@ class _Trial:
         return climbed(one, self.values[name, "truth", 0.0], damaged)
 
     def _card(self, name: str, laid: Mapping[str, Sequence[Ladder]]) -> Card:
-        role, ladders, judge = _role(name), laid[name], self.judges[name]
+        ladders, judge = laid[name], self.judges[name]
+        role = role_of(judge, name)
         known = [v for v in self.values[name, "truth", 0.0] if isfinite(v)]
         share = len(known) / len(self.items)
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]

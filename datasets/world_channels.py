@@ -54,4 +54,5 @@ class WorldChannels:
             protocol=Sampling(steps=STEPS, guidance=1.0),
             conditions=Lazy(image=lambda: views(shot)),
             truth=truth(shot, views=lambda: channels(shot)),
+            content=shot.digest,
         )

@@ -100,4 +100,5 @@ class WorldMeshes:
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(depth=lambda: depth(take), camera=lambda: camera(take)),
             truth=truth(take, held),
+            content=f"{take.digest} {held.digest}",
         )

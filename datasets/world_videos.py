@@ -115,4 +115,5 @@ class WorldVideos:
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(video=lambda: views(given), depth=lambda: depth(take)),
             truth=truth(take, moving=True),
+            content=f"{given.digest} {take.digest}",
         )

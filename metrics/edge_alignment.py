@@ -17,7 +17,7 @@ followed: in the family `prior`, where none is given, an object of another shape
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.contours import CREASE, contours, outlines
 from .views.images import stored, unlike
 from .views.light import names
@@ -31,6 +31,7 @@ class EdgeAlignment:
     """Geometry edges recalled by image edges, beyond chance."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "J"
     families: ClassVar[tuple[Family, ...]] = ("channels", "geometry", "prior", "frames")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, device
 from .views.images import eight_bit
@@ -27,6 +27,7 @@ class EditStrength:
     """Perceptual distance to the source over that of the true edit."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "variety"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("frames",)

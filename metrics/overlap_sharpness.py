@@ -14,7 +14,7 @@ was compared, and single items are noisy.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import coverage, grid, shrink
 from .strips.crops import INPUT, NO_CANVAS, pixels
 from .strips.detail import laplacian
@@ -25,6 +25,7 @@ class OverlapSharpness:
     """Detail where windows overlap over detail where they do not."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import stored, unlike
 from .views.sampling import sample
 from .views.shots import COSINE, NEEDS, RULES, Region, points, shots
@@ -29,6 +29,7 @@ class Reprojection:
     """Difference between a view and what the other views show of the same points."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "levels"
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")

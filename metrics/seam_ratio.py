@@ -16,7 +16,7 @@ constant image has no ratio (null).
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import Borders, border_columns, gradient, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
 
@@ -26,6 +26,8 @@ class SeamRatio:
     """Gradient on window borders over gradient away from them."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"overlap": 1}
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)

@@ -8,7 +8,7 @@ Traps. Depends on the machine and what else runs on it: compare rows of one run 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,9 @@ class Seconds:
     """Reads `artifact.cost.seconds`."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "cost"
+    primary: ClassVar[dict[str, int]] = {"channels": 1, "overlap": 1, "geometry": 1, "prior": 1, "frames": 1}
+    machine: ClassVar[bool] = True
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "s"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

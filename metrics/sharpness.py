@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.ndimage import laplace
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import grid, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
 from .strips.detail import LUMA, laplacian
@@ -38,6 +38,8 @@ class Sharpness:
     """Variance of the Laplacian, away from the window grid or inside the object."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
+    primary: ClassVar[dict[str, int]] = {"channels": 1, "overlap": 1, "geometry": 1, "prior": 1, "frames": 1}
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "levels^2"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import stored, unlike
 from .views.sampling import sample
 from .views.shots import HELD, NEEDS, RULES, Region, points, shots
@@ -33,6 +33,8 @@ class TexelVariance:
     """Standard deviation over views of the colour of a surface point."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"geometry": 1, "prior@surface": 1, "prior": 2}
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
     presets: ClassVar[dict[str, dict[str, Any]]] = {

@@ -22,7 +22,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, windows
 from .views.pictures import pictures, spread_out
@@ -36,6 +36,7 @@ class Variety:
     """Mean perceptual distance to other items of the same method."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "variety"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import eight_bit, stored
 from .views.sampling import edges, follow, inside, sample, whole
 
@@ -39,6 +39,8 @@ class WarpingError:
     """Mean squared difference along exact flow."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"frames": 1}
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {

@@ -81,6 +81,7 @@ class Mean:
     """Mean brightness, or NaN, or an exception."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[str] = "consistency"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[str, ...]] = ("overlap",)
@@ -102,6 +103,7 @@ class Crowd:
     """A group metric: how many there are, and how this one differs from the mean."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[str] = "consistency"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[str, ...]] = ("overlap",)
@@ -115,3 +117,27 @@ class Crowd:
         means = {name: float(artifact.views.mean()) for name, artifact in artifacts.items()}
         middle = sum(means.values()) / len(means)
         return {name: Score(value=len(means) + abs(value - middle)) for name, value in means.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aimless(Mean):
+    """A metric that does not say what it is for."""
+
+    role: ClassVar[Any] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misplaced(Mean):
+    """A metric whose places are no places."""
+
+    primary: ClassVar[Any] = {"overlap": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock(Mean):
+    """A number of the machine."""
+
+    role: ClassVar[str] = "cost"
+    primary: ClassVar[dict[str, int]] = {"overlap": 3, "overlap@bad": 1}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"bad": {"mood": "bad"}, "nan": {"mood": "nan"}}
+    machine: ClassVar[bool] = True

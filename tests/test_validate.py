@@ -30,6 +30,7 @@ KEPT = {}
 class Own:
     """See the module."""
     version: ClassVar[int] = 1
+    role: ClassVar[str] = "consistency"
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[str, ...]] = ("channels",)

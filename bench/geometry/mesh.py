@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
+from ..content import digest
 from ..errors import SyncbenchError
 from .camera import Array
 
@@ -33,8 +33,7 @@ class Mesh:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of the content."""
-        content = np.ascontiguousarray(self.vertices).tobytes() + np.ascontiguousarray(self.faces).tobytes()
-        return sha256(content).hexdigest()[:12]
+        return digest([self.vertices, self.faces])
 
     @cached_property
     def triangles(self) -> Array:

@@ -93,7 +93,7 @@ function scatter(board) {
   const costs = board.columns.map((c, i) => [c, i]).filter(([c]) => c.panel === "cost");
   const others = board.columns.map((c, i) => [c, i]).filter(([c]) => c.panel !== "cost");
   if (!costs.length || !others.length) return null;
-  const chosen = { x: costs.find(([c]) => c.metric === "seconds")?.[1] ?? costs[0][1], y: (others.find(([c]) => c.first) ?? others[0])[1] };
+  const chosen = { x: (costs.find(([c]) => c.first) ?? costs[0])[1], y: (others.find(([c]) => c.first) ?? others[0])[1] };
   const stage = el("div");
   const draw = async () => {
     const [x, y] = [board.columns[chosen.x], board.columns[chosen.y]];
