@@ -4,7 +4,7 @@ Every sentence of the README about them is one of these bounds. `pytest -s tests
 """
 
 from itertools import combinations
-from math import exp
+from math import exp, pi
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from syncbench.bench import stats
 from syncbench.bench.compare import differences
 from syncbench.bench.gate import TAIL, compare
 from syncbench.bench.report import rows
+from syncbench.metrics.variety import pseudo_values
 
 from .gate_records import METRICS
 from .gate_records import run as gate_run
@@ -49,6 +50,23 @@ def test_intervals_cover(law: str, n: int):
     # bounds are the promise less two standard errors of this simulation
     assert covered >= LEAST[law] - 0.008
     assert wider < 2
+
+
+@pytest.mark.parametrize("n", [6, 12, 24])
+def test_the_mean_over_pairs_of_items_is_covered(n: int):
+    """Variety compares items with each other: its values by item are made so that its intervals are as true."""
+    truth = 2 / pi**0.5  # mean distance of two normal numbers
+    covered = plain = 0
+    for row in np.random.default_rng(n).normal(size=(1000, n)):
+        apart = np.abs(row[:, None] - row[None])
+        pairs = {(f"{i:02d}", f"{j:02d}"): float(apart[i, j]) for i, j in combinations(range(n), 2)}
+        one = stats.interval(list(pseudo_values(pairs).values()))
+        covered += one.low <= truth <= one.high
+        one = stats.interval(apart.sum(axis=1) / (n - 1))
+        plain += one.low <= truth <= one.high
+    print(f"\nmean distance of {n} items: {covered / 1000:.3f} covered, {plain / 1000:.3f} by plain means of items")
+    assert covered / 1000 >= 0.91
+    assert plain / 1000 < 0.85
 
 
 @pytest.mark.parametrize("n", [6, 12, 24])
