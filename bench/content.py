@@ -6,7 +6,8 @@ judged, so it belongs to a job's identity and to every record.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -34,6 +35,17 @@ def digest(facts: Any) -> str:
     """
     text = json.dumps(_rounded(facts), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def told_apart(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A name for each (id, content): the id, or where an id has several contents, with digits of the content.
+
+    >>> told_apart([("a", "0123456789ab"), ("b", "0123456789ab"), ("b", "ba9876543210")])
+    {('a', '0123456789ab'): 'a', ('b', '0123456789ab'): 'b (012345)', ('b', 'ba9876543210'): 'b (ba9876)'}
+    """
+    found = dict.fromkeys(items)
+    counts = Counter(id for id, _ in found)
+    return {(id, content): f"{id} ({content[:6]})" if counts[id] > 1 else id for id, content in found}
 
 
 def _rounded(value: Any) -> Any:

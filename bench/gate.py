@@ -24,7 +24,7 @@ from scipy import stats as scipy_stats
 
 from . import stats
 from .errors import SyncbenchError
-from .likeness import unlike
+from .likeness import other_items, unlike
 from .pages import pipes, quote
 from .records import load
 from .report import BOARD, MODEL, Table, base, of_machines, tidy
@@ -146,7 +146,9 @@ def compare(
     # Numbers of the machine as much as of the method are compared only with a margin of their own.
     left = {metric for r in (new, old) for metric in r.loc[r["fingerprint"].isin(of_machines(r)), "metric"]}
     left = {str(metric) for metric in left if not {metric, base(metric)} & declared.keys()}
-    why, notes = unlike(new, old, pair, left)
+    why, notes = other_items(candidate, baseline), ()
+    if not why:
+        why, notes = unlike(new, old, pair, left)
     if why:
         return Gate(code=2, table=pd.DataFrame(columns=pd.Index([*COLUMNS, "verdict", "reason"])), reasons=why)
     cells = dict(list(new.groupby(CELL)))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
+from .content import told_apart
 from .errors import SyncbenchError
 from .records import Table as Table
 from .records import load, of_families, paths
@@ -99,6 +100,8 @@ def of_machines(records: Table) -> set[str]:
 def tidy(records: Table) -> Table:
     """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `loss` added.
 
+    Items that have one id and unlike content get names of their own.
+
     Tidy records come back as they are.
     """
     if "loss" in records:
@@ -107,6 +110,7 @@ def tidy(records: Table) -> Table:
     r = r.drop(columns="params").reset_index(drop=True)
     jobs = r.drop_duplicates("key").set_index("key")["protocol"]
     r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    _tell_apart(r)
     versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
     model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
     several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
@@ -118,6 +122,15 @@ def tidy(records: Table) -> Table:
         which = r["direction"] == direction
         r.loc[which, "loss"] = loss(r.loc[which, "value"], str(direction))
     return r
+
+
+def _tell_apart(r: Table) -> None:
+    """Items of one id and unlike content are other items: their names say so, and nothing pairs or pools them."""
+    unlike = r.groupby([*BOARD, "item"])["content"].transform("nunique") > 1
+    for _, part in r[unlike].groupby(BOARD):
+        pairs = list(zip(part["item"], part["content"], strict=True))
+        names = told_apart(pairs)
+        r.loc[part.index, "item"] = [names[pair] for pair in pairs]
 
 
 def by_item(r: Table) -> Table:

@@ -18,7 +18,7 @@ from .execute import Executor, executor
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, plan, shard
-from .sample import Outcome, SampleTask, load_model, release_model, sample
+from .sample import Outcome, SampleTask, forget_items, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
@@ -79,6 +79,7 @@ def sweep(
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
+    forget_items()
     for entry in (*suite.listed("datasets"), *suite.listed("methods")):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
     _check_items(suite)
@@ -122,6 +123,7 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
     store = Store(root)
+    forget_items()
     listed = _stored(store)
     every = unique([metric for entries in listed.values() for metric in entries])
     named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]

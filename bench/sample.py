@@ -91,11 +91,16 @@ def check_artifact(artifact: Artifact) -> None:
 
 
 def load_item(entry: Entry, id: str, protocol: Json) -> Item:
-    """An item by id, under the protocol the job was planned with. Datasets are listed once a process."""
-    items = cached(f"items {entry.token}", lambda: {item.id: item for item in instance(entry).items()})
+    """An item by id, under the protocol the job was planned with."""
+    items = items_of(entry)
     if id not in items:
         raise SyncbenchError(f"dataset {entry.label} no longer has item '{id}'")
     return replace(items[id], protocol=sampling(items[id].protocol, protocol))
+
+
+def items_of(entry: Entry) -> dict[str, Item]:
+    """The items of a data set by id, listed once a process."""
+    return cached(f"items {entry.token}", lambda: {item.id: item for item in instance(entry).items()})
 
 
 def same_item(identity: Json, entry: Entry, item: Item) -> bool:
@@ -138,6 +143,12 @@ def cached(name: str, make: Callable[[], T]) -> T:
     return _made[name]
 
 
+def forget_items() -> None:
+    """Forget data sets and their items: the files they were read from may have changed."""
+    for name in [name for name in _made if name.startswith(("items ", "content "))]:
+        del _made[name]
+
+
 _held: dict[str, tuple[Any, ...]] = {}
 _made: dict[str, Any] = {}
 
@@ -147,6 +158,8 @@ def _make(job: Job) -> tuple[Artifact, str]:
     model = load_model(job.model)
     method: Method = job.method.load()
     item = load_item(job.dataset, job.item, job.protocol)
+    if not same_item(job.identity, job.dataset, item):
+        raise SyncbenchError(f"'{item.id}' of {job.dataset.label} has changed since the sweep was planned: run again")
     seed = noise_seed(job.identity["dataset"]["id"], job.item, job.seed)
     _warm_up(job, method, model, item, seed)
     model.cost = Cost()

@@ -5,14 +5,14 @@ Metrics see the artifact as read back from disk, never the one in memory, so `ru
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from .plan import job_key
 from .roles import primary_of, role_of
-from .sample import Outcome, instance, load_item, release_model, same_item
+from .sample import Outcome, instance, items_of, load_item, release_model, same_item
 from .store import Store
 from .suite import Entry
 from .types import Item, Json, Record, Score, SyncbenchError
@@ -108,7 +108,8 @@ def score_groups(
     """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
 
     `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. With `planned`
-    keys, a group of which some job has not been run yet (another shard's) is left for later.
+    keys, a group of which some job has not been run yet (another shard's) is left for later. Samples of what an item
+    was before its prompt, mesh or picture changed do not belong to the group of today's items: they get a null.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
         return
@@ -119,18 +120,26 @@ def score_groups(
         if job["status"] == "ok":
             cells[_cell(job["header"])].append(key)
     old = store.groups()
-    for cell, members in cells.items():
-        for r in {r.label: r for key in members for r in asked.get(key, ()) if r.grouped}.values():
-            key = job_key({"cell": cell, "members": sorted(members), **r.columns})
-            if absent or (key in old and all(r.has(row, retry) for row in old[key]["rows"])):
+    for cell, found in cells.items():
+        wanted = {r.label: r for key in found for r in asked.get(key, ()) if r.grouped}
+        if not wanted or absent:
+            continue
+        members = [key for key in found if _is_todays(present[key])] or found
+        past = sorted(set(found) - set(members))
+        for r in wanted.values():
+            about = {"cell": cell, "metric": r.label, "members": sorted(members), **({"past": past} if past else {})}
+            key = job_key({**about, **r.columns})
+            if key in old and all(r.has(row, retry) for row in old[key]["rows"]):
                 continue
             rows = _group_rows(store, {k: present[k] for k in members}, r)
-            store.save_group(key, {"cell": cell, "metric": r.label, "members": sorted(members)}, rows)
+            rows += [_row(present[k]["header"], r, PAST, "ok") for k in past]
+            store.save_group(key, about, rows)
             for name, group in old.items():
                 if name != key and group["cell"] == cell and group["metric"] == r.label:
                     store.drop_group(name)
 
 
+PAST = Score.none("its item has changed since, so it is in no group with today's items")
 Answer = tuple[Score, str]
 """A score and `ok` or `error`."""
 
@@ -172,6 +181,19 @@ def _item(job: Json) -> Item:
     if not same_item(job["identity"], entry, item):
         raise SyncbenchError(f"dataset {entry.label} has changed since '{item.id}' was made: run again")
     return item
+
+
+def _is_todays(job: Json) -> bool:
+    """Whether a sample is of an item as the data set has it today; true where the data set cannot be read."""
+    entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
+    try:
+        item = items_of(entry).get(job["header"]["item"])
+    except Exception:  # the metric will say why
+        return True
+    if item is None:
+        return False
+    asked = replace(item.protocol, negative=job["header"]["protocol"]["negative"])
+    return same_item(job["identity"], entry, replace(item, protocol=asked))
 
 
 def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:

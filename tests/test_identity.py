@@ -1,0 +1,199 @@
+"""One name, one thing: prompts, meshes and clips that change under their name are other items, everywhere."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from syncbench.bench import show as sheets
+from syncbench.bench.content import content_of, digest
+from syncbench.bench.execute import InProcess
+from syncbench.bench.gate import gate
+from syncbench.bench.geometry.strip import Strip
+from syncbench.bench.lazy import Lazy
+from syncbench.bench.listing import list_components
+from syncbench.bench.plan import noise_seed
+from syncbench.bench.registry import load
+from syncbench.bench.report import report, rows
+from syncbench.bench.run import rescore, run
+from syncbench.bench.store import Store, load_records
+from syncbench.bench.types import Item, Sampling, SyncbenchError
+
+CROWD = f"{Path(__file__).with_name('components.py')}:Crowd"
+ITEM = Item(id="a", family="overlap", prompts=("a sea",), surface=Strip(16, 64, 16))
+
+
+def never() -> torch.Tensor:
+    raise AssertionError("rendered, only to be hashed")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompts": ("a lake",)},
+        {"prompts": ("a sea", "a sea")},
+        {"protocol": Sampling(negative="blur")},
+        {"surface": Strip(16, 80, 16)},
+        {"conditions": {"image": torch.zeros(1, 3, 2, 2)}},
+        {"conditions": {"image": torch.zeros(1, 3, 2, 2, dtype=torch.float64)}},
+        {"conditions": {"picture": torch.zeros(1, 3, 2, 2)}},
+        {"truth": {"image": torch.zeros(1, 3, 2, 2)}},
+        {"truth": Lazy(canvas=never)},
+        {"content": "a file"},
+    ],
+)
+def test_whatever_an_item_holds_is_its_content(change: dict[str, Any]):
+    first = replace(ITEM, conditions={"image": torch.zeros(3, 2, 2)})
+    assert content_of(replace(first, **change)) != content_of(first)
+    assert content_of(replace(first, id="b", protocol=Sampling(steps=3))) == content_of(first), "a name is no content"
+    changed = replace(first, **change)
+    assert content_of(changed) == content_of(replace(changed))
+
+
+def test_a_pixel_is_content():
+    picture = torch.rand(1, 3, 8, 8)
+    other = picture.clone()
+    other[0, 0, 0, 0] += 1e-6
+    first, second = (replace(ITEM, conditions={"image": one}) for one in (picture, other))
+    assert content_of(first) != content_of(second)
+    assert content_of(first) == content_of(replace(ITEM, conditions={"image": picture.clone()}))
+
+
+def test_rounding_errors_of_processors_are_no_content():
+    turned = np.array([[np.cos(np.pi / 2), -0.0], [1e-17, 1.0]])
+    assert digest([turned, 0.1 + 0.2, -0.0]) == digest([np.array([[0, 0], [0, 1.0]]), 0.3, 0.0])
+    assert digest([turned]) != digest([turned + 1e-6])
+    assert digest([turned]) != digest([turned.reshape(-1)])
+
+
+@pytest.mark.parametrize(
+    "name", [c.id for c in list_components("datasets") if c.id not in ("meshes", "videos", "prompts")]
+)
+def test_items_of_the_tree_differ_in_content_and_hash_without_rendering(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Lazy, "__getitem__", lambda self, name: never())
+    items, again = load("datasets", name).items(), load("datasets", name).items()
+    found = [content_of(item) for item in items]
+    assert len(set(found)) == len(found)
+    assert found == [content_of(item) for item in again]
+    assert all(item.content for item in items if isinstance(item.truth, Lazy))
+
+
+def test_the_noise_of_an_item_does_not_know_its_content():
+    assert noise_seed("panoramas", "00-purple-sea", 0) == 266706656810704674
+
+
+@pytest.fixture
+def prompts(tmp_path: Path, tiny_suite: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """A prompt file, and a suite of it."""
+    file = tmp_path / "p.txt"
+    file.write_text("a cat\na dog\n")
+    data = {"id": "prompts", "path": str(file), "width": 64, "window": 16}
+    metrics = [CROWD, "network_evaluations"]
+    return file, {**tiny_suite, "datasets": [data], "metrics": metrics, "seeds": [0], "limit": 9}
+
+
+def test_a_line_added_to_a_prompt_file_is_seen(prompts: tuple[Path, dict[str, Any]], results: Path, tmp_path: Path):
+    file, suite = prompts
+    before = run(suite, results)
+    assert before["content"].nunique() == 2
+    assert gate(results, results).code == 0
+    file.write_text("a fish\na cat\na dog\n")
+    after = run(suite, results)
+    assert set(after["item"]) == {"line-0001", "line-0002", "line-0003"}
+    assert set(after["status"]) == {"ok"}
+    assert not after["value"].isna().any(), "groups that hold what is no more are made again"
+    assert not set(after["key"]) & set(before["key"])
+
+    every = load_records([results])
+    table = rows(every)
+    of = table[(table["metric"] == "network_evaluations") & (table["method"] == "independent")].iloc[0]
+    assert (of["n_items"], of["n_seeds"]) == (5, 1), "old and new lines are other items, never seeds of one"
+    past = every[(every["metric"] != "network_evaluations") & every["key"].isin(before["key"])]
+    assert len(past) == len(before) / 2
+    assert set(past["status"]) == {"ok"}
+    assert past["value"].isna().all()
+    assert "has changed since" in past["reason"].iloc[0]
+
+    fresh = tmp_path / "fresh"
+    run(suite, fresh)
+    old = tmp_path / "old"
+    file.write_text("a cat\na dog\n")
+    run(suite, old)
+    refused = gate(fresh, old)
+    assert refused.code == 2
+    assert "2 items of overlap / prompts" in refused.headline
+    assert "changed under the same id, first 'line-0001' (content " in refused.headline
+    assert "not comparable" in refused.text()
+
+
+def test_groups_stay_as_they_are_until_something_changes(prompts: tuple[Path, dict[str, Any]], results: Path):
+    file, suite = prompts
+    run(suite, results)
+    groups = Store(results).groups()
+    run(suite, results)
+    file.write_text("a whale\n")
+    rescore(results, InProcess())
+    assert Store(results).groups() == groups, "scores of samples whose items are all gone are kept"
+
+
+def test_what_changes_while_a_sweep_runs_is_that_jobs_error(
+    prompts: tuple[Path, dict[str, Any]], results: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file, suite = prompts
+
+    def listen(event: Any) -> None:
+        if event.phase == "sample" and event.done == 0:
+            file.write_text("a cat\na wolf\n")
+
+    made = run(suite, results, progress=listen)
+    failed = made[made["status"] == "error"]
+    assert set(failed["item"]) == {"line-0002"}
+    assert "'line-0002' of prompts[" in failed["reason"].iloc[0]
+    assert "has changed since the sweep was planned: run again" in failed["reason"].iloc[0]
+
+
+def box(path: Path, *size: float) -> None:
+    library: Any = trimesh
+    path.parent.mkdir(parents=True, exist_ok=True)
+    library.creation.box(size).export(path)
+
+
+def test_two_meshes_of_one_name_are_two_items(tmp_path: Path, tiny_suite: dict[str, Any]):
+    found: dict[str, Path] = {}
+    for name, size in (("v1", (1, 1, 1)), ("v2", (1, 2, 1))):
+        box(tmp_path / name / "part.obj", *size)
+        data = {"id": "meshes", "path": str(tmp_path / name / "part.obj"), "prompt": "a part", "views": 2, "held": 1}
+        suite = {**tiny_suite, "datasets": [{**data, "size": 16}], "methods": ["independent"], "seeds": [0]}
+        found[name] = tmp_path / f"out-{name}"
+        made = run({**suite, "metrics": ["network_evaluations"]}, found[name])
+        assert set(made["item"]) == {"part"}
+        assert set(made["status"]) == {"ok"}
+    one, other = (load_records([folder]) for folder in found.values())
+    assert set(one["content"]) != set(other["content"])
+    assert gate(found["v1"], found["v1"]).code == 0
+    refused = gate(found["v2"], found["v1"])
+    assert refused.code == 2
+    assert "1 item of geometry / meshes" in refused.headline
+    assert "changed under the same id, first 'part' (content " in refused.headline
+    table = rows(load_records(list(found.values())))
+    # the label names the file, not its folder: both are one data set of one name
+    assert table["n_items"].tolist() == [2], "two items, not one with two seeds"
+    assert "2 items" in report(list(found.values()))
+
+
+def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, dict[str, Any]], results: Path):
+    file, suite = prompts
+    run(suite, results)
+    file.write_text("a fish\na dog\n")
+    run(suite, results)
+    jobs = [(key, job) for key in Store(results).finished() if (job := Store(results).job(key))]
+    cells = sheets.samples(Store(results), sheets._told_apart(jobs), given=False)
+    names = {item for _, item in cells}
+    assert len(names) == 3
+    assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
+    with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
+        sheets.show(results, items=["line-0003"])
+    assert sheets.show(results, items=["line-0001"])[0].exists()
