@@ -33,6 +33,8 @@ class Job:
     item: str
     protocol: Json
     seed: int
+    slow: bool = False
+    """Whether the item's surface takes long to lay out the first time (`Atlas.slow`)."""
     unsupported: str | None = field(default=None)
     """Why this combination cannot be run at all; it becomes a null with this reason."""
 
@@ -150,6 +152,7 @@ def make_job(
         item=item.id,
         protocol=protocol,
         seed=seed,
+        slow=bool(getattr(item.surface, "slow", False)),
         unsupported=_unsupported(method, model, item),
     )
 

@@ -18,7 +18,7 @@ from .execute import Executor, executor
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, plan, shard
-from .sample import Outcome, SampleTask, forget_items, load_model, release_model, sample
+from .sample import Outcome, SampleTask, forget_items, lay_out, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
@@ -102,6 +102,8 @@ def sweep(
             release_model()
         tasks = [SampleTask(root, job) for job in todo]
         result.sampled += len(tasks)
+        slow = {(task.job.dataset.token, task.job.item): task for task in tasks if task.job.slow}
+        _watch(execute, lay_out, list(slow.values()), "unwrap", listen)
         _watch(execute, sample, tasks, "sample", listen)
         release_model()
     assert store is not None

@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,15 @@ def sample(task: SampleTask) -> Outcome:
     done = {"status": "ok", "error": None, "device": device, "cost": asdict(artifact.cost), "notes": artifact.notes}
     store.save(job.key, {**facts, **done, "about": about(job.method)}, artifact)
     return Outcome(job.key, job.name)
+
+
+def lay_out(task: SampleTask) -> Outcome:
+    """Lay out the surface of a job's item, which keeps what takes long. What fails is left to the job to tell."""
+    job = task.job
+    with suppress(Exception):
+        factor = load_model(job.model).factor
+        load_item(job.dataset, job.item, job.protocol).surface.canvas(factor)
+    return Outcome(job.key, job.item)
 
 
 def about(entry: Entry) -> Json:
