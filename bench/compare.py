@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
-from .report import METRIC, Table, base, boards, by_item, floor, leads, target, tidy
+from .report import METRIC, Table, base, boards, by_item, floors, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
@@ -33,11 +33,12 @@ def differences(
 ) -> pd.DataFrame:
     """Mean of a - b per pair of methods over the items and seeds both have, columns `COLUMNS`.
 
-    `a` and `b` are names of lines: methods, with their models where a board has several. Every method against the
-    floor anchor, then methods against each other (`pairs`: `best` leaves those that do not concern the best method
-    out, above `MANY` methods); other anchors are left out. For `target:VALUE` metrics the difference is that of the
-    distances from VALUE, so below zero always means `a` is nearer. `better` names the better of the two where the
-    95 % interval excludes zero; `detectable` is the smallest true difference this many items would show.
+    `a` and `b` are names of lines: methods, with their models where a board has several. Every method is compared with
+    the floor anchor of its own model and with the board's, then methods with each other (`pairs`: `best` leaves those
+    that do not concern the best method out, above `MANY` methods); other anchors are left out. For `target:VALUE`
+    metrics the difference is that of the distances from VALUE, so below zero always means `a` is nearer. `better` names
+    the better of the two where the 95 % interval excludes zero; `detectable` is the smallest true difference this many
+    items would show.
 
     `p_adjusted` is corrected as `correction` says: by Holm over the comparisons of one metric for `primary` metrics
     (default: the family's), which bounds the chance of any false finding; by Benjamini and Hochberg over all other
@@ -81,10 +82,10 @@ def _compare(column: Table, about: dict[str, Any], which: Pairs) -> list[dict[st
     seeds = column.pivot_table(index=["item", "seed"], columns="name", values=distance, aggfunc="last")
     if seeds.empty:
         return []
+    seeds = seeds.reindex(columns=methods["name"].unique())  # the pivot leaves out who has no value at all
     ranked = by_item(column).groupby("name")["loss"].mean().sort_values(kind="stable")
     real = [m for m in ranked.index if anchors[m] == ""]
-    low = floor(methods)
-    pairs = [(m, low) for m in real if low in ranked.index]
+    pairs = [(m, low) for m in real for low in floors(methods, m) if low in ranked.index]
     pairs += [pair for pair in combinations(real, 2) if which == "all" or len(real) <= MANY or pair[0] == real[0]]
     answers: list[dict[str, Any]] = []
     for a, b in pairs:

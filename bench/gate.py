@@ -3,7 +3,8 @@
 Both runs are paired on data set, item, seed and method (re-seeded runs: not on the seed). A metric `holds` when a
 one-sided 95 % t bound of the mean loss of quality stays within its margin (non-inferiority; all must hold, so nothing
 is corrected there). One that does not hold is `regressed` when it is worse than the baseline at Holm-corrected
-p < 0.05, else `undecided`: too few items for so small a margin. The t-test, not the bootstrap, because a gate must work
+p < 0.05, else `undecided`: too few items for so small a margin. One that has no value to compare is `null`: nothing is
+known of it, so that it neither holds nor makes the gate fall. The t-test, not the bootstrap, because a gate must work
 with three items.
 """
 
@@ -29,7 +30,8 @@ from .pages import pipes, quote
 from .records import load
 from .report import BOARD, MODEL, Table, base, of_machines, tidy
 
-Verdict = Literal["holds", "regressed", "undecided"]
+Verdict = Literal["holds", "regressed", "undecided", "null"]
+ORDER: tuple[Verdict, ...] = ("regressed", "undecided", "null", "holds")
 LEVEL = 0.05
 ALARM = 0.01
 """How often an unchanged method may fall when runs are re-seeded."""
@@ -63,7 +65,7 @@ class Gate:
         if self.code == 2:
             return f"not comparable: {'; '.join(self.reasons)}"
         counts = Counter(self.table["verdict"])
-        said = [f"{counts[name]} {name}" for name in ("regressed", "undecided", "holds") if name in counts]
+        said = [f"{counts[name]} {name}" for name in ORDER if name in counts]
         return f"{'holds' if self.code == 0 else 'falls'}: {', '.join(said)}"
 
     def markdown(self) -> str:
@@ -85,8 +87,7 @@ class Gate:
         return "\n".join([*said, *self.notes]) + "\n"
 
     def _shown(self) -> list[list[str]]:
-        order = {"regressed": 0, "undecided": 1, "holds": 2}
-        rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: order[row["verdict"]])
+        rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: ORDER.index(row["verdict"]))
         return [
             [
                 row["verdict"],
@@ -171,6 +172,9 @@ def compare(
         if test["verdict"] == "undecided" and p < LEVEL:
             test["verdict"] = "regressed"
     table = pd.DataFrame(tests, columns=pd.Index([*COLUMNS, "verdict", "reason"]))
+    if set(table["verdict"]) == {"null"}:
+        nothing = f"no metric has a value in both runs ({len(table)} comparisons, each null)"
+        return Gate(code=2, table=table, reasons=(nothing,), notes=notes)
     answer = Gate(code=0, table=table, notes=notes, allow_undecided=allow_undecided)
     return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
 
@@ -230,7 +234,7 @@ def _test(pairs: Table, margin: float) -> dict[str, Any]:
         why = lost["reason"].iloc[0]
         return {**answer, "verdict": "regressed", "reason": f"{len(lost)} values lost: {why}"}
     if n == 0:
-        return {**answer, "verdict": "holds", "reason": "no value in either run"}
+        return {**answer, "verdict": "null", "reason": "no value to compare with"}
     error = float(d.std(ddof=1)) / np.sqrt(n) if n > 1 else 0.0
     if error <= 1e-12 * (abs(mean) + 1e-300):
         # The same change on every item (or one item only): nothing to estimate, the change itself decides.

@@ -205,6 +205,13 @@ def floor(lines: Table) -> str | None:
     return next(iter([*plain["name"], *floors["name"]]), None)
 
 
+def floors(lines: Table, name: str) -> list[str]:
+    """What the line `name` is compared with: the floor of its own model, then the leaderboard's, each once."""
+    own = lines.loc[lines["name"] == name, MODEL].iloc[0]
+    found = [floor(lines[(lines[MODEL] == own).all(axis=1)]), floor(lines)]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
 def _spans(table: Table, items: Table) -> Table:
     """(floor - loss) / (floor - ceiling) per column.
 
