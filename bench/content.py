@@ -54,12 +54,16 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _rounded(one) for name, one in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, np.ndarray):
-        array = cast(Any, value)
-        kept = np.round(array.astype(np.float64), 9) + 0.0 if array.dtype.kind == "f" else array.astype(np.int64)
-        return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
+        return _array(cast(Any, value))
     if isinstance(value, list | tuple):
         return [_rounded(one) for one in cast(list[Any], value)]
     return value
+
+
+def _array(array: Any) -> list[Any]:
+    """Shape and hash."""
+    kept: Any = np.round(array.astype(np.float64), 9) + 0.0 if array.dtype.kind == "f" else array.astype(np.int64)
+    return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
 
 
 def _tensors(tensors: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
-from .content import told_apart
+from .content import digest, told_apart
 from .errors import SyncbenchError
 from .records import Table as Table
 from .records import load, of_families, paths
@@ -107,14 +107,18 @@ def tidy(records: Table) -> Table:
     if "loss" in records:
         return records
     r = records.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], keep="last")
+    jobs = r.drop_duplicates("key").set_index("key")[["protocol", "params"]].map(partial(json.dumps, sort_keys=True))
+    params = r["key"].map(jobs["params"]).reset_index(drop=True)
     r = r.drop(columns="params").reset_index(drop=True)
-    jobs = r.drop_duplicates("key").set_index("key")["protocol"]
-    r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    r["protocol"] = r["key"].map(jobs["protocol"])
     _tell_apart(r)
     versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
     model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
     several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
-    r["name"] = r["method"].where(~several, r["method"] + " · " + model)
+    # One label may stand for unlike fields: a default changed, or what the method loads.
+    unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
+    label = r["method"].where(~unlike, r["method"] + " (" + params[unlike].map(digest).str[:6] + ")")
+    r["name"] = label.where(~several, label + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     r["loss"] = r["value"]

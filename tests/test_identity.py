@@ -15,12 +15,15 @@ from syncbench.bench.gate import gate
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.lazy import Lazy
 from syncbench.bench.listing import list_components
-from syncbench.bench.plan import noise_seed
+from syncbench.bench.plan import noise_seed, plan
 from syncbench.bench.registry import load
 from syncbench.bench.report import report, rows
 from syncbench.bench.run import rescore, run
+from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
+from syncbench.bench.suite import read_suite
 from syncbench.bench.types import Item, Sampling, SyncbenchError
+from syncbench.methods.overlap.syncdiffusion import SyncDiffusion
 
 CROWD = f"{Path(__file__).with_name('components.py')}:Crowd"
 ITEM = Item(id="a", family="overlap", prompts=("a sea",), surface=Strip(16, 64, 16))
@@ -197,3 +200,38 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
+
+
+def planned(suite: dict[str, Any], methods: list[Any]) -> list[Any]:
+    [part] = read_suite({**suite, "methods": methods}).parts
+    return plan(part, part.models[0], load_model(part.models[0]))
+
+
+def test_what_a_method_loads_and_how_it_sums_is_its_identity(
+    tiny_suite: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    guided = {"id": "syncdiffusion", "guide": "reference"}
+    plain, first, other = (
+        {job.key for job in planned(tiny_suite, [method])}
+        for method in ("syncdiffusion", guided, {**guided, "chunk": 2})
+    )
+    assert not plain & first
+    assert not first & other
+    [job, *_] = planned(tiny_suite, [guided])
+    assert "syncbench judge" in job.header["params"]["guide_weights"]
+    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header["params"]
+    monkeypatch.setattr(SyncDiffusion, "loads", lambda self: {"guide_weights": "another judge"})
+    assert not {job.key for job in planned(tiny_suite, [guided])} & first
+    with pytest.raises(SyncbenchError, match="chunk = 0"):
+        load("methods", "syncdiffusion", {"chunk": 0})
+
+
+def test_truth_where_no_true_picture_is_known_is_planned_as_impossible(
+    tmp_path: Path, tiny_suite: dict[str, Any], results: Path
+):
+    box(tmp_path / "part.obj", 1, 1, 1)
+    data = {"id": "meshes", "path": str(tmp_path / "part.obj"), "prompt": "a part", "views": 2, "held": 1, "size": 16}
+    made = run({**tiny_suite, "datasets": [data], "methods": ["independent", "truth"], "seeds": [0]}, results)
+    said = made.set_index("method").loc["truth"]
+    assert (said["status"], said["reason"]) == ("ok", "the dataset knows no true picture of this item")
+    assert np.isnan(said["value"])

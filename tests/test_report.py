@@ -401,6 +401,16 @@ def test_a_line_is_compared_with_the_floor_of_its_own_model_and_of_the_board():
     assert "the way from the floor independent · reference (0 %)" in render(frame(made), "text", span=True, width=200)
 
 
+def test_methods_of_one_label_and_unlike_fields_are_other_lines():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i, params={"stride": 0.25}) for i in range(4)]
+    other = {"params": {"stride": 0.5}}
+    made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **other) for i in range(4)]
+    assert sorted(rows(frame(made))["value"]) == pytest.approx([2.5, 12.5])
+    named = reporting.tidy(frame(made))["name"].unique()
+    assert len(named) == 2
+    assert all(re.fullmatch(r"multidiffusion \([0-9a-f]{6}\)", name) for name in named)
+
+
 def test_items_of_one_id_and_unlike_content_are_never_seeds_of_one():
     made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(3)]
     other = {"content": "0123456789ab", "key": "other"}

@@ -21,7 +21,7 @@ from ..canvas import Canvas
 from ..content import digest
 from ..errors import SyncbenchError
 from . import kept
-from .camera import Array, Cameras
+from .camera import Array, Cameras, inverse
 from .mesh import Ids, Mesh
 from .unwrap import GUTTER, charts
 
@@ -167,8 +167,11 @@ class Atlas:
             hit = np.flatnonzero(face >= 0)
             points = origin + along[hit, None] * flat[hit]
             index[number].reshape(-1)[hit] = atlas.texels(face[hit], mesh.barycentric(face[hit], points))
-            towards = flat[hit] / np.linalg.norm(flat[hit], axis=1, keepdims=True)
-            cosine[number].reshape(-1)[hit] = np.abs((towards * mesh.normals[face[hit]]).sum(1))
+            # In camera axes, because a pose that stretches the mesh turns its normals.
+            turn = cameras.extrinsics[number, :3, :3]
+            towards, normal = flat[hit] @ turn.T, mesh.normals[face[hit]] @ inverse(turn)
+            length = np.linalg.norm(towards, axis=1) * np.linalg.norm(normal, axis=1)
+            cosine[number].reshape(-1)[hit] = np.abs((towards * normal).sum(1)) / np.maximum(length, 1e-300)
         return index, cosine
 
     @property

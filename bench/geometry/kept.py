@@ -4,6 +4,9 @@ One safetensors file a mesh and density, named by a hash of its content; `SYNCBE
 that is not what it should be counts as absent, and a folder that cannot be written keeps nothing.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (safetensors is partly untyped.)
+
 import os
 from contextlib import suppress
 from hashlib import sha256
@@ -26,7 +29,8 @@ def read(name: str, faces: int) -> Charts | None:
     """What was kept under that name for a mesh of so many faces; None if nothing sound was."""
     try:
         with safe_open(_path(name), framework="numpy") as file:
-            corners, facts = np.asarray(file.get_tensor("corners"), np.float64), file.metadata() or {}
+            corners: Array = np.asarray(file.get_tensor("corners"), np.float64)
+            facts: dict[str, str] = file.metadata() or {}
             height, width = int(facts["height"]), int(facts["width"])
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
