@@ -62,7 +62,7 @@ def _rounded(value: Any) -> Any:
 
 def _array(array: Any) -> list[Any]:
     """Shape and hash."""
-    kept: Any = np.round(array.astype(np.float64), 9) + 0.0 if array.dtype.kind == "f" else array.astype(np.int64)
+    kept: Any = array.astype("float64").round(9) + 0.0 if array.dtype.kind == "f" else array.astype("int64")
     return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
 
 
