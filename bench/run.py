@@ -110,7 +110,7 @@ def sweep(
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
-    score_groups(store, asked, list(planned), retry_errors)
+    score_groups(store, asked, suite.listed("datasets"), list(planned), retry_errors)
     result.errors = errors(store, result.keys)
     return result
 
@@ -137,7 +137,8 @@ def rescore(
             entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
             asked[key] = [rulers[entry.token] for entry in entries]
     scored = _score(store, asked, execute, retry_errors, progress or _silent)
-    score_groups(store, asked, retry=retry_errors)
+    datasets = [Entry("datasets", one["spec"], one["overrides"]) for one in store.used("datasets")]
+    score_groups(store, asked, datasets, retry=retry_errors)
     return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
 
 

@@ -235,3 +235,33 @@ def test_truth_where_no_true_picture_is_known_is_planned_as_impossible(
     said = made.set_index("method").loc["truth"]
     assert (said["status"], said["reason"]) == ("ok", "the dataset knows no true picture of this item")
     assert np.isnan(said["value"])
+
+
+def test_two_prompt_files_of_one_name_make_two_groups(tmp_path: Path, tiny_suite: dict[str, Any], results: Path):
+    data: list[dict[str, Any]] = []
+    for name, text in (("e1", "a cat\na dog\n"), ("e2", "a fish\na wolf\na bear\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "p.txt").write_text(text)
+        data.append({"id": "prompts", "path": str(tmp_path / name / "p.txt"), "width": 64, "window": 16})
+    suite = {**tiny_suite, "methods": ["independent"], "metrics": [CROWD], "seeds": [0], "limit": 9}
+    made = run({**suite, "datasets": data}, results)
+    assert set(made["status"]) == {"ok"}
+    assert sorted(int(value) for value in made["value"]) == [2, 2, 3, 3, 3], "how many each was compared with"
+    assert rows(made)["n_items"].tolist() == [5]
+    # one after the other, in one folder: what the second does not name has no group any more
+    apart = tmp_path / "apart"
+    for one in data:
+        made = run({**suite, "datasets": [one]}, apart)
+        assert not made["value"].isna().any()
+    assert load_records([apart])["value"].isna().sum() == 2
+
+
+def test_a_file_that_moved_is_the_same_item(prompts: tuple[Path, dict[str, Any]], results: Path):
+    file, suite = prompts
+    first = run({**suite, "limit": 1}, results)
+    file.with_name("q").mkdir()
+    moved = file.rename(file.with_name("q") / "p.txt")
+    made = run({**suite, "datasets": [{**suite["datasets"][0], "path": str(moved)}]}, results)
+    assert set(first["key"]) < set(made["key"])
+    assert set(made["status"]) == {"ok"}
+    assert not made["value"].isna().any()
