@@ -19,13 +19,14 @@ from syncbench.bench.plan import noise_seed, plan
 from syncbench.bench.registry import load
 from syncbench.bench.report import report, rows
 from syncbench.bench.run import rescore, run
-from syncbench.bench.sample import load_model
+from syncbench.bench.sample import forget_items, load_model
 from syncbench.bench.store import Store, load_records
 from syncbench.bench.suite import read_suite
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.overlap.syncdiffusion import SyncDiffusion
 
-CROWD = f"{Path(__file__).with_name('components.py')}:Crowd"
+COMPONENTS = Path(__file__).with_name("components.py")
+CROWD = f"{COMPONENTS}:Crowd"
 ITEM = Item(id="a", family="overlap", prompts=("a sea",), surface=Strip(16, 64, 16))
 
 
@@ -197,6 +198,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
+    assert sheets.input_of(jobs[0][1]) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -265,3 +267,22 @@ def test_a_file_that_moved_is_the_same_item(prompts: tuple[Path, dict[str, Any]]
     assert set(first["key"]) < set(made["key"])
     assert set(made["status"]) == {"ok"}
     assert not made["value"].isna().any()
+
+
+def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
+    tmp_path: Path, tiny_suite: dict[str, Any], results: Path
+):
+    file = tmp_path / "grey.txt"
+    file.write_text("0.25")
+    data = {"id": f"{COMPONENTS}:Greys", "path": str(file)}
+    run({**tiny_suite, "datasets": [data], "methods": ["independent"], "seeds": [0]}, results)
+    [key] = Store(results).finished()
+    job = Store(results).job(key)
+    forget_items()
+    given = sheets.input_of(job)
+    assert given is not None
+    assert given.views is not None
+    assert float(given.views.mean()) == 0.25
+    file.write_text("0.75")
+    forget_items()
+    assert sheets.input_of(job) is None
