@@ -65,7 +65,7 @@ class SyncTweedies(Sync):
 
     def step(self, state: Tensor, x: Tensor, s: Step) -> Tensor:
         """Average what is to be averaged, then move each view."""
-        if s.level.index >= ceil(self.end * s.level.total - 1e-9):  # 0.55 * 20 is a little above 11
+        if s.level.index >= ceil(self.end * s.level.total - 1e-9):  # 0.28 * 25 is a little above 7
             return s.move(s.x0, s.eps)
         if self.averaged == "next":
             return self._agreed(s.move(s.x0, s.eps), s.canvas)
