@@ -15,7 +15,7 @@ from . import stats
 from .errors import SyncbenchError
 from .pairwise import by_sample, comparisons, judged, paired
 from .registry import suggest
-from .report import METRIC, Table, base, boards, by_item, floor, leads, target, tidy
+from .report import METRIC, Table, base, boards, by_item, floors, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
@@ -52,11 +52,11 @@ def differences(
 ) -> pd.DataFrame:
     """Mean of a - b per pair of lines over the items and seeds both have, columns `COLUMNS`.
 
-    `a` and `b` are names of lines: methods, with their models where a board has several. Every method against the
-    floor anchor, then methods against each other (`pairs`: `best` leaves those that do not concern the best method
-    out, above `MANY` methods); other anchors are left out. `against` names one line that all others are compared with
-    instead. For `target:VALUE` metrics the difference is that of the distances from VALUE, so below zero always means
-    `a` is nearer.
+    `a` and `b` are names of lines: methods, with their models where a board has several. Every method is compared with
+    the floor anchor of its own model and with the board's, then methods with each other (`pairs`: `best` leaves those
+    that do not concern the best method out, above `MANY` methods); other anchors are left out. `against` names one line
+    that all others are compared with instead. For `target:VALUE` metrics the difference is that of the distances from
+    VALUE, so below zero always means `a` is nearer.
 
     `ci_low` and `ci_high` hold together: with 95 % all comparisons of the question hold their true differences, where a
     question is one metric's methods against each other, against the floor, or against `against`; `p` is corrected
@@ -113,8 +113,8 @@ def _pairs(column: Table, about: dict[str, Any], which: Pairs, against: str | No
     if against is not None:
         others = [name for name in real if name != against]
         return _made(samples, about, [(name, against) for name in others], len(others)) if against in anchors else []
-    low = floor(lines)
-    found = _made(samples, about, [(name, low) for name in real], len(real)) if low is not None else []
+    low = [(name, one) for name in real for one in floors(lines, name)]
+    found = _made(samples, about, low, len(low))
     two = [pair for pair in combinations(real, 2) if which == "all" or len(real) <= MANY or pair[0] == real[0]]
     return found + _made(samples, about, two, comparisons(len(real)))
 

@@ -6,7 +6,8 @@ judged, so it belongs to a job's identity and to every record.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -36,18 +37,33 @@ def digest(facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def told_apart(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A name for each (id, content): the id, or where an id has several contents, with digits of the content.
+
+    >>> told_apart([("a", "0123456789ab"), ("b", "0123456789ab"), ("b", "ba9876543210")])
+    {('a', '0123456789ab'): 'a', ('b', '0123456789ab'): 'b (012345)', ('b', 'ba9876543210'): 'b (ba9876)'}
+    """
+    found = dict.fromkeys(items)
+    counts = Counter(id for id, _ in found)
+    return {(id, content): f"{id} ({content[:6]})" if counts[id] > 1 else id for id, content in found}
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return f"{round(value, 9) + 0.0:.9g}"
     if isinstance(value, Mapping):
         return {str(name): _rounded(one) for name, one in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, np.ndarray):
-        array = cast(Any, value)
-        kept = np.round(array.astype(np.float64), 9) + 0.0 if array.dtype.kind == "f" else array.astype(np.int64)
-        return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
+        return _array(cast(Any, value))
     if isinstance(value, list | tuple):
         return [_rounded(one) for one in cast(list[Any], value)]
     return value
+
+
+def _array(array: Any) -> list[Any]:
+    """Shape and hash."""
+    kept: Any = array.astype("float64").round(9) + 0.0 if array.dtype.kind == "f" else array.astype("int64")
+    return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
 
 
 def _tensors(tensors: Mapping[str, Any]) -> Any:

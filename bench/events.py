@@ -9,7 +9,7 @@ Tally = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Event:
-    """Progress: `done` of `total` in one phase (`sample`, `score`), and what just ended."""
+    """Progress: `done` of `total` in one phase (`unwrap`, `sample`, `score`), and what just ended."""
 
     phase: str
     done: int

@@ -3,7 +3,8 @@
 Both runs are paired on data set, item, seed and method (re-seeded runs: not on the seed). A metric `holds` when a
 one-sided 98.75 % bound of the mean loss of quality stays within its margin (non-inferiority; all must hold, so nothing
 is corrected there). One that does not hold is `regressed` when it is worse than the baseline at Holm-corrected
-p < 0.05, else `undecided`: too few items for so small a margin. Bound and p are those of `stats`, which allow for
+p < 0.05, else `undecided`: too few items for so small a margin. One that has no value to compare is `null`: nothing is
+known of it, so that it neither holds nor makes the gate fall. Bound and p are those of `stats`, which allow for
 skewness: losses are skewed when a few items lose much, and then a bound that is nominally 95 % by Student's t passes up
 to 24 % of true losses as large as the margin. This one passes at most 7 % of them, lognormal losses of 6 items
 included, and 1 % where they are normal (tests/test_coverage.py).
@@ -26,12 +27,13 @@ from scipy import stats as scipy_stats
 
 from . import stats
 from .errors import SyncbenchError
-from .likeness import unlike
+from .likeness import other_items, unlike
 from .pages import pipes, quote
 from .records import load
 from .report import BOARD, MODEL, Table, base, of_machines, tidy
 
-Verdict = Literal["holds", "regressed", "undecided"]
+Verdict = Literal["holds", "regressed", "undecided", "null"]
+ORDER: tuple[Verdict, ...] = ("regressed", "undecided", "null", "holds")
 LEVEL = 0.05
 """Of a regression, after correction."""
 TAIL = 0.0125
@@ -68,7 +70,7 @@ class Gate:
         if self.code == 2:
             return f"not comparable: {'; '.join(self.reasons)}"
         counts = Counter(self.table["verdict"])
-        said = [f"{counts[name]} {name}" for name in ("regressed", "undecided", "holds") if name in counts]
+        said = [f"{counts[name]} {name}" for name in ORDER if name in counts]
         return f"{'holds' if self.code == 0 else 'falls'}: {', '.join(said)}"
 
     def markdown(self) -> str:
@@ -90,8 +92,7 @@ class Gate:
         return "\n".join([*said, *self.notes]) + "\n"
 
     def _shown(self) -> list[list[str]]:
-        order = {"regressed": 0, "undecided": 1, "holds": 2}
-        rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: order[row["verdict"]])
+        rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: ORDER.index(row["verdict"]))
         return [
             [
                 row["verdict"],
@@ -152,7 +153,9 @@ def compare(
     # Numbers of the machine as much as of the method are compared only with a margin of their own.
     left = {metric for r in (new, old) for metric in r.loc[r["fingerprint"].isin(of_machines(r)), "metric"]}
     left = {str(metric) for metric in left if not {metric, base(metric)} & declared.keys()}
-    why, notes = unlike(new, old, pair, left)
+    why, notes = other_items(candidate, baseline), ()
+    if not why:
+        why, notes = unlike(new, old, pair, left)
     if why:
         return Gate(code=2, table=_table([]), reasons=why)
     cells = dict(list(new.groupby(CELL)))
@@ -185,6 +188,9 @@ def compare(
         if test["verdict"] == "undecided" and p < LEVEL:
             test["verdict"] = "regressed"
     table = _table(tests)
+    if set(table["verdict"]) == {"null"}:
+        nothing = f"no metric has a value in both runs ({len(table)} comparisons, each null)"
+        return Gate(code=2, table=table, reasons=(nothing,), notes=notes)
     answer = Gate(code=0, table=table, notes=notes, allow_undecided=allow_undecided)
     return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
 
@@ -254,7 +260,7 @@ def _test(pairs: Table, margin: float) -> dict[str, Any]:
         why = lost["reason"].iloc[0]
         return {**answer, "verdict": "regressed", "reason": f"{len(lost)} values lost: {why}"}
     if n == 0:
-        return {**answer, "verdict": "holds", "reason": "no value in either run"}
+        return {**answer, "verdict": "null", "reason": "no value to compare with"}
     if np.ptp(d) <= 1e-12 * (abs(mean) + 1e-300):
         # The same change on every item (or one item only): nothing to estimate, the change itself decides.
         verdict: Verdict = "holds" if mean <= margin * (1 + 1e-9) else "regressed"

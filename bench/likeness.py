@@ -66,6 +66,23 @@ def unlike(
     return tuple(found), tuple(notes)
 
 
+def other_items(new: Table, old: Table) -> tuple[str, ...]:
+    """Sentences about data sets in which both runs have an item of one id but of unlike content."""
+    keys = ["family", "dataset", "item"]
+    was, now = (r.groupby(keys)["content"].agg(_values) for r in (old, new))
+    changed: dict[tuple[str, str], list[str]] = {}
+    for key in was.index.intersection(now.index):
+        if was[key] != now[key]:
+            family, dataset, item = map(str, key)
+            contents = f"content {', '.join(was[key])} | {', '.join(now[key])}"
+            changed.setdefault((family, dataset), []).append(f"'{item}' ({contents})")
+    return tuple(
+        f"{len(items)} item{'s' if len(items) > 1 else ''} of {' / '.join(name)} changed under the same id, first "
+        f"{items[0]}: compare runs of the same prompts, meshes and pictures"
+        for name, items in changed.items()
+    )
+
+
 def _values(column: Table) -> tuple[Any, ...]:
     return tuple(sorted(set(column)))
 

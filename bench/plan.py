@@ -33,6 +33,8 @@ class Job:
     item: str
     protocol: Json
     seed: int
+    slow: bool = False
+    """Whether the item's surface takes long to lay out the first time (`Atlas.slow`)."""
     unsupported: str | None = field(default=None)
     """Why this combination cannot be run at all; it becomes a null with this reason."""
 
@@ -111,7 +113,7 @@ def make_job(
 ) -> Job:
     """One cell of the cross product, named by everything that determines its output."""
     protocol = asdict(item.protocol)
-    params = field_values(method)
+    params = {**field_values(method), **(method.loads() if hasattr(method, "loads") else {})}
     method_id = label(split(method_entry.spec)[0])
     dataset_id = label(split(dataset_entry.spec)[0])
     identity: Json = {
@@ -150,6 +152,7 @@ def make_job(
         item=item.id,
         protocol=protocol,
         seed=seed,
+        slow=bool(getattr(item.surface, "slow", False)),
         unsupported=_unsupported(method, model, item),
     )
 
@@ -171,4 +174,4 @@ def _unsupported(method: Method, model: Model, item: Item) -> str | None:
         return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
     if method.anchor == "ceiling" and not item.truth:
         return "the dataset knows no truth for this item"
-    return None
+    return method.lacks(item) if hasattr(method, "lacks") else None

@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import pandas as pd
@@ -36,13 +36,16 @@ def items_for(
     """
     rows: list[dict[str, Any]] = []
     for row in _rows(differences(records, primary)):
-        wanted = abs(row["difference"]) if difference is None else difference
+        seen = row["difference"]
+        wanted = (nan if seen is None else abs(seen)) if difference is None else difference
         known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
         how = {"tests": row["tests"], "power": power, "level": level}
         needed = stats.items_needed(row["spread"], wanted, **how) if known else None
         rows.append({**row, "observed": row["difference"], "difference": wanted, "needed": needed})
     table: Any = pd.DataFrame(rows, columns=pd.Index([*COLUMNS, "direction"]))
     table["needed"] = table["needed"].astype("Int64")
+    numbers = ["spread", "detectable", "difference", "observed"]
+    table[numbers] = table[numbers].astype(float)  # None, where no item is shared, is not a number
     return table
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
 
 from .events import Event, Listener, Tally
 
-VERBS = {"sample": "sampling", "score": "scoring"}
+VERBS = {"unwrap": "unwrapping", "sample": "sampling", "score": "scoring"}
 EVERY = 10.0
 """Seconds between plain lines; errors and the last one are always told."""
 

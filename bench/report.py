@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
+from .content import digest, told_apart
 from .errors import SyncbenchError
 from .records import Table as Table
 from .records import load, of_families, paths
@@ -99,20 +100,27 @@ def of_machines(records: Table) -> set[str]:
 def tidy(records: Table) -> Table:
     """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `loss` added.
 
+    Items that have one id and unlike content get names of their own.
+
     Tidy records come back as they are.
     """
     if "loss" in records:
         return records
     r = records.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], keep="last")
+    jobs = r.drop_duplicates("key").set_index("key")[["protocol", "params"]].map(partial(json.dumps, sort_keys=True))
+    params = r["key"].map(jobs["params"]).reset_index(drop=True)
     r = r.drop(columns="params").reset_index(drop=True)
-    jobs = r.drop_duplicates("key").set_index("key")["protocol"]
-    r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    r["protocol"] = r["key"].map(jobs["protocol"])
+    _tell_apart(r)
     versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
     model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
     several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
     versions = r.groupby([*BOARD, *MODEL, "method"])["method_version"].transform("nunique")
-    method = r["method"].where(versions == 1, r["method"] + " v" + r["method_version"].astype(str))
-    r["name"] = method.where(~several, method + " · " + model)
+    label = r["method"].where(versions == 1, r["method"] + " v" + r["method_version"].astype(str))
+    # One label may stand for unlike fields: a default changed, or what the method loads.
+    unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
+    label = label.where(~unlike, label + " (" + params[unlike].map(digest).str[:6] + ")")
+    r["name"] = label.where(~several, label + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     r["loss"] = r["value"]
@@ -120,6 +128,15 @@ def tidy(records: Table) -> Table:
         which = r["direction"] == direction
         r.loc[which, "loss"] = loss(r.loc[which, "value"], str(direction))
     return r
+
+
+def _tell_apart(r: Table) -> None:
+    """Items of one id and unlike content are other items: their names say so, and nothing pairs or pools them."""
+    unlike = r.groupby([*BOARD, "item"])["content"].transform("nunique") > 1
+    for _, part in r[unlike].groupby(BOARD):
+        pairs = list(zip(part["item"], part["content"], strict=True))
+        names = told_apart(pairs)
+        r.loc[part.index, "item"] = [names[pair] for pair in pairs]
 
 
 def by_item(r: Table) -> Table:
@@ -192,6 +209,13 @@ def floor(lines: Table) -> str | None:
     floors = lines[lines["anchor"] == "floor"].sort_values("name", kind="stable")
     plain = floors[floors["method"] == "independent"]
     return next(iter([*plain["name"], *floors["name"]]), None)
+
+
+def floors(lines: Table, name: str) -> list[str]:
+    """What the line `name` is compared with: the floor of its own model, then the leaderboard's, each once."""
+    own = lines.loc[lines["name"] == name, MODEL].iloc[0]
+    found = [floor(lines[(lines[MODEL] == own).all(axis=1)]), floor(lines)]
+    return list(dict.fromkeys(one for one in found if one is not None))
 
 
 def _spans(table: Table, items: Table) -> Table:

@@ -18,7 +18,7 @@ from .execute import Executor, executor
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, plan, shard
-from .sample import Outcome, SampleTask, load_model, release_model, sample
+from .sample import Outcome, SampleTask, forget_items, lay_out, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
@@ -79,6 +79,7 @@ def sweep(
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
+    forget_items()
     for entry in (*suite.listed("datasets"), *suite.listed("methods")):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
     _check_items(suite)
@@ -101,13 +102,15 @@ def sweep(
             release_model()
         tasks = [SampleTask(root, job) for job in todo]
         result.sampled += len(tasks)
+        slow = {(task.job.dataset.token, task.job.item): task for task in tasks if task.job.slow}
+        _watch(execute, lay_out, list(slow.values()), "unwrap", listen)
         _watch(execute, sample, tasks, "sample", listen)
         release_model()
     assert store is not None
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
-    score_groups(store, asked, list(planned), retry_errors)
+    score_groups(store, asked, suite.listed("datasets"), list(planned), retry_errors)
     result.errors = errors(store, result.keys)
     return result
 
@@ -122,6 +125,7 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
     store = Store(root)
+    forget_items()
     listed = _stored(store)
     every = unique([metric for entries in listed.values() for metric in entries])
     named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]
@@ -133,7 +137,8 @@ def rescore(
             entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
             asked[key] = [rulers[entry.token] for entry in entries]
     scored = _score(store, asked, execute, retry_errors, progress or _silent)
-    score_groups(store, asked, retry=retry_errors)
+    datasets = [Entry("datasets", one["spec"], one["overrides"]) for one in store.used("datasets")]
+    score_groups(store, asked, datasets, retry=retry_errors)
     return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
 
 

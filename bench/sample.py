@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,15 @@ def sample(task: SampleTask) -> Outcome:
     return Outcome(job.key, job.name)
 
 
+def lay_out(task: SampleTask) -> Outcome:
+    """Lay out the surface of a job's item, which keeps what takes long. What fails is left to the job to tell."""
+    job = task.job
+    with suppress(Exception):
+        factor = load_model(job.model).factor
+        load_item(job.dataset, job.item, job.protocol).surface.canvas(factor)
+    return Outcome(job.key, job.item)
+
+
 def about(entry: Entry) -> Json:
     """What a method says of itself, kept beside its samples: nobody else knows one from outside the tree."""
     cls = load_class("methods", split(entry.spec)[0])
@@ -91,11 +101,16 @@ def check_artifact(artifact: Artifact) -> None:
 
 
 def load_item(entry: Entry, id: str, protocol: Json) -> Item:
-    """An item by id, under the protocol the job was planned with. Datasets are listed once a process."""
-    items = cached(f"items {entry.token}", lambda: {item.id: item for item in instance(entry).items()})
+    """An item by id, under the protocol the job was planned with."""
+    items = items_of(entry)
     if id not in items:
         raise SyncbenchError(f"dataset {entry.label} no longer has item '{id}'")
     return replace(items[id], protocol=sampling(items[id].protocol, protocol))
+
+
+def items_of(entry: Entry) -> dict[str, Item]:
+    """The items of a data set by id, listed once a process."""
+    return cached(f"items {entry.token}", lambda: {item.id: item for item in instance(entry).items()})
 
 
 def same_item(identity: Json, entry: Entry, item: Item) -> bool:
@@ -138,6 +153,12 @@ def cached(name: str, make: Callable[[], T]) -> T:
     return _made[name]
 
 
+def forget_items() -> None:
+    """Forget data sets and their items: the files they were read from may have changed."""
+    for name in [name for name in _made if name.startswith(("items ", "content "))]:
+        del _made[name]
+
+
 _held: dict[str, tuple[Any, ...]] = {}
 _made: dict[str, Any] = {}
 
@@ -147,6 +168,8 @@ def _make(job: Job) -> tuple[Artifact, str]:
     model = load_model(job.model)
     method: Method = job.method.load()
     item = load_item(job.dataset, job.item, job.protocol)
+    if not same_item(job.identity, job.dataset, item):
+        raise SyncbenchError(f"'{item.id}' of {job.dataset.label} has changed since the sweep was planned: run again")
     seed = noise_seed(job.identity["dataset"]["id"], job.item, job.seed)
     _warm_up(job, method, model, item, seed)
     model.cost = Cost()

@@ -5,16 +5,16 @@ Metrics see the artifact as read back from disk, never the one in memory, so `ru
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from .plan import job_key
 from .roles import primary_of, role_of
-from .sample import Outcome, instance, load_item, release_model, same_item
+from .sample import Outcome, instance, items_of, load_item, release_model, same_item
 from .store import Store
-from .suite import Entry
+from .suite import Entry, unique
 from .types import Item, Json, Record, Score, SyncbenchError
 
 
@@ -103,12 +103,18 @@ def score(task: ScoreTask) -> Outcome:
 
 
 def score_groups(
-    store: Store, asked: Mapping[str, Sequence[Ruler]], planned: Sequence[str] = (), retry: bool = False
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Sequence[Entry],
+    planned: Sequence[str] = (),
+    retry: bool = False,
 ) -> None:
     """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
 
-    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. With `planned`
-    keys, a group of which some job has not been run yet (another shard's) is left for later.
+    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` say what
+    today's items are: samples of what an item was before its prompt, mesh or picture changed belong to no group of
+    theirs, and get a null. With `planned` keys, a group of which some job has not been run yet (another shard's) is
+    left for later.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
         return
@@ -119,18 +125,29 @@ def score_groups(
         if job["status"] == "ok":
             cells[_cell(job["header"])].append(key)
     old = store.groups()
-    for cell, members in cells.items():
-        for r in {r.label: r for key in members for r in asked.get(key, ()) if r.grouped}.values():
-            key = job_key({"cell": cell, "members": sorted(members), **r.columns})
-            if absent or (key in old and all(r.has(row, retry) for row in old[key]["rows"])):
-                continue
-            rows = _group_rows(store, {k: present[k] for k in members}, r)
-            store.save_group(key, {"cell": cell, "metric": r.label, "members": sorted(members)}, rows)
+    for cell, found in cells.items():
+        wanted = {r.label: r for key in found for r in asked.get(key, ()) if r.grouped}
+        if not wanted or absent:
+            continue
+        groups, past = _parted({key: present[key] for key in found}, datasets)
+        for r in wanted.values():
+            kept: set[str] = set()
+            for n, (entry, members) in enumerate(groups):
+                gone = past if n == 0 else []
+                about = {"cell": cell, "metric": r.label, "members": members, **({"past": gone} if gone else {})}
+                key = job_key({**about, **r.columns})
+                kept.add(key)
+                if key in old and all(r.has(row, retry) for row in old[key]["rows"]):
+                    continue
+                rows = _group_rows(store, {k: present[k] for k in members}, entry, r)
+                rows += [_row(present[k]["header"], r, PAST, "ok") for k in gone]
+                store.save_group(key, about, rows)
             for name, group in old.items():
-                if name != key and group["cell"] == cell and group["metric"] == r.label:
+                if name not in kept and group["cell"] == cell and group["metric"] == r.label:
                     store.drop_group(name)
 
 
+PAST = Score.none("its item has changed since, so it is in no group with today's items")
 Answer = tuple[Score, str]
 """A score and `ok` or `error`."""
 
@@ -144,7 +161,7 @@ def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list
         return [_failed(job["error"]) for _ in rulers]
     if job["status"] == "unsupported":
         return [(Score.none(job["error"]), "ok") for _ in rulers]
-    artifact, item = store.artifact(key), _item(job)
+    artifact, item = store.artifact(key), _item(job, _own(job))
     return [_ask(instance(r.entry), artifact, item) for r in rulers]
 
 
@@ -166,12 +183,46 @@ def _plain(score: Score) -> Score:
     return score
 
 
-def _item(job: Json) -> Item:
-    entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
+def _own(job: Json) -> Entry:
+    """The data set a sample was made from."""
+    return Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
+
+
+def _item(job: Json, entry: Entry) -> Item:
     item = load_item(entry, job["header"]["item"], job["header"]["protocol"])
     if not same_item(job["identity"], entry, item):
         raise SyncbenchError(f"dataset {entry.label} has changed since '{item.id}' was made: run again")
     return item
+
+
+def _parted(jobs: Mapping[str, Json], datasets: Sequence[Entry]) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
+    """Keys of one cell by the data set whose items they are of today, and those of what no data set has any more.
+
+    Two data sets of one label (files of one name) make two groups. Where nothing is of today all stays together.
+    """
+    label = next(iter(jobs.values()))["header"]["dataset"]
+    options = unique([entry for entry in datasets if entry.label == label] or list(map(_own, jobs.values())))
+    groups: dict[str, tuple[Entry, list[str]]] = {}
+    past: list[str] = []
+    for key, job in sorted(jobs.items()):
+        entry = next((entry for entry in options if _is_todays(job, entry)), None)
+        if entry is None:
+            past.append(key)
+        else:
+            groups.setdefault(entry.token, (entry, []))[1].append(key)
+    return (list(groups.values()), past) if groups else ([(options[0], sorted(jobs))], [])
+
+
+def _is_todays(job: Json, entry: Entry) -> bool:
+    """Whether a sample is of an item as the data set has it today; true where the data set cannot be read."""
+    try:
+        item = items_of(entry).get(job["header"]["item"])
+    except Exception:  # the metric will say why
+        return True
+    if item is None:
+        return False
+    asked = replace(item.protocol, negative=job["header"]["protocol"]["negative"])
+    return same_item(job["identity"], entry, replace(item, protocol=asked))
 
 
 def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:
@@ -194,11 +245,11 @@ def _cell(header: Json) -> str:
     return job_key({name: header[name] for name in names})
 
 
-def _group_rows(store: Store, jobs: dict[str, Json], r: Ruler) -> list[Json]:
+def _group_rows(store: Store, jobs: dict[str, Json], entry: Entry, r: Ruler) -> list[Json]:
     metric = instance(r.entry)
     keys = {job["header"]["item"]: key for key, job in jobs.items()}
     try:
-        items = {name: _item(jobs[key]) for name, key in keys.items()}
+        items = {name: _item(jobs[key], entry) for name, key in keys.items()}
         artifacts = {name: store.artifact(key) for name, key in keys.items()}
         family = next(iter(items.values())).family
         if family not in metric.families:

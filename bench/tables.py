@@ -16,7 +16,7 @@ from . import stats
 from .compare import MANY, Pairs
 from .grades import Grade, Grades
 from .pairwise import comparisons
-from .report import METHOD, METRIC, Table, boards, in_brief, leads, target
+from .report import METHOD, METRIC, Table, boards, floor, in_brief, leads, target
 from .standing import Mark
 from .types import Role
 
@@ -281,7 +281,9 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
         said.append("→ columns are ranked by the items' mean distance from the target.")
     said += _fronts(part, keys, columns)
     if span:
-        said.append("In brackets: the way from the floor (0 %) to the ceiling (100 %), where the two are separable.")
+        several = part.loc[part["anchor"] == "floor", "name"].nunique() > 1
+        low = f"the floor {floor(part)}" if several else "the floor"
+        said.append(f"In brackets: the way from {low} (0 %) to the ceiling (100 %), where the two are separable.")
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
     failed = part.drop_duplicates(METHOD)

@@ -63,7 +63,7 @@ SCENES = 3 * 10**9
 class WorldMeshes:
     """One item per mesh and caption: paint the object so that `views` cameras around it agree."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "geometry"
 
     views: int = 8

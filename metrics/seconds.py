@@ -2,7 +2,8 @@
 
 Wall time of the method after warm-up, with the device synchronised. Lower is faster.
 
-Traps. Depends on the machine and what else runs on it: compare rows of one run folder only.
+Traps. Depends on the machine and what else runs on it: rows of unlike machines stand in columns of their own, and those
+of one machine are alike only if it was as busy.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from syncbench import Artifact, Canvas, Item, Method, Score
+from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.interface import Model
 from syncbench.methods.independent import Independent
 
@@ -141,3 +142,23 @@ class Clock(Mean):
     primary: ClassVar[dict[str, int]] = {"overlap": 3, "overlap@bad": 1}
     presets: ClassVar[dict[str, dict[str, Any]]] = {"bad": {"mood": "bad"}, "nan": {"mood": "nan"}}
     machine: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greys:
+    """One item whose picture is of the level that a file holds."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "overlap"
+    located_by: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = ""
+
+    def items(self) -> list[Item]:
+        """The picture."""
+        from pathlib import Path
+
+        image = torch.full((1, 3, 16, 16), float(Path(self.path).read_text()))
+        return [
+            Item(id="grey", family="overlap", prompts=("",), surface=Strip(16, 64, 16), conditions={"image": image})
+        ]

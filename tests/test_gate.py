@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 from syncbench.bench import stats
@@ -110,6 +111,29 @@ def test_lost_values_are_a_regression_and_gained_ones_are_not():
     assert answer.code == 1
     assert "2 values lost: no border" in answer.text()
     assert compare(run(), new).code == 0
+
+
+def test_a_metric_without_a_value_neither_holds_nor_falls():
+    def void(r: pd.DataFrame, metric: str) -> pd.DataFrame:
+        gone = r.copy()
+        gone.loc[gone["metric"] == metric, ["value", "reason"]] = [None, "no borders"]
+        return gone
+
+    both = compare(void(run(), "seam_ratio"), void(run(), "seam_ratio"))
+    assert both.code == 0
+    assert both.headline == "holds: 2 null, 4 holds"
+    assert verdicts(both)["seam_ratio"] == "null"
+    rows = [line.split()[0] for line in both.text().splitlines()[3:]]
+    assert rows == ["null", "null", "holds", "holds", "holds", "holds"]
+    assert "no value to compare with" in both.markdown()
+    gained = compare(run(), void(run(), "seam_ratio"))
+    assert (gained.code, verdicts(gained)["seam_ratio"]) == (0, "null")
+    assert compare(void(run(), "seam_ratio"), run()).code == 1, "lost values are a regression"
+    nothing = run()
+    nothing["value"] = None
+    answer = compare(nothing, nothing)
+    assert answer.code == 2
+    assert answer.headline == "not comparable: no metric has a value in both runs (6 comparisons, each null)"
 
 
 def test_errored_jobs_are_a_regression():

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from syncbench.bench import power, stats
 from syncbench.bench import report as reporting
-from syncbench.bench import stats
 from syncbench.bench.compare import differences
 from syncbench.bench.report import COLUMNS, render, rows
 from syncbench.bench.types import SyncbenchError
@@ -415,3 +415,66 @@ def test_models_stand_beside_each_other_and_never_mix():
         frozenset({"multidiffusion · small a", "multidiffusion · large"}),
         frozenset({"multidiffusion · small b", "multidiffusion · large"}),
     }
+
+
+@pytest.mark.parametrize("exploratory", [False, True])
+def test_a_method_without_any_value_is_compared_and_has_the_reason(exploratory: bool):
+    metric = "intra_lpips[reference]" if not exploratory else "disagreement"
+    made = [record("multidiffusion", metric, i, 0, 1.0 + i) for i in range(4)]
+    made += [record("independent", metric, i, 0, None) for i in range(4)]
+    made += [record("syncdiffusion", metric, i, 0, None if i else 2.0) for i in range(4)]
+    found = differences(frame(made), exploratory=exploratory).set_index(["a", "b"])
+    assert set(found.index) == {
+        *(("multidiffusion", "independent"), ("syncdiffusion", "independent"), ("syncdiffusion", "multidiffusion")),
+    }
+    assert found.loc[("multidiffusion", "independent"), "reason"] == "no item scored for both"
+    assert (found["n_items"] == [0, 0, 1]).all()
+    assert "no item scored for both" in render(frame(made), "md", exploratory=exploratory)
+    assert "—" in power.text(power.items_for(frame(made), primary=[metric]))
+
+
+def test_a_line_is_compared_with_the_floor_of_its_own_model_and_of_the_board():
+    def of(method: str, model: str, value: float) -> list[dict[str, object]]:
+        about = {"model": model, "revision": model[:3]}
+        return [
+            record(method, "seam_ratio", i, 0, value + i / 10, key=f"{method}{model}{i}", **about) for i in range(6)
+        ]
+
+    made = [
+        *(of("independent", "reference", 3.0) + of("independent", "views", 2.0)),
+        *(of("syncdiffusion", "views", 1.5) + of("multidiffusion", "reference", 2.5)),
+    ]
+    found = differences(frame(made))
+    pairs = list(zip(found["a"], found["b"], strict=True))
+    assert pairs[:3] == [
+        ("syncdiffusion · views", "independent · views"),
+        ("syncdiffusion · views", "independent · reference"),
+        ("multidiffusion · reference", "independent · reference"),
+    ]
+    assert found["difference"].iloc[:2].tolist() == pytest.approx([-0.5, -1.5])
+    made += of("truth", "views", 1.0)
+    assert "the way from the floor independent · reference (0 %)" in render(frame(made), "text", span=True, width=200)
+
+
+def test_methods_of_one_label_and_unlike_fields_are_other_lines():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i, params={"stride": 0.25}) for i in range(4)]
+    other = {"params": {"stride": 0.5}}
+    made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **other) for i in range(4)]
+    assert sorted(rows(frame(made))["value"]) == pytest.approx([2.5, 12.5])
+    named = reporting.tidy(frame(made))["name"].unique()
+    assert len(named) == 2
+    assert all(re.fullmatch(r"multidiffusion \([0-9a-f]{6}\)", name) for name in named)
+
+
+def test_items_of_one_id_and_unlike_content_are_never_seeds_of_one():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(3)]
+    other = {"content": "0123456789ab", "key": "other"}
+    made += [record("multidiffusion", "seam_ratio", 1, 0, 100.0, **other)]
+    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    assert (one["n_items"], one["n_seeds"]) == (4, 1)
+    assert one["value"] == pytest.approx((1 + 2 + 3 + 100) / 4)
+    page = reporting.tidy(frame(made))
+    assert set(page["item"]) == {"item000", "item001 (000000)", "item001 (012345)", "item002"}
+    made += [record("independent", "seam_ratio", 1, 0, 5.0, **{**other, "key": "third"})]
+    found = differences(frame(made))
+    assert found["n_items"].tolist() == [1], "paired with the item of the same content only"

@@ -108,6 +108,10 @@ def test_brief_has_every_primary_consistency_metric_and_the_first_of_other_roles
     assert [name for name in metrics if name.split("[")[0] in shown.replace("\\", "")] == [
         *("seam_ratio", "intra_lpips[reference]", "sharpness", "network_evaluations")
     ]
+    both = frame(records(metrics=dict.fromkeys(("seam_ratio", "seconds", "network_evaluations"), ("lower", ""))))
+    shown = render(both, "md", brief=True).replace("\\", "")
+    assert "seconds" in shown
+    assert "network_evaluations" not in shown
 
 
 def elsewhere(made: list[dict[str, Any]]) -> list[dict[str, Any]]:

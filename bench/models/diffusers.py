@@ -48,13 +48,15 @@ class Diffusers(Served):
     def revision(self) -> str:
         """12 hex digits: of the commit for a hub id, else of the contents of weights and configuration files.
 
-        In other precisions than float32 they are digits of these and the precision, because outputs differ.
+        Where another variant of the files is loaded, or the network runs in another precision than float32, they are
+        digits of these facts too, because outputs differ.
         """
         files = _contents(self.folder)
         stamp = tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files)
         weights = self.folder.name[:12] if self._hub else _hash(self.folder, stamp)
-        same = str(self.precision) == "torch.float32"
-        return weights if same else digest({"weights": weights, "dtype": str(self.precision)})
+        facts = {"variant": self._variant or "", "dtype": str(self.precision).replace("torch.float32", "")}
+        facts = {name: value for name, value in facts.items() if value}
+        return digest({"weights": weights, **facts}) if facts else weights
 
     def _load(self) -> Any:
         library: Any = import_module("diffusers")

@@ -3,6 +3,11 @@
 Zero123++ (Shi et al. 2023, arXiv 2310.15110) at the reference world's size: poses are baked into the tiles (azimuth 30,
 90, ... 330 degrees from the picture's, elevation 20 and -10 in turn), and every self-attention also sees the picture,
 noised to the same level, through the same network. Trained by `syncbench train grid`.
+
+Unlike the published pipeline, so that samples can be repeated: the noise on the picture depends on the step alone, and
+is the same for all items and seeds and in both halves of guidance, where upstream draws it afresh. Seeds do not cover
+it. The unconditional half sees a latent of zeros, where upstream encodes a grey picture; the field of view is 49
+degrees, not 30.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -50,7 +55,6 @@ class Grid(Replaced):
         return {"image": torch.zeros_like(rows["image"])}
 
     def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
-        # the published pipeline draws the reference's noise afresh from the global generator; this is reproducible
         draw = torch.Generator().manual_seed(level.index)
         one = torch.randn(1, *x.shape[1:], generator=draw).to(self.device, self.dtype)
         self._level, self._noise = level, one

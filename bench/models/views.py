@@ -2,6 +2,11 @@
 
 MVDream (Shi et al. 2023, arXiv 2308.16512) at the reference world's size: self-attention over all views, the camera's
 16 numbers in the time embedding. Trained by `syncbench train views`.
+
+The camera's place is divided by its distance from the world's origin, on the ground, while cameras look at a point half
+a unit above it: this is no unit orbit as MVDream's, whose place is taken from the point looked at, and its axes are
+OpenCV's, not OpenGL's. The bundled network was trained with the same numbers; a published checkpoint would read them
+wrongly.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -31,7 +36,7 @@ class Views(Replaced):
         if "camera" not in inputs:
             return {"camera": torch.zeros(views, 16, device=self.device, dtype=self.dtype)}
         pose = inputs["camera"].reshape(-1, 4, 4).clone()
-        # as in training: the length of the camera's place is left out
+        # as in training: the camera's place at distance 1 from the world's origin
         pose[:, :3, 3] /= pose[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
         return {"camera": pose.flatten(1)}
 

@@ -48,7 +48,8 @@ def build(base: Path) -> Any:
 def camera_numbers(to_world: Tensor) -> Tensor:
     """The 16 numbers (n, 16) the network reads of cameras (n, 4, 4): rows of camera-to-world, at distance 1.
 
-    Distance is left out, as in MVDream: views are normalised to a unit orbit.
+    The distance is that from the world's origin, on the ground. MVDream's views lie on a unit orbit of the point that
+    cameras look at, which is half a unit higher here: these are other numbers, and the distance is not quite left out.
     """
     found = to_world.clone()
     found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
