@@ -203,6 +203,7 @@ def _check_image(name: str, image: Any, shape: tuple[int, ...], size: str) -> No
     if image.ndim != len(shape) or image.shape[-3] != 3 or not len(image):
         wanted = "(n, 3, h, w)" if len(shape) == 4 else "(3, H, W)"
         raise ValueError(f"the {name} must be {wanted}, not {tuple(image.shape)}")
+    image = image.detach()
     if not bool(torch.isfinite(image).all()):
         raise ValueError(f"the {name} hold NaN or infinite values")
     low, high = float(image.min()), float(image.max())

@@ -58,11 +58,15 @@ class Claims:
         place, _, pid = name.rpartition("-")
         return f"process {pid} on {place.partition('.')[0]}" if place else ""
 
+    def left(self) -> list[str]:
+        """Keys that a sweep had claimed which has died."""
+        paths = (self._root / "jobs").glob(".claim-*")
+        return sorted(path.name.removeprefix(".claim-") for path in paths if not self._living(path))
+
     def tidy(self) -> None:
-        """Remove the claims that dead sweeps have left on jobs that are done."""
-        for path in (self._root / "jobs").glob(".claim-*"):
-            if not self._living(path):
-                path.unlink(missing_ok=True)
+        """Remove the claims of dead sweeps, once everything is done."""
+        for key in self.left():
+            self._path(key).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -1,11 +1,13 @@
 """Carrying out the tasks of a sweep: each is claimed, done where the executor says, and tried again if it was lost.
 
-Several sweeps of one folder share its tasks by claims. A task whose worker died is tried once more, alone; so is one
-at which an earlier sweep died, in a process of its own, so that it cannot end this one.
+Several sweeps of one folder share its tasks by claims. A task whose worker died is tried once more, alone. Where an
+earlier sweep died at a task, that task is tried once more, and this sweep works in a process apart, so that neither it
+nor its like can end it again.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -78,11 +80,11 @@ class Carried:
         if not keys:
             return 0
         self.listen(Event(self.phase, 0, self.total))
-        with Claims(self.root) as claims:
+        with Claims(self.root) as claims, self._where(claims) as execute:
             left, told = list(keys), False
             while left:
                 self.held, before = [], self.number
-                for task, answer in self.execute(self.work, self._claimed(claims, left), self.small):
+                for task, answer in execute(self.work, self._claimed(claims, left), self.small):
                     if isinstance(answer, Lost) and (answer.again or len(task.pieces()) > 1):
                         self.second.append(task)
                     else:
@@ -95,8 +97,14 @@ class Carried:
                         self.listen(Event("wait", 0, len(left), claims.holder(left[0])))
                         told = True
                     time.sleep(POLL)
-            claims.tidy()
         return self.done
+
+    def _where(self, claims: Claims) -> AbstractContextManager[Executor]:
+        """The executor; one of a process apart where a sweep without one has died."""
+        if self.execute.apart or not claims.left():
+            return nullcontext(self.execute)
+        self.free()
+        return self.execute.isolated()
 
     def _claimed(self, claims: Claims, keys: Sequence[str]) -> Iterator[Task]:
         """Tasks that are ours, one when it is asked for."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .claims import Claims
 from .dispatch import Carried, Outcome, Prepare
 from .events import Event, Listener
 from .execute import Executor, executor
@@ -113,6 +114,7 @@ def sweep(
     mine = {key: asked[key] for key in result.keys}
     result.scored = _score(store, mine, execute, retry_errors, listen, small)
     _group(store, asked, list(planned), execute, retry_errors, listen, small)
+    Claims(root).tidy()
     result.errors = errors(store, result.keys)
     return result
 
@@ -141,6 +143,7 @@ def rescore(
     listen, small = progress or _silent, _small([Entry("models", m["spec"]) for m in store.used("models")])
     scored = _score(store, asked, execute, retry_errors, listen, small)
     _group(store, asked, (), execute, retry_errors, listen, small)
+    Claims(root).tidy()
     return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
 
 
