@@ -5,6 +5,8 @@ or that does not fit the item, raises ValueError with a sentence for the record.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnnecessaryIsInstance=false
+# (Annotations are promises of other people's code, and here it is asked whether they were kept.)
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -141,7 +143,8 @@ def score_of(answer: Any) -> Score:
     coverage = min(max(coverage, 0.0), 1.0)
     if answer.value is None:
         return Score(value=None, coverage=coverage, reason=reason or "the metric gave no reason")
-    bare = answer.value.item() if _single(answer.value) else answer.value
+    value: Any = answer.value
+    bare = value.item() if _single(value) else value
     if isinstance(bare, float) and not isfinite(bare):
         return Score.none(f"the metric returned {bare}")
     return Score(value=float(as_number(bare, "the value")), coverage=coverage, reason=reason)

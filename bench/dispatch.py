@@ -90,7 +90,7 @@ class Carried:
                     else:
                         self._through(claims, task.lost(answer.reason) if isinstance(answer, Lost) else answer)
                     check()
-                self._again(claims)
+                self._again(claims, execute)
                 left = self.held
                 if left and self.number == before:
                     if not told:
@@ -121,13 +121,13 @@ class Carried:
             else:
                 yield task
 
-    def _again(self, claims: Claims) -> None:
+    def _again(self, claims: Claims, execute: Executor) -> None:
         """The second try of each task, in its smallest pieces, in a process of its own."""
         tasks, self.second = self.second, []
         if not tasks:
             return
         self.free()
-        with self.execute.isolated() as alone:
+        with execute.isolated() as alone:
             for task in tasks:
                 outcome = None
                 for piece, answer in alone(self.work, task.pieces(), self.small):

@@ -58,7 +58,7 @@ class Executor(Protocol):
         ...
 
     def isolated(self) -> "Executor":
-        """An executor of one worker process, for tasks that may bring it down."""
+        """An executor of one worker process, for tasks that may bring it down. Ends the workers that are idle."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -165,8 +165,9 @@ class Workers:
         return Lost(content) if kind == "lost" else content
 
     def isolated(self) -> Executor:
-        """One more, with the same limit."""
-        return Workers(1, self.timeout, self.threads)
+        """One worker with the same limit, and the memory of the others for itself."""
+        self.__exit__()
+        return self if self.jobs == 1 else Workers(1, self.timeout, self.threads)
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +250,7 @@ def executor(jobs: int, timeout: float | None = None, threads: int | None = None
 def tick() -> None:
     """Begin the time of a task anew: a component is about to be called. Does nothing outside a worker."""
     if _parent:
-        _parent[0].send(("tick", None))
+        _say("tick")
 
 
 def serve(handle: int, threads: int) -> None:
@@ -262,11 +263,11 @@ def serve(handle: int, threads: int) -> None:
     tasks: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(parent, tasks), daemon=True).start()
     settle(threads)
-    parent.send(("ready", None))
+    _say("ready")
     while True:
         work, task, threads = pickle.loads(tasks.get())
         torch.set_num_threads(threads)
-        parent.send(_done(work, task))
+        _say(*_done(work, task))
 
 
 def _done(work: Callable[[Any], Any], task: Any) -> tuple[str, Any]:
@@ -276,6 +277,14 @@ def _done(work: Callable[[Any], Any], task: Any) -> tuple[str, Any]:
         return "error", str(error)
     except BaseException as error:
         return "lost", describe(error)
+
+
+def _say(kind: str, content: Any = None) -> None:
+    """Tell the parent; without one there is nothing left to do."""
+    try:
+        _parent[0].send((kind, content))
+    except OSError:
+        os._exit(1)
 
 
 def _listen(parent: Connection, tasks: "SimpleQueue[bytes]") -> None:

@@ -169,7 +169,7 @@ class _Stream(io.TextIOBase):
         self._target = target
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return getattr(self._target, "encoding", "utf-8")
 
     def write(self, text: str, /) -> int:
@@ -277,7 +277,7 @@ def _switches(generators: bool) -> Iterable[Switch]:
     yield "file mode", _file_mode, os.umask
     yield "recursion limit", sys.getrecursionlimit, sys.setrecursionlimit
     yield "garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()
-    yield "warnings filters", lambda: list(warnings.filters), _set_filters
+    yield "warnings filters", _filters, _set_filters
     if threading.current_thread() is threading.main_thread():
         for number in (*NUMBERS, signal.SIGALRM):
             yield _handler(number)
@@ -285,7 +285,7 @@ def _switches(generators: bool) -> Iterable[Switch]:
     if generators:
         yield "random", random.getstate, random.setstate
         yield "numpy.random", _numpy_state, _set_numpy_state
-        yield "torch's random numbers", lambda: torch.get_rng_state().tolist(), _set_torch_state
+        yield "torch's random numbers", _torch_state, _set_torch_state
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             yield "CUDA's random numbers", _cuda_states, _set_cuda_states
 
@@ -327,6 +327,10 @@ def _file_mode() -> int:
     return mask
 
 
+def _filters() -> list[Any]:
+    return list(warnings.filters)
+
+
 def _set_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # pyright: ignore[reportIndexIssue]
 
@@ -344,6 +348,10 @@ def _numpy_state() -> Any:
 def _set_numpy_state(state: Any) -> None:
     name, keys, *rest = state
     np.random.set_state((name, np.array(keys, np.uint32), *rest))
+
+
+def _torch_state() -> list[int]:
+    return torch.get_rng_state().tolist()
 
 
 def _set_torch_state(state: list[int]) -> None:

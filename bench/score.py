@@ -6,7 +6,7 @@ metric changes of the artifact or the item, the next one does not see.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -111,7 +111,7 @@ def check_metric(metric: Any, columns: Json, name: str) -> None:
             f"metric {name}: its direction is '{columns['direction']}', not lower, higher or target:VALUE"
         )
     families: Any = metric.families
-    if isinstance(families, str) or not isinstance(families, Iterable) or not all(isinstance(f, str) for f in families):
+    if type(families) not in (tuple, list, frozenset) or not all(isinstance(family, str) for family in families):
         raise SyncbenchError(f"metric {name}: its families are {ascii(families)[:60]}, not a tuple of text")
     if not (callable(getattr(metric, "group", None)) or callable(metric)):
         raise SyncbenchError(f"metric {name} can neither be called nor has it `group`")

@@ -19,7 +19,8 @@ def mark(tensor: Tensor) -> Mark:
     """Version and checksum of a tensor: equal as long as nobody has changed it."""
     version = -1 if tensor.is_inference() else tensor._version
     plain = tensor.detach().cpu().contiguous().reshape(-1)
-    return version, zlib.crc32(plain.view(torch.uint8).numpy()) if plain.numel() else 0
+    data: Any = plain.view(torch.uint8).numpy() if plain.numel() else b""
+    return version, zlib.crc32(data)
 
 
 class Seal:
@@ -63,7 +64,7 @@ def _modules(model: Any) -> Iterator[torch.nn.Module]:
                 yield part
 
 
-def _facts(module: torch.nn.Module) -> Iterator[tuple[Any, ...]]:
+def _facts(module: Any) -> Iterator[tuple[Any, ...]]:
     for tensor in (*module.parameters(), *module.buffers()):
         version = -1 if tensor.is_inference() else tensor._version
         yield id(tensor), version, tensor.data_ptr(), tensor.dtype, tensor.requires_grad

@@ -114,15 +114,16 @@ def everything(folder: Path) -> dict[str, Any]:
 def test_kills_at_any_moment_on_two_hosts_leave_nothing(suite: dict[str, Any], tmp_path: Path, kills: int) -> None:
     """From the first moment on, with one and two processes."""
     chance, folder = random.Random(kills), tmp_path / "killed"
-    killed = 0
+    killed, progress = 0, list[int]()
     for number in range(kills):
         host, jobs = ("alpha", "beta-2")[number % 2], 1 + number // 2 % 2
         if number % 25 == 24 and folder.exists():
             folder.rename(tmp_path / f"before{number}")  # finished long ago: begin again
         process = CONTEXT.Process(target=on_host, args=(host, suite, folder, jobs))
         process.start()
-        process.join(chance.uniform(0, 2.5 if jobs == 1 else 6) if number else 0.5)
+        process.join(chance.uniform(0, 4 if jobs == 1 else 8) if number else 0.5)
         killed += process.is_alive()
+        progress.append(sizes(folder) if folder.exists() else -1)
         process.kill()
         process.join()
         age(folder)
@@ -134,7 +135,7 @@ def test_kills_at_any_moment_on_two_hosts_leave_nothing(suite: dict[str, Any], t
         run(suite, tmp_path / "whole")
         assert everything(path) == everything(tmp_path / "whole")
         assert list(path.rglob(".*")) == []
-    print(f"{killed} of {kills} starts were killed")
+    print(f"{killed} of {kills} starts were killed, with so many parts finished: {progress}")
 
 
 def test_two_sweeps_in_one_folder_share_the_work(suite: dict[str, Any], tmp_path: Path) -> None:
