@@ -7,7 +7,6 @@ them (see `sample`). A worker that dies or takes too long costs its own task onl
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from math import isfinite
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from queue import SimpleQueue
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -202,7 +202,7 @@ class _Worker:
         """Send a task. A worker that is dead says so when it is heard."""
         self._ticked = None
         with suppress(OSError):
-            self.connection.send_bytes(pickle.dumps((work, task, threads)))
+            self.connection.send((work, task, threads))
 
     def hear(self) -> tuple[str, Any] | None:
         """`done` with the result, `lost` or `error` with text, `died` with how; None: still at work."""
@@ -217,7 +217,7 @@ class _Worker:
                     return kind, content
             if self._process.poll() is None:
                 return None
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, OSError):
             pass
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
@@ -265,7 +265,7 @@ def serve(handle: int, threads: int) -> None:
     settle(threads)
     _say("ready")
     while True:
-        work, task, threads = pickle.loads(tasks.get())
+        work, task, threads = ForkingPickler.loads(tasks.get())
         torch.set_num_threads(threads)
         _say(*_done(work, task))
 

@@ -44,7 +44,7 @@ def test_a_signal_ends_a_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    before = signal.getsignal(number)
+    before = signal.signal(number, signal.default_int_handler)  # tests in the background ignore Ctrl-C
     monkeypatch.setattr(run, "sweep", stopped)
     monkeypatch.setattr(report, "report", stopped)
     done = CliRunner().invoke(app, ["run", "quick", "--out", str(tmp_path / "x")])
@@ -53,12 +53,13 @@ def test_a_signal_ends_a_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert (done.exit_code, done.stdout) == (128 + number, "")
     assert done.stderr == "interrupted: the same command starts again\n"
-    assert signal.getsignal(number) is before
+    assert signal.signal(number, before) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_importing_shows_no_traceback(number: int) -> None:
-    code = "import os\nfrom syncbench.bench.signals import importing\nwith importing():\n    "
+    code = "import os, signal\nfrom syncbench.bench.signals import importing\n"
+    code += f"signal.signal({number}, signal.default_int_handler)\nwith importing():\n    "
     code += f"os.kill(os.getpid(), {number})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 128 + number
@@ -74,6 +75,7 @@ def test_the_command_line_is_imported_under_that_protection() -> None:
         "        if name == 'typer':\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import syncbench.bench.cli\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import SyncbenchError
-from ..guard import Failure, attempt
+from ..guard import Failure, attempt, unchanged
 from ..loop import Method
 from .law import Law
 from .linear import affine
@@ -46,9 +46,11 @@ def measured(method: Method, problem: Problem, samples: int = SAMPLES) -> Measur
     if missing:
         return Measured(law=None, kind=None, reason=f"needs a model with {', '.join(missing)}; gauss has none")
     tall = replace(problem, rows=TALL)
-    found = attempt(lambda: _of_one_row(method, problem, samples))
+    with unchanged():
+        found = attempt(lambda: _of_one_row(method, problem, samples))
     if isinstance(found, Failure):  # a method may raise anything; the next attempt tells what
-        found = attempt(lambda: _sampled(method, tall, [], samples))
+        with unchanged():
+            found = attempt(lambda: _sampled(method, tall, [], samples))
     return Measured(law=None, kind=None, reason=found.text) if isinstance(found, Failure) else found
 
 
