@@ -18,7 +18,7 @@ from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
 from .registry import label, load_class, split
-from .seal import item_intact, mark_model, seal_item
+from .seal import item_intact, mark_model, model_intact, seal_item
 from .store import Store, encode_artifact
 from .suite import Entry
 from .types import Artifact, Cost, Dataset, Item, Json, SyncbenchError
@@ -153,7 +153,7 @@ def guarded(entry: Entry, items: Sequence[Item], work: Callable[[], T], seed: in
             _made.clear()
         elif not all(map(item_intact, items, seals)):
             _made.pop(f"items {entry.token}", None)
-        if {DTYPE, DEVICE} & changes or mark_model(model) != before:
+        if {DTYPE, DEVICE} & changes or not model_intact(model, before):
             release_model()
 
 

@@ -52,9 +52,17 @@ def item_intact(item: Item, seal: Seal) -> bool:
     return seal.intact and all(getattr(one, "intact", True) for one in (item.conditions, item.truth))
 
 
-def mark_model(model: Any) -> int:
-    """A number that stays the same as long as nobody changes a model's weights, precision, layers or processors."""
-    return hash(tuple(fact for module in _modules(model) for fact in _facts(module)))
+def mark_model(model: Any) -> dict[int, int]:
+    """A number for each network of a model, the same as long as nobody changes weights, precision, layers, processors.
+
+    Networks are those that are loaded; one that is loaded later is no change.
+    """
+    return {id(module): hash(tuple(_facts(module))) for module in _modules(model)}
+
+
+def model_intact(model: Any, marks: dict[int, int]) -> bool:
+    """Whether the networks of a model are those that were marked."""
+    return mark_model(model).items() >= marks.items()
 
 
 def _modules(model: Any) -> Iterator[torch.nn.Module]:
