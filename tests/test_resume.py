@@ -116,14 +116,20 @@ def test_kills_at_any_moment_on_two_hosts_leave_nothing(suite: dict[str, Any], t
     chance, folder = random.Random(kills), tmp_path / "killed"
     killed, progress = 0, list[int]()
     for number in range(kills):
-        host, jobs = ("alpha", "beta-2")[number % 2], 1 + number // 2 % 2
-        if number % 25 == 24 and folder.exists():
-            folder.rename(tmp_path / f"before{number}")  # finished long ago: begin again
+        host, jobs = ("alpha", "beta-2")[number % 2], 1 + number // 2 % 2  # all four within four kills
+        if sizes(folder) >= 36:
+            folder.rename(tmp_path / f"before{number}")  # everything is made and scored: begin again
         process = CONTEXT.Process(target=on_host, args=(host, suite, folder, jobs))
         process.start()
-        process.join(chance.uniform(0, 4 if jobs == 1 else 8) if number else 0.5)
+        if number % 3 == 0:  # its first moments
+            process.join(chance.uniform(0, 2))
+        else:  # some way on, wherever that falls
+            goal = sizes(folder) + chance.randint(0, 3)
+            while process.is_alive() and sizes(folder) < goal:
+                time.sleep(0.001)
+            process.join(chance.uniform(0, 0.2))
         killed += process.is_alive()
-        progress.append(sizes(folder) if folder.exists() else -1)
+        progress.append(sizes(folder))
         process.kill()
         process.join()
         age(folder)
