@@ -130,6 +130,14 @@ def test_the_others_are_the_same_byte_for_byte(crowd: tuple[Path, Any, Any, Any]
     assert bytes_of(crowd[0], names) == bytes_of(alone, names)
 
 
+def test_every_job_has_random_numbers_of_its_own(alone: Path) -> None:
+    store = Store(alone)
+    jobs = {key: job for key in store.finished() if (job := store.job(key)) is not None}
+    shades = [store.artifact(k).extras["shades"] for k, j in jobs.items() if "Sensitive" in j["header"]["method"]]
+    assert len(shades) == 2
+    assert all(bool((shades[0][n] != shades[1][n]).all()) for n in range(3)), "of torch, NumPy and Python"
+
+
 def test_the_process_is_as_it_was(crowd: tuple[Any, Any, dict[str, Any], dict[str, Any]]) -> None:
     _, _, before, after = crowd
     assert {name for name in before if before[name] != after[name]} == set()

@@ -20,6 +20,7 @@ from syncbench.bench.events import Event
 from syncbench.bench.execute import InProcess, Lost, Workers, executor
 from syncbench.bench.files import STALE, clear_stale, host, temporary
 from syncbench.bench.guard import attempt, describe, storable, threaded, unchanged
+from syncbench.bench.lazy import Lazy
 from syncbench.bench.progress import shown
 from syncbench.bench.signals import Interrupted, heard
 from syncbench.bench.store import Store
@@ -126,6 +127,18 @@ def test_global_random_numbers_start_from_the_seed_and_go_on_afterwards() -> Non
             drawn.append(float(torch.rand(1)))
     assert drawn[0] == drawn[1] != drawn[2]
     assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
+
+
+def test_what_is_made_on_first_access_is_made_under_standard_settings() -> None:
+    content = Lazy(a=lambda: torch.tensor([0.5]), b=lambda: torch.ones(2))
+    with unchanged():
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        assert (content["a"].dtype, content["a"].device.type) == (torch.float32, "cpu")
+        assert torch.tensor(0.5).dtype == torch.float64
+    assert content.intact
+    content["a"].numpy()[0] = 1
+    assert not content.intact
 
 
 # Threads
