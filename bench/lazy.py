@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import Tensor
 
 from .guard import standard
-from .seal import Mark, mark
+from .intact import Mark, mark
 
 
 class Lazy(Mapping[str, Tensor]):

@@ -13,12 +13,12 @@ from .answers import as_notes, check_artifact, items_of, settled
 from .dispatch import Outcome
 from .execute import tick
 from .guard import DEVICE, DTYPE, Changes, Failure, attempt, unchanged
+from .intact import item_intact, mark_item, mark_model, model_intact
 from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
 from .registry import label, load_class, split
-from .seal import item_intact, mark_model, model_intact, seal_item
 from .store import Store, encode_artifact
 from .suite import Entry
 from .types import Artifact, Cost, Dataset, Item, Json, SyncbenchError
@@ -143,7 +143,7 @@ def guarded(entry: Entry, items: Sequence[Item], work: Callable[[], T], seed: in
     What it has changed of the items or the model is forgotten, so that the next component gets it as it was made; after
     a changed default dtype or device everything is that was kept meanwhile.
     """
-    seals, before, changes = [seal_item(item) for item in items], mark_model(model), Changes()
+    marks, before, changes = [mark_item(item) for item in items], mark_model(model), Changes()
     tick()
     try:
         with unchanged(seed) as changes:
@@ -151,7 +151,7 @@ def guarded(entry: Entry, items: Sequence[Item], work: Callable[[], T], seed: in
     finally:
         if {DTYPE, DEVICE} & changes:
             _made.clear()
-        elif not all(map(item_intact, items, seals)):
+        elif not all(map(item_intact, items, marks)):
             _made.pop(f"items {entry.token}", None)
         if {DTYPE, DEVICE} & changes or not model_intact(model, before):
             release_model()

@@ -15,9 +15,9 @@ from typing import Any
 from .answers import score_of, scores_of
 from .dispatch import Outcome
 from .guard import Failure, attempt, blamed, storable
+from .intact import mark_artifact
 from .plan import job_key
 from .sample import guarded, instance, load_item, release_model, same_item
-from .seal import seal_artifact
 from .store import Store
 from .suite import Entry
 from .types import Artifact, Item, Json, Record, Score, SyncbenchError
@@ -208,12 +208,12 @@ def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list
     if job["status"] == "unsupported":
         return [(Score.none(job["error"]), "ok") for _ in rulers]
     artifact, answers = store.artifact(key), list[Answer]()
-    seal = seal_artifact(artifact)
+    marks = mark_artifact(artifact)
     for r in rulers:
         answers.append(_ask(instance(r.entry), _own(artifact), _item(job), _dataset(job)))
-        if not seal.intact:  # the next metric sees what is stored
+        if not marks.intact:  # the next metric sees what is stored
             artifact = store.artifact(key)
-            seal = seal_artifact(artifact)
+            marks = mark_artifact(artifact)
     return answers
 
 

@@ -23,7 +23,7 @@ def mark(tensor: Tensor) -> Mark:
     return version, zlib.crc32(data)
 
 
-class Seal:
+class Marks:
     """Marks of named tensors. Values that are no dense tensors are not watched."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
@@ -36,20 +36,20 @@ class Seal:
         return all(mark(tensor) == was for tensor, was in self._marks.values())
 
 
-def seal_artifact(artifact: Artifact) -> Seal:
+def mark_artifact(artifact: Artifact) -> Marks:
     """The tensors of an artifact."""
-    return Seal({"views": artifact.views, "canvas": artifact.canvas, **artifact.extras})
+    return Marks({"views": artifact.views, "canvas": artifact.canvas, **artifact.extras})
 
 
-def seal_item(item: Item) -> Seal:
+def mark_item(item: Item) -> Marks:
     """The tensors that an item brings along; those of a `Lazy` are marked by it when they are made."""
     brought = [m for m in (item.conditions, item.truth) if isinstance(m, dict)]
-    return Seal({f"{n} {name}": value for n, mapping in enumerate(brought) for name, value in mapping.items()})
+    return Marks({f"{n} {name}": value for n, mapping in enumerate(brought) for name, value in mapping.items()})
 
 
-def item_intact(item: Item, seal: Seal) -> bool:
+def item_intact(item: Item, marks: Marks) -> bool:
     """Whether the item's tensors are those that its data set made."""
-    return seal.intact and all(getattr(one, "intact", True) for one in (item.conditions, item.truth))
+    return marks.intact and all(getattr(one, "intact", True) for one in (item.conditions, item.truth))
 
 
 def mark_model(model: Any) -> dict[int, int]:
