@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import SyncbenchError
-from .files import disk, flush, temporary, write_bytes
+from .files import clear_stale, disk, flush, temporary, write_bytes
 from .gate import FRACTION, Gate, compare
 from .records import load
 from .types import SCHEMA, Record
@@ -69,6 +69,7 @@ def write(records: pd.DataFrame, path: Path) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_stale(path.parent, path.name)
         with temporary(path) as draft:
             write_bytes(draft, buffer.getvalue())
             draft.replace(path)

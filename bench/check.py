@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from .answers import check_artifact, items_of
 from .geometry.strip import Strip
+from .guard import Failure, attempt, unchanged
 from .lazy import Lazy
 from .listing import KINDS, Kind, list_components
 from .models.interface import Model
 from .registry import load, load_class, split, suggest
 from .roles import primary_of
-from .sample import check_artifact
 from .types import FAMILIES, ROLES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
 
 SIZE = 32
@@ -42,13 +43,15 @@ def check(spec: str, overrides: Mapping[str, Any] | None = None) -> list[Verdict
         "models": _model,
     }
     verdicts: list[Verdict] = []
-    try:
-        verdicts.extend(tests[kind](component))
-    except SyncbenchError:
-        raise
-    except Exception as error:
-        verdicts.append(Verdict("runs without an exception", False, f"{type(error).__name__}: {error}"))
+    ended = attempt(lambda: _extend(verdicts, tests[kind](component)), SyncbenchError)
+    if isinstance(ended, Failure):
+        verdicts.append(Verdict("runs without an exception", False, ended.text))
     return verdicts
+
+
+def _extend(verdicts: list[Verdict], more: Iterator[Verdict]) -> None:
+    with unchanged():
+        verdicts.extend(more)
 
 
 def kind_of(spec: str) -> Kind:
@@ -111,7 +114,7 @@ def _method(method: Any) -> Iterator[Verdict]:
     first: Artifact = method(item, model, 7)
     second: Artifact = method(item, model, 7)
     try:
-        check_artifact(first)
+        check_artifact(first, item)
         yield Verdict("views and canvas are finite RGB in [0, 1]", True, f"views {tuple(first.views.shape)}")
     except ValueError as error:
         yield Verdict("views and canvas are finite RGB in [0, 1]", False, str(error))
@@ -187,7 +190,7 @@ def _sound(score: Score) -> bool:
 def _dataset(dataset: Dataset) -> Iterator[Verdict]:
     yield _version(dataset)
     yield _frozen(dataset)
-    first, second = dataset.items(), dataset.items()
+    first, second = items_of(type(dataset).__name__, dataset), items_of(type(dataset).__name__, dataset)
     yield Verdict("it has items", bool(first), str(len(first)))
     yield Verdict("item ids are unique", len({item.id for item in first}) == len(first))
     facts = [[(item.id, item.prompts, item.protocol, item.surface) for item in items] for items in (first, second)]

@@ -76,6 +76,8 @@ def _tensors(tensors: Mapping[str, Any]) -> Any:
 def _hash(tensor: Any) -> str:
     import torch
 
+    if tensor.is_meta:  # without any data
+        return f"{tensor.dtype} {tuple(tensor.shape)}"
     found: torch.Tensor = tensor.detach().cpu().contiguous()
     total = hashlib.sha256(f"{found.dtype} {tuple(found.shape)} ".encode())
     total.update(found.flatten().view(torch.uint8).numpy().data)

@@ -9,14 +9,14 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-PACKAGES = ("syncbench", "torch", "torchvision", "diffusers", "transformers", "open-clip-torch", "lpips", "numpy")
+from .packages import versions as versions
+
 MIB = 2**20
 
 
@@ -98,18 +98,6 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    return {name: found for name in PACKAGES if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _synchronise(device: torch.device) -> None:

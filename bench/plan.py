@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
+from .answers import items_of
 from .content import content_of
+from .guard import named
 from .loop import Method
 from .measure import machine_name
 from .models.interface import Model
@@ -70,17 +72,21 @@ def plan(part: Part, entry: Entry, model: Model) -> list[Job]:
     for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
         for item in chosen(part, dataset_entry, dataset):
-            content = content_of(item)
+            with named(f"data set {dataset_entry.label}, item {item.id}"):
+                content = content_of(item)
             for seed in part.seeds:
                 for method_entry, method in methods:
-                    job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, content, seed)
+                    with named(f"method {method_entry.label} on {dataset_entry.label} with model {entry.label}"):
+                        job = make_job(
+                            entry, model, dataset_entry, dataset, method_entry, method, item, content, seed
+                        )
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
 
 def chosen(part: Part, entry: Entry, dataset: Dataset) -> list[Item]:
     """The items of one dataset that the part asks for, under its protocol."""
-    items = dataset.items()
+    items = items_of(entry.label, dataset)
     if len({item.id for item in items}) != len(items):
         raise SyncbenchError(f"dataset {entry.label} repeats an item id")
     if part.items:

@@ -303,12 +303,13 @@ def report(
 
 def save(text: str, path: Path) -> None:
     """Write text whole or not at all. Raises SyncbenchError for a folder and for what cannot be written."""
-    from .files import disk, temporary, write_bytes
+    from .files import clear_stale, disk, temporary, write_bytes
 
     with disk(path):
         if path.is_dir():
             raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_stale(path.parent, path.name)
         with temporary(path) as draft:
             write_bytes(draft, text.encode())
             draft.replace(path)

@@ -1,21 +1,27 @@
 """Scoring what is stored. Only what is missing: a row counts as there if metric, version and fingerprint agree.
 
-Metrics see the artifact as read back from disk, never the one in memory, so `run` and `score` agree to the bit.
+Metrics see the artifact as read back from disk, never the one in memory, so `run` and `score` agree to the bit. What a
+metric changes of the artifact or the item, the next one does not see.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from .answers import score_of, scores_of
+from .dispatch import Outcome
+from .guard import Failure, attempt, blamed, storable
+from .intact import mark_artifact
 from .plan import job_key
 from .roles import primary_of, role_of
-from .sample import Outcome, instance, items_of, load_item, release_model, same_item
+from .sample import guarded, instance, items_of, load_item, release_model, same_item
 from .store import Store
 from .suite import Entry, unique
-from .types import Item, Json, Record, Score, SyncbenchError
+from .types import Artifact, Item, Json, Record, Score, SyncbenchError
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,40 @@ class ScoreTask:
     root: Path
     key: str
     metrics: tuple[Entry, ...]
+
+    def pieces(self) -> Sequence["ScoreTask"]:
+        """One task a metric."""
+        return [replace(self, metrics=(entry,)) for entry in self.metrics]
+
+    def lost(self, reason: str) -> Outcome:
+        """Store that the job could not be scored by these metrics."""
+        return _keep(self, lambda store, job, rulers: [_failed(reason) for _ in rulers])
+
+
+@dataclass(frozen=True)
+class GroupTask:
+    """Stored jobs of one group and the group metric that they lack."""
+
+    root: Path
+    key: str
+    cell: str
+    members: tuple[str, ...]
+    """Keys of the jobs whose items are of today."""
+    past: tuple[str, ...]
+    """Keys of jobs whose items have changed since; they get a null."""
+    metric: Entry
+    dataset: Entry
+    """Whose items the members are."""
+    kept: frozenset[str] = frozenset()
+    """Keys of all groups of the cell and metric; others are of before."""
+
+    def pieces(self) -> Sequence["GroupTask"]:
+        """Itself: a group is scored whole or not at all."""
+        return [self]
+
+    def lost(self, reason: str) -> Outcome:
+        """Store that the group could not be scored."""
+        return _keep_group(self, lambda jobs, r: dict.fromkeys(jobs, _failed(reason)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,22 +92,25 @@ class Ruler:
 
 
 def ruler(entry: Entry) -> Ruler:
-    """Load a metric far enough to know its fingerprint. Raises SyncbenchError for one that has no role."""
+    """Load a metric far enough to know its fingerprint. Raises SyncbenchError for one that breaks its contract."""
     metric = instance(entry)
-    columns = {
-        "metric": entry.label,
-        "metric_version": metric.version,
-        "fingerprint": metric.fingerprint(),
-        "role": role_of(metric, entry.label),
-        "direction": metric.direction,
-        "unit": metric.unit,
-    }
+    with blamed(f"metric {entry.label}"):
+        columns = {
+            "metric": entry.label,
+            "metric_version": metric.version,
+            "fingerprint": metric.fingerprint(),
+            "role": role_of(metric, entry.label),
+            "direction": metric.direction,
+            "unit": metric.unit,
+        }
+        check_metric(metric, columns, entry.label)
+        places = primary_of(metric, entry.spec)
     return Ruler(
         entry=entry,
         label=entry.label,
         grouped=hasattr(metric, "group"),
         columns=columns,
-        primary=primary_of(metric, entry.spec),
+        primary=places,
         machine=bool(getattr(metric, "machine", False)),
     )
 
@@ -81,16 +124,42 @@ def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False
     return tuple(r.entry for r in here if not any(r.has(row, retry) for row in rows))
 
 
+def check_metric(metric: Any, columns: Json, name: str) -> None:
+    """Raise SyncbenchError unless a metric says what its rows will: version, fingerprint, direction, unit, families."""
+    wanted = {"metric_version": int, "fingerprint": str, "direction": str, "unit": str}
+    for column, kind in wanted.items():
+        found = columns[column]
+        if type(found) is not kind or (isinstance(found, str) and storable(found) != found):
+            what = column.removeprefix("metric_")
+            raise SyncbenchError(f"metric {name}: its {what} is {ascii(found)[:60]}, not {_WORDS[kind]}")
+    if not re.fullmatch(r"lower|higher|target:[-+.\deE]+", columns["direction"]):
+        raise SyncbenchError(
+            f"metric {name}: its direction is '{columns['direction']}', not lower, higher or target:VALUE"
+        )
+    families: Any = metric.families
+    if type(families) not in (tuple, list, frozenset) or not all(isinstance(family, str) for family in families):
+        raise SyncbenchError(f"metric {name}: its families are {ascii(families)[:60]}, not a tuple of text")
+    if not (callable(getattr(metric, "group", None)) or callable(metric)):
+        raise SyncbenchError(f"metric {name} can neither be called nor has it `group`")
+
+
+_WORDS = {int: "a whole number", str: "text"}
+
+
 def score(task: ScoreTask) -> Outcome:
     """Compute and store the missing rows of one job. A failing metric is a row with its error."""
     release_model()  # a worker that sampled before must not hold two sets of networks
+    return _keep(task, lambda store, job, rulers: _answers(store, task.key, job, rulers))
+
+
+def _keep(task: ScoreTask, ask: Callable[[Store, Json, Sequence[Ruler]], "list[Answer]"]) -> Outcome:
     store = Store(task.root)
     job = store.job(task.key)
     if job is None:
         return Outcome(task.key, task.key, "the job is gone")
     rulers = [ruler(entry) for entry in task.metrics]
     try:
-        answers = _answers(store, task.key, job, rulers)
+        answers = ask(store, job, rulers)
     except SyncbenchError as error:  # the artifact or the item cannot be read
         answers = [_failed(str(error)) for _ in rulers]
     rows = {row["metric"]: row for row in store.scores(task.key)}
@@ -102,14 +171,14 @@ def score(task: ScoreTask) -> Outcome:
     return Outcome(task.key, name, "; ".join(errors) if errors and job["status"] == "ok" else None)
 
 
-def score_groups(
+def group_tasks(
     store: Store,
     asked: Mapping[str, Sequence[Ruler]],
     datasets: Sequence[Entry],
     planned: Sequence[str] = (),
     retry: bool = False,
-) -> None:
-    """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
+) -> dict[str, GroupTask]:
+    """Missing group metrics by key: one group is all items of a method, model, dataset, protocol and seed.
 
     `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` say what
     today's items are: samples of what an item was before its prompt, mesh or picture changed belong to no group of
@@ -117,7 +186,7 @@ def score_groups(
     left for later.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
-        return
+        return {}
     present = {key: job for key in store.finished() if (job := store.job(key)) is not None}
     absent = set(planned) - set(present)
     cells: dict[str, list[str]] = defaultdict(list)
@@ -125,26 +194,58 @@ def score_groups(
         if job["status"] == "ok":
             cells[_cell(job["header"])].append(key)
     old = store.groups()
-    for cell, found in cells.items():
-        wanted = {r.label: r for key in found for r in asked.get(key, ()) if r.grouped}
+    found: dict[str, GroupTask] = {}
+    for cell, jobs in cells.items():
+        wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped}
         if not wanted or absent:
             continue
-        groups, past = _parted({key: present[key] for key in found}, datasets)
+        groups, past = _parted({key: present[key] for key in jobs}, datasets)
         for r in wanted.values():
-            kept: set[str] = set()
+            tasks: list[GroupTask] = []
             for n, (entry, members) in enumerate(groups):
-                gone = past if n == 0 else []
+                gone = tuple(past) if n == 0 else ()
                 about = {"cell": cell, "metric": r.label, "members": members, **({"past": gone} if gone else {})}
                 key = job_key({**about, **r.columns})
-                kept.add(key)
-                if key in old and all(r.has(row, retry) for row in old[key]["rows"]):
-                    continue
-                rows = _group_rows(store, {k: present[k] for k in members}, entry, r)
-                rows += [_row(present[k]["header"], r, PAST, "ok") for k in gone]
-                store.save_group(key, about, rows)
-            for name, group in old.items():
-                if name not in kept and group["cell"] == cell and group["metric"] == r.label:
-                    store.drop_group(name)
+                tasks.append(GroupTask(store.root, key, cell, tuple(members), gone, r.entry, entry))
+            kept = frozenset(task.key for task in tasks)
+            lacking = [
+                task
+                for task in tasks
+                if task.key not in old or not all(r.has(row, retry) for row in old[task.key]["rows"])
+            ]
+            found |= {task.key: replace(task, kept=kept) for task in lacking}
+            if not lacking:
+                _drop_stale(store, old, cell, r.label, kept)
+    return found
+
+
+def score_group(task: GroupTask) -> Outcome:
+    """Compute and store the rows of one group, and drop those of the group as it was before."""
+    release_model()
+    return _keep_group(task, lambda jobs, r: _group_answers(Store(task.root), jobs, task.dataset, r))
+
+
+def _keep_group(task: GroupTask, ask: Callable[[dict[str, Json], Ruler], "dict[str, Answer]"]) -> Outcome:
+    store, r = Store(task.root), ruler(task.metric)
+    jobs = {key: job for key in (*task.members, *task.past) if (job := store.job(key)) is not None}
+    name = f"{r.label} of {len(task.members)} items"
+    if len(jobs) < len(task.members) + len(task.past):
+        return Outcome(task.key, name, "a job is gone")
+    answers = ask({key: jobs[key] for key in task.members}, r)
+    rows = [_row(jobs[key]["header"], r, *answers[key]) for key in task.members]
+    rows += [_row(jobs[key]["header"], r, PAST, "ok") for key in task.past]
+    about = {"cell": task.cell, "metric": r.label, "members": list(task.members)}
+    store.save_group(task.key, {**about, "past": list(task.past)} if task.past else about, rows)
+    _drop_stale(store, store.groups(), task.cell, r.label, task.kept | {task.key})
+    failed = next((row["reason"] for row in rows if row["status"] == "error"), None)
+    return Outcome(task.key, f"{next(iter(jobs.values()))['header']['method']}, {name}", failed)
+
+
+def _drop_stale(store: Store, groups: Mapping[str, Json], cell: str, metric: str, kept: frozenset[str]) -> None:
+    """Drop the groups of a cell and metric as they were before their members changed."""
+    for key, group in groups.items():
+        if key not in kept and group["cell"] == cell and group["metric"] == metric:
+            store.drop_group(key)
 
 
 PAST = Score.none("its item has changed since, so it is in no group with today's items")
@@ -161,30 +262,34 @@ def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list
         return [_failed(job["error"]) for _ in rulers]
     if job["status"] == "unsupported":
         return [(Score.none(job["error"]), "ok") for _ in rulers]
-    artifact, item = store.artifact(key), _item(job, _own(job))
-    return [_ask(instance(r.entry), artifact, item) for r in rulers]
+    artifact, answers = store.artifact(key), list[Answer]()
+    marks = mark_artifact(artifact)
+    for r in rulers:
+        answers.append(_ask(instance(r.entry), _own(artifact), _item(job, _dataset(job)), _dataset(job)))
+        if not marks.intact:  # the next metric sees what is stored
+            artifact = store.artifact(key)
+            marks = mark_artifact(artifact)
+    return answers
 
 
-def _ask(metric: Any, artifact: Any, item: Item) -> Answer:
+def _own(artifact: Artifact) -> Artifact:
+    """The same tensors in an artifact of one's own."""
+    cost, notes = replace(artifact.cost), deepcopy(artifact.notes)
+    return replace(artifact, extras=dict(artifact.extras), notes=notes, cost=cost)
+
+
+def _ask(metric: Any, artifact: Artifact, item: Item, entry: Entry) -> Answer:
+    answer = attempt(lambda: _answer(metric, artifact, item, entry))
+    return _failed(answer.text) if isinstance(answer, Failure) else (answer, "ok")
+
+
+def _answer(metric: Any, artifact: Artifact, item: Item, entry: Entry) -> Score:
     if item.family not in metric.families:
-        return Score.none(f"not defined for the family {item.family}"), "ok"
-    try:
-        return _plain(metric(artifact, item)), "ok"
-    except Exception as error:
-        return _failed(f"{type(error).__name__}: {error}")
+        return Score.none(f"not defined for the family {item.family}")
+    return score_of(guarded(entry, [item], lambda: metric(artifact, item)))
 
 
-def _plain(score: Score) -> Score:
-    """Never NaN, never a null without a reason."""
-    if score.value is not None and not isfinite(score.value):
-        return Score.none(f"the metric returned {score.value}")
-    if score.value is None and not score.reason:
-        return Score.none("the metric gave no reason")
-    return score
-
-
-def _own(job: Json) -> Entry:
-    """The data set a sample was made from."""
+def _dataset(job: Json) -> Entry:
     return Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
 
 
@@ -201,7 +306,7 @@ def _parted(jobs: Mapping[str, Json], datasets: Sequence[Entry]) -> tuple[list[t
     Two data sets of one label (files of one name) make two groups. Where nothing is of today all stays together.
     """
     label = next(iter(jobs.values()))["header"]["dataset"]
-    options = unique([entry for entry in datasets if entry.label == label] or list(map(_own, jobs.values())))
+    options = unique([entry for entry in datasets if entry.label == label] or list(map(_dataset, jobs.values())))
     groups: dict[str, tuple[Entry, list[str]]] = {}
     past: list[str] = []
     for key, job in sorted(jobs.items()):
@@ -245,20 +350,20 @@ def _cell(header: Json) -> str:
     return job_key({name: header[name] for name in names})
 
 
-def _group_rows(store: Store, jobs: dict[str, Json], entry: Entry, r: Ruler) -> list[Json]:
-    metric = instance(r.entry)
+def _group_answers(store: Store, jobs: dict[str, Json], entry: Entry, r: Ruler) -> dict[str, Answer]:
+    """The group metric's answer for each job by key."""
+    answers = attempt(lambda: _group(store, jobs, entry, instance(r.entry)))
+    return dict.fromkeys(jobs, _failed(answers.text)) if isinstance(answers, Failure) else answers
+
+
+def _group(store: Store, jobs: dict[str, Json], entry: Entry, metric: Any) -> dict[str, Answer]:
     keys = {job["header"]["item"]: key for key, job in jobs.items()}
-    try:
-        items = {name: _item(jobs[key], entry) for name, key in keys.items()}
-        artifacts = {name: store.artifact(key) for name, key in keys.items()}
-        family = next(iter(items.values())).family
-        if family not in metric.families:
-            none = Score.none(f"not defined for the family {family}")
-            answers: dict[str, Answer] = dict.fromkeys(keys, (none, "ok"))
-        else:
-            scores = metric.group(artifacts, items)
-            gone = Score.none("the metric left this item out")
-            answers = {name: (_plain(scores.get(name, gone)), "ok") for name in keys}
-    except Exception as error:
-        answers = {name: _failed(f"{type(error).__name__}: {error}") for name in keys}
-    return [_row(jobs[key]["header"], r, *answers[name]) for name, key in keys.items()]
+    items = {name: _item(jobs[key], entry) for name, key in keys.items()}
+    first = next(iter(items.values()))
+    if first.family not in metric.families:
+        return dict.fromkeys(jobs, (Score.none(f"not defined for the family {first.family}"), "ok"))
+    artifacts = {name: store.artifact(key) for name, key in keys.items()}
+    scores = scores_of(guarded(entry, list(items.values()), lambda: metric.group(artifacts, items)), keys)
+    gone = Score.none("the metric left this item out")
+    found = {key: attempt(lambda name=name: score_of(scores.get(name, gone))) for name, key in keys.items()}
+    return {key: _failed(one.text) if isinstance(one, Failure) else (one, "ok") for key, one in found.items()}

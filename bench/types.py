@@ -53,7 +53,10 @@ class Sampling:
 
 @runtime_checkable
 class Surface(Protocol):
-    """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases."""
+    """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases.
+
+    It may say as `views` how many views it lays out; else they are counted on its canvas.
+    """
 
     @property
     def window(self) -> tuple[int, int]:

@@ -28,6 +28,7 @@ import torch
 
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
+from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
 from .report import loss
@@ -175,9 +176,10 @@ class _Trial:
 
     def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
         judge = self.judges[name]
-        if hasattr(judge, "group"):
-            return judge.group(made, {item: self.items[item] for item in made})
-        return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
+        with blamed(f"metric {name}"):
+            if hasattr(judge, "group"):
+                return judge.group(made, {item: self.items[item] for item in made})
+            return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
 
     def _ask(self, name: str, made: Mapping[str, Artifact], remember: bool = False) -> list[float]:
         scores = self._scores(name, made)
@@ -205,10 +207,13 @@ class _Trial:
                 self.checks[name].append(Check(name="agrees", passed=None, seen="no reference implementation"))
                 continue
             scores = self._scores(name, made)
-            try:
-                found = {item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()}
-            except Exception as error:
-                self.checks[name].append(Check(name="agrees", passed=False, seen=f"{type(error).__name__}: {error}"))
+            found = attempt(
+                lambda judge=judge: {
+                    item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()
+                }
+            )
+            if isinstance(found, Failure):
+                self.checks[name].append(Check(name="agrees", passed=False, seen=found.text))
                 continue
             # A reference may be narrower than the metric, but has no answer where the metric has none.
             known = [(scores[item].value, value) for item, value in found.items() if value is not None]
@@ -230,11 +235,13 @@ class _Trial:
         height, width = item.surface.window
         nothing = Artifact(views=torch.zeros(1, 3, height, width))
         for name, judge in self.judges.items():
-            try:
-                grouped = hasattr(judge, "group")
-                score = judge.group({"x": nothing}, {"x": bare})["x"] if grouped else judge(nothing, bare)
-            except Exception as error:
-                self.checks[name].append(Check(name="silent", passed=False, seen=f"{type(error).__name__}: {error}"))
+            score = attempt(
+                lambda judge=judge: (
+                    judge.group({"x": nothing}, {"x": bare})["x"] if hasattr(judge, "group") else judge(nothing, bare)
+                )
+            )
+            if isinstance(score, Failure):
+                self.checks[name].append(Check(name="silent", passed=False, seen=score.text))
                 continue
             kept = isfinite(score.value) if score.value is not None else bool(score.reason) and score.coverage == 0
             self.checks[name].append(Check(name="silent", passed=kept, seen=score.reason or f"{score.value:g}"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,6 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import SyncbenchError
+from ..signals import AGAIN, GOES_ON, heard
+
+RESUMED = ("run", "score", "train")
+"""Commands that go on where they were interrupted."""
 
 
 class _Group(TyperGroup):
@@ -17,13 +22,14 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with heard():
+                return super().invoke(ctx)
         except SyncbenchError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stop:
+            print(GOES_ON if ctx.invoked_subcommand in RESUMED else AGAIN, file=sys.stderr)
+            raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
 app = typer.Typer(
@@ -51,6 +57,13 @@ Cards = Annotated[
     list[Path], typer.Option(metavar="FILE", help="Report cards of your own metrics (`validate --out`); repeatable.")
 ]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Processes.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="A job or metric that takes longer has failed (its model's loading apart)."),
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of each process [by the work and the cores that are free].")
+]
 Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and metrics again.")]
 
 

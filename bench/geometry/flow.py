@@ -120,6 +120,11 @@ class Tracks:
         return self.height, self.width
 
     @property
+    def views(self) -> int:
+        """One a frame."""
+        return self.frames
+
+    @property
     def picture(self) -> bool:
         """The frames are the result."""
         return False

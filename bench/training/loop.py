@@ -27,6 +27,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing, nn
 
+from ..threads import allowed_cores
 from ..types import SyncbenchError
 
 Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
@@ -112,7 +113,7 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
 
 
 def _enter(rank: int, processes: int, meet: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    torch.set_num_threads(max(1, int(allowed_cores()) // processes))
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=processes)
     worker(*args)
     dist.destroy_process_group()
