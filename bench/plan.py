@@ -229,10 +229,10 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
         return
     views = count()
     if not least <= views <= most:
-        takes = f"exactly {most}" if least == most else f"{least} to {most}"
+        takes = f"exactly {most}" if least == most else f"at most {most}"
         raise SyncbenchError(
-            f"{entry.label} denoises all views of an item together: item '{item.id}' has {views}, and model "
-            f"{model.id} has places for {takes}"
+            f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "
+            f"{takes}, but item '{item.id}' has {views}: set another number of them in its dataset"
         )
 
 

@@ -235,7 +235,8 @@ def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     unknown = sorted(asked - there)
     if unknown or not kept:
         what = f"no item '{quoted(unknown[0])}'" if unknown else "no items"
-        hint = suggest(unknown[0], there, "there is") if unknown and len(there) <= 30 else ""
+        hint = suggest(unknown[0], there, "there is") if unknown else ""
+        hint = hint if len(there) <= 30 or "did you mean" in hint else ""
         raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
 
 
