@@ -74,18 +74,30 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
     datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for.
     """
     jobs: dict[str, Job] = {}
+    remembered: Any = _Remembered(model)
     methods = [(m, m.load()) for m in part.methods]
     for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
         items = (known or {}).get(dataset_entry.token) or listed(dataset_entry, dataset)
         for item in chosen(part, items):
             for method_entry, method in methods:
-                _check_places(method_entry, method, model, item)
+                _check_places(method_entry, method, remembered, item)
             for seed in part.seeds:
                 for method_entry, method in methods:
-                    job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, seed)
+                    job = make_job(entry, remembered, dataset_entry, dataset, method_entry, method, item, seed)
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
+
+
+class _Remembered:
+    """A model whose attributes are asked for once: a revision is a hash of files, and there may be many jobs."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.__dict__[name] = getattr(self._model, name)
+        return value
 
 
 def listed(entry: Entry, dataset: Dataset) -> list[Item]:
@@ -114,7 +126,11 @@ def chosen(part: Part, items: Sequence[Item]) -> list[Item]:
     """The items of one dataset that the part asks for, under its protocol."""
     wanted = set(part.items)
     kept = [item for item in items if not wanted or item.id in wanted][: part.limit]
-    changed = cache(lambda protocol: sampling(protocol, part.protocol))
+
+    @cache
+    def changed(protocol: Sampling) -> Sampling:
+        return sampling(protocol, part.protocol)
+
     return [replace(item, protocol=changed(item.protocol)) for item in kept]
 
 

@@ -297,6 +297,47 @@ def test_sizes_are_bounded_for_python_too() -> None:
         check_size("an item", 2, 1, PIXELS)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["validate", "disagreement", "--items", "1000000000"], "at most 1,000 items"),
+        (["validate", "disagreement", "--levels", "1000000000"], "100 levels"),
+        (["oracle", "--samples", "100000000000"], "use at most 1,000,000"),
+        (["oracle", "--steps", "1000000000"], "1000000000 denoising steps"),
+    ],
+)
+def test_instruments_have_limits_too(arguments: list[str], words: str) -> None:
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "board", "power"])
+def test_values_too_large_to_average_are_named(tmp_path: Path, command: str) -> None:
+    huge = frame(records())
+    huge.loc[huge.index[0], "value"] = 1e308
+    baseline.write(huge, tmp_path / "records.parquet")
+    done = call(command, tmp_path / "records.parquet")
+    assert done.exit_code == 2
+    assert "too large to average" in done.stderr
+
+
+def little_memory() -> None:
+    """A process with 12 GiB of address space, as under `ulimit -v`."""
+    resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
+
+
+def test_a_board_under_a_limit_of_address_space_is_made_or_says_why_not(tmp_path: Path) -> None:
+    """The engine of its plots ends its whole process there."""
+    file = tmp_path / "records.parquet"
+    baseline.write(frame(records()), file)
+    command = [sys.executable, "-m", "syncbench.bench.cli", "board", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_memory)
+    assert done.returncode in (0, 2), done.stderr
+    if done.returncode:
+        assert "ulimit -v unlimited" in done.stderr.splitlines()[-1]
+
+
 def small_files() -> None:
     """A process that may write 100 bytes to a file, as on a disk that is full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -48,8 +48,9 @@ def _open_stdout() -> None:
     """An answer has somewhere to go, and every letter of it can be written, whatever the terminal's alphabet."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
+        cast(Any, stdout).reconfigure(errors="backslashreplace")
 
 
 def _close_stdout() -> None:

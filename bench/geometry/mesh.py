@@ -180,9 +180,11 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
         )
     used, where = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
-    bad = int((~np.isfinite(vertices).all(1)).sum())
+    bad = int((~(np.abs(vertices) < 1e100).all(1)).sum())
     if bad:
-        raise SyncbenchError(f"{name}: {bad:,} vertices are not finite numbers (NaN or infinite); repair the mesh")
+        raise SyncbenchError(
+            f"{name}: {bad:,} vertices are not finite numbers (NaN, infinite or next to it); repair the mesh"
+        )
     vertices = vertices[:, TURNS[up]]
     centre, radius = Mesh(vertices, faces).sphere
     if radius <= 0:

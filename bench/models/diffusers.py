@@ -53,7 +53,7 @@ class Diffusers(Served):
     @property
     def name(self) -> str:
         """What tables call it: the hub id, or the last part of the folder's path."""
-        return self._path if self._hub else self.folder.resolve().name or self.id
+        return quoted(self._path if self._hub else self.folder.resolve().name or self.id, 100)
 
     def ready(self) -> None:
         """Load the pipeline and try it on a small picture. Raises SyncbenchError where its parts do not fit."""
