@@ -237,6 +237,12 @@ def test_a_limit_fits_a_suite_that_names_its_items() -> None:
     assert first.id == named.items[0]
 
 
+def test_a_limit_is_taken_of_the_items_named(tmp_path: Path) -> None:
+    named = [item.id for item in load("datasets", "panoramas").items()[1:4]]
+    frame = run(asked({"items": named, "limit": 1, "metrics": ["network_evaluations"]}), tmp_path / "out")
+    assert set(frame["item"]) == {named[0]}
+
+
 def test_a_new_data_set_goes_where_its_family_is_with_all_of_its_items() -> None:
     suite = read_suite("quick")
     [part] = narrowed(suite, datasets=["meshes"]).parts
