@@ -102,7 +102,16 @@ class _Remembered:
 
 def listed(entry: Entry, dataset: Dataset) -> list[Item]:
     """All items of a dataset, once its ids and prompts are known to be usable. Raises SyncbenchError for others."""
-    items, seen = dataset.items(), set[str]()
+    try:
+        items, seen = list(dataset.items()), set[str]()
+    except (SyncbenchError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise SyncbenchError(
+            f"dataset {entry.label} cannot list its items ({type(error).__name__}: {quoted(error)})"
+        ) from error
+    if not all(isinstance(item, Item) for item in items):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SyncbenchError(f"dataset {entry.label} lists something that is no Item")
     if len(items) > ITEMS:
         raise SyncbenchError(f"dataset {entry.label} has {len(items):,} items, more than the {ITEMS:,} of one plan")
     for item in items:

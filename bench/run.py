@@ -120,8 +120,9 @@ def sweep(
         problem = _problem(entry, todo, execute, items)
         if problem is not None and len(models) == 1:
             raise SyncbenchError(problem)
-        if problem is not None:  # the other models' jobs go on
+        if problem is not None:  # the other models' jobs go on, and what this one has done stays
             result.errors[f"model {entry.label}"] = problem
+            planned.update({key: job for key, job in found.items() if store.job(key) is not None})
             continue
         planned.update(found)
         tasks = [SampleTask(root, job) for job in todo]
@@ -142,11 +143,12 @@ def _problem(entry: Entry, todo: Sequence[Job], execute: Executor, items: Mappin
     if not todo:
         return None
     steps = tuple(sorted({int(job.protocol["steps"]) for job in todo}))
-    found = next(iter(execute(ready, [ReadyTask(entry, steps)])))
+    [found] = execute(ready, [ReadyTask(entry, steps)])
     if found.error is not None:
         return found.error
     surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
-    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in todo}
+    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
     for token, item, stride in sorted(asked, key=str):
         check = getattr(surfaces[token][item], "check", None)
         try:

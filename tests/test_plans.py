@@ -282,6 +282,30 @@ def test_presets_and_defaults_are_checked_too(tmp_path: Path) -> None:
         load("methods", str(file))
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise KeyError('x')", "cannot list its items (KeyError: 'x')"),
+        ("return None", "cannot list its items (TypeError"),
+        ("return [3]", "lists something that is no Item"),
+        ("return super().items()[:1] * 2", "repeats an item id"),
+        ("return [__import__('dataclasses').replace(super().items()[0], id='a' * 300)]", "can be no id"),
+        ("return [__import__('dataclasses').replace(super().items()[0], prompts=('\\ud800',))]", "lone surrogate"),
+    ],
+)
+def test_a_data_set_that_cannot_list_its_items_is_named(tmp_path: Path, body: str, words: str) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(
+        "from dataclasses import dataclass\nfrom syncbench.datasets.panoramas import Panoramas\n\n\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Odd(Panoramas):\n    'Odd.'\n\n"
+        f"    def items(self):\n        {body}\n"
+    )
+    with pytest.raises(SyncbenchError) as caught:
+        run(asked({"datasets": [{**STRIP, "id": str(file)}]}), tmp_path / "out")
+    assert words in str(caught.value)
+    assert "dataset odd" in str(caught.value)
+
+
 def test_what_has_no_name_is_said_where_it_stands() -> None:
     with pytest.raises(SyncbenchError, match=r"item\.surface is NaN"):
         job_key({"item": {"surface": [1.0, NAN]}})
