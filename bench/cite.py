@@ -34,7 +34,8 @@ def cite(
     entries: dict[str, str] = {}
     without: list[str] = []
     for kind, column in KINDS.items():
-        used = {plain(str(name)) for name in records[column].unique() if name}
+        names = {str(name) for name in records[column].unique() if name}
+        used = names if kind == "models" else {plain(name) for name in names}  # a folder may be called a@b
         known = {component.id: component for component in list_components(kind)}
         outside = methods(folders, used - known.keys()) if kind == "methods" else {}
         for name in sorted(used):

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from .errors import SyncbenchError
 from .guard import describe, settings, settle
+from .limits import PROCESSES
 from .threads import threads_for
 
 T = TypeVar("T")
@@ -240,6 +241,8 @@ def executor(jobs: int, timeout: float | None = None, threads: int | None = None
     """The executor for `--jobs`, `--timeout` and `--threads`: this process only for one job without a limit."""
     if jobs < 1:
         raise SyncbenchError(f"--jobs {jobs} does nothing: use 1 or more")
+    if jobs > PROCESSES:
+        raise SyncbenchError(f"--jobs {jobs} is more than the {PROCESSES} processes that one sweep may start")
     if timeout is not None and not (isfinite(timeout) and timeout > 0):
         raise SyncbenchError(f"--timeout {timeout:g}: give seconds above 0")
     if threads is not None:

@@ -13,17 +13,18 @@ import os
 import re
 import shutil
 import socket
+import stat
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from pydantic_core import from_json
 
-from .errors import SyncbenchError
+from .errors import SyncbenchError, quoted
 
 STALE = 180.0
 """Seconds without a sign of life after which what another host is writing counts as left behind."""
@@ -35,6 +36,66 @@ def read_json(path: Path) -> Any:
         return from_json(path.read_bytes())  # pydantic's parser: folders hold thousands of these
     except (OSError, ValueError) as error:
         raise SyncbenchError(f"cannot read {path}: {error}") from error
+
+
+def read_text(path: Path, most: int = 2**26) -> str:
+    """The text of a user's file, UTF-8 with or without a mark at its beginning, its ends of line as they are.
+
+    Raises SyncbenchError, in one sentence, for what is no file, no text or has more than `most` bytes.
+    """
+    return decoded(read_bytes(path, most), path)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most `most` bytes. Raises SyncbenchError."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise SyncbenchError(f"cannot read {quoted(path)}: it is a device or a pipe, not a file")
+        if found.st_size > most:
+            raise SyncbenchError(
+                f"{quoted(path)} has {found.st_size / 2**20:,.0f} MiB, more than the {most / 2**20:,.0f} that are read"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise SyncbenchError(f"cannot read {quoted(path)}: {error.strerror}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object that a stranger wrote. Raises SyncbenchError naming the file."""
+    try:
+        found = from_json(read_bytes(path, 2**24))
+    except ValueError as error:
+        raise SyncbenchError(f"{quoted(path)} cannot be read as JSON: {quoted(error)}") from error
+    if not isinstance(found, dict):
+        raise SyncbenchError(f"{quoted(path)} cannot be read: it holds no JSON object")
+    return cast(dict[str, Any], found)
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """UTF-8 as text. Raises SyncbenchError that names the line."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SyncbenchError(f"{quoted(path)}:{line}: not UTF-8; save the file as UTF-8") from error
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether there is a regular file; False too for what can be no path (too long, say)."""
+    return _is(path, stat.S_ISREG)
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether there is a folder; False too for what can be no path."""
+    return _is(path, stat.S_ISDIR)
+
+
+def _is(path: Path | str, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .canvas import Canvas
+from .limits import Fraction
 from .models.interface import Condition, Model
 from .schedule import Level
 from .types import Anchor, Artifact, Door, Item, Sampling
@@ -135,7 +136,7 @@ class Sync(Method):
 
     door: ClassVar[Door] = "controlled"
 
-    stride: float | None = None
+    stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
 
     def start(self, noise: Noise, canvas: Canvas) -> Any:
@@ -188,6 +189,9 @@ class Sync(Method):
         unseen = sorted(set(item.conditions) - model.capabilities)
         if unseen:
             artifact.notes["unseen"] = unseen
+        unread = 1 - min(map(getattr(model, "read", lambda prompt: 1.0), {*item.prompts, sampling.negative}))
+        if unread:
+            artifact.notes["unread"] = round(unread, 3)
         return artifact
 
 

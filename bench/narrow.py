@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
-from .errors import SyncbenchError
+from .errors import SyncbenchError, quoted
+from .limits import SEED
 from .listing import Kind, list_components
 from .options import convert, field_types, parse_assignments
-from .registry import load_class, split, suggest
+from .registry import label, load_class, split, suggest
 from .suite import Entry, Part, Suite, known, unique
 
 
@@ -39,6 +40,8 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
     limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")
+    if seeds is not None and not (seeds and all(0 <= seed <= SEED for seed in seeds)):
+        raise SyncbenchError("seeds are whole numbers from 0 to 2^63 - 1, at least one")
     parts = _of_families(suite.parts, how.get("families"))
     for kind in ("datasets", "methods", "metrics"):
         parts = _picked(kind, parts, how.get(kind))
@@ -85,8 +88,10 @@ def _assigned(parts: tuple[Part, ...], owner: str, values: dict[str, str]) -> tu
     if owner == "protocol":
         return tuple(replace(part, protocol={**part.protocol, **values}) for part in parts)
     if not any(entry.named(owner) for part in parts for entry in part.entries):
-        names = {split(entry.spec)[0] for part in parts for entry in part.entries} | {"protocol"}
-        raise SyncbenchError(f"--set {owner}...: nothing of that name in the suite{suggest(owner, names, 'it has')}")
+        names = {label(split(entry.spec)[0]) for part in parts for entry in part.entries} | {"protocol", "model"}
+        raise SyncbenchError(
+            f"--set {quoted(owner)}...: nothing of that name in the suite{suggest(owner, names, 'it has')}"
+        )
 
     def changed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return tuple(e.with_overrides(_typed(e, values)) if e.named(owner) else e for e in entries)
@@ -105,14 +110,15 @@ def _assigned(parts: tuple[Part, ...], owner: str, values: dict[str, str]) -> tu
 
 def _typed(entry: Entry, values: dict[str, str]) -> dict[str, Any]:
     """Strings as the fields' types, so that 0.50 and 0.5 are one label; unknown fields are left for `load`."""
-    types = field_types(load_class(entry.kind, split(entry.spec)[0]))
+    types = field_types(load_class(entry.kind, split(entry.spec)[0], entry.spec))
     return {k: convert(v, types[k], f"{entry.spec}.{k}") if k in types else v for k, v in values.items()}
 
 
 def _picked(kind: Kind, parts: tuple[Part, ...], names: Sequence[str] | None) -> tuple[Part, ...]:
     """The parts with only the named entries of a kind; a name no part has goes to every part it fits.
 
-    Parts left without datasets or methods are dropped.
+    Parts left without datasets or methods are dropped. A dataset that is new to its part has all of its items, whatever
+    items the suite names of the others, and goes to parts of its own family only.
     """
     if names is None:
         return parts
@@ -122,13 +128,28 @@ def _picked(kind: Kind, parts: tuple[Part, ...], names: Sequence[str] | None) ->
         found = meant(kind, listed, name)
         fits = [[e for e in found if e in getattr(part, kind)] for part in parts]
         if not any(fits):
-            fits = [list(found) if len(parts) == 1 or _fits(found[0], part) else [] for part in parts]
+            alone = len(parts) == 1 and kind != "datasets"
+            fits = [list(found) if alone or _fits(found[0], part) else [] for part in parts]
         if not any(fits):
-            raise SyncbenchError(f"no part of the suite is of the family of '{name}': write a suite that has one")
+            families = sorted({str(_family(d)) for part in parts for d in part.datasets})
+            raise SyncbenchError(
+                f"'{quoted(name)}' is of the family {_family(found[0])}, and the suite has only {', '.join(families)}: "
+                "take a suite that has that family, such as quick, or write one"
+            )
         for mine, more in zip(chosen, fits, strict=True):
             mine += more
     changed = [replace(part, **{kind: unique(mine)}) for part, mine in zip(parts, chosen, strict=True)]
+    if kind == "datasets":
+        changed = [new for old, part in zip(parts, changed, strict=True) for new in _apart(part, old.datasets)]
     return tuple(part for part in changed if part.datasets and part.methods)
+
+
+def _apart(part: Part, known: Sequence[Entry]) -> list[Part]:
+    """A part whose items are named, and beside it the same with all items of the datasets that it did not know."""
+    if not part.items:
+        return [part]
+    named, new = (tuple(d for d in part.datasets if (d in known) is asked) for asked in (True, False))
+    return [replace(part, datasets=named), replace(part, datasets=new, items=())]
 
 
 def meant(kind: Kind, listed: Sequence[Entry], name: str) -> tuple[Entry, ...]:
@@ -145,4 +166,7 @@ def _fits(entry: Entry, part: Part) -> bool:
 
 def _family(entry: Entry) -> str | None:
     base = split(entry.spec)[0]
-    return next((c.family for c in list_components(entry.kind) if c.id == base), None)
+    listed = next((c.family for c in list_components(entry.kind) if c.id == base), None)
+    if listed is None and entry.kind == "datasets":
+        return getattr(load_class(entry.kind, base), "family", None)  # one from outside the tree
+    return listed

@@ -6,18 +6,24 @@ made it is the same: method, model, dataset, item, protocol and seed.
 
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from math import isfinite
+from typing import Any, cast
 
 from .answers import items_of
 from .content import content_of
+from .errors import quoted
 from .guard import named
+from .limits import ITEMS, JOBS, NAME
 from .loop import Method
 from .measure import machine_name
 from .models.interface import Model
-from .options import as_json, convert, field_types, field_values
+from .options import as_json, check_text, convert, field_types, field_values
 from .registry import label, split
-from .suite import Entry, Part
+from .suite import Entry, Part, Suite
 from .types import Dataset, Item, Json, Sampling, SyncbenchError
 
 
@@ -52,7 +58,12 @@ def job_key(identity: Json) -> str:
     >>> job_key({"b": 1, "a": 2}) == job_key({"a": 2, "b": 1})
     True
     """
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    try:
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    except ValueError as error:
+        raise SyncbenchError(
+            f"{_unnameable(identity)} is NaN or infinite, so no result could be found again by it"
+        ) from error
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -61,49 +72,116 @@ def noise_seed(dataset: str, item: str, seed: int) -> int:
     return int(job_key({"dataset": dataset, "item": item, "seed": seed})[:15], 16)
 
 
-def plan(part: Part, entry: Entry, model: Model) -> list[Job]:
+def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[Item]] | None = None) -> list[Job]:
     """Every job of `part` on one model: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
-    another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once.
+    another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once. `known` are the items of
+    datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for.
     """
     jobs: dict[str, Job] = {}
+    remembered: Any = _Remembered(model)
     methods = [(m, m.load()) for m in part.methods]
     for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
-        for item in chosen(part, dataset_entry, dataset):
+        items = (known or {}).get(dataset_entry.token) or listed(dataset_entry, dataset)
+        for item in chosen(part, items):
+            for method_entry, method in methods:
+                _check_places(method_entry, method, remembered, item)
             with named(f"data set {dataset_entry.label}, item {item.id}"):
                 content = content_of(item)
             for seed in part.seeds:
                 for method_entry, method in methods:
                     with named(f"method {method_entry.label} on {dataset_entry.label} with model {entry.label}"):
                         job = make_job(
-                            entry, model, dataset_entry, dataset, method_entry, method, item, content, seed
+                            entry, remembered, dataset_entry, dataset, method_entry, method, item, content, seed
                         )
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
 
-def chosen(part: Part, entry: Entry, dataset: Dataset) -> list[Item]:
+class _Remembered:
+    """A model whose attributes are asked for once: a revision is a hash of files, and there may be many jobs."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.__dict__[name] = getattr(self._model, name)
+        return value
+
+
+def listed(entry: Entry, dataset: Dataset) -> list[Item]:
+    """All items of a dataset, once its ids and prompts are known to be usable. Raises SyncbenchError for others."""
+    items, seen = items_of(entry.label, dataset), set[str]()
+    if len(items) > ITEMS:
+        raise SyncbenchError(f"dataset {entry.label} has {len(items):,} items, more than the {ITEMS:,} of one plan")
+    for item in items:
+        check_id(item.id, f"dataset {entry.label}")
+        if item.id in seen:
+            raise SyncbenchError(f"dataset {entry.label} repeats an item id, '{item.id}'")
+        seen.add(item.id)
+        for prompt in item.prompts:
+            check_text(prompt, f"a prompt of item '{item.id}' of dataset {entry.label}")
+    return items
+
+
+def check_id(id: str, where: str) -> str:
+    """The id of an item, unless it can be no name: empty, too long, or with letters that no table can show."""
+    if not isinstance(id, str) or not id or len(id) > NAME or not id.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SyncbenchError(f"{where}: '{quoted(id, 60)}' can be no id: use 1 to {NAME} printable characters")
+    return id
+
+
+def chosen(part: Part, items: Sequence[Item]) -> list[Item]:
     """The items of one dataset that the part asks for, under its protocol."""
-    items = items_of(entry.label, dataset)
-    if len({item.id for item in items}) != len(items):
-        raise SyncbenchError(f"dataset {entry.label} repeats an item id")
-    if part.items:
-        wanted = set(part.items)
-        items = [item for item in items if item.id in wanted]
-    if part.limit is not None:
-        items = items[: part.limit]
-    return [replace(item, protocol=sampling(item.protocol, part.protocol)) for item in items]
+    wanted = set(part.items)
+    kept = [item for item in items if not wanted or item.id in wanted][: part.limit]
+
+    @cache
+    def changed(protocol: Sampling) -> Sampling:
+        return sampling(protocol, part.protocol)
+
+    return [replace(item, protocol=changed(item.protocol)) for item in kept]
 
 
 def sampling(protocol: Sampling, changes: Json) -> Sampling:
-    """A protocol with some of its fields changed, each checked against its type."""
+    """A protocol with some of its fields changed, each checked against its type and range."""
     types = field_types(Sampling)
     for name in changes:
         if name not in types:
             raise SyncbenchError(f"the protocol has no field '{name}': it has {', '.join(types)}")
-    return replace(protocol, **{k: convert(v, types[k], f"protocol.{k}") for k, v in changes.items()})
+    return Sampling(**{k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()})
+
+
+def located(suite: Suite) -> Suite:
+    """The suite with the places of its datasets' files (`located_by`) as absolute paths.
+
+    What a results folder stores can then be scored from another working directory.
+    """
+
+    def placed(entry: Entry) -> Entry:
+        dataset = entry.load()
+        given = {name: str(getattr(dataset, name)) for name in getattr(dataset, "located_by", ())}
+        return entry.with_overrides({k: os.path.abspath(os.path.expanduser(v)) for k, v in given.items() if v})
+
+    parts = tuple(replace(part, datasets=tuple(placed(entry) for entry in part.datasets)) for part in suite.parts)
+    return replace(suite, parts=parts)
+
+
+def count(suite: Suite, items: Mapping[str, Sequence[Item]]) -> int:
+    """How many jobs a suite plans, from the items of its datasets by token. Raises SyncbenchError for too many."""
+    total = 0
+    for part in suite.parts:
+        many = sum(len(chosen(part, items[entry.token])) for entry in part.datasets)
+        total += many * len(part.seeds) * len(part.methods) * len(part.models)
+        if total > JOBS:
+            raise SyncbenchError(
+                f"this plan has more than {JOBS:,} jobs ({many:,} items x {len(part.seeds):,} seeds x "
+                f"{len(part.methods):,} methods x {len(part.models):,} models in one part): take fewer seeds or items "
+                "(--limit), or split the suite"
+            )
+    return total
 
 
 def make_job(
@@ -137,7 +215,7 @@ def make_job(
         "dataset_version": dataset.version,
         "item": item.id,
         "content": content,
-        "model": model.id,
+        "model": getattr(model, "name", model.id),
         "revision": model.revision,
         "method": method_entry.label,
         "method_version": method.version,
@@ -174,10 +252,36 @@ def shard(jobs: list[Job], part: int, parts: int) -> list[Job]:
     return [job for job in jobs if int(job.key, 16) % parts == part - 1]
 
 
+def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> None:
+    """Refuse more views (or other numbers of them) than a network that denoises them together has places for."""
+    least, most = getattr(model, "places", None) or (1, None)
+    count = getattr(item.surface, "check", None)
+    if most is None or count is None or "joint" not in method.requires or set(method.requires) - model.capabilities:
+        return
+    views = count()
+    if not least <= views <= most:
+        takes = f"exactly {most}" if least == most else f"at most {most}"
+        raise SyncbenchError(
+            f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "
+            f"{takes}, but item '{item.id}' has {views}: set another number of them in its dataset"
+        )
+
+
+def _unnameable(value: Any, name: str = "") -> str:
+    """Where in an identity the first number that is none stands."""
+    if isinstance(value, Mapping):
+        found = (_unnameable(v, f"{name}.{k}".lstrip(".")) for k, v in cast(Mapping[str, Any], value).items())
+    elif isinstance(value, list):
+        found = (_unnameable(v, name) for v in cast(list[Any], value))
+    else:
+        return name if isinstance(value, float) and not isfinite(value) else ""
+    return next(filter(None, found), "")
+
+
 def _unsupported(method: Method, model: Model, item: Item) -> str | None:
     missing = sorted(set(method.requires) - model.capabilities)
     if missing:
         return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
-    if method.anchor == "ceiling" and not item.truth:
+    if method.anchor == "ceiling" and not {"canvas", "views"} & set(item.truth):
         return "the dataset knows no truth for this item"
     return method.lacks(item) if hasattr(method, "lacks") else None

@@ -20,7 +20,13 @@ from rich.progress import (
 from .events import Event, Listener, Tally
 from .files import STALE
 
-VERBS = {"unwrap": "unwrapping", "sample": "sampling", "score": "scoring", "group": "scoring groups"}
+VERBS = {
+    "plan": "planning",
+    "unwrap": "unwrapping",
+    "sample": "sampling",
+    "score": "scoring",
+    "group": "scoring groups",
+}
 EVERY = 10.0
 """Seconds between plain lines; errors and the last one are always told."""
 

@@ -6,6 +6,7 @@ Nothing registers itself: ids are file names (see `listing`), and whatever Pytho
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -13,10 +14,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from .errors import SyncbenchError
+from .errors import SyncbenchError, quoted
+from .files import is_folder
 from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
 from .options import build, show_value
 
+FILE = re.compile(r"\.py(:[^/@]*)?(@[^/]*)?$")
+"""The end of a spec that names a Python file."""
 __all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "plain", "split", "suggest"]
 
 
@@ -28,9 +32,9 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
     """
     base, preset = split(spec)
     values = dict(overrides or {})
-    if kind == "models" and _is_checkpoint(base):
+    if kind == "models" and is_checkpoint(base):
         base, values = "diffusers", {"path": base, **values}
-    cls = load_class(kind, base)
+    cls = load_class(kind, base, spec)
     if preset:
         presets: Mapping[str, Mapping[str, Any]] = getattr(cls, "presets", {})
         if preset not in presets:
@@ -40,36 +44,44 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
         return build(cls, base, values)
 
 
-def load_class(kind: Kind, base: str) -> type:
-    """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset."""
+def load_class(kind: Kind, base: str, spec: str = "") -> type:
+    """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset.
+
+    `spec` is what the user wrote, if that was more.
+    """
+    if kind == "models" and is_checkpoint(base):
+        base = "diffusers"
     path, _, name = base.rpartition(":") if ".py:" in base else (base, "", "")
     if path.endswith(".py"):
         return _from_file(Path(path), name)
     if ":" in base:
         module, _, name = base.partition(":")
         return _from_module(module, name, base)
-    component = find(kind, base)
+    component = find(kind, base, spec)
     module, _, name = component.target.partition(":")
     return _from_module(module, name, base)
 
 
-def find(kind: Kind, id: str) -> Component:
-    """The listed component of that id, or SyncbenchError with the nearest names."""
+def find(kind: Kind, id: str, spec: str = "") -> Component:
+    """The listed component of that id, or SyncbenchError with the nearest names; `spec` is the id as written."""
     known = {component.id: component for component in list_components(kind)}
     if id not in known:
-        if kind == "models" and Path(id).is_dir():
-            raise SyncbenchError(f"unknown model '{id}': for the folder of that name write ./{id}")
-        raise SyncbenchError(f"unknown {kind[:-1]} '{id}'{suggest(id, known, 'known are')}")
+        for name in (spec, id):
+            if kind == "models" and name and is_folder(name):
+                raise SyncbenchError(f"unknown model '{name}': for the folder of that name write ./{name}")
+        raise SyncbenchError(f"unknown {kind[:-1]} '{quoted(id)}'{suggest(id, known, 'known are')}")
     return known[id]
 
 
 def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
     """How a table names a component: id, preset and overrides, e.g. `multidiffusion[stride=0.25]`.
 
-    A file is named by its stem, never by its place on this machine.
+    A file is named by its stem and a checkpoint by its last part, never by its place on this machine.
     """
     base, preset = split(spec)
-    if ".py" in base:
+    if is_checkpoint(base):
+        base = Path(base).name or base
+    elif ".py" in base:
         path, _, name = base.partition(".py")
         base = Path(path).name + name
     values = {key: show_value(value) for key, value in sorted((overrides or {}).items())}
@@ -92,7 +104,9 @@ def suggest(word: str, known: Iterable[str], intro: str) -> str:
 
 
 def split(spec: str) -> tuple[str, str]:
-    """Base and preset of `id@preset`; an @ in a folder's name is not a preset."""
+    """Base and preset of `id@preset`; an @ in the name of a folder or of a checkpoint is not a preset."""
+    if is_checkpoint(spec):
+        return spec, ""
     base, at, preset = spec.rpartition("@")
     return (base, preset) if at and preset and "/" not in preset else (spec, "")
 
@@ -104,9 +118,13 @@ def _blamed(what: str, *through: type[Exception]) -> AbstractContextManager[None
     return blamed(what, *through)
 
 
-def _is_checkpoint(base: str) -> bool:
-    """A folder or a hub id (`owner/name`) stands for the `diffusers` model with that path."""
-    return ":" not in base and ".py" not in base and ("/" in base or base in {".", ".."})
+def is_checkpoint(spec: str) -> bool:
+    """Whether a name is a folder or a hub id (`owner/name`), which stands for the model `diffusers` with that path.
+
+    >>> is_checkpoint("models/sd15@best"), is_checkpoint("mine/method.py@fast"), is_checkpoint("multidiffusion@x")
+    (True, False, False)
+    """
+    return spec in {".", ".."} or ("/" in spec and not FILE.search(spec))
 
 
 def _from_module(module: str, name: str, spec: str) -> type:

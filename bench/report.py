@@ -32,6 +32,8 @@ SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": form
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
+HUGE = 1e150
+"""Values beyond it cannot be squared, so nothing can be said of their mean."""
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
 """A line of a leaderboard. `name` is the method's label, with its version and its model where a board has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
@@ -123,6 +125,13 @@ def tidy(records: Table) -> Table:
     r["name"] = label.where(~several, label + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
+    huge = r[r["value"].abs() > HUGE]
+    if len(huge):
+        one = huge.iloc[0]
+        raise SyncbenchError(
+            f"{one['metric']} of {one['method']} on {one['item']} is {one['value']:g}, too large to average: "
+            "mend the metric and score again, or leave it out"
+        )
     r["loss"] = r["value"]
     for direction in r.loc[r["metric"] != "", "direction"].unique():
         which = r["direction"] == direction

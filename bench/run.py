@@ -7,6 +7,7 @@ Models are outermost: each is loaded once.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # (pandas has no type stubs.)
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,23 +16,29 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .claims import Claims
 from .dispatch import Carried, Outcome, Prepare
+from .errors import quoted
 from .events import Event, Listener
-from .execute import Executor, executor
+from .execute import Executor, Lost, executor
+from .files import disk
+from .limits import JOBS
 from .listing import list_components
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
-from .plan import Job, chosen, plan, shard
-from .registry import split
-from .sample import SampleTask, forget_items, lay_out, load_model, release_model, sample
+from .plan import Job, chosen, count, listed, located, plan, shard
+from .ready import ReadyTask, ready
+from .registry import split, suggest
+from .sample import SampleTask, forget_items, lay_out, load_model, release_model, remember_items, sample
 from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, ruler, score, score_group
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
-from .types import SyncbenchError
+from .types import Item, SyncbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("results") / "runs"
+MANY = JOBS // 50
+"""Jobs of a plan whose size is told before they are planned."""
 
 
 @dataclass(kw_only=True)
@@ -86,31 +93,48 @@ def sweep(
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
     forget_items()
-    for entry in (*suite.listed("datasets"), *suite.listed("methods")):
+    suite = located(suite)
+    for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
-    _check_items(suite)
+    items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
+    for entry in suite.listed("datasets"):
+        remember_items(entry, items[entry.token])
+    _check_items(suite, items)
     rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
     result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
-    store = None
+    total, models = count(suite, items), dict[str, dict[str, Job]]()
+    if total >= MANY:
+        listen(Event("plan", 0, total))
     for entry in suite.listed("models"):
-        found = dict[str, Job]()
+        found = models.setdefault(entry.token, {})
         for one in suite.parts:
             if entry in one.models:
-                jobs = plan(one, entry, load_model(entry))  # no name of its own: it would outlive its release
+                jobs = plan(one, entry, load_model(entry), items)  # no name of its own: it would outlive its release
                 found.update({job.key: job for job in jobs})
                 for job in jobs:
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
-        planned.update(found)
-        store = store or Store.create(root, {"suite": suite.as_json(), **facts})
+    if total >= MANY:
+        listen(Event("plan", total, total))
+    with disk(root):  # a name that no file system takes
+        store = Store.create(root, {"suite": suite.as_json(), **facts})
+    for entry in suite.listed("models"):
+        found = models[entry.token]
         todo = {job.key: job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)}
         if execute.apart:
             release_model()
         small = _small([entry])
+        problem = _problem(entry, list(todo.values()), execute, items, small)
+        if problem is not None and len(models) == 1:
+            raise SyncbenchError(problem)
+        if problem is not None:  # the other models' jobs go on, and what this one has done stays
+            result.errors[f"model {entry.label}"] = problem
+            planned.update({key: job for key, job in found.items() if store.job(key) is not None})
+            continue
+        planned.update(found)
         _lay_out(store, todo, execute, listen, small)
         result.sampled += _sample(store, todo, execute, retry_errors, listen, small)
         release_model()
-    assert store is not None
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     small = _small(suite.listed("models"))
@@ -118,8 +142,34 @@ def sweep(
     result.scored = _score(store, mine, execute, retry_errors, listen, small)
     _group(store, asked, suite.listed("datasets"), list(planned), execute, retry_errors, listen, small)
     Claims(root).tidy()
-    result.errors = errors(store, result.keys)
+    result.errors |= errors(store, result.keys)
     return result
+
+
+def _problem(
+    entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]], small: bool
+) -> str | None:
+    """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
+    todo = [job for job in todo if job.unsupported is None]
+    if not todo:
+        return None
+    steps = tuple(sorted({int(job.protocol["steps"]) for job in todo}))
+    [(_, found)] = execute(ready, [ReadyTask(entry, steps)], small)
+    if isinstance(found, Lost):
+        return f"model {entry.label} cannot be loaded: {found.reason}"
+    if found.error is not None:
+        return found.error
+    surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
+    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
+    for token, item, stride in sorted(asked, key=str):
+        check = getattr(surfaces[token][item], "check", None)
+        try:
+            if check is not None:
+                check(found.factor, stride)
+        except SyncbenchError as error:
+            return f"item '{item}' does not fit model {entry.label}: {error}"
+    return None
 
 
 def rescore(
@@ -182,8 +232,9 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if text is None:
         return 1, 1
     part, slash, parts = text.partition("/")
-    if not (slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise SyncbenchError(f"--shard {text}: write i/n with i from 1 to n, e.g. 2/4")
+    found = [int(number) if re.fullmatch("[0-9]{1,9}", number) else 0 for number in (part, parts)]
+    if not (slash and 1 <= found[0] <= found[1]):
+        raise SyncbenchError(f"--shard {quoted(text)}: write i/n with i from 1 to n, e.g. 2/4")
     return int(part), int(parts)
 
 
@@ -196,14 +247,17 @@ def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     return job is None or (retry_errors and job["status"] == "error")
 
 
-def _check_items(suite: Suite) -> None:
+def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     """Every item asked for exists, and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
-    kept = {i.id for part in suite.parts for entry in part.datasets for i in chosen(part, entry, entry.load())}
-    unknown = sorted(asked - kept)
+    there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
+    kept = any(chosen(part, items[entry.token]) for part in suite.parts for entry in part.datasets)
+    unknown = sorted(asked - there)
     if unknown or not kept:
-        what = f"no item '{unknown[0]}'" if unknown else "no items"
-        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}")
+        what = f"no item '{quoted(unknown[0])}'" if unknown else "no items"
+        hint = suggest(unknown[0], there, "there is") if unknown else ""
+        hint = hint if len(there) <= 30 or "did you mean" in hint else ""
+        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
 
 
 def _small(models: Sequence[Entry]) -> bool:

@@ -180,11 +180,13 @@ def _scale(wide: int) -> float:
 
 def samples(store: Store, jobs: Sequence[tuple[str, Json]], given: bool = True) -> dict[tuple[str, str], Cell]:
     """Samples by row label and item, of the lowest seed, and what they were given."""
-    several = len({job["header"]["model"] for _, job in jobs}) > 1
+    held = {(job["header"]["model"], job["header"]["revision"]) for _, job in jobs}
+    several, alike = len(held) > 1, len(held) > len({name for name, _ in held})
     found: dict[tuple[str, str], Cell] = {}
     for key, job in sorted(jobs, key=lambda one: one[1]["header"]["seed"]):
         header = job["header"]
-        name = f"{header['method']} · {header['model']}" if several else header["method"]
+        model = f"{header['model']} {header['revision']}" if alike else header["model"]
+        name = f"{header['method']} · {model}" if several else header["method"]
         if (name, header["item"]) in found:
             continue
         found[name, header["item"]] = stored(store, key, job)

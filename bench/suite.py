@@ -24,14 +24,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import SyncbenchError
+from .errors import SyncbenchError, quoted
+from .files import is_file, read_text
+from .limits import PARTS, SEED
 from .listing import Kind
-from .options import as_json, convert
-from .registry import find, label, load, split, suggest
+from .options import DEEPEST, as_json, check_text, convert, shown
+from .registry import FILE, find, is_checkpoint, label, load, split, suggest
 
 FOLDER = Path(__file__).parent / "suites"
 PART_KEYS = ("model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol")
 KEYS = ("title", *PART_KEYS, "parts")
+LONGEST = 4_096
+"""Characters of a component's name, which may be a path."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,10 @@ class Entry:
         return load(self.kind, self.spec, self.overrides)
 
     def named(self, word: str) -> bool:
-        """Whether `word` means this entry: its id, its id@preset or its label."""
-        return word in (split(self.spec)[0], self.spec, self.label, label(split(self.spec)[0]))
+        """Whether `word` means this entry: its id, its id@preset or its label; for any model, `model`."""
+        if word in (split(self.spec)[0], self.spec, self.label, label(split(self.spec)[0])):
+            return True
+        return self.kind == "models" and (word == "model" or (word == "diffusers" and is_checkpoint(self.spec)))
 
     def with_overrides(self, values: Mapping[str, Any]) -> "Entry":
         """The same component with further field values."""
@@ -115,13 +121,13 @@ def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     if isinstance(suite, Mapping):
         return _checked(suite, "custom", "the suite")
     path = Path(suite)
-    if path.suffix == ".toml" or path.is_file():
-        if not path.is_file():
-            raise SyncbenchError(f"no suite file '{path}'")
+    if path.suffix == ".toml" or is_file(path):
+        if not is_file(path):
+            raise SyncbenchError(f"no suite file '{quoted(path)}'")
         return _checked(_parse(path), path.stem, str(path))
     names = {entry["id"] for entry in list_suites()}
     if str(suite) not in names:
-        raise SyncbenchError(f"unknown suite '{suite}'{suggest(str(suite), names, 'known are')}")
+        raise SyncbenchError(f"unknown suite '{quoted(suite)}'{suggest(str(suite), names, 'known are')}")
     return _checked(_parse(FOLDER / f"{suite}.toml"), str(suite), f"suite {suite}")
 
 
@@ -133,28 +139,29 @@ def unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 def known(entry: Entry) -> Entry:
     """The entry, once its id is known to exist; nothing is imported for a plain id."""
     base = split(entry.spec)[0]
-    if ":" not in base and "/" not in base and not base.endswith(".py"):
-        find(entry.kind, base)
+    if ":" not in base and "/" not in base and not FILE.search(base) and not is_checkpoint(base):
+        find(entry.kind, base, entry.spec)
     return entry
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(read_text(path, 2**22))
+    except RecursionError as error:
+        raise SyncbenchError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # TOMLDecodeError, and whole numbers of thousands of digits
         raise SyncbenchError(f"{path}: not TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise SyncbenchError(f"{path}: not UTF-8") from error
-    except OSError as error:
-        raise SyncbenchError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _checked(data: Mapping[str, Any], name: str, where: str) -> Suite:
+    _well_formed(data, where)
     _check_keys(data, KEYS, where)
     top = {key: value for key, value in data.items() if key in PART_KEYS}
     listed = data.get("parts", [{}])
     if not isinstance(listed, list) or not listed:
         raise SyncbenchError(f"{where}: 'parts' must be a list of tables, [[parts]] in TOML")
+    if len(cast(list[Any], listed)) > PARTS:
+        raise SyncbenchError(f"{where}: {len(cast(list[Any], listed)):,} parts are more than the {PARTS} of one suite")
     parts: list[Part] = []
     for number, one in enumerate(cast(list[Any], listed), 1):
         place = where if "parts" not in data else f"{where}: part {number}"
@@ -170,22 +177,39 @@ def _checked(data: Mapping[str, Any], name: str, where: str) -> Suite:
     return Suite(name=name, title=convert(data.get("title", ""), str, f"{where}: title"), parts=tuple(parts))
 
 
+def _well_formed(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse what no TOML file could hold: text that is none, keys that are no text, tables without end."""
+    if depth > DEEPEST:
+        raise SyncbenchError(f"{where}: nested more than {DEEPEST} levels deep")
+    if isinstance(value, str):
+        check_text(value, where)
+    elif isinstance(value, Mapping):
+        for key, inner in cast(Mapping[Any, Any], value).items():
+            if not isinstance(key, str):
+                raise SyncbenchError(f"{where}: the key {shown(key)} is no text")
+            check_text(key, where)
+            _well_formed(inner, where, depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in cast(Sequence[Any], value):
+            _well_formed(inner, where, depth + 1)
+
+
 def _check_keys(data: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
     for key in data:
         if key not in keys:
-            raise SyncbenchError(f"{where}: unknown key '{key}'{suggest(key, keys, 'known are')}")
+            raise SyncbenchError(f"{where}: unknown key '{quoted(key)}'{suggest(key, keys, 'known are')}")
 
 
 def _part(data: Mapping[str, Any], where: str) -> Part:
     if ("model" in data) == ("models" in data):
         raise SyncbenchError(f"{where}: give either 'model' or 'models'")
     models = data["models"] if "models" in data else [data["model"]]
-    for key in ("datasets", "methods"):
-        if not data.get(key):
+    for key, value in (("models", models), ("datasets", data.get("datasets")), ("methods", data.get("methods"))):
+        if not value:
             raise SyncbenchError(f"{where}: '{key}' is missing or empty")
     seeds = convert(data.get("seeds", [0]), tuple[int, ...], f"{where}: seeds")
-    if not seeds or min(seeds) < 0:
-        raise SyncbenchError(f"{where}: seeds must be a list of numbers from 0 up")
+    if not seeds or not 0 <= min(seeds) <= max(seeds) <= SEED:
+        raise SyncbenchError(f"{where}: seeds must be a list of numbers from 0 to 2^63 - 1")
     limit = convert(data.get("limit"), int | None, f"{where}: limit")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"{where}: limit = {limit} leaves no items: use 1 or more, or leave it out")
@@ -212,7 +236,9 @@ def _entries(kind: Kind, listed: Any, where: str) -> tuple[Entry, ...]:
             values = dict(cast(Mapping[str, Any], one))
             entry = Entry(kind, values.pop("id"), values)
         else:
-            raise SyncbenchError(f"{where}: in '{kind}', {one!r} is neither a name nor a table with an 'id'")
+            raise SyncbenchError(f"{where}: in '{kind}', {shown(one)} is neither a name nor a table with an 'id'")
+        if not entry.spec.isprintable() or not 0 < len(entry.spec) <= LONGEST:
+            raise SyncbenchError(f"{where}: in '{kind}', '{quoted(entry.spec)}' can be no name")
         try:
             entries.append(known(entry))
         except SyncbenchError as error:

@@ -161,7 +161,8 @@ def _leaderboard(
     order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), places[i], i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
-    models = {str(m): str(r) for m, r in zip(part["model"], part["revision"], strict=True)}
+    held = sorted({(str(m), str(r)) for m, r in zip(part["model"], part["revision"], strict=True)})
+    models = {m if sum(m == other for other, _ in held) == 1 else f"{m} {r}": r for m, r in held}
     notes = _Notes()
     lines: dict[bool, list[tuple[float, Line]]] = {False: [], True: []}
     methods = part.drop_duplicates(METHOD)

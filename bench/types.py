@@ -8,9 +8,12 @@ from __future__ import annotations  # tensors are named here only, so that readi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, runtime_checkable
+
+from annotated_types import Interval, MaxLen
 
 from .errors import SyncbenchError as SyncbenchError
+from .limits import TEXT, Count, Share
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -39,15 +42,18 @@ SCHEMA = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How every method samples on one dataset. Owned by the dataset or suite, never by the method."""
+    """How every method samples on one dataset. Owned by the dataset or suite, never by the method.
 
-    steps: int = 25
+    Planning checks the ranges, which are part of the types.
+    """
+
+    steps: Count = 25
     """Denoising steps."""
-    guidance: float = 7.5
+    guidance: Annotated[float, Interval(ge=0, le=1_000)] = 7.5
     """Classifier-free guidance scale s in eps_u + s (eps_c - eps_u); 1 switches guidance off."""
-    eta: float = 0.0
+    eta: Share = 0.0
     """DDIM stochasticity, 0 (deterministic) to 1 (ancestral)."""
-    negative: str = ""
+    negative: Annotated[str, MaxLen(TEXT)] = ""
     """Negative prompt."""
 
 
@@ -56,6 +62,8 @@ class Surface(Protocol):
     """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases.
 
     It may say as `views` how many views it lays out; else they are counted on its canvas.
+    A surface may have `check(factor, stride) -> int`, the number of views, which raises SyncbenchError where `canvas`
+    of the same arguments would, without its work: so what does not fit a model is refused before the first job.
     """
 
     @property
@@ -128,7 +136,7 @@ class Artifact:
     """Float tensors metrics may need, e.g. `disagreement` (steps,)."""
     notes: Json = field(default_factory=dict[str, Any])
     """JSON facts: `borders` (pixel columns where windows end), `views` (count), `unseen` (conditions the model takes
-    no notice of), deviations."""
+    no notice of), `unread` (largest fraction of a prompt beyond the text encoder's places), deviations."""
     cost: Cost = field(default_factory=Cost)
 
 

@@ -68,6 +68,8 @@ def validate(
     """
     if items < ENOUGH or levels < 2:
         raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
+    if items > 1_000 or levels > 100:
+        raise SyncbenchError(f"validation takes at most 1,000 items and 100 levels, not {items:,} and {levels:,}")
     specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
     judges = {name: judge for name, judge in judges.items() if role_of(judge, name) != "cost"}

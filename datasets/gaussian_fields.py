@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..bench.geometry.strip import Strip
 from ..bench.lazy import Lazy
+from ..bench.limits import Count, Positive, Side
 from ..bench.models.gauss import Gauss
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 
@@ -28,15 +29,15 @@ class GaussianFields:
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "overlap"
 
-    count: int = 12
+    count: Count = 12
     """Items."""
-    width: int = 256
+    width: Side = 256
     """Pixels around the circle; four windows unless changed."""
-    window: int = 64
+    window: Side = 64
     """Width of one view in pixels."""
-    height: int = 64
+    height: Side = 64
     """Height of the strip and of every view in pixels."""
-    height_length: float = 2.0
+    height_length: Positive = 2.0
     """Correlation length along y in pixels. The longer, the more of the field's variance 50 steps cannot restore."""
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ that file) and `prompt`, and if wanted `id`, `negative` and `up`. Any format tri
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from ..bench.errors import quoted
 from ..bench.geometry.atlas import Atlas
 from ..bench.geometry.camera import Cameras, orbit, pinhole
 from ..bench.geometry.look import NAMES, look
 from ..bench.geometry.mesh import Mesh, read_mesh
 from ..bench.lazy import Lazy
+from ..bench.limits import Density, Length, Views, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from .prompts import READERS
+from ._rows import TABLES, checked_prompt, read_rows
+
+GLANCE = 64
+"""Pixels of a view that only tells how much of it the mesh fills."""
+FAINTEST = 0.002
+"""Least part of the views that a mesh may fill: a pole a hundred times as long as it is wide fills three times that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,26 +43,28 @@ class Meshes:
     """What a single mesh is to look like."""
     up: str = "y"
     """Which axis of the file points up: `y` (most formats' habit), `z` or `x`."""
-    views: int = 8
+    views: Views = 8
     """Cameras around the mesh, alternately low and high."""
-    held: int = 4
+    held: Views = 4
     """Cameras kept for the metrics, between the others."""
-    size: int = 512
+    size: Length = 512
     """Height and width of a view in pixels; the model's native size."""
-    density: float = 1.0
+    density: Density = 1.0
     """Texels of the atlas per pixel."""
 
     def items(self) -> list[Item]:
         """The meshes in order. Raises SyncbenchError, in one sentence, for a file that cannot be used."""
         if min(self.views, self.held, self.size) < 1:
             raise SyncbenchError("meshes needs at least one view, one held-out camera and one pixel")
-        return [self._item(row) for row in read_rows(self.path, "mesh", self.prompt)]
+        check_size("an item", self.views + self.held, self.size, self.size)
+        return [self._item(row) for row in files_of("meshes", self.path, "mesh", self.prompt)]
 
     def _item(self, row: dict[str, str]) -> Item:
         mesh = read_mesh(row["mesh"], row["up"] or self.up)
         every = np.arange(self.views)
         shown = self._cameras(360 / self.views * every, np.where(every % 2, 30, 10), mesh)
         apart = self._cameras(180 / self.views + 360 / self.held * np.arange(self.held), 20, mesh)
+        check_fills(mesh, replace(self, size=GLANCE)._cameras(45 * np.arange(8), 20, mesh), row["mesh"])
         seen, held = cache(lambda: look(mesh, shown)), cache(lambda: look(mesh, apart))
         truth: dict[str, Callable[[], Tensor]] = {name: lambda name=name: seen()[name] for name in NAMES}
         truth |= {f"held_{name}": lambda name=name: held()[name] for name in NAMES}
@@ -77,35 +86,33 @@ class Meshes:
         return Cameras(poses, lens, self.size, self.size)
 
 
-def read_rows(path: str, column: str, prompt: str) -> list[dict[str, str]]:
-    """Rows with `column`, `prompt`, `id`, `negative` and `up` of a jsonl or csv file; or the one file `path` itself.
+def check_fills(mesh: Mesh, cameras: Cameras, name: str) -> None:
+    """Refuse a mesh that is next to nothing in its views. Raises SyncbenchError."""
+    rays = (cameras.rays(number) for number in range(len(cameras)))
+    hits = [mesh.first(origin, directions.reshape(-1, 3))[0] >= 0 for origin, directions in rays]
+    filled = float(np.concatenate(hits).mean())
+    if filled < FAINTEST:
+        raise SyncbenchError(
+            f"{quoted(name)}: the mesh fills {filled:.2%} of its views, as if a few vertices lay far away from all "
+            "others: delete what is far off (Blender: Separate, Delete)"
+        )
 
-    Paths in a file are relative to it. Raises SyncbenchError naming file and line of a row it cannot use.
+
+def files_of(owner: str, path: str, column: str, prompt: str) -> list[dict[str, str]]:
+    """Rows with `column` (a path), `prompt`, `id`, `negative` and `up`: of a jsonl, json or csv file, or of one file.
+
+    Paths in a file are relative to it. Raises SyncbenchError naming file and line of a row it cannot use; `owner` is
+    the dataset whose field `path` is.
     """
     if not path:
-        raise SyncbenchError(f"no {column} given: add --set path=FILE (a {column}, or a jsonl or csv file of them)")
+        raise SyncbenchError(
+            f"no {column} given: add --set {owner}.path=FILE (a {column}, or a jsonl, json or csv file of them)"
+        )
     file = Path(path)
-    empty = {"id": file.stem, "negative": "", "up": ""}
-    if file.suffix.lower() not in (".jsonl", ".csv"):
+    if file.suffix.lower() not in TABLES:
         if not prompt.strip():
-            raise SyncbenchError(f"{path}: a single {column} needs a prompt: add --set prompt='...'")
-        return [{**empty, column: path, "prompt": prompt.strip()}]
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SyncbenchError(f"cannot read {path}: {error}") from error
-    reader: Callable[[str, str], Any] = READERS[file.suffix.lower()]
-    rows: list[dict[str, str]] = []
-    for line, row in reader(path, text):
-        for name in (column, "prompt"):
-            if not isinstance(row.get(name), str) or not row[name].strip():
-                raise SyncbenchError(f"{path}:{line}: no '{name}' (there is {', '.join(map(str, row)) or 'nothing'})")
-        given = {name: row[name].strip() for name in empty if isinstance(row.get(name), str) and row[name].strip()}
-        made = {**empty, "id": f"line-{line:04d}", **given, "prompt": row["prompt"].strip()}
-        made[column] = str(file.parent / row[column].strip())
-        if made["id"] in {other["id"] for other in rows}:
-            raise SyncbenchError(f"{path}:{line}: id '{made['id']}' is used twice")
-        rows.append(made)
-    if not rows:
-        raise SyncbenchError(f"{path}: no rows in this file")
-    return rows
+            raise SyncbenchError(f"{quoted(path)}: a single {column} needs a prompt: add --set {owner}.prompt='...'")
+        row = {"id": file.stem, "prompt": checked_prompt(prompt, f"{owner}.prompt"), "negative": "", "up": ""}
+        return [{**row, column: path}]
+    rows = read_rows(path, (column,), ("up",), TABLES)
+    return [{**row, column: str(file.parent / row[column])} for row in rows]

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..bench.content import digest
 from ..bench.geometry.strip import Strip
 from ..bench.lazy import Lazy
+from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling
 from .world import PANORAMA_CAPTIONS, Scene, landscape, render
 
@@ -29,11 +30,11 @@ class Panoramas:
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "overlap"
 
-    width: int = 512
+    width: Length = 512
     """Pixels; four windows unless changed."""
-    window: int = 128
+    window: Length = 128
     """Width of one view in pixels; the reference model's native size."""
-    height: int = 128
+    height: Length = 128
     """Height of the strip and of every view in pixels."""
     wrap: bool = False
     """Whether the right end continues at the left."""

@@ -2,23 +2,36 @@
 
 One clip: `path=run.mp4` and `prompt=...`. Several: `path` names a jsonl or csv file with `video` (a path, relative to
 that file) and `prompt`, and if wanted `id` and `negative`. Motion is not known, so every pixel is a cell of its own.
+Frames are taken as a player shows them: turned as the file's header says, with square pixels, transparency on white.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import av
 import numpy as np
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..bench.errors import quoted
+from ..bench.files import is_file
 from ..bench.geometry.shared import Apart
+from ..bench.limits import Length, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from .meshes import read_rows
+from .meshes import files_of
+
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,gif,apng,webp_pipe,mjpeg,"
+    "mxf,dv,yuv4mpegpipe"
+)
+"""FFmpeg's names of the containers that are read: those that hold a clip, none that names other files (playlists)."""
+WIDEST = 20
+"""Longer side over shorter side of a frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +46,11 @@ class Videos:
     """A video file, or a jsonl or csv file that names some. Its place is no part of a result's identity."""
     prompt: str = ""
     """What a single clip is to become."""
-    frames: int = 8
+    frames: Annotated[int, Interval(ge=2, le=1_000)] = 8
     """Frames taken from the beginning; fewer where the clip ends sooner."""
-    every: int = 1
+    every: Annotated[int, Interval(ge=1, le=100_000)] = 1
     """Take one frame of so many."""
-    size: int = 512
+    size: Length = 512
     """Height and width in pixels: frames are scaled until the short side fits, and their middle is kept."""
 
     def items(self) -> list[Item]:
@@ -47,7 +60,8 @@ class Videos:
         """
         if self.frames < 2 or self.every < 1 or self.size < 1:
             raise SyncbenchError("videos needs at least 2 frames, every 1 or more, and a positive size")
-        return [self._item(row) for row in read_rows(self.path, "video", self.prompt)]
+        check_size("a clip", self.frames, self.size, self.size)
+        return [self._item(row) for row in files_of("videos", self.path, "video", self.prompt)]
 
     def _item(self, row: dict[str, str]) -> Item:
         clip = read_clip(row["video"], self.frames, self.every, self.size)
@@ -64,37 +78,80 @@ class Videos:
 
 def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t 3 size size"]:
     """The first frames of a video in [0, 1], the middle square of each. Raises SyncbenchError with the cause."""
-    if not Path(path).is_file():
-        raise SyncbenchError(f"no video file '{path}'")
-    found: list[np.ndarray] = []
+    name = quoted(path)
+    if not is_file(path):
+        raise SyncbenchError(f"no video file '{name}'")
+    found: list[Tensor] = []
     try:
-        with av.open(path) as container:
+        with av.open(path, options={"format_whitelist": FORMATS}) as container:
             if not container.streams.video:
-                raise SyncbenchError(f"{path}: there is no picture in this file, only {_kinds(container)}")
+                raise SyncbenchError(f"{name}: there is no picture in this file, only {_kinds(container)}")
+            pixel = container.streams.video[0].sample_aspect_ratio or Fraction(1)
+            first = (0, 0)
             for number, frame in enumerate(container.decode(video=0)):
-                if number % every == 0:
-                    found.append(frame.to_ndarray(format="rgb24"))
-                if found[-1].shape != found[0].shape:
-                    (high, wide), (first, second) = found[-1].shape[:2], found[0].shape[:2]
+                if number == 0:
+                    first = frame.width, frame.height
+                if (frame.width, frame.height) != first:
                     raise SyncbenchError(
-                        f"{path}: frame {number} is {wide} x {high} px, but the first was {second} x {first}; "
-                        "re-encode the clip at one size"
+                        f"{name}: frame {number} is {frame.width} x {frame.height} px, but the first was "
+                        f"{first[0]} x {first[1]}; re-encode the clip at one size"
                     )
+                if number % every == 0:
+                    found.append(_square(frame, pixel, size, name))
                 if len(found) == frames:
                     break
     except (av.FFmpegError, ValueError) as error:
-        raise SyncbenchError(f"{path}: FFmpeg cannot read this video ({error})") from error
+        raise SyncbenchError(f"{name}: FFmpeg cannot read this video ({error})") from error
     if len(found) < 2:
         many = "one frame" if found else "no frames"
-        raise SyncbenchError(f"{path}: {many} of one in {every}; a clip needs at least two")
-    clip = torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).float() / 255
-    high, wide = clip.shape[2:]
-    scale = size / min(high, wide)
-    new = max(size, round(high * scale)), max(size, round(wide * scale))
+        raise SyncbenchError(f"{name}: {many} of one in {every}; a clip needs at least two")
+    return torch.stack(found)
+
+
+def _square(frame: av.VideoFrame, pixel: Fraction, size: int, name: str) -> Float[Tensor, "3 size size"]:
+    """The middle of a frame as a player shows it, its short side scaled to `size`; `pixel` is a pixel's width."""
+    shown, turned = _upright(_opaque(frame), frame, name)
+    high, wide = shown.shape[:2]
+    across, down = (1.0, float(pixel)) if turned else (float(pixel), 1.0)
+    tall, broad = high * down, wide * across
+    if max(tall, broad) > WIDEST * min(tall, broad):
+        raise SyncbenchError(f"{name}: a frame of {broad:g} x {tall:g} px is too narrow for a square to be cut from it")
+    scale = size / min(tall, broad)
+    new = max(size, round(tall * scale)), max(size, round(broad * scale))
+    picture = torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None].float() / 255
     if new != (high, wide):
-        clip = F.interpolate(clip, new, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        picture = F.interpolate(picture, new, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
     top, left = (new[0] - size) // 2, (new[1] - size) // 2
-    return clip[..., top : top + size, left : left + size].contiguous()
+    return picture[0, :, top : top + size, left : left + size].contiguous()
+
+
+def _opaque(frame: av.VideoFrame) -> np.ndarray:
+    """(h, w, 3) levels of 0 to 255; what is transparent lies on white."""
+    if not (frame.format.has_palette or any(component.is_alpha for component in frame.format.components)):
+        return frame.to_ndarray(format="rgb24")
+    levels = frame.to_ndarray(format="rgba").astype(np.float32)
+    share = levels[..., 3:] / 255
+    return levels[..., :3] * share + 255 * (1 - share)
+
+
+def _upright(picture: np.ndarray, frame: av.VideoFrame, name: str) -> tuple[np.ndarray, bool]:
+    """The picture turned and mirrored by the display matrix of its header, and whether rows became columns.
+
+    The matrix takes a place (x, y) to (a x + c y, b x + d y).
+    """
+    side: Any = frame.side_data
+    found = side.get("DISPLAYMATRIX")
+    matrix = b"" if found is None else bytes(found)
+    if len(matrix) < 36:
+        return picture, False
+    (a, b, _), (c, d, _) = np.frombuffer(matrix[:36], np.int32).reshape(3, 3)[:2].astype(float) / 2**16
+    turned = abs(b) > abs(a)
+    kept, lost = ((b, c), (a, d)) if turned else ((a, d), (b, c))
+    if max(map(abs, lost)) > 0.01 * min(map(abs, kept)):
+        raise SyncbenchError(f"{name}: the clip's header turns it by no multiple of 90 degrees; re-encode it upright")
+    shown = picture.transpose(1, 0, 2) if turned else picture
+    along_x, along_y = (c, b) if turned else (a, d)
+    return shown[:: -1 if along_y < 0 else 1, :: -1 if along_x < 0 else 1], turned
 
 
 def _kinds(container: Any) -> str:

@@ -6,12 +6,14 @@ product is above 1 the picture holds 1. Of the 24 pictures one has such pixels, 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from ..bench.geometry.shared import Shared
 from ..bench.lazy import Lazy
+from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .world.stream import take
 from .world.truth import CHANNELS, channels, truth, views
@@ -30,9 +32,9 @@ class WorldChannels:
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "channels"
 
-    count: int = 24
+    count: Annotated[int, Interval(ge=1, le=1_000)] = 24
     """Pictures, each of another random scene."""
-    size: int = 128
+    size: Length = 128
     """Height and width in pixels; the reference models' native size."""
 
     def items(self) -> list[Item]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..bench.geometry.atlas import Atlas
 from ..bench.lazy import Lazy
+from ..bench.limits import Density, Length, Views
 from ..bench.types import Family, Item, Sampling
 from .world.stage import around, placed, stage
 from .world.trace import Take
@@ -66,13 +67,13 @@ class WorldMeshes:
     version: ClassVar[int] = 2
     family: ClassVar[Family] = "geometry"
 
-    views: int = 8
+    views: Views = 8
     """Cameras around the object, all of them alternately low and high."""
-    held: int = 4
+    held: Views = 4
     """Cameras kept for the metrics, between the others."""
-    size: int = 128
+    size: Length = 128
     """Height and width of a view in pixels; the reference model's native size."""
-    density: float = 1.0
+    density: Density = 1.0
     """Texels of the atlas per pixel."""
 
     def items(self) -> list[Item]:

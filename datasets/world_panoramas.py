@@ -5,10 +5,12 @@ and for a seed of one's own.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
+from ..bench.limits import SEED, Count
 from ..bench.types import SyncbenchError
 from .panoramas import Panoramas
 from .world.scene import sample_slots
@@ -20,9 +22,9 @@ class WorldPanoramas(Panoramas):
 
     version: ClassVar[int] = 1
 
-    count: int = 24
+    count: Count = 24
     """Items."""
-    seed: int = 0
+    seed: Annotated[int, Interval(ge=0, le=SEED)] = 0
     """Of the captions; the noise a method starts from has its own."""
 
     def __post_init__(self) -> None:

@@ -5,12 +5,14 @@ surroundings, and the object as the prompt wants it.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from ..bench.geometry.flow import Tracks
 from ..bench.lazy import Lazy
+from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .world.scene import object_scene
 from .world.stage import around, placed, stage
@@ -77,9 +79,9 @@ class WorldVideos:
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "frames"
 
-    frames: int = 8
-    """Frames of every clip."""
-    size: int = 128
+    frames: Annotated[int, Interval(ge=2, le=120)] = 8
+    """Frames of every clip. Tracks compare every two of them."""
+    size: Length = 128
     """Height and width of a frame in pixels; the reference models' native size."""
 
     def items(self) -> list[Item]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..bench.geometry.shared import Apart
 from ..bench.lazy import Lazy
+from ..bench.limits import Length, Views
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .world.stage import around, placed, stage
 from .world.stream import GRID_AZIMUTH, GRID_ELEVATION
@@ -44,9 +45,9 @@ class WorldViews:
 
     views: int = 4
     """4: a quarter turn apart at one elevation, from text. 6: the poses of Zero123++, from `conditions["image"]`."""
-    held: int = 4
+    held: Views = 4
     """Cameras kept for the metrics, between the others."""
-    size: int = 128
+    size: Length = 128
     """Height and width of a view in pixels; the reference models' native size."""
 
     def items(self) -> list[Item]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from ..bench.attention import inside, spatial
 from ..bench.canvas import Canvas
+from ..bench.limits import Share
 from ..bench.models.interface import Model
 from ..bench.sharing import Sharing, everyone
 from ..bench.types import Anchor
@@ -41,8 +42,8 @@ class BatchAttention(Independent):
     """Layers answer (1 - strength) * own attention + strength * shared attention."""
     layers: Literal["all", "decoder"] = "all"
     """Which self-attention layers share: all, or those of the network's upward half."""
-    begin: float = 0.0
-    end: float = 1.0
+    begin: Share = 0.0
+    end: Share = 1.0
     """Sharing acts on denoising steps from `begin` to before `end`, as fractions of all."""
 
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from ..bench.canvas import Canvas
+from ..bench.limits import Fraction
 from ..bench.loop import canvas_artifact
 from ..bench.models.interface import Model
 from ..bench.types import Anchor, Artifact, Item
@@ -26,7 +27,7 @@ class Trap(Independent):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"constant": {"kind": "constant"}, "blur": {"kind": "blur"}}
 
     kind: Literal["constant", "blur"] = "constant"
-    sigma: float = 0.125
+    sigma: Fraction = 0.125
     """Standard deviation of the blur as a fraction of the smaller side of a view."""
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:

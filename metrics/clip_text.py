@@ -12,7 +12,8 @@ crops instead of one random one, and unclamped. Range [-100, 100]; higher follow
 Traps. CLIP sees only the central square of an image, hence the crops. Text scores have a large offset: a blank
 image of the right colour is not far below a good one, which `margin` takes out. Differences of 0.2 to 0.3 are
 within prompt noise: a guard, not a headline. Prompts outside the judge's vocabulary mean nothing to
-`clip[reference]`.
+`clip[reference]`. A prompt longer than the context (77 tokens of ViT-B, 24 of the judge) is read to there only, which
+coverage says.
 """
 
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ class ClipText:
         return f"{found.name}, {self.look}{over}, {found.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean; coverage is the fraction of the canvas, or of the views, that was shown."""
+        """The mean; coverage is the fraction of the canvas that was shown, times that of the prompt that was read."""
         return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
@@ -91,7 +92,7 @@ class ClipText:
         if len(texts) < len(boxes):
             return Score.none("there are fewer prompts than crops")
         shown = [torch.cat([e[0] for e in features(artifact, boxes, look)]) for look in self._looks()]
-        return Score(value=self._mean(shown, texts), coverage=share(image, boxes))
+        return Score(value=self._mean(shown, texts), coverage=share(image, boxes) * self.provider().read(texts))
 
     def _views(self, artifact: Artifact, item: Item) -> Score:
         images = pictures(artifact, item)
@@ -99,7 +100,7 @@ class ClipText:
         if texts is None:
             return Score.none(f"there are {len(item.prompts)} prompts for {len(images)} views")
         shown = [torch.cat([look.embed(image[None])[0] for image in images]) for look in self._looks()]
-        return Score(value=self._mean(shown, texts))
+        return Score(value=self._mean(shown, texts), coverage=self.provider().read(texts))
 
     def _looks(self) -> "list[_Look]":
         return [_Look(self.provider(), self.look == "squeezed", plain) for plain in (False, True)[: 1 + self.margin]]

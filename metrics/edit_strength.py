@@ -11,9 +11,10 @@ and blur are far from the source too. Needs an item with a source clip and a tru
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
@@ -37,7 +38,7 @@ class EditStrength:
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
-    least: float = 1e-3
+    least: Annotated[float, Interval(ge=0, le=1)] = 1e-3
     """Smallest distance between truth and source that counts as an edit."""
 
     def provider(self) -> Perceptual:

@@ -12,7 +12,9 @@ was compared, and single items are noisy.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Interval
 
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import coverage, grid, shrink
@@ -30,7 +32,7 @@ class OverlapSharpness:
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
 
-    margin: int = 2
+    margin: Annotated[int, Interval(ge=0, le=1_000)] = 2
     """Columns left out on either side of a change of coverage."""
 
     def fingerprint(self) -> str:

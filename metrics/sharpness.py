@@ -13,10 +13,11 @@ checkerboards are the sharpest images there are. Depends on content: compare met
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from scipy.ndimage import laplace
 
 from ..bench.types import Artifact, Family, Item, Role, Score
@@ -44,9 +45,9 @@ class Sharpness:
     unit: ClassVar[str] = "levels^2"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
-    tile: int = 16
+    tile: Annotated[int, Interval(ge=1, le=65_536)] = 16
     """Side of a tile in pixels."""
-    clear: int = 4
+    clear: Annotated[int, Interval(ge=0, le=65_536)] = 4
     """Pixels between a tile and the nearest border of the item's window grid."""
 
     def fingerprint(self) -> str:

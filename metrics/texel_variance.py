@@ -16,10 +16,11 @@ badly. `surface` is fairer there: most of it is the ground, a plane that is wher
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from scipy.ndimage import map_coordinates
 
 from ..bench.types import Artifact, Family, Item, Role, Score
@@ -46,7 +47,7 @@ class TexelVariance:
     """Score the object, or every `surface` (the ground too)."""
     normalised: bool = False
     """Divide by the standard deviation over all points and views."""
-    least: float = 0.05
+    least: Annotated[float, Interval(ge=0, le=1)] = 0.05
     """Smallest fraction of the held-out points that must be seen twice."""
 
     @property

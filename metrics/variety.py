@@ -22,9 +22,10 @@ cyclically).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
@@ -50,7 +51,7 @@ class Variety:
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
-    others: int = 12
+    others: Annotated[int, Interval(ge=1, le=100_000)] = 12
     """Most items each item is compared with."""
 
     def provider(self) -> Perceptual:

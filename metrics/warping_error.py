@@ -19,10 +19,11 @@ these values are comparable with none of them.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from jaxtyping import Bool, Float
 from scipy.ndimage import map_coordinates
 from torch import Tensor
@@ -50,11 +51,11 @@ class WarpingError:
         "long_relative": {"gap": 5, "over": "truth"},
     }
 
-    gap: int = 1
+    gap: Annotated[int, Interval(ge=1, le=1_000)] = 1
     """Frames between the two that are compared."""
     over: Literal["one", "truth", "variance"] = "one"
     """What the error is divided by: nothing, the error of the true clip, or twice the variance."""
-    least: float = 0.1
+    least: Annotated[float, Interval(ge=0, le=1)] = 0.1
     """Smallest fraction of pixels that must be comparable."""
 
     @property

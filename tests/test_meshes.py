@@ -267,8 +267,8 @@ def test_a_file_of_meshes_and_prompts(tmp_path: Path) -> None:
     for bad, words in (
         ('{"prompt": "x"}', r"list.jsonl:1: no 'mesh'"),
         ('{"mesh": "a.obj"}', r"list.jsonl:1: no 'prompt'"),
-        ("", "no rows"),
-        ('{"mesh": "a.obj", "prompt": "x", "id": "i"}\n' * 2, "'i' is used twice"),
+        ("", "no prompts in this file"),
+        ('{"mesh": "a.obj", "prompt": "x", "id": "i"}\n' * 2, "id 'i' is already used in line 1"),
     ):
         with pytest.raises(SyncbenchError, match=words):
             items(write(tmp_path, bad, "list.jsonl"))

@@ -3,12 +3,16 @@
 import base64
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+
+from ..errors import SyncbenchError
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
@@ -44,11 +48,36 @@ def embedded(content: Any) -> str:
     return text.translate(str.maketrans(escapes))
 
 
+BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
+
+
 def _vega() -> bytes:
-    from vl_convert import javascript_bundle  # the wheel holds Vega, Vega-Lite and Vega-Embed
+    """Vega, Vega-Lite and Vega-Embed, which the wheel of vl-convert holds and its V8 engine puts together.
+
+    V8 reserves more address space than it uses, and ends its process where it gets none: under such a limit it has a
+    process of its own. Raises SyncbenchError when it ends.
+    """
+    if _limited():
+        done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False)
+        if done.returncode or not done.stdout:
+            raise SyncbenchError(
+                "the board's plots need the V8 engine, which cannot start under this limit of address space: raise it "
+                "(ulimit -v unlimited) and call board again, or use report"
+            )
+        return done.stdout
+    from vl_convert import javascript_bundle
 
     bundle: Callable[..., str] = javascript_bundle  # its stub asks for a snippet, which is optional
     return bundle().encode()
+
+
+def _limited() -> bool:
+    """Whether this process has a limit of address space (ulimit -v)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _packed(script: bytes) -> str:

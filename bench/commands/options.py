@@ -1,16 +1,22 @@
 """What commands share: options, the application, and how text becomes names and tables become JSON."""
 
+import errno
+import io
 import json
+import os
+import re
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, quoted
+from ..limits import SEED
 from ..signals import AGAIN, GOES_ON, heard
 
 RESUMED = ("run", "score", "train")
@@ -21,15 +27,42 @@ class _Group(TyperGroup):
     """Commands whose user errors are one line and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        _open_stdout()
         try:
-            with heard():
-                return super().invoke(ctx)
+            try:
+                with heard():
+                    return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads on, which is no mistake
+            what = f"cannot use '{quoted(error.filename)}'" if error.filename else "cannot write the answer"
+            print(f"error: {what}: {error.strerror or error}", file=sys.stderr)
+            if not error.filename:
+                _close_stdout()
+            raise typer.Exit(2) from None
         except SyncbenchError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {quoted(error, 1_000)}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stop:
             print(GOES_ON if ctx.invoked_subcommand in RESUMED else AGAIN, file=sys.stderr)
             raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
+
+
+def _open_stdout() -> None:
+    """An answer has somewhere to go, and every letter of it can be written, whatever the terminal's alphabet."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
+        cast(Any, stdout).reconfigure(errors="backslashreplace")
+
+
+def _close_stdout() -> None:
+    """Forget what could not be written, so that nobody tries again on the way out."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -87,8 +120,8 @@ def split_numbers(text: str | None) -> list[int] | None:
     names = split_names(text)
     if names is None:
         return None
-    if not all(name.isdigit() for name in names):
-        raise SyncbenchError(f"--seeds {text}: write whole numbers from 0 up, separated by commas")
+    if not all(re.fullmatch("[0-9]{1,19}", name) and int(name) <= SEED for name in names):
+        raise SyncbenchError(f"--seeds {quoted(text)}: write whole numbers from 0 to 2^63 - 1, separated by commas")
     return [int(name) for name in names]
 
 

@@ -20,6 +20,7 @@ import torch
 from ..canvas import Canvas
 from ..content import digest
 from ..errors import SyncbenchError
+from ..limits import check_factor, check_size
 from . import kept
 from .camera import Array, Cameras, inverse
 from .mesh import Ids, Mesh
@@ -121,6 +122,7 @@ class Atlas:
     """In the mesh's own coordinates."""
 
     def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
+        check_size("an item", self.views, self.height, self.width)
         object.__setattr__(self, "_mesh", mesh)
         object.__setattr__(self, "_cameras", cameras)
 
@@ -181,10 +183,7 @@ class Atlas:
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
-        if self.height % factor or self.width % factor:
-            raise SyncbenchError(
-                f"views of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
-            )
+        self.check(factor)
         atlas = self.unwrapped(factor)
         index, cosine = self.looks(self._parts()[1], factor)
         behind = index < 0
@@ -192,6 +191,11 @@ class Atlas:
         index[behind] = texels + np.arange(count)
         weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
         return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        check_factor("views", self.height, self.width, factor)
+        return self.views
 
     def _parts(self) -> tuple[Mesh, Cameras]:
         return self.__dict__["_mesh"], self.__dict__["_cameras"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..canvas import Canvas
 from ..content import digest
-from ..errors import SyncbenchError
+from ..limits import check_factor, check_size
 from .camera import Array, Cameras, inverse
 from .mesh import Ids
 
@@ -107,6 +107,7 @@ class Tracks:
     film: InitVar[Film]
 
     def __post_init__(self, film: Film) -> None:
+        check_size("a clip", self.frames, self.height, self.width)
         object.__setattr__(self, "_film", film)
 
     @staticmethod
@@ -131,10 +132,7 @@ class Tracks:
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """One view a frame, `factor` pixels to a cell; `stride` has no meaning here."""
-        if self.height % factor or self.width % factor:
-            raise SyncbenchError(
-                f"frames of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
-            )
+        self.check(factor)
         whole: Film = self.__dict__["_film"]
         film = whole.coarser(factor)
         hits = [film.hits(frame) for frame in range(len(film))]
@@ -152,6 +150,11 @@ class Tracks:
             index.append(cell)
         stacked = torch.as_tensor(np.stack(index))
         return Canvas(stacked, torch.ones(stacked.shape), (cells,))
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        check_factor("frames", self.height, self.width, factor)
+        return self.frames
 
 
 def _reached(

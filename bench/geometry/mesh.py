@@ -1,5 +1,6 @@
 """Triangle meshes: reading and checking a user's own, and exact first hits of rays through trimesh and Embree."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,16 @@ import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from ..content import digest
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, quoted
+from ..files import is_file
 from .camera import Array
 
 Ids = npt.NDArray[np.int64]
+MAX_BYTES = 2**28
+"""Of a mesh file, pictures inside it included."""
+ARCHIVES = (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar")
+ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?0(?:/[^\s]*)?(?=\s|$)[^\r\n]*", re.MULTILINE)
+"""A face of an OBJ file with a corner of index 0."""
 MAX_FACES = 200_000
 """More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
 
@@ -114,17 +121,38 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     out. Raises SyncbenchError, in one sentence, for a file that cannot be read, has no faces, vertices that are
     not finite, no extent, or more than MAX_FACES faces.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise SyncbenchError(f"no mesh file '{path}'")
+    file, name = Path(path), quoted(path)
+    if not is_file(file):
+        raise SyncbenchError(f"no mesh file '{name}'")
+    if file.suffix.lower() in ARCHIVES:
+        raise SyncbenchError(f"{name} is an archive, which is not unpacked here: unpack it and name the mesh inside")
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise SyncbenchError(
+            f"{name} has {size / 2**20:,.0f} MiB, more than the {MAX_BYTES / 2**20:,.0f} that {MAX_FACES:,} faces "
+            "ever take; simplify the mesh, or leave its pictures out of it"
+        )
+    if file.suffix.lower() == ".obj":
+        _check_obj(file, name)
     library: Any = trimesh
     try:
         loaded = library.load_mesh(file, process=False)
     except Exception as error:  # every format has its own
-        raise SyncbenchError(f"{path}: trimesh cannot read this mesh ({error or type(error).__name__})") from error
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(said)})") from error
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
     faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
-    return checked(Mesh(vertices, faces), str(path), up)
+    return checked(Mesh(vertices, faces), name, up)
+
+
+def _check_obj(file: Path, name: str) -> None:
+    """Refuse a face that names vertex 0: OBJ counts from 1, and readers take it for the last vertex."""
+    bad = ZERO.search(file.read_bytes())
+    if bad is not None:
+        raise SyncbenchError(
+            f"{name}: a face names vertex 0 ({quoted(bad[0].decode(errors='replace').strip(), 60)}), but OBJ counts "
+            "vertices from 1; export the mesh again"
+        )
 
 
 TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
@@ -138,6 +166,10 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
         raise SyncbenchError(f"a mesh's up axis is x, y or z, not '{up}'")
     if not len(faces):
         raise SyncbenchError(f"{name}: this mesh has no faces; a point cloud cannot be textured")
+    if faces.ndim != 2 or faces.shape[1] != 3 or vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise SyncbenchError(
+            f"{name}: faces of {faces.shape} and vertices of {vertices.shape} are no triangles in space"
+        )
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise SyncbenchError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
     if len(faces) > MAX_FACES:
@@ -147,9 +179,11 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
         )
     used, where = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
-    bad = int((~np.isfinite(vertices).all(1)).sum())
+    bad = int((~(np.abs(vertices) < 1e100).all(1)).sum())
     if bad:
-        raise SyncbenchError(f"{name}: {bad:,} vertices are not finite numbers (NaN or infinite); repair the mesh")
+        raise SyncbenchError(
+            f"{name}: {bad:,} vertices are not finite numbers (NaN, infinite or next to it); repair the mesh"
+        )
     vertices = vertices[:, TURNS[up]]
     centre, radius = Mesh(vertices, faces).sphere
     if radius <= 0:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..canvas import Canvas
+from ..limits import check_factor, check_size
 from ..types import SyncbenchError
 from .camera import Cameras, look_at, pinhole
 
@@ -31,6 +32,7 @@ class Sphere:
             raise SyncbenchError(f"a view's field is between 0 and 180 degrees, not {self.field_of_view}")
         if min(self.height, self.width) < 1 or not self.directions:
             raise SyncbenchError("a sphere needs at least one view with a positive height and width")
+        check_size("a sphere", len(self.directions), self.height, self.width)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -59,13 +61,11 @@ class Sphere:
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """The views at `factor` pixels to a cell; `stride` has no meaning here."""
-        if self.height % factor or self.width % factor:
-            raise SyncbenchError(
-                f"views of {self.height} x {self.width} px are no multiple of the model's factor {factor}"
-            )
+        self.check(factor)
         cameras = self.cameras.coarser(factor)
         high = max(2, round(pi * float(cameras.intrinsics[0, 0, 0])))
         wide = 2 * high
+        check_size("the map of a sphere", 1, high, wide)
         rows: list[torch.Tensor] = []
         for number in range(len(cameras)):
             ray = cameras.rays(number)[1]
@@ -76,3 +76,8 @@ class Sphere:
             rows.append(torch.as_tensor(cell))
         index = torch.stack(rows)
         return Canvas(index, torch.ones(index.shape), (high, wide), wraps=True)
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        check_factor("views", self.height, self.width, factor)
+        return len(self.directions)

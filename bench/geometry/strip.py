@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ..canvas import Canvas
+from ..limits import PIXELS, check_size
 from ..types import SyncbenchError
 
 
@@ -29,6 +30,7 @@ class Strip:
                 f"a strip {self.width} px wide is narrower than its window of {self.window_width} px: "
                 "raise the width or choose a smaller window"
             )
+        check_size("a strip", 1, self.height, self.width)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -46,6 +48,20 @@ class Strip:
         Without wrap the last window ends at the right edge, so no column stays uncovered whatever the
         width (the upstream `get_views` floors and leaves the remainder at zero).
         """
+        high, wide, window = self.height // factor, self.width // factor, self.window_width // factor
+        starts = self._starts(factor, stride)
+        columns = (torch.tensor(starts)[:, None] + torch.arange(window)) % wide
+        index = torch.arange(high)[None, :, None] * wide + columns[:, None, :]
+        edges = {edge % wide for start in starts for edge in (start, start + window)}
+        borders = tuple(sorted(edges if self.wrap else edges - {0}))
+        return Canvas(index, torch.ones(index.shape), (high, wide), borders, self.wrap)
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of windows. Raises SyncbenchError where `canvas` would have to refuse."""
+        return len(self._starts(factor, stride))
+
+    def _starts(self, factor: int, stride: float | None) -> list[int]:
+        """The first column of every window in cells."""
         for name, size in (("height", self.height), ("width", self.width), ("window", self.window_width)):
             if size % factor:
                 raise SyncbenchError(
@@ -55,14 +71,11 @@ class Strip:
         step = window if stride is None else round(stride * window)
         if not 1 <= step <= window:
             raise SyncbenchError(f"a stride of {stride} windows leaves gaps or stands still: use a fraction in (0, 1]")
-        if self.wrap:
-            starts = list(range(0, wide, step))
-        else:
-            starts = list(range(0, wide - window + 1, step))
-            if starts[-1] != wide - window:
-                starts.append(wide - window)
-        columns = (torch.tensor(starts)[:, None] + torch.arange(window)) % wide
-        index = torch.arange(high)[None, :, None] * wide + columns[:, None, :]
-        edges = {edge % wide for start in starts for edge in (start, start + window)}
-        borders = tuple(sorted(edges if self.wrap else edges - {0}))
-        return Canvas(index, torch.ones(index.shape), (high, wide), borders, self.wrap)
+        count = len(range(0, wide if self.wrap else wide - window + 1, step))
+        if count * high * window > PIXELS:
+            raise SyncbenchError(
+                f"{count:,} windows of {high:,} x {window:,} cells are more than the {PIXELS:,} cells that an item may "
+                "have: take a larger stride or a smaller strip"
+            )
+        starts = list(range(0, wide if self.wrap else wide - window + 1, step))
+        return starts if self.wrap or starts[-1] == wide - window else [*starts, wide - window]

@@ -24,6 +24,8 @@ class Denoiser(ABC):
 
     id: str
     capabilities: frozenset[str] = frozenset()
+    places: tuple[int, int] | None = None
+    """Fewest and most views that can be denoised `together`; None: any number."""
 
     def __init__(self, device: str, dtype: Precision, batch: int) -> None:
         if batch < 1:
@@ -34,6 +36,19 @@ class Denoiser(ABC):
         self.precision: torch.dtype = getattr(torch, dtype)
         """Precision of the network."""
         self._device = _device(device)
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.id
+
+    def read(self, prompt: str) -> float:
+        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        return 1.0
+
+    def ready(self) -> None:
+        """Load what is needed and try it, once before the first job. Raises SyncbenchError where that fails."""
+        return
 
     @property
     def device(self) -> torch.device:

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import quoted
 from ..schedule import Level
 from ..types import SyncbenchError
+from ._checkpoint import first_line
 from ._denoiser import Precision, digest
-from ._served import quiet
+from ._served import Served, quiet
 from .interface import Condition
 from .reference import Reference
 
@@ -50,6 +52,10 @@ class Extended(Reference):
                 f"no weights of model {self.id} in {self.own}: train them (syncbench train {self.id} --out DIR) and "
                 f"set {self.id}.path=DIR/model"
             )
+
+    def ready(self) -> None:
+        """Load the networks; conditions are the datasets', so nothing is tried."""
+        Served.ready(self)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -113,7 +119,10 @@ class Extended(Reference):
             raise SyncbenchError(f"no weights of a {kind} in {folder}, which model {self.id} needs here")
         library: Any = import_module("diffusers")
         with quiet():
-            made = getattr(library, kind).from_pretrained(folder, torch_dtype=torch.float32)
+            try:
+                made = getattr(library, kind).from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+            except Exception as error:  # a damaged file shows as almost any type
+                raise SyncbenchError(f"cannot load the {kind} in {quoted(folder)}: {first_line(error)}") from error
             made.eval().requires_grad_(False).to(device=self.device, dtype=self.precision)
         return made.to(memory_format=torch.channels_last) if self.device.type == "cuda" else made
 

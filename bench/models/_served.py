@@ -56,6 +56,16 @@ class Served(Denoiser):
             pipe.unet.to(memory_format=torch.channels_last)
         return pipe
 
+    def read(self, prompt: str) -> float:
+        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        tokenizer = self.pipeline.tokenizer or self.pipeline.tokenizer_2
+        count = len(tokenizer(prompt, truncation=False, verbose=False).input_ids) - 2  # marks of beginning and end
+        return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
+
+    def ready(self) -> None:
+        """Load the pipeline."""
+        _ = self.pipeline
+
     @property
     def factor(self) -> int:
         """Pixels to a latent cell."""
@@ -105,6 +115,13 @@ class Served(Denoiser):
         scheduler.set_timesteps(steps)
         times = [int(t) for t in scheduler.timesteps]
         bars = [*scheduler.alphas_cumprod[times].tolist(), float(scheduler.final_alpha_cumprod)]
+        if not all(0 <= bar <= 1 for bar in bars):
+            raise SyncbenchError(f"the scheduler of model {self.id} has noise levels outside [0, 1]: repair its folder")
+        if self.prediction == "eps" and min(bars) < 1e-8:
+            raise SyncbenchError(
+                f"model {self.id} predicts noise but starts where nothing else is left (zero terminal SNR), which "
+                "tells nothing of the picture: set rescale_betas_zero_snr to false in its scheduler_config.json"
+            )
         return Schedule(tuple(map(float, times)), tuple(b**0.5 for b in bars), tuple((1 - b) ** 0.5 for b in bars))
 
     def condition(self, prompts: Sequence[str], guidance: float, negative: str = "", **inputs: Tensor) -> Condition:
@@ -172,7 +189,10 @@ class Served(Denoiser):
     @cached_property
     def _codec_range(self) -> tuple[float, float]:
         config = self.pipeline.vae.config
-        return float(config.get("scaling_factor") or 1.0), float(config.get("shift_factor") or 0.0)
+        scale = config.get("scaling_factor")
+        if scale is not None and not 0 < scale < float("inf"):
+            raise SyncbenchError(f"the codec of model {self.id} has scaling_factor = {scale}: it must be above 0")
+        return float(1.0 if scale is None else scale), float(config.get("shift_factor") or 0.0)
 
     def _at_once(self, height: int, width: int) -> int:
         return max(1, PIXELS // (height * width))

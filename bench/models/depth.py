@@ -25,6 +25,11 @@ class Depth(Extended):
         """Folder of the ControlNet."""
         return self.own
 
+    def ready(self) -> None:
+        """Load the networks."""
+        super().ready()
+        _ = self.control
+
     @cached_property
     def control(self) -> Any:
         """The ControlNet."""

@@ -3,18 +3,23 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import hashlib
-import json
 import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..types import SyncbenchError
+import torch
+
+from ..errors import quoted
+from ..files import is_folder
+from ..types import Cost, SyncbenchError
+from ._checkpoint import UNUSED, check_folder, first_line, read_index
 from ._denoiser import Precision, digest
 from ._served import Served, quiet
 
-NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
+TRIAL = 16
+"""Latent cells along a side of the picture that a pipeline is tried on."""
 
 
 class Diffusers(Served):
@@ -39,10 +44,43 @@ class Diffusers(Served):
         """
         super().__init__(device, dtype, batch)
         self._variant = variant or None
-        self._hub = not (path and Path(path).expanduser().is_dir())
+        self._path = path
+        self._hub = not (path and is_folder(Path(path).expanduser()))
         self.folder = _download(path, commit, self._variant) if self._hub else Path(path).expanduser()
         """The pipeline's folder on this machine."""
-        _check(self.folder)
+        check_folder(self.folder, self._variant)
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the hub id, or the last part of the folder's path."""
+        return quoted(self._path if self._hub else self.folder.resolve().name or self.id, 100)
+
+    def ready(self) -> None:
+        """Load the pipeline and try it on a small picture. Raises SyncbenchError where its parts do not fit."""
+        super().ready()
+        side, kept = min(TRIAL, self.window // self.factor), self.cost
+        x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))
+        level, self.cost = next(iter(self.schedule(1))), Cost()
+        try:
+            with torch.no_grad():
+                condition = self.condition(["a picture"], 2.0)
+                x0, _ = self.predict(x.to(self.device, self.dtype), level, condition)
+                image = self.decode(x0)
+        except SyncbenchError:
+            raise
+        except Exception as error:  # what does not fit shows as almost any type
+            raise SyncbenchError(
+                f"the parts of the pipeline in {quoted(self.folder)} do not fit each other "
+                f"({type(error).__name__}: {first_line(error)})"
+            ) from error
+        finally:
+            self.cost = kept
+        for what, found in (("network", x0), ("codec", image)):
+            if not bool(torch.isfinite(found).all()):
+                raise SyncbenchError(
+                    f"the {what} in {quoted(self.folder)} answers NaN or infinite values: its weights are damaged, or "
+                    f"too large for {str(self.precision).removeprefix('torch.')} (try --set model.dtype=float32)"
+                )
 
     @property
     def revision(self) -> str:
@@ -60,13 +98,13 @@ class Diffusers(Served):
 
     def _load(self) -> Any:
         library: Any = import_module("diffusers")
-        extra = {"safety_checker": None} if "safety_checker" in _index(self.folder) else {}
+        extra = {name: None for name in UNUSED if name in read_index(self.folder)}
         try:
             return library.DiffusionPipeline.from_pretrained(
                 self.folder, use_safetensors=True, variant=self._variant, local_files_only=True, **extra
             )
         except Exception as error:  # a damaged file shows as almost any type
-            raise SyncbenchError(f"cannot load the pipeline in {self.folder}: {_first_line(error)}") from error
+            raise SyncbenchError(f"cannot load the pipeline in {quoted(self.folder)}: {first_line(error)}") from error
 
 
 def _download(path: str, commit: str, variant: str | None) -> Path:
@@ -74,7 +112,7 @@ def _download(path: str, commit: str, variant: str | None) -> Path:
     if not path:
         raise SyncbenchError("model diffusers needs a checkpoint: --set diffusers.path=FOLDER (or a hub id owner/name)")
     if not re.fullmatch(r"\w[\w.-]*/[\w.-]+", path):
-        raise SyncbenchError(f"no folder '{path}': give a diffusers pipeline folder or a hub id (owner/name)")
+        raise SyncbenchError(f"no folder '{quoted(path)}': give a diffusers pipeline folder or a hub id (owner/name)")
     library: Any = import_module("diffusers")
     try:
         with quiet():
@@ -83,41 +121,14 @@ def _download(path: str, commit: str, variant: str | None) -> Path:
             )
     except Exception as error:  # the hub's client raises types of three libraries
         raise SyncbenchError(
-            f"'{path}' is no folder here and could not be had from the model hub ({_first_line(error)}): "
+            f"'{path}' is no folder here and could not be had from the model hub ({first_line(error)}): "
             "check the id and the network, or give a local pipeline folder"
         ) from error
 
 
-def _check(folder: Path) -> None:
-    """Refuse folders that are no complete pipeline before anything heavy is imported."""
-    index = _index(folder)
-    parts: dict[str, Any] = {name: index[name] for name in NETWORKS if (index.get(name) or [None])[0]}
-    if parts.get("unet", ["", ""])[-1] != "UNet2DConditionModel" or "vae" not in parts:
-        raise SyncbenchError(
-            f"{folder} holds a {index.get('_class_name', 'pipeline')} without the UNet and codec of "
-            "Stable Diffusion 1.x, 2.x or XL, the classes this model serves"
-        )
-    for name in parts:
-        if not any((folder / name).glob("*.safetensors")):
-            raise SyncbenchError(
-                f"{folder} has no weights for {name} (no {name}/*.safetensors): copy the whole pipeline folder, "
-                "or convert it with save_pretrained(safe_serialization=True)"
-            )
-
-
-def _index(folder: Path) -> dict[str, Any]:
-    try:
-        index: Any = json.loads((folder / "model_index.json").read_text())
-    except FileNotFoundError:
-        raise SyncbenchError(f"{folder} is no diffusers pipeline: it has no model_index.json") from None
-    except (OSError, ValueError) as error:
-        raise SyncbenchError(f"{folder}/model_index.json cannot be read: {_first_line(error)}") from error
-    return {key: value if isinstance(value, list | str | bool) else None for key, value in index.items()}
-
-
 def _contents(folder: Path) -> list[Path]:
     """Files that decide what the model computes."""
-    index = _index(folder)
+    index = read_index(folder)
     parts = [name for name, value in index.items() if isinstance(value, list) and name != "safety_checker"]
     inside = [f for name in parts for f in (folder / name).glob("*") if f.suffix in {".safetensors", ".json", ".txt"}]
     return sorted([folder / "model_index.json", *inside])
@@ -132,7 +143,3 @@ def _hash(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
         with open(name, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:12]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

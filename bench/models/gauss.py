@@ -11,12 +11,14 @@ nothing of what lies outside the window, as a network would not.
 from collections.abc import Sequence
 from functools import cache
 from math import acos, cos, pi, sin
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
+from ..limits import Positive, Share, Side
 from ..schedule import Level, Schedule
 from ..types import SyncbenchError
 from ._denoiser import Denoiser, Precision, digest
@@ -34,14 +36,14 @@ class Gauss(Denoiser):
     def __init__(
         self,
         *,
-        variance: float = 1.0,
-        smooth_length: float = 12.0,
-        rough: float = 0.3,
-        rough_length: float = 40.0,
-        height_length: float = 16.0,
-        channels: int = 3,
-        window: int = 64,
-        period: int | None = None,
+        variance: Positive = 1.0,
+        smooth_length: Positive = 12.0,
+        rough: Share = 0.3,
+        rough_length: Positive = 40.0,
+        height_length: Positive = 16.0,
+        channels: Annotated[int, Interval(ge=1, le=64)] = 3,
+        window: Side = 64,
+        period: Side | None = None,
         levels: Literal["angles", "scaled_linear"] = "angles",
         device: str = "auto",
         dtype: Precision = "float64",

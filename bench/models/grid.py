@@ -47,6 +47,7 @@ class Grid(Replaced):
     id = "grid"
     capabilities = frozenset({"text", "attention", "image", "joint", "poses"})
     couples = True
+    places = (ROWS * COLUMNS, ROWS * COLUMNS)
 
     def _rows(self, inputs: dict[str, Tensor], views: int) -> dict[str, Tensor]:
         return {"image": self.encode(self._needs(inputs, "image")[:1]).expand(views, -1, -1, -1)}

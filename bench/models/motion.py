@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..attention import replaced, spatial
+from ..files import read_object
 from ..schedule import Level
 from ._denoiser import Precision
 from ._extended import WEIGHTS
@@ -48,7 +49,13 @@ class Motion(Depth):
     ) -> None:
         """`control` tries another folder of the depth ControlNet than the shipped one; the others as elsewhere."""
         super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
+        self.places = (1, int(read_object(self.own / "config.json").get("motion_max_seq_length", 32)))
         self._following = Path(control).expanduser() if control else WEIGHTS / Depth.id
+
+    def ready(self) -> None:
+        """Load the networks."""
+        super().ready()
+        _ = self.clip
 
     @property
     def following(self) -> Path:

@@ -26,3 +26,8 @@ class Reference(Diffusers):
                 "(python -m syncbench.bench.training.base) and set reference.path"
             )
         super().__init__(path=path or str(WEIGHTS), device=device, dtype=dtype, batch=batch)
+
+    @property
+    def name(self) -> str:
+        """Its id, wherever its weights lie."""
+        return self.id

@@ -19,9 +19,12 @@ All of them start from the base (the reference model) except codec, base and jud
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..errors import SyncbenchError
+from ..limits import PROCESSES, Fraction, Share
 
 TRAINERS = (
     "judge",
@@ -36,6 +39,22 @@ TRAINERS = (
     "channels_to_rgb",
 )
 """Module names of this package whose ``main(out, steps, minutes, resume, seed, device, ...)`` trains one model."""
+
+Amount = Annotated[int, Interval(ge=1, le=10_000_000)]
+RANGES: dict[str, Any] = {
+    "steps": Amount,
+    "minutes": Annotated[float, Interval(gt=0, le=1e6)],
+    "seed": Annotated[int, Interval(ge=0, le=2**31 - 1)],
+    "processes": Annotated[int, Interval(ge=1, le=PROCESSES)],
+    "rate": Annotated[float, Interval(gt=0, le=1)],
+    "tail": Fraction,
+    **dict.fromkeys(("size", "number", "flat_number", "scenes", "save_every", "crop", "width", "channels"), Amount),
+    "frames": Annotated[int, Interval(ge=2, le=120)],
+    **dict.fromkeys(("solid", "views", "measured"), Annotated[int, Interval(ge=0, le=10_000_000)]),
+    **dict.fromkeys(("share", "first", "drop"), Share),
+    "lean": Annotated[float, Interval(gt=0, le=10)],
+}
+"""What the arguments of recipes may be, whatever the recipe; checked before anything is rendered."""
 
 
 def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool = True, **arguments: Any) -> None:
@@ -57,6 +76,9 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
         if not equals:
             raise SyncbenchError(f"--set {text}: write FIELD=VALUE")
         arguments[key] = convert(value, types[key], f"{name}.{key}")
+    for key, value in arguments.items():
+        if key in RANGES and value is not None:
+            convert(value, RANGES[key], f"{name}.{key}")
     if "measured" in types:  # these measure themselves
         main(out=out, **arguments, **({} if card else {"measured": 0}))
         return

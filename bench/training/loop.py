@@ -227,8 +227,14 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(whole, part)
-        part.replace(self.state)
+        try:
+            torch.save(whole, part)
+            part.replace(self.state)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer says RuntimeError of a full disk
+            part.unlink(missing_ok=True)
+            raise SyncbenchError(
+                f"cannot write {self.state}, so the last checkpoint stays: free some space and start again to go on"
+            ) from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from ...bench.canvas import Canvas
+from ...bench.limits import Fraction, Scale, Share
 from ...bench.loop import Noise, Step, Sync, views_artifact
 from ...bench.models.interface import Model
 from ...bench.types import Artifact, Item
@@ -38,15 +39,15 @@ class SyncTweedies(Sync):
     licence: ClassVar[str] = "MIT"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"pixels": {"space": "pixels"}}
 
-    stride: float | None = 0.125
+    stride: Fraction | None = 0.125
     """On strips: 8 of 64 latent pixels, as upstream."""
     averaged: Literal["x0", "eps", "next"] = "x0"
     """What is averaged: the predicted clean view (case 2), its noise (case 1), or the next state (case 3)."""
     space: Literal["latent", "pixels"] = "latent"
     """Average latents, or decoded pixels that are then encoded again; pixels take `averaged = "x0"`."""
-    power: float = 1.0
+    power: Scale = 1.0
     """The surface's weights, cosines of the viewing angle on a mesh, are raised to this."""
-    end: float = 0.8
+    end: Share = 0.8
     """Views agree on the first so many steps, as a fraction of all, rounded up as upstream's, and end alone."""
     rederive: bool = True
     """After averaging x0 the noise is the one that leads from it to x_t; else the network's stays."""

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...bench.canvas import Canvas
+from ...bench.limits import Fraction
 from ...bench.loop import Noise, canvas_artifact
 from ...bench.models.interface import Model
 from ...bench.types import Anchor, Artifact, Item
@@ -30,7 +31,7 @@ class Feather(Independent):
     anchor: ClassVar[Anchor | None] = None
     presets: ClassVar[dict[str, dict[str, Any]]] = {"linear": {"shape": "linear"}}
 
-    stride: float | None = 0.5
+    stride: Fraction | None = 0.5
     shape: Shape = "cosine"
     """How weight falls from the middle of a window to its edges: raised cosine, or linear."""
 

@@ -17,6 +17,7 @@ from scipy import fft
 from torch import Tensor
 
 from ...bench.canvas import Canvas
+from ...bench.limits import Positive
 from .feather import Feather
 
 
@@ -29,13 +30,13 @@ class LeastSquares(Feather):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"gain": {"fit": "gain"}, "poisson": {"fit": "poisson"}}
 
     fit: Literal["gain", "poisson"] = "gain"
-    sigma_n: float = 10 / 255
+    sigma_n: Positive = 10 / 255
     """Expected difference of mean colours in an overlap (gain)."""
-    sigma_g: float = 0.1
+    sigma_g: Positive = 0.1
     """How far gains stray from 1 (gain)."""
-    sigma_b: float = 0.1
+    sigma_b: Positive = 0.1
     """How far biases stray from 0 (gain)."""
-    screen: float = 1e-2
+    screen: Positive = 1e-2
     """Pull lambda towards the feather blend (poisson); colours follow it beyond about 1 / sqrt(lambda) pixels."""
 
     def blend(self, images: Float[Tensor, "views 3 h w"], pixels: Canvas) -> Float[Tensor, "3 H W"]:

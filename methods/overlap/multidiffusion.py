@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ...bench.limits import Fraction
 from ...bench.loop import Reported, Step, Sync
 
 
@@ -35,7 +36,7 @@ class MultiDiffusion(Sync):
         },
     )
 
-    stride: float | None = 0.125
+    stride: Fraction | None = 0.125
     """8 of 64 latent pixels, the paper's 87.5 % overlap."""
 
     def step(self, state: Any, x: Tensor, s: Step) -> Tensor:

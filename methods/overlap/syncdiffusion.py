@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...bench.limits import Fraction, Scale, Share
 from ...bench.loop import Reported, Step
 from ...metrics.backbones.perceptual import perceptual
 from .multidiffusion import MultiDiffusion
@@ -58,13 +59,13 @@ class SyncDiffusion(MultiDiffusion):
         "release": {"weight": 0.1, "decay": 0.99, "fraction": 0.8, "stride": 0.125},
         "fast": {"weight": 20.0, "decay": 0.95, "fraction": 0.2, "stride": 0.25},
     }
-    stride: float | None = 0.25
+    stride: Fraction | None = 0.25
     """16 of 64 latent pixels."""
-    weight: float = 20.0
+    weight: Scale = 20.0
     """Step length w: the gradient of the guide's distance, in latent units, is multiplied by it."""
-    decay: float = 0.95
+    decay: Share = 0.95
     """Factor gamma of the step length from one denoising step to the next."""
-    fraction: float = 1.0
+    fraction: Share = 1.0
     """Leading fraction of the denoising steps on which the gradient acts (10 of 50 is 0.2)."""
     guide: str = "statistics"
     """Distance to descend: `vgg` (LPIPS, upstream's choice, needs its weights), `reference` or `statistics`.

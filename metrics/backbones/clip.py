@@ -97,9 +97,22 @@ class Clip:
 
     @torch.no_grad()
     def text(self, prompts: Sequence[str]) -> Float[Tensor, "n d"]:
-        """Embeddings of prompts; whatever exceeds the context length is cut off."""
+        """Embeddings of prompts; whatever exceeds the context length is cut off, see `read`."""
         tokens = self._tokenizer(list(prompts)).to(self._device)
         return F.normalize(self._model.encode_text(tokens).float(), dim=-1).cpu()
+
+    def read(self, prompts: Sequence[str]) -> float:
+        """Mean fraction of a prompt's tokens that fit into the context length, in (0, 1]."""
+        tokenizer: Any = self._tokenizer
+        places = tokenizer.context_length - 2  # beside the marks of its beginning and end
+
+        def count(text: str) -> int:
+            if hasattr(tokenizer, "encode"):
+                return len(tokenizer.encode(text))
+            return len(tokenizer.tokenizer(tokenizer.clean_fn(text), verbose=False).input_ids) - 2
+
+        known = {text: min(1.0, places / max(1, count(text))) for text in set(prompts)}
+        return sum(known[text] for text in prompts) / len(prompts)
 
 
 def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
