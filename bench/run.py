@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("results") / "runs"
-MANY = JOBS // 50
+MANY = 1_000
 """Jobs of a plan whose size is told before they are planned."""
 
 

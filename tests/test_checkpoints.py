@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from syncbench import run
 from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.execute import InProcess, ProcessPool
+from syncbench.bench.execute import InProcess, Workers
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import sweep
@@ -266,7 +266,7 @@ def test_a_variant_is_chosen_from_the_command_line(folder: Path, tmp_path: Path)
     assert "did you mean 'mine@best'" in call("--set", "mine@bets.variant=fp16").stderr
 
 
-@pytest.mark.parametrize("execute", [InProcess(), ProcessPool(2)], ids=["here", "processes"])
+@pytest.mark.parametrize("execute", [InProcess(), Workers(2)], ids=["here", "processes"])
 def test_another_model_goes_on_where_one_cannot(folder: Path, tmp_path: Path, execute: Any) -> None:
     not_a_number(folder)
     small = [{"id": "panoramas", "width": 64, "height": 16, "window": 16}]
