@@ -268,9 +268,15 @@ def serve(handle: int, threads: int) -> None:
     settle(threads)
     _say("ready")
     while True:
-        work, task, threads = ForkingPickler.loads(tasks.get())
+        given: tuple[Callable[[Any], Any], Any, int] = _opened(tasks.get())
+        work, task, threads = given
         torch.set_num_threads(threads)
         _say(*_done(work, task))
+
+
+def _opened(data: bytes) -> Any:
+    pickler: Any = ForkingPickler  # whose `loads` has no types
+    return pickler.loads(data)
 
 
 def _done(work: Callable[[Any], Any], task: Any) -> tuple[str, Any]:

@@ -338,7 +338,7 @@ def dying(tmp_path: Path, names: list[str], jobs: int, group: bool = True) -> pd
     methods = [*(mood("Moody", one) for one in names), "independent"]
     metrics: list[Any] = [mood("Judge", names[0]), "network_evaluations"]
     metrics += [mood("Party", names[0])] * group
-    return run({**suite(methods, metrics), "limit": 1}, tmp_path / "out", jobs=jobs, timeout=2)
+    return run({**suite(methods, metrics), "limit": 1}, tmp_path / "out", jobs=jobs, timeout=5)
 
 
 def check_dying(frame: pd.DataFrame, names: list[str]) -> None:
@@ -350,7 +350,7 @@ def check_dying(frame: pd.DataFrame, names: list[str]) -> None:
     for name in names:
         rows = frame[frame["method"] == f"moods:Moody[mood={name}]"]
         assert set(rows["status"]) == {"error"}
-        words = "took longer than 2 s (--timeout)" if name in moods.ENDLESS else "its process ended with"
+        words = "took longer than 5 s (--timeout)" if name in moods.ENDLESS else "its process ended with"
         assert all(words in reason for reason in rows["reason"]), rows["reason"].tolist()
 
 
