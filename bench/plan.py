@@ -151,7 +151,8 @@ def sampling(protocol: Sampling, changes: Json) -> Sampling:
     for name in changes:
         if name not in types:
             raise SyncbenchError(f"the protocol has no field '{name}': it has {', '.join(types)}")
-    return Sampling(**{k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()})
+    checked = {k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()}
+    return replace(protocol, **{name: checked[name] for name in changes})
 
 
 def located(suite: Suite) -> Suite:

@@ -315,6 +315,7 @@ def test_ranges_of_a_data_sets_own_protocol_are_checked(tmp_path: Path) -> None:
     from syncbench.bench.plan import sampling
 
     assert sampling(Sampling(steps=3), {"eta": "0.5"}) == Sampling(steps=3, eta=0.5)
+    assert isinstance(sampling(Sampling(guidance=4), {}).guidance, int), "what nobody changed keeps its identity"
     with pytest.raises(SyncbenchError, match=r"protocol\.steps = 0"):
         sampling(Sampling(steps=0), {})
 
