@@ -283,6 +283,4 @@ def _unsupported(method: Method, model: Model, item: Item) -> str | None:
     missing = sorted(set(method.requires) - model.capabilities)
     if missing:
         return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
-    if method.anchor == "ceiling" and not {"canvas", "views"} & set(item.truth):
-        return "the dataset knows no truth for this item"
     return method.lacks(item) if hasattr(method, "lacks") else None

@@ -111,6 +111,8 @@ def items_of(entry: Entry) -> dict[str, Item]:
     return cached(
         f"items {entry.token}", lambda: {item.id: item for item in listed_items(entry.label, instance(entry))}
     )
+
+
 def remember_items(entry: Entry, items: Sequence[Item]) -> None:
     """Let `load_item` give these, which planning has listed, in the place of what it listed before."""
     _made[f"items {entry.token}"] = {item.id: item for item in items}

@@ -152,7 +152,7 @@ def test_what_changes_while_a_sweep_runs_is_that_jobs_error(
         if event.phase == "sample" and event.done == 0:
             file.write_text("a cat\na wolf\n")
 
-    made = run(suite, results, progress=listen)
+    made = run(suite, results, jobs=2, progress=listen)  # workers read the file again
     failed = made[made["status"] == "error"]
     assert set(failed["item"]) == {"line-0002"}
     assert "'line-0002' of prompts[" in failed["reason"].iloc[0]

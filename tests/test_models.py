@@ -219,9 +219,15 @@ ELSEWHERE = {"device", "batch", "commit", "widths"}
 
 
 @pytest.mark.parametrize("component", list_components("models"), ids=lambda component: component.id)
-def test_every_option_that_changes_what_is_computed_is_in_the_revision(component: Any, folder: Path) -> None:
+def test_every_option_that_changes_what_is_computed_is_in_the_revision(
+    component: Any, folder: Path, tmp_path: Path
+) -> None:
     name = component.id
-    where = {"path": str(folder)} if name == "diffusers" else {}
+    where: dict[str, str] = {}
+    if name == "diffusers":
+        where = {"path": str(shutil.copytree(folder, tmp_path / "both"))}
+        for file in [*(tmp_path / "both").rglob("*.safetensors")]:
+            shutil.copy(file, file.with_suffix(".fp16.safetensors"))
     options = set(field_types(load_class("models", name)))
     assert options == {*LOADED[name], *(options & (FOLDERS | ELSEWHERE))}, "an option that no test knows"
     plain = load("models", name, {**where, "device": "cpu"}).revision

@@ -191,7 +191,8 @@ def test_a_well_behaved_method_costs_no_second_model(results: Path, monkeypatch:
     original = Entry.load
     monkeypatch.setattr(Entry, "load", lambda self: loaded.append(self.kind) or original(self))
     monkeypatch.setattr(sample, "_held", {})
-    run({**suite(["independent", "multidiffusion", "batch_attention"]), "model": "tiny"}, results)
+    half = {"id": "multidiffusion", "stride": 0.5}
+    run({**suite(["independent", half, "batch_attention"]), "model": "tiny"}, results)
     assert loaded.count("models") == 1
 
 
