@@ -20,7 +20,6 @@ from .errors import quoted
 from .events import Event, Listener
 from .execute import Executor, Lost, executor
 from .files import disk
-from .limits import JOBS
 from .listing import list_components
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
