@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SUITE ?= quick
+ITEMS ?= 6
 OUT ?= results/runs/$(SUITE)
 
 VENV := .venv
@@ -21,7 +22,7 @@ help:
 demo: export HF_HUB_OFFLINE = 1
 demo: $(VENV)/.run
 	@status=0; \
-	$(BIN)/syncbench run $(SUITE) --out $(OUT) || status=$$?; \
+	$(BIN)/syncbench run $(SUITE) --limit $(ITEMS) --out $(OUT) || status=$$?; \
 	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
 	$(BIN)/syncbench report $(OUT) --brief && \
 	echo "contact sheets, and the board to open in a browser:" && \

@@ -124,7 +124,8 @@ def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -
         noise = torch.randn(1, model.channels, side, side, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(), model.attach(probe, where):
             level = next(iter(model.schedule(2)))
-            model.predict(noise.to(model.device, model.dtype), level, model.condition([""], 1.0, "", **inputs))
+            condition = model.condition([""], 1.0, "", together=False, **inputs)
+            model.predict(noise.to(model.device, model.dtype), level, condition)
     finally:
         model.cost = bill
     return all(p.calls > 0 for p in probes)

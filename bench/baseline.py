@@ -18,14 +18,14 @@ from typing import Any
 import pandas as pd
 
 from .errors import SyncbenchError
-from .files import disk, flush, temporary, write_bytes
+from .files import clear_stale, disk, flush, temporary, write_bytes
 from .gate import FRACTION, Gate, compare
 from .records import load
 from .types import SCHEMA, Record
 
 SUFFIX = ".parquet"
 OBJECTS = ("params", "protocol")
-INTEGERS = ("dataset_version", "method_version", "seed", "metric_version")
+INTEGERS = ("dataset_version", "method_version", "seed", "metric_version", "primary")
 NUMBERS = ("value", "coverage")
 ORDER = ["family", "dataset", "model", "method", "item", "seed", "metric", "fingerprint", "key"]
 
@@ -69,6 +69,7 @@ def write(records: pd.DataFrame, path: Path) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd")
     with disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_stale(path.parent, path.name)
         with temporary(path) as draft:
             write_bytes(draft, buffer.getvalue())
             draft.replace(path)
@@ -94,7 +95,7 @@ def read(path: Path) -> pd.DataFrame:
         known = {text: json.loads(text) for text in set(columns[name])}
         columns[name] = [known[text] for text in columns[name]]
     frame = pd.DataFrame(columns, columns=pd.Index(Record.columns()))
-    return frame.astype({"value": "float64", "coverage": "float64"})
+    return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
 
 def update(

@@ -32,7 +32,7 @@ def text(cards: Sequence[Card], *, width: int | None = None, color: bool = False
             card.metric,
             Text(_verdict(card), style="" if card.passed else "bold red"),
             seen["notices"].seen if "notices" in seen else f"no answer: {seen['answers'].seen}",
-            ", ".join(x.corruption for x in card.ladders if x.told == "blind" and x.breaks != "nothing"),
+            ", ".join(x.corruption for x in card.ladders if x.told == "blind" and not x.harmless),
             "" if rewards == "rewards nothing" else rewards,
         )
     console.print(table)

@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 
+from .answers import check_artifact, items_of
 from .geometry.strip import Strip
+from .guard import Failure, attempt, unchanged
+from .lazy import Lazy
 from .listing import KINDS, Kind, list_components
 from .models.interface import Model
 from .registry import load, load_class, split, suggest
-from .sample import check_artifact
-from .types import FAMILIES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
+from .roles import primary_of
+from .types import FAMILIES, ROLES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
 
 SIZE = 32
 
@@ -40,13 +43,15 @@ def check(spec: str, overrides: Mapping[str, Any] | None = None) -> list[Verdict
         "models": _model,
     }
     verdicts: list[Verdict] = []
-    try:
-        verdicts.extend(tests[kind](component))
-    except SyncbenchError:
-        raise
-    except Exception as error:
-        verdicts.append(Verdict("runs without an exception", False, f"{type(error).__name__}: {error}"))
+    ended = attempt(lambda: _extend(verdicts, tests[kind](component)), SyncbenchError)
+    if isinstance(ended, Failure):
+        verdicts.append(Verdict("runs without an exception", False, ended.text))
     return verdicts
+
+
+def _extend(verdicts: list[Verdict], more: Iterator[Verdict]) -> None:
+    with unchanged():
+        verdicts.extend(more)
 
 
 def kind_of(spec: str) -> Kind:
@@ -109,7 +114,7 @@ def _method(method: Any) -> Iterator[Verdict]:
     first: Artifact = method(item, model, 7)
     second: Artifact = method(item, model, 7)
     try:
-        check_artifact(first)
+        check_artifact(first, item)
         yield Verdict("views and canvas are finite RGB in [0, 1]", True, f"views {tuple(first.views.shape)}")
     except ValueError as error:
         yield Verdict("views and canvas are finite RGB in [0, 1]", False, str(error))
@@ -142,6 +147,9 @@ def _processors(model: Model) -> list[str]:
 def _metric(metric: Any) -> Iterator[Verdict]:
     yield _version(metric)
     yield _frozen(metric)
+    role: Any = getattr(metric, "role", None)
+    yield Verdict(f"`role` is one of {', '.join(ROLES)}", role in ROLES, repr(role))
+    yield Verdict("`primary` names families with places from 1", _placed(metric), repr(getattr(metric, "primary", {})))
     direction = str(metric.direction)
     fine = direction in ("lower", "higher") or direction.startswith("target:")
     yield Verdict("`direction` is lower, higher or target:VALUE", fine, direction)
@@ -155,6 +163,15 @@ def _metric(metric: Any) -> Iterator[Verdict]:
         first, second = _ask(metric, made, item), _ask(metric, made, item)
         yield Verdict(f"{name}: a value, or null with a reason", _sound(first), f"{first.value} {first.reason or ''}")
         yield Verdict(f"{name}: the same answer twice", first == second)
+
+
+def _placed(metric: Any) -> bool:
+    """Whether `primary`, where there is one, is a table of the metric's own families."""
+    try:
+        primary_of(metric, "")
+    except SyncbenchError:
+        return False
+    return {str(key).partition("@")[0] for key in getattr(metric, "primary", {})} <= set(metric.families)
 
 
 def _ask(metric: Any, artifact: Artifact, item: Item) -> Score:
@@ -173,12 +190,15 @@ def _sound(score: Score) -> bool:
 def _dataset(dataset: Dataset) -> Iterator[Verdict]:
     yield _version(dataset)
     yield _frozen(dataset)
-    first, second = dataset.items(), dataset.items()
+    first, second = items_of(type(dataset).__name__, dataset), items_of(type(dataset).__name__, dataset)
     yield Verdict("it has items", bool(first), str(len(first)))
     yield Verdict("item ids are unique", len({item.id for item in first}) == len(first))
     facts = [[(item.id, item.prompts, item.protocol, item.surface) for item in items] for items in (first, second)]
     yield Verdict("the same items in the same order every time", facts[0] == facts[1])
     yield Verdict("items are of the dataset's family", all(item.family == dataset.family for item in first))
+    later = [item for item in first if isinstance(item.conditions, Lazy) or isinstance(item.truth, Lazy)]
+    told = all(item.content for item in later)
+    yield Verdict("`content` says what tensors made on first access are made from", told)
     canvas = first[0].surface.canvas(1)
     count = len(first[0].prompts)
     yield Verdict("one prompt, or one per view", count in (1, canvas.views), f"{count} for {canvas.views} views")

@@ -8,7 +8,7 @@ from typing import Any
 from .listing import PACKAGE, Kind, list_components
 from .records import load, methods, of_families
 from .registry import plain
-from .report import shown
+from .report import in_brief
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 NAME = re.compile(r"[^\W\d_a-z][^\W\d_]*([ '.-]+[^\W\d_]+)*")
@@ -30,7 +30,7 @@ def cite(
 
     records: Any = of_families(load(folders), families)
     if brief:
-        records = records[[shown(*pair) for pair in zip(records["family"], records["metric"], strict=True)]]
+        records = records[(records["metric"] == "") | in_brief(records)]
     entries: dict[str, str] = {}
     without: list[str] = []
     for kind, column in KINDS.items():

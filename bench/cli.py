@@ -4,8 +4,11 @@ Exit codes: 0 done, 1 some jobs failed or a gate fell, 2 usage or unreadable inp
 progress and errors to stderr.
 """
 
-from .commands import results, sweeps, trust
-from .commands.options import app
+from .signals import importing
+
+with importing():
+    from .commands import results, sweeps, trust
+    from .commands.options import app
 
 __all__ = ["app", "results", "sweeps", "trust"]
 

@@ -1,20 +1,25 @@
-"""Paired differences between methods: same items, same seeds, with intervals, corrected p-values and their limits."""
+"""Paired differences between methods: same items, same seeds, with intervals that hold together and their limits."""
 
-# pyright: reportMissingTypeStubs=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
-from .report import METRIC, PRIMARY, Table, base, boards, by_item, floor, target, tidy
+from .pairwise import by_sample, comparisons, judged, paired
+from .registry import suggest
+from .report import METRIC, Table, base, boards, by_item, floors, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),
-    *("n_items", "excludes_zero", "better", "p", "p_adjusted", "correction", "spread", "detectable", "reason"),
+    *("n_items", "excludes_zero", "better", "p", "tests", "correction", "spread", "detectable", "reason"),
     *("protocol", "dataset_version", "metric_version"),
 ]
 """Columns of `differences`."""
@@ -22,7 +27,19 @@ MANY = 3
 """Above this many methods each is compared with the best and the floor only, unless all pairs are asked for."""
 Pairs = Literal["best", "all"]
 PAIRS: tuple[Pairs, ...] = ("best", "all")
-COSTS = frozenset({"network_evaluations", "seconds", "peak_memory"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """One comparison before it is judged."""
+
+    about: dict[str, Any]
+    a: str
+    b: str
+    differences: np.ndarray
+    """By item; nan where one of the two has no value."""
+    tests: float
+    """How many comparisons answer the same question."""
 
 
 def differences(
@@ -30,20 +47,25 @@ def differences(
     primary: Sequence[str] | None = None,
     *,
     pairs: Pairs = "best",
+    against: str | None = None,
     exploratory: bool = False,
 ) -> pd.DataFrame:
-    """Mean of a - b per pair of methods over the items and seeds both have, columns `COLUMNS`.
+    """Mean of a - b per pair of lines over the items and seeds both have, columns `COLUMNS`.
 
-    `a` and `b` are names of lines: methods, with their models where a board has several. Every method against the
-    floor anchor, then methods against each other (`pairs`: `best` leaves those that do not concern the best method
-    out, above `MANY` methods); other anchors are left out. For `target:VALUE` metrics the difference is that of the
-    distances from VALUE, so below zero always means `a` is nearer. `better` names the better of the two where the
-    95 % interval excludes zero; `detectable` is the smallest true difference this many items would show.
+    `a` and `b` are names of lines: methods, with their models where a board has several. Every method is compared with
+    the floor anchor of its own model and with the board's, then methods with each other (`pairs`: `best` leaves those
+    that do not concern the best method out, above `MANY` methods); other anchors are left out. `against` names one line
+    that all others are compared with instead. For `target:VALUE` metrics the difference is that of the distances from
+    VALUE, so below zero always means `a` is nearer.
 
-    `p_adjusted` is corrected as `correction` says: by Holm over the comparisons of one metric for `primary` metrics
-    (default: the family's), which bounds the chance of any false finding; by Benjamini and Hochberg over all other
-    comparisons of the leaderboard, which bounds the false fraction. The latter, of the metrics that are neither
-    primary nor a cost, are made only if `exploratory`.
+    `ci_low` and `ci_high` hold together: with 95 % all comparisons of the question hold their true differences, where a
+    question is one metric's methods against each other, against the floor, or against `against`; `p` is corrected
+    alike (Bonferroni, `tests` comparisons whether they are listed or not). `better` names the better of the two where
+    the interval excludes zero, from `stats.ENOUGH` items on. `detectable` is the smallest true difference that this
+    many items show 4 times in 5. `primary` metrics default to the family's. Of the metrics that are neither primary nor
+    a cost comparisons are made only if `exploratory`: those of a leaderboard are corrected together by Benjamini and
+    Hochberg, which bounds the false fraction of the findings, with intervals to match (Benjamini and Yekutieli, J. Am.
+    Statist. Assoc. 2005).
     """
     r = tidy(records)
     if primary is not None:
@@ -51,65 +73,84 @@ def differences(
         unknown = [name for name in primary if name not in known | {base(m) for m in known}]
         if unknown:
             raise SyncbenchError(f"no metric '{unknown[0]}' in these results: they hold {', '.join(sorted(known))}")
+    if against is not None and against not in set(r["name"]):
+        raise SyncbenchError(
+            f"no line '{against}' in these results{suggest(against, sorted(set(r['name'])), 'they hold')}"
+        )
     found: list[dict[str, Any]] = []
     for board, part in boards(r[r["metric"] != ""]):
-        wanted = PRIMARY.get(str(board["family"]), ()) if primary is None else tuple(primary)
-        others: list[dict[str, Any]] = []
+        confirmed: list[_Pair] = []
+        explored: list[_Pair] = []
         for key, column in part.groupby(METRIC, sort=True):
             about = {**board, **dict(zip(METRIC, key, strict=True))}
-            if about["metric"] in wanted or base(about["metric"]) in wanted:
-                tests = _compare(column, about, pairs)
-                found.extend(_corrected(tests, "Holm", stats.holm))
-            elif exploratory and base(about["metric"]) not in COSTS:
-                others.extend(_compare(column, about, pairs))
-        found.extend(_corrected(others, "BH", stats.benjamini_hochberg))
+            if leads(column, primary):
+                confirmed += _pairs(column, about, pairs, against)
+            elif exploratory and column["role"].iloc[0] != "cost":
+                explored += _pairs(column, about, pairs, against)
+        found += _rows(confirmed, judged([one.differences for one in confirmed], [one.tests for one in confirmed]))
+        found += _explored(explored)
     return pd.DataFrame(found, columns=pd.Index(COLUMNS))
 
 
-def _corrected(
-    tests: list[dict[str, Any]], name: str, correct: Callable[[list[float]], Any]
-) -> Iterator[dict[str, Any]]:
-    for test, p in zip(tests, correct([test["p"] for test in tests]), strict=True):
-        yield {**test, "p_adjusted": float(p), "correction": name}
+def _explored(pairs: list[_Pair]) -> list[dict[str, Any]]:
+    """Rows corrected by Benjamini and Hochberg. An interval excludes zero exactly where its p is below the level."""
+    p = [one.p for one in judged([pair.differences for pair in pairs], [1.0] * len(pairs))]
+    adjusted = stats.benjamini_hochberg(p)
+    tests = np.isfinite(p).sum() / max(1, int((adjusted < stats.LEVEL).sum()))
+    same = [replace(pair, tests=max(1.0, float(tests))) for pair in pairs]
+    rows = _rows(same, judged([pair.differences for pair in same], [pair.tests for pair in same]))
+    number = {"tests": len(pairs), "correction": "BH"}
+    return [{**row, **number, "p": float(value)} for row, value in zip(rows, adjusted, strict=True)]
 
 
-def _compare(column: Table, about: dict[str, Any], which: Pairs) -> list[dict[str, Any]]:
+def _pairs(column: Table, about: dict[str, Any], which: Pairs, against: str | None) -> list[_Pair]:
     """Comparisons of one column of one leaderboard."""
-    methods = column.drop_duplicates(["name", "method_version"])
-    anchors = dict(zip(methods["name"], methods["anchor"], strict=True))
-    direction = str(about["direction"])
-    distance = "value" if target(direction) is None else "loss"
-    # Seeds are paired too: a seed that only one of the two methods has does not count.
-    seeds = column.pivot_table(index=["item", "seed"], columns="name", values=distance, aggfunc="last")
-    if seeds.empty:
-        return []
-    ranked = by_item(column).groupby("name")["loss"].mean().sort_values(kind="stable")
-    real = [m for m in ranked.index if anchors[m] == ""]
-    low = floor(methods)
-    pairs = [(m, low) for m in real if low in ranked.index]
-    pairs += [pair for pair in combinations(real, 2) if which == "all" or len(real) <= MANY or pair[0] == real[0]]
-    answers: list[dict[str, Any]] = []
-    for a, b in pairs:
-        both = seeds[[a, b]].dropna().groupby("item").mean()
-        one = stats.paired(both[a], both[b])
-        better = None
-        if one.interval.separable:
-            better = a if (one.interval.mean < 0) != (direction == "higher") else b
-        answers.append(
-            {
-                **about,
-                "a": a,
-                "b": b,
-                "difference": one.interval.mean if one.interval.n else None,
-                "ci_low": one.interval.low,
-                "ci_high": one.interval.high,
-                "n_items": one.interval.n,
-                "excludes_zero": one.interval.excludes_zero,
-                "better": better,
-                "p": one.p,
-                "spread": one.spread,
-                "detectable": one.detectable,
-                "reason": one.interval.reason if one.interval.n else "no item scored for both",
-            }
-        )
-    return answers
+    lines = column.drop_duplicates("name")
+    anchors = dict(zip(lines["name"], lines["anchor"], strict=True))
+    samples = by_sample(column, "value" if target(str(about["direction"])) is None else "loss")
+    ranked = by_item(column).groupby("name")["loss"].mean().dropna().sort_values(kind="stable")
+    real = [name for name in ranked.index if anchors[name] == ""]
+    if against is not None:
+        others = [name for name in real if name != against]
+        return _made(samples, about, [(name, against) for name in others], len(others)) if against in anchors else []
+    low = [(name, one) for name in real for one in floors(lines, name)]
+    found = _made(samples, about, low, len(low))
+    two = [pair for pair in combinations(real, 2) if which == "all" or len(real) <= MANY or pair[0] == real[0]]
+    return found + _made(samples, about, two, comparisons(len(real)))
+
+
+def _made(samples: Table, about: dict[str, Any], pairs: list[tuple[str, str]], tests: int) -> list[_Pair]:
+    rows = paired(samples, pairs)
+    return [_Pair(about=about, a=a, b=b, differences=d, tests=tests) for (a, b), d in zip(pairs, rows, strict=True)]
+
+
+def _rows(pairs: list[_Pair], answers: list[stats.Interval]) -> list[dict[str, Any]]:
+    return [_row(pair, one) for pair, one in zip(pairs, answers, strict=True)]
+
+
+def _row(pair: _Pair, one: stats.Interval) -> dict[str, Any]:
+    known = pair.differences[np.isfinite(pair.differences)]
+    spread = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    better = None
+    if one.separable:
+        better = pair.a if (one.mean < 0) != (pair.about["direction"] == "higher") else pair.b
+    reason = one.reason if one.n else "no item scored for both"
+    if stats.ENOUGH > one.n >= stats.FEWEST and reason is None:
+        reason = f"{one.n} items: judged from {stats.ENOUGH}"
+    return {
+        **pair.about,
+        "a": pair.a,
+        "b": pair.b,
+        "difference": one.mean if one.n else None,
+        "ci_low": one.low,
+        "ci_high": one.high,
+        "n_items": one.n,
+        "excludes_zero": one.excludes_zero,
+        "better": better,
+        "p": one.p,
+        "tests": int(pair.tests),
+        "correction": "Bonferroni",
+        "spread": spread,
+        "detectable": stats.effect(one.n, pair.tests) * spread if one.n >= stats.ENOUGH else None,
+        "reason": reason,
+    }

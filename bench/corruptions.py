@@ -27,7 +27,7 @@ from .types import FAMILIES, Artifact, Family, Item
 
 FUSED = 0.5
 """Step between windows that overlap, as a fraction of a window."""
-Kind = Literal["consistency", "quality", "text", "nothing"]
+Kind = Literal["consistency", "quality", "text", "detail", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +53,13 @@ class Corruption:
 
     id: str
     breaks: Kind
-    """What it takes from a scene. `nothing`: it changes the file, and a metric should hardly notice."""
+    """What it takes from a scene. `nothing`: it changes the file, and a metric should hardly notice. `detail`: it does
+    that to fine detail, which guards may measure, and so is told of them and not judged."""
     ladder: tuple[float, ...]
     unit: str
     apply: Callable[[Scene, float], Tensor]
     """(scene, strength) to damaged views of the same shape."""
-    families: tuple[Family, ...] = FAMILIES
+    families: tuple[Family, ...] = tuple(FAMILIES)
     whole: bool = False
     """Whether a wide picture is damaged in one piece instead of window by window."""
 
@@ -259,7 +260,7 @@ CORRUPTIONS = (
         families=("frames",),
     ),
     Corruption(id="jpeg", breaks="nothing", ladder=(95,), unit="quality", apply=_jpeg, whole=True),
-    Corruption(id="resize", breaks="nothing", ladder=(2,), unit="times", apply=_resize, whole=True),
+    Corruption(id="resize", breaks="detail", ladder=(2,), unit="times", apply=_resize, whole=True),
     Corruption(id="half", breaks="nothing", ladder=(16,), unit="bits", apply=_half, whole=True),
 )
 

@@ -1,15 +1,23 @@
-"""What this machine and installation can do, one line each, with a cure where something is amiss."""
+"""What this machine and installation can do, one line each, with a cure where something is amiss.
 
+Quick: no network library is imported and no weights are read; that a file is there is all that is asked of it.
+"""
+
+import importlib.util
 import platform
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .errors import SyncbenchError
+import psutil
+
 from .listing import FOLDERS, KINDS, list_components
+from .threads import allowed_cores
 
 
 @dataclass(frozen=True)
@@ -51,27 +59,51 @@ def _python() -> Finding:
 
 
 def _machine() -> Finding:
-    from .measure import machine
-
-    facts = machine()
-    text = f"{facts['system']}, {facts['cores']} cores, {facts['memory_gb']} GiB memory"
-    small = facts["memory_gb"] < 4
+    memory = psutil.virtual_memory().total / 2**30
+    text = f"{platform.system()} {platform.machine()}, {allowed_cores():g} cores, {memory:.1f} GiB memory"
+    small = memory < 4
     return Finding("machine", "warn" if small else "ok", text, "4 GiB or more are comfortable" if small else "")
 
 
 def _accelerator() -> Finding:
-    import torch
-
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        return Finding("accelerator", "ok", ", ".join(names))
-    if torch.backends.mps.is_available():
+    gpus, build = _gpus(), _cuda_build()
+    if gpus and build == "":
+        return Finding("accelerator", "warn", f"{', '.join(gpus)}; this torch has no CUDA", "install torch for CUDA")
+    if gpus:
+        return Finding("accelerator", "ok", ", ".join(gpus))
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
         return Finding("accelerator", "ok", "Apple MPS")
     return Finding("accelerator", "ok", "none; the CPU is enough for the reference model")
 
 
+def _gpus() -> list[str]:
+    """NVIDIA's, as their driver names them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    asked = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _cuda_build() -> str | None:
+    """The CUDA version that torch was built for, from its `version.py`; empty: none, None: not known."""
+    spec = importlib.util.find_spec("torch")
+    file = Path(spec.origin).with_name("version.py") if spec is not None and spec.origin else None
+    if file is None or not file.is_file():
+        return None
+    text = file.read_text()
+    if re.search(r"^hip\b[^=]*= ['\"]", text, re.MULTILINE):
+        return "hip"
+    found = re.search(r"^cuda\b[^=]*= (None|['\"]([\d.]+)['\"])", text, re.MULTILINE)
+    return None if found is None else found[2] or ""
+
+
 def _packages() -> Finding:
-    from .measure import PACKAGES, versions
+    from .packages import PACKAGES, versions
 
     found = versions()
     gone = [name for name in PACKAGES if name not in found]
@@ -95,25 +127,21 @@ def _bundled(name: str, file: str) -> Finding:
 
 
 def _lpips() -> Finding:
-    from ..metrics.backbones.published import VGG16, checkpoint
+    from ..metrics.backbones.published import VGG16, hub_folder
 
-    try:
-        path = checkpoint(VGG16)
-    except SyncbenchError as error:
-        return Finding("lpips weights", "warn", str(error), "delete the file")
-    if path is None:
+    if not (hub_folder() / VGG16).is_file():
         return Finding("lpips weights", "ok", "not on this machine: metrics use the bundled judge and say so")
-    return Finding("lpips weights", "ok", f"published ({path.name})")
+    return Finding("lpips weights", "ok", f"published ({VGG16})")
 
 
 def _clip() -> Finding:
     from huggingface_hub import try_to_load_from_cache
 
-    from ..metrics.backbones.clip import PUBLISHED
+    from ..metrics.backbones.published import CLIPS
 
     here = [
         name
-        for name, repository in PUBLISHED.items()
+        for name, repository in CLIPS.items()
         if isinstance(try_to_load_from_cache(repository, "open_clip_model.safetensors"), str)
     ]
     found = (

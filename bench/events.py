@@ -9,7 +9,10 @@ Tally = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Event:
-    """Progress: `done` of `total` in one phase (`sample`, `score`), and what just ended."""
+    """Progress: `done` of `total` in one phase (`unwrap`, `sample`, `score`, `group`), and what just ended.
+
+    In the phase `wait` nothing is done here: `total` tasks are with another sweep, which `text` names.
+    """
 
     phase: str
     done: int

@@ -1,13 +1,23 @@
-"""Files that are whole or absent: temporary names, renames, fsync, and disk errors as one sentence."""
+"""Files that are whole or absent: temporary names, renames, fsync, and disk errors as one sentence.
+
+A temporary name tells who writes it: `.tmp-<host>-<pid>-<name>`. Whatever a process left behind that was killed is
+*stale*: on the same host as soon as its process is gone; on another host, or in another container, when neither the
+file nor its owner's heartbeat (see `claims`) has changed for STALE seconds by the clock of the disk.
+"""
 
 import errno
+import glob
+import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import stat
+import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +25,9 @@ import psutil
 from pydantic_core import from_json
 
 from .errors import SyncbenchError, quoted
+
+STALE = 180.0
+"""Seconds without a sign of life after which what another host is writing counts as left behind."""
 
 
 def read_json(path: Path) -> Any:
@@ -96,14 +109,13 @@ def write_json(path: Path, content: Any) -> None:
 @contextmanager
 def temporary(path: Path) -> Generator[Path]:
     """A name beside `path` that tells whose it is; whatever is left there on leaving is removed."""
-    draft = path.parent / f".tmp-{socket.gethostname()}-{os.getpid()}-{path.name}"
+    draft = path.parent / f".tmp-{owner()}-{path.name}"
+    _drafts.add(draft.name)
     try:
         yield draft
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
-        else:
-            draft.unlink(missing_ok=True)
+        _drafts.discard(draft.name)
+        remove(draft)
 
 
 @contextmanager
@@ -146,10 +158,109 @@ def dump_json(content: Any) -> bytes:
     return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def alive(name: str) -> bool:
-    """Whether the process that made a temporary name may still be writing it."""
-    host, _, rest = name.removeprefix(".tmp-").partition(f"{socket.gethostname()}-")
-    if host or not rest:
-        return True  # another machine's; not ours to judge
-    pid = rest.partition("-")[0]
-    return pid.isascii() and pid.isdigit() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))
+def host() -> str:
+    """Where this process runs, as file names say it: the host's name, and a tag of its boot and process namespace.
+
+    Process ids mean the same only where both are the same. `SYNCBENCH_HOST` in the environment takes its place.
+    """
+    return _safe(os.environ.get("SYNCBENCH_HOST", "")) or _host()
+
+
+def owner() -> str:
+    """This process, as file names and claims say it: host and process id."""
+    return f"{host()}-{os.getpid()}"
+
+
+def started() -> float:
+    """When this process began: with its id it is told from a later process of the same id."""
+    return psutil.Process().create_time()
+
+
+def alive(name: str, path: Path, root: Path | None = None, since: float | None = None) -> bool:
+    """Whether the owner called `name` of the file or folder at `path` may still be at work on it.
+
+    `since` is when the owner began, if known. `root` is the results folder where owners on other hosts show their
+    heartbeat; elsewhere the file's age decides.
+    """
+    place, _, pid = name.rpartition("-")
+    if place == host() and pid.isdigit():
+        return _runs(int(pid), path, since)
+    signs = [path, *path.rglob("*")] if path.is_dir() else [path]
+    if root is not None and name:
+        signs.append(root / f".alive-{name}")
+    changed = max((_changed(sign) for sign in signs), default=0.0)
+    return _now(path.parent) - changed < STALE
+
+
+def clear_stale(folder: Path, name: str = "", root: Path | None = None) -> None:
+    """Remove the stale temporary files and folders in `folder`; with a `name` only those that stand for it."""
+    for path in folder.glob(f".tmp-*-{glob.escape(name) if name else '*'}"):
+        found = re.match(r"\.tmp-(.+?-\d+)-", path.name)
+        if found is not None and not alive(found[1], path, root):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def touch(path: Path) -> None:
+    """Give a file the present as its time of change; make it if it is missing."""
+    path.touch()
+    os.utime(path)
+
+
+_drafts: set[str] = set()
+"""Temporary names that this process is writing now."""
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text)[:40]
+
+
+@cache
+def _host() -> str:
+    facts = [socket.gethostname()]
+    for fact in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
+        with suppress(OSError):
+            facts.append(os.readlink(fact) if fact.is_symlink() else fact.read_text())
+    return f"{_safe(facts[0])}.{hashlib.sha256(' '.join(facts).encode()).hexdigest()[:6]}"
+
+
+def _runs(pid: int, path: Path, since: float | None) -> bool:
+    """Whether the process `pid` of this host runs and is the one that began at `since`."""
+    if pid == os.getpid() and since is None:
+        return path.name in _drafts
+    try:
+        process = psutil.Process(pid)
+        same = since is None or abs(process.create_time() - since) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _now(folder: Path) -> float:
+    """The time by the disk's clock, which other hosts' files have too; this host's where nothing can be written."""
+    probe = folder / f".now-{owner()}"
+    try:
+        touch(probe)
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)

@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
+from .guard import standard
+from .intact import Mark, mark
+
 
 class Lazy(Mapping[str, Tensor]):
     """Tensors by name, each made by its function when first asked for, then kept.
+
+    They are made under torch's standard settings, whatever the component that asks first has set.
 
     >>> import torch
     >>> truth = Lazy(canvas=lambda: torch.zeros(3, 4, 8))
@@ -17,10 +22,18 @@ class Lazy(Mapping[str, Tensor]):
     def __init__(self, **makers: Callable[[], Tensor]) -> None:
         self._makers = makers
         self._made: dict[str, Tensor] = {}
+        self._marks: dict[str, Mark] = {}
+
+    @property
+    def intact(self) -> bool:
+        """Whether nobody has changed what was made."""
+        return all(mark(tensor) == self._marks[name] for name, tensor in self._made.items())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
-            self._made[name] = self._makers[name]()
+            with standard():
+                made = self._makers[name]()
+            self._made[name], self._marks[name] = made, mark(made)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:  # the default would make the value to answer

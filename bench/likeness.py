@@ -2,15 +2,19 @@
 
 # pyright: reportMissingTypeStubs=false
 
+from collections.abc import Collection
 from typing import Any
 
-from .report import Table
+from .report import Table, of_machines
 
 
-def unlike(new: Table, old: Table, pair: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def unlike(
+    new: Table, old: Table, pair: list[str], left: Collection[str] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(why the runs cannot be compared, what is left out if they can).
 
-    `pair` are the columns that name a sample: item and seed, or the item only.
+    `pair` are the columns that name a sample: item and seed, or the item only. Metrics in `left` are not compared, so
+    that their fingerprints may differ.
     """
     found: list[str] = []
     notes: list[str] = []
@@ -22,7 +26,13 @@ def unlike(new: Table, old: Table, pair: list[str]) -> tuple[tuple[str, ...], tu
         found += _changed(new, old, shared, column, name)
     for column, name in (("metric_version", "metric version"), ("fingerprint", "fingerprint")):
         # An errored job cannot know a metric's fingerprint; its lost values are judged later.
-        found += _changed(new[new["status"] == "ok"], old[old["status"] == "ok"], ["metric"], column, name)
+        now, was = (r[(r["status"] == "ok") & ~r["metric"].isin(left)] for r in (new, old))
+        found += _changed(now, was, ["metric"], column, name)
+    for r, run in ((new, "candidate"), (old, "baseline")):
+        several = r[~r["metric"].isin(left) & r["fingerprint"].isin(of_machines(r))].groupby("metric")["machine"]
+        for metric, count in several.nunique().items():
+            if count > 1:
+                found.append(f"{metric} of the {run} is of {count} machines: compare it without a margin for {metric}")
     if found:
         return tuple(found), ()
     methods = set(new["method"]) & set(old["method"])
@@ -54,6 +64,23 @@ def unlike(new: Table, old: Table, pair: list[str]) -> tuple[tuple[str, ...], tu
     for key in sorted(set(old.set_index(shared).index) - datasets):
         notes.append(f"{' / '.join(map(str, key))} is in the baseline only: not compared")
     return tuple(found), tuple(notes)
+
+
+def other_items(new: Table, old: Table) -> tuple[str, ...]:
+    """Sentences about data sets in which both runs have an item of one id but of unlike content."""
+    keys = ["family", "dataset", "item"]
+    was, now = (r.groupby(keys)["content"].agg(_values) for r in (old, new))
+    changed: dict[tuple[str, str], list[str]] = {}
+    for key in was.index.intersection(now.index):
+        if was[key] != now[key]:
+            family, dataset, item = map(str, key)
+            contents = f"content {', '.join(was[key])} | {', '.join(now[key])}"
+            changed.setdefault((family, dataset), []).append(f"'{item}' ({contents})")
+    return tuple(
+        f"{len(items)} item{'s' if len(items) > 1 else ''} of {' / '.join(name)} changed under the same id, first "
+        f"{items[0]}: compare runs of the same prompts, meshes and pictures"
+        for name, items in changed.items()
+    )
 
 
 def _values(column: Table) -> tuple[Any, ...]:

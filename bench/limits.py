@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from .errors import SyncbenchError
 
-JOBS = 100_000
+JOBS = 500_000
 """Of a sweep: method x item x seed, over all parts and models."""
 PARTS = 100
 """Of a suite."""

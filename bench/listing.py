@@ -46,6 +46,8 @@ class Component:
     """`controlled` or `as_published`; None for anything but methods."""
     requires: tuple[str, ...]
     presets: tuple[str, ...]
+    role: str | None
+    """Of a metric: what it is for, see `types.Role`."""
     direction: str | None
     """Of a metric: `lower`, `higher` or `target:VALUE`."""
     source: str
@@ -121,6 +123,7 @@ def _component(kind: Kind, id: str, path: Path, name: str, module: str, family: 
         door=data.get("door", "as_published") if kind == "methods" else None,
         requires=tuple(data.get("requires", ())),
         presets=tuple(own.get("presets", {})),
+        role=data.get("role") if kind == "metrics" else None,
         direction=data.get("direction") if kind == "metrics" else None,
         source=source,
         target=f"{module}:{name}",

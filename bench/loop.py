@@ -62,6 +62,14 @@ class Method(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     """Model capabilities the method cannot do without."""
 
+    def loads(self) -> dict[str, str]:
+        """Fingerprints, by name, of weights beside the model's that this method loads: part of its identity."""
+        return {}
+
+    def lacks(self, item: Item) -> str | None:
+        """What the method needs of an item and this one has not, as a sentence: the two are not run together."""
+        return None
+
     @abstractmethod
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
         """Make `item` with `model`. Same seed, same bytes."""

@@ -1,20 +1,22 @@
 """What a call costs in seconds and memory, and what the machine is."""
 
 import platform
+import re
 import resource
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-PACKAGES = ("syncbench", "torch", "torchvision", "diffusers", "transformers", "open-clip-torch", "lpips", "numpy")
+from .packages import versions as versions
+
 MIB = 2**20
 
 
@@ -61,6 +63,31 @@ def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+@cache
+def machine_name(device: torch.device) -> str:
+    """Where a sample is made, the same text for the same machine: `2 CPU cores (AMD EPYC)`, `1 GPU (NVIDIA H100)`.
+
+    The count is of what a sample may use: all cores, but one GPU.
+    """
+    if device.type == "cuda":
+        return f"1 GPU ({torch.cuda.get_device_name(device)})"
+    if device.type != "cpu":
+        return f"1 GPU ({device.type}, {_processor()})"
+    cores = psutil.cpu_count() or 1
+    return f"{cores} CPU core{'' if cores == 1 else 's'} ({_processor()})"
+
+
+def _processor() -> str:
+    """The processor's name without marks and clock."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    found = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.processor())
+    short = re.sub(r"\((R|TM)\)|\bCPU\b|\bProcessor\b|@.*", " ", found)
+    return " ".join(short.split()) or platform.machine()
+
+
 def machine() -> dict[str, Any]:
     """Facts that make seconds and bytes readable later. No names, no addresses."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -71,18 +98,6 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    return {name: found for name in PACKAGES if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _synchronise(device: torch.device) -> None:

@@ -103,8 +103,9 @@ def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
     if isinstance(made, str):
         check_text(made, where)
     elif isinstance(made, Mapping):
-        inner = cast(Mapping[Any, Any], given) if isinstance(given, Mapping) else made
-        for key, value in cast(Mapping[Any, Any], made).items():
+        table = cast(Mapping[Any, Any], made)
+        inner = cast(Mapping[Any, Any], given) if isinstance(given, Mapping) else table
+        for key, value in table.items():
             _sound(key, key, where, depth + 1)
             _sound(inner.get(key, value), value, f"{where}.{shown(key)}", depth + 1)
     elif isinstance(made, list | tuple):
@@ -112,7 +113,7 @@ def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
         before = cast(Sequence[Any], given if isinstance(given, list | tuple) else made)
         for old, value in zip(before, values, strict=False):
             _sound(old, value, where, depth + 1)
-    return made
+    return cast(Any, made)
 
 
 def check_text(text: str, where: str) -> str:

@@ -22,7 +22,9 @@ from .tables import DIFFERENCES, Cell, Leaderboard, Line
 NARROWEST = 60
 MARKS = {"best": "*", "second": "°", "": ""}
 STYLES = {"best": "bold", "second": "underline", "": ""}
-TIES = "what is not separable from it at 95 % (paired by item) is marked alike. Anchors do not compete."
+TIES = (
+    "what is not separable from it (paired by item, corrected for all pairs) is marked alike. Anchors do not compete."
+)
 
 
 def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool = False) -> str:
@@ -101,13 +103,13 @@ def _ranked(board: Leaderboard, line: Line) -> list[str]:
 
 
 def _rank_note(board: Leaderboard) -> str:
-    return f"rank: by {board.order}, where it lies in 95 % of resamples of the items."
+    return f"rank: by {board.order}, between those shown to be better and those shown to be worse."
 
 
 def _compared(board: Leaderboard) -> Table:
     table = Table(title="paired differences", title_justify="left", title_style="italic", show_edge=False)
     for name in DIFFERENCES:
-        number = name in ("difference", "p (adjusted)", "items")
+        number = name in ("difference", "p (corrected)", "items")
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in board.differences:
         table.add_row(*(Text(value) for value in row))

@@ -13,9 +13,13 @@ from functools import cache
 from math import isfinite
 from typing import Any, cast
 
+from .answers import items_of
+from .content import content_of
 from .errors import quoted
+from .guard import named
 from .limits import ITEMS, JOBS, NAME
 from .loop import Method
+from .measure import machine_name
 from .models.interface import Model
 from .options import as_json, check_text, convert, field_types, field_values
 from .registry import label, split
@@ -37,6 +41,8 @@ class Job:
     item: str
     protocol: Json
     seed: int
+    slow: bool = False
+    """Whether the item's surface takes long to lay out the first time (`Atlas.slow`)."""
     unsupported: str | None = field(default=None)
     """Why this combination cannot be run at all; it becomes a null with this reason."""
 
@@ -74,23 +80,40 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
     datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for.
     """
     jobs: dict[str, Job] = {}
+    remembered: Any = _Remembered(model)
     methods = [(m, m.load()) for m in part.methods]
     for dataset_entry in part.datasets:
         dataset: Dataset = dataset_entry.load()
         items = (known or {}).get(dataset_entry.token) or listed(dataset_entry, dataset)
         for item in chosen(part, items):
             for method_entry, method in methods:
-                _check_places(method_entry, method, model, item)
+                _check_places(method_entry, method, remembered, item)
+            with named(f"data set {dataset_entry.label}, item {item.id}"):
+                content = content_of(item)
             for seed in part.seeds:
                 for method_entry, method in methods:
-                    job = make_job(entry, model, dataset_entry, dataset, method_entry, method, item, seed)
+                    with named(f"method {method_entry.label} on {dataset_entry.label} with model {entry.label}"):
+                        job = make_job(
+                            entry, remembered, dataset_entry, dataset, method_entry, method, item, content, seed
+                        )
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
 
+class _Remembered:
+    """A model whose attributes are asked for once: a revision is a hash of files, and there may be many jobs."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.__dict__[name] = getattr(self._model, name)
+        return value
+
+
 def listed(entry: Entry, dataset: Dataset) -> list[Item]:
     """All items of a dataset, once its ids and prompts are known to be usable. Raises SyncbenchError for others."""
-    items, seen = dataset.items(), set[str]()
+    items, seen = items_of(entry.label, dataset), set[str]()
     if len(items) > ITEMS:
         raise SyncbenchError(f"dataset {entry.label} has {len(items):,} items, more than the {ITEMS:,} of one plan")
     for item in items:
@@ -114,7 +137,11 @@ def chosen(part: Part, items: Sequence[Item]) -> list[Item]:
     """The items of one dataset that the part asks for, under its protocol."""
     wanted = set(part.items)
     kept = [item for item in items if not wanted or item.id in wanted][: part.limit]
-    changed = cache(lambda protocol: sampling(protocol, part.protocol))
+
+    @cache
+    def changed(protocol: Sampling) -> Sampling:
+        return sampling(protocol, part.protocol)
+
     return [replace(item, protocol=changed(item.protocol)) for item in kept]
 
 
@@ -124,7 +151,8 @@ def sampling(protocol: Sampling, changes: Json) -> Sampling:
     for name in changes:
         if name not in types:
             raise SyncbenchError(f"the protocol has no field '{name}': it has {', '.join(types)}")
-    return Sampling(**{k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()})
+    checked = {k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()}
+    return replace(protocol, **{name: checked[name] for name in changes})
 
 
 def located(suite: Suite) -> Suite:
@@ -165,18 +193,19 @@ def make_job(
     method_entry: Entry,
     method: Method,
     item: Item,
+    content: str,
     seed: int,
 ) -> Job:
     """One cell of the cross product, named by everything that determines its output."""
     protocol = asdict(item.protocol)
-    params = field_values(method)
+    params = {**field_values(method), **(method.loads() if hasattr(method, "loads") else {})}
     method_id = label(split(method_entry.spec)[0])
     dataset_id = label(split(dataset_entry.spec)[0])
     identity: Json = {
         "method": {"id": method_id, "version": method.version, "fields": params},
         "model": {"id": model.id, "revision": model.revision, "dtype": str(model.dtype)},
         "dataset": {"id": dataset_id, "version": dataset.version, "fields": dataset_fields(dataset)},
-        "item": {"id": item.id, "prompts": list(item.prompts), "surface": as_json(item.surface)},
+        "item": {"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)},
         "protocol": protocol,
         "seed": seed,
     }
@@ -186,6 +215,7 @@ def make_job(
         "dataset": dataset_entry.label,
         "dataset_version": dataset.version,
         "item": item.id,
+        "content": content,
         "model": getattr(model, "name", model.id),
         "revision": model.revision,
         "method": method_entry.label,
@@ -195,6 +225,7 @@ def make_job(
         "params": params,
         "protocol": protocol,
         "seed": seed,
+        "machine": machine_name(model.device),
     }
     return Job(
         key=header["key"],
@@ -206,6 +237,7 @@ def make_job(
         item=item.id,
         protocol=protocol,
         seed=seed,
+        slow=bool(getattr(item.surface, "slow", False)),
         unsupported=_unsupported(method, model, item),
     )
 
@@ -229,10 +261,10 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
         return
     views = count()
     if not least <= views <= most:
-        takes = f"exactly {most}" if least == most else f"{least} to {most}"
+        takes = f"exactly {most}" if least == most else f"at most {most}"
         raise SyncbenchError(
-            f"{entry.label} denoises all views of an item together: item '{item.id}' has {views}, and model "
-            f"{model.id} has places for {takes}"
+            f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "
+            f"{takes}, but item '{item.id}' has {views}: set another number of them in its dataset"
         )
 
 
@@ -251,6 +283,4 @@ def _unsupported(method: Method, model: Model, item: Item) -> str | None:
     missing = sorted(set(method.requires) - model.capabilities)
     if missing:
         return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
-    if method.anchor == "ceiling" and not {"canvas", "views"} & set(item.truth):
-        return "the dataset knows no truth for this item"
-    return None
+    return method.lacks(item) if hasattr(method, "lacks") else None

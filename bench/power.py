@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from .tables import arrow
 
 COLUMNS = [
     *("family", "dataset", "metric", "a", "b"),
-    *("n_items", "spread", "observed", "detectable", "difference", "needed"),
+    *("n_items", "tests", "spread", "observed", "detectable", "difference", "needed"),
 ]
 
 
@@ -30,17 +30,22 @@ def items_for(
     """Per metric and pair of methods: items needed for `difference`, else for the one observed; columns `COLUMNS`.
 
     `spread` is the standard deviation of the paired difference over items, seeds averaged as the records have them:
-    more seeds would shrink it. `needed` is missing where there is no spread to judge by (fewer than 3 items) or
-    nothing to see, and where a million items are too few.
+    more seeds would shrink it. `needed` is after correction for `tests` comparisons, as many as the report makes; it is
+    missing where there is no spread to judge by (fewer than 3 items) or nothing to see, and where a million items are
+    too few.
     """
     rows: list[dict[str, Any]] = []
     for row in _rows(differences(records, primary)):
-        wanted = abs(row["difference"]) if difference is None else difference
+        seen = row["difference"]
+        wanted = (nan if seen is None else abs(seen)) if difference is None else difference
         known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
-        needed = stats.items_needed(row["spread"], wanted, power=power, level=level) if known else None
+        how = {"tests": row["tests"], "power": power, "level": level}
+        needed = stats.items_needed(row["spread"], wanted, **how) if known else None
         rows.append({**row, "observed": row["difference"], "difference": wanted, "needed": needed})
     table: Any = pd.DataFrame(rows, columns=pd.Index([*COLUMNS, "direction"]))
     table["needed"] = table["needed"].astype("Int64")
+    numbers = ["spread", "detectable", "difference", "observed"]
+    table[numbers] = table[numbers].astype(float)  # None, where no item is shared, is not a number
     return table
 
 
@@ -50,7 +55,18 @@ def _rows(table: Any) -> list[dict[str, Any]]:
 
 def text(table: pd.DataFrame) -> str:
     """The table for a terminal."""
-    heads = ["family / dataset", "metric", "method", "against", "items", "spread", "shows", "to see", "needs items"]
+    heads = [
+        "family / dataset",
+        "metric",
+        "method",
+        "against",
+        "items",
+        "of",
+        "spread",
+        "shows",
+        "to see",
+        "needs items",
+    ]
     lines = [
         [
             f"{row['family']} / {row['dataset']}",
@@ -58,9 +74,14 @@ def text(table: pd.DataFrame) -> str:
             row["a"],
             row["b"],
             row["n_items"],
-            *(f"{row[name]:.3g}" if isfinite(row[name]) else "—" for name in ("spread", "detectable", "difference")),
+            row["tests"],
+            *(
+                f"{row[name]:.3g}" if row[name] is not None and isfinite(row[name]) else "—"
+                for name in ("spread", "detectable", "difference")
+            ),
             "—" if row["needed"] is pd.NA else f"{row['needed']}",
         ]
         for row in _rows(table)
     ]
-    return tabulate(lines, heads, disable_numparse=True) + "\n"
+    note = "of: how many comparisons answer the same question; the figures are after correction for them.\n"
+    return tabulate(lines, heads, disable_numparse=True) + "\n" + note

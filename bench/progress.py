@@ -18,8 +18,15 @@ from rich.progress import (
 )
 
 from .events import Event, Listener, Tally
+from .files import STALE
 
-VERBS = {"plan": "planning", "sample": "sampling", "score": "scoring"}
+VERBS = {
+    "plan": "planning",
+    "unwrap": "unwrapping",
+    "sample": "sampling",
+    "score": "scoring",
+    "group": "scoring groups",
+}
 EVERY = 10.0
 """Seconds between plain lines; errors and the last one are always told."""
 
@@ -58,6 +65,9 @@ class _Bar:
         self._round = 0
 
     def __call__(self, event: Event) -> None:
+        if event.phase == "wait":
+            self._progress.console.print(_waiting(event), markup=False, highlight=False)
+            return
         if event.done == 0:
             self._round += 1
         key = (event.phase, self._round)
@@ -74,6 +84,9 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
+        if event.phase == "wait":
+            _say(_waiting(event))
+            return
         if event.done == 0:
             self._start = self._told = now
             _say(f"{VERBS.get(event.phase, event.phase)}: {event.total} to do")
@@ -85,6 +98,11 @@ class _Lines:
             left = (now - self._start) / event.done * (event.total - event.done)
             tail = f"about {_clock(left)} left" if event.done < event.total else f"took {_clock(now - self._start)}"
             _say(f"{VERBS.get(event.phase, event.phase)}: {event.done}/{event.total}, {tail}")
+
+
+def _waiting(event: Event) -> str:
+    who = event.text or "another sweep"
+    return f"waiting for {event.total} that {who} does in this folder (if it has died: {STALE / 60:.0f} minutes)"
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ SyncbenchError with the reason and the cure.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import SyncbenchError
 from .sample import load_model
@@ -32,7 +33,7 @@ class Ready:
 def ready(task: ReadyTask) -> Ready:
     """Load the model, in the process that will sample with it."""
     try:
-        model = load_model(task.model)
+        model: Any = load_model(task.model)
         for steps in task.steps:
             model.schedule(steps)
         if hasattr(model, "ready"):

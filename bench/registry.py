@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
         if preset not in presets:
             raise SyncbenchError(f"{base} has no preset '{preset}'{suggest(preset, presets, 'it has')}")
         values = {**presets[preset], **values}
-    return build(cls, base, values)
+    with _blamed(f"{kind[:-1]} {base}: making one"):
+        return build(cls, base, values)
 
 
 def load_class(kind: Kind, base: str, spec: str = "") -> type:
@@ -109,6 +111,13 @@ def split(spec: str) -> tuple[str, str]:
     return (base, preset) if at and preset and "/" not in preset else (spec, "")
 
 
+def _blamed(what: str, *through: type[Exception]) -> AbstractContextManager[None]:
+    """See `guard.blamed`, which brings torch along."""
+    from .guard import blamed
+
+    return blamed(what, *through)
+
+
 def is_checkpoint(spec: str) -> bool:
     """Whether a name is a folder or a hub id (`owner/name`), which stands for the model `diffusers` with that path.
 
@@ -120,7 +129,8 @@ def is_checkpoint(spec: str) -> bool:
 
 def _from_module(module: str, name: str, spec: str) -> type:
     try:
-        found = getattr(importlib.import_module(module), name)
+        with _blamed(f"importing '{spec}'", ImportError, AttributeError):
+            found = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise SyncbenchError(f"cannot import '{spec}': {error}; is it installed, or on PYTHONPATH?") from error
     except AttributeError as error:
@@ -154,8 +164,9 @@ def _from_file(path: Path, name: str) -> type:
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[module] = loaded  # dataclasses look their module up by name
     try:
-        spec.loader.exec_module(loaded)
-    except Exception as error:
+        with _blamed(f"importing '{path}'"):
+            spec.loader.exec_module(loaded)
+    except BaseException:
         del sys.modules[module]
-        raise SyncbenchError(f"cannot load '{path}': {type(error).__name__}: {error}") from error
+        raise
     return _from_module(module, chosen, str(path))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
+from .content import digest, told_apart
 from .errors import SyncbenchError
 from .records import Table as Table
 from .records import load, of_families, paths
@@ -28,32 +29,20 @@ Format = Literal["text", "md", "csv", "json", "tex", "html"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
 SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": format for format in FORMATS}
 
-PRIMARY: dict[str, tuple[str, ...]] = {
-    "channels": ("albedo_error", "channel_reconstruction", "normal_error"),
-    "overlap": ("seam_ratio", "intra_lpips"),
-    "geometry": ("texel_variance",),
-    "prior": ("texel_variance@surface", "texel_variance"),
-    "frames": ("warping_error",),
-}
-"""Metrics a family is judged by first, named without their backbone; others are exploratory."""
-
-BRIEF = ("clip_text", "sharpness", "seconds")
-"""What stands beside a family's primary metrics in a brief report: one score each of text, quality and cost."""
-
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
 HUGE = 1e150
 """Values beyond it cannot be squared, so nothing can be said of their mean."""
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
-"""A line of a leaderboard. `name` is the method's label, followed by the model's where a board has several."""
+"""A line of a leaderboard. `name` is the method's label, with its version and its model where a board has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
 STANDING = ["mark", "rank_low", "rank_high", "pareto"]
 COLUMNS = [
     *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
     *("n_items", "n_seeds", "coverage", "reason"),
     *("unit", "anchor", "door", "span", "failed", "protocol", "dataset_version", "revision"),
-    *("method_version", "metric_version"),
+    *("method_version", "metric_version", "role", "primary"),
     *STANDING,
 ]
 """Columns of `rows`. `span`: 0 at the floor anchor, 1 at the ceiling. `failed`: jobs that raised an error. The last
@@ -84,21 +73,56 @@ def base(metric: str) -> str:
     return metric.partition("[")[0]
 
 
+def leads(column: Table, names: Sequence[str] | None = None) -> bool:
+    """Whether the records of one metric are judged first: its name is among `names`, with or without backbone.
+
+    None stands for the consistency metrics that are primary in their family.
+    """
+    first = column.iloc[0]
+    if names is not None:
+        return first["metric"] in names or base(first["metric"]) in names
+    return first["role"] == "consistency" and bool(column["primary"].notna().any())
+
+
+def in_brief(rows: Table) -> Any:
+    """Which rows (a boolean each, of records or of `summary`) stand in a brief report.
+
+    Those of primary consistency metrics, and of every other role the metric in the first place.
+    """
+    first = rows.groupby(["family", "role"])["primary"].transform("min")
+    return rows["primary"].notna() & ((rows["role"] == "consistency") | (rows["primary"] == first))
+
+
+def of_machines(records: Table) -> set[str]:
+    """Fingerprints of numbers that are the machine's as much as the method's: they end with the machine."""
+    pairs = records[["fingerprint", "machine"]].drop_duplicates().itertuples(index=False, name=None)
+    return {fingerprint for fingerprint, machine in pairs if machine and fingerprint.endswith(machine)}
+
+
 def tidy(records: Table) -> Table:
     """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `loss` added.
+
+    Items that have one id and unlike content get names of their own.
 
     Tidy records come back as they are.
     """
     if "loss" in records:
         return records
     r = records.drop_duplicates(["key", "metric", "metric_version", "fingerprint"], keep="last")
+    jobs = r.drop_duplicates("key").set_index("key")[["protocol", "params"]].map(partial(json.dumps, sort_keys=True))
+    params = r["key"].map(jobs["params"]).reset_index(drop=True)
     r = r.drop(columns="params").reset_index(drop=True)
-    jobs = r.drop_duplicates("key").set_index("key")["protocol"]
-    r["protocol"] = r["key"].map(jobs.map(partial(json.dumps, sort_keys=True)))
+    r["protocol"] = r["key"].map(jobs["protocol"])
+    _tell_apart(r)
     versions = r.groupby([*BOARD, "model"])["revision"].transform("nunique")
     model = r["model"].where(versions == 1, r["model"] + " " + r["revision"])
     several = model.groupby([r[key] for key in BOARD]).transform("nunique") > 1
-    r["name"] = r["method"].where(~several, r["method"] + " · " + model)
+    versions = r.groupby([*BOARD, *MODEL, "method"])["method_version"].transform("nunique")
+    label = r["method"].where(versions == 1, r["method"] + " v" + r["method_version"].astype(str))
+    # One label may stand for unlike fields: a default changed, or what the method loads.
+    unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
+    label = label.where(~unlike, label + " (" + params[unlike].map(digest).str[:6] + ")")
+    r["name"] = label.where(~several, label + " · " + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     huge = r[r["value"].abs() > HUGE]
@@ -113,6 +137,15 @@ def tidy(records: Table) -> Table:
         which = r["direction"] == direction
         r.loc[which, "loss"] = loss(r.loc[which, "value"], str(direction))
     return r
+
+
+def _tell_apart(r: Table) -> None:
+    """Items of one id and unlike content are other items: their names say so, and nothing pairs or pools them."""
+    unlike = r.groupby([*BOARD, "item"])["content"].transform("nunique") > 1
+    for _, part in r[unlike].groupby(BOARD):
+        pairs = list(zip(part["item"], part["content"], strict=True))
+        names = told_apart(pairs)
+        r.loc[part.index, "item"] = [names[pair] for pair in pairs]
 
 
 def by_item(r: Table) -> Table:
@@ -147,6 +180,8 @@ def summary(records: Table) -> Table:
     table = grouped.agg(
         loss=("loss", "mean"), coverage=("coverage", "mean"), n_items=("value", "count"), planned=("value", "size")
     )
+    said = r.groupby(keys).agg(role=("role", "first"), primary=("primary", "min")).reindex(table.index)
+    table["role"], table["primary"] = said["role"], said["primary"].astype("Int64")
     found = stats.pooled(items["value"].to_numpy(dtype=float), np.asarray(grouped.ngroup()), len(table))
     table["value"] = [one.mean if one.n else None for one in found]
     table["ci_low"] = [one.low for one in found]
@@ -185,6 +220,13 @@ def floor(lines: Table) -> str | None:
     return next(iter([*plain["name"], *floors["name"]]), None)
 
 
+def floors(lines: Table, name: str) -> list[str]:
+    """What the line `name` is compared with: the floor of its own model, then the leaderboard's, each once."""
+    own = lines.loc[lines["name"] == name, MODEL].iloc[0]
+    found = [floor(lines[(lines[MODEL] == own).all(axis=1)]), floor(lines)]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
 def _spans(table: Table, items: Table) -> Table:
     """(floor - loss) / (floor - ceiling) per column.
 
@@ -220,8 +262,8 @@ def report(
     families: Sequence[str] | None = None,
     primary: Sequence[str] | None = None,
     pairs: "Pairs" = "best",
+    against: str | None = None,
     exploratory: bool = False,
-    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     cards: Sequence[str | Path] = (),
@@ -232,10 +274,10 @@ def report(
     """Leaderboards and paired differences of run folders as text, also written to `out` if given.
 
     `families` leaves the others out; `primary` names the metrics of the differences (default: the family's); `pairs`
-    is `best` (with many methods, only differences from the best and the floor) or `all`; `exploratory` adds the other
-    metrics' differences, corrected for their number; `confidence_set` adds the model confidence set of each primary
-    metric (needs `arch`); `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief`
-    leaves one small table a leaderboard, of the family's primary metrics and `BRIEF`; `cards` are files of report
+    is `best` (with many methods, only differences from the best and the floor) or `all`; `against` names the one line
+    to compare all others with instead; `exploratory` adds the other metrics' differences, corrected for their number;
+    `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
+    leaderboard, of the primary metrics (`in_brief`); `cards` are files of report
     cards (`validate --out`) besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG
     contact sheets put into html (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's.
     With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file
@@ -254,8 +296,8 @@ def report(
         format,
         primary,
         pairs=pairs,
+        against=against,
         exploratory=exploratory,
-        confidence_set=confidence_set,
         span=span,
         brief=brief,
         grades=grades(cards),
@@ -270,12 +312,13 @@ def report(
 
 def save(text: str, path: Path) -> None:
     """Write text whole or not at all. Raises SyncbenchError for a folder and for what cannot be written."""
-    from .files import disk, temporary, write_bytes
+    from .files import clear_stale, disk, temporary, write_bytes
 
     with disk(path):
         if path.is_dir():
             raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_stale(path.parent, path.name)
         with temporary(path) as draft:
             write_bytes(draft, text.encode())
             draft.replace(path)
@@ -287,8 +330,8 @@ def render(
     primary: Sequence[str] | None = None,
     *,
     pairs: "Pairs" = "best",
+    against: str | None = None,
     exploratory: bool = False,
-    confidence_set: bool = False,
     span: bool = False,
     brief: bool = False,
     grades: "Grades | None" = None,
@@ -299,7 +342,7 @@ def render(
     """`report` of records already loaded."""
     r = tidy(records)
     if brief:
-        r = r[[shown(*pair) for pair in zip(r["family"], r["metric"], strict=True)]]
+        r = r[(r["metric"] == "") | in_brief(r)]  # the empty metric stands for failed jobs
     from .standing import stand
 
     table = stand(r, summary(r))
@@ -311,13 +354,10 @@ def render(
     from .compare import differences
     from .tables import lay_out
 
-    compared = r[:0] if brief or format == "tex" else differences(r, primary, pairs=pairs, exploratory=exploratory)
-    sets = None
-    if confidence_set:
-        from .confidence import confidence_sets
-
-        sets = confidence_sets(r, primary)
-    laid = lay_out(table, compared, sets=sets, grades=grades, span=span, brief=brief, pairs=pairs)
+    compared = r[:0]
+    if not brief and format != "tex":
+        compared = differences(r, primary, pairs=pairs, against=against, exploratory=exploratory)
+    laid = lay_out(table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs)
     if format == "tex":
         from .latex import latex
 
@@ -325,8 +365,3 @@ def render(
     if format == "html":
         return pages.html(laid, sheets)
     return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
-
-
-def shown(family: str, metric: str) -> bool:
-    """Whether a brief report has the metric; the empty one stands for failed jobs."""
-    return metric == "" or base(metric) in (*PRIMARY.get(family, ()), *BRIEF)

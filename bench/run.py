@@ -14,18 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .claims import Claims
+from .dispatch import Carried, Outcome, Prepare
 from .errors import quoted
 from .events import Event, Listener
-from .execute import Executor, executor
+from .execute import Executor, Lost, executor
 from .files import disk
-from .limits import JOBS
+from .listing import list_components
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, count, listed, located, plan, shard
 from .ready import ReadyTask, ready
-from .registry import suggest
-from .sample import Outcome, SampleTask, load_model, release_model, remember_items, sample
-from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
+from .registry import split, suggest
+from .sample import SampleTask, forget_items, lay_out, load_model, release_model, remember_items, sample
+from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, ruler, score, score_group
 from .store import Store, load_records
 from .suite import Entry, Suite, read_suite, unique
 from .types import Item, SyncbenchError
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("results") / "runs"
-MANY = JOBS // 50
+MANY = 1_000
 """Jobs of a plan whose size is told before they are planned."""
 
 
@@ -57,6 +59,8 @@ def run(
     jobs: int = 1,
     shard: str | None = None,
     retry_errors: bool = False,
+    timeout: float | None = None,
+    threads: int | None = None,
     progress: Listener | None = None,
     **how: Unpack[Narrowing],
 ) -> "pd.DataFrame":
@@ -69,7 +73,7 @@ def run(
     narrow = narrowed(read_suite(suite), **how)
     root = Path(out) if out is not None else RUNS / narrow.name
     part = parse_shard(shard)
-    with executor(jobs) as execute:
+    with executor(jobs, timeout, threads) as execute:
         done = sweep(narrow, root, execute, part=part, retry_errors=retry_errors, progress=progress)
     frame = load_records([root])
     wanted = frame["key"].isin(done.keys) & frame["metric"].isin([m.label for m in narrow.listed("metrics")])
@@ -87,6 +91,7 @@ def sweep(
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
     listen = progress or _silent
+    forget_items()
     suite = located(suite)
     for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
@@ -114,39 +119,48 @@ def sweep(
         store = Store.create(root, {"suite": suite.as_json(), **facts})
     for entry in suite.listed("models"):
         found = models[entry.token]
-        todo = [job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)]
+        todo = {job.key: job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)}
         if execute.apart:
             release_model()
-        problem = _problem(entry, todo, execute, items)
+        small = _small([entry])
+        problem = _problem(entry, list(todo.values()), execute, items, small)
         if problem is not None and len(models) == 1:
             raise SyncbenchError(problem)
-        if problem is not None:  # the other models' jobs go on
+        if problem is not None:  # the other models' jobs go on, and what this one has done stays
             result.errors[f"model {entry.label}"] = problem
+            planned.update({key: job for key, job in found.items() if store.job(key) is not None})
             continue
         planned.update(found)
-        tasks = [SampleTask(root, job) for job in todo]
-        result.sampled += len(tasks)
-        _watch(execute, sample, tasks, "sample", listen)
+        _lay_out(store, todo, execute, listen, small)
+        result.sampled += _sample(store, todo, execute, retry_errors, listen, small)
         release_model()
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
-    result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
-    score_groups(store, asked, list(planned), retry_errors)
+    small = _small(suite.listed("models"))
+    mine = {key: asked[key] for key in result.keys}
+    result.scored = _score(store, mine, execute, retry_errors, listen, small)
+    _group(store, asked, suite.listed("datasets"), list(planned), execute, retry_errors, listen, small)
+    Claims(root).tidy()
     result.errors |= errors(store, result.keys)
     return result
 
 
-def _problem(entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]]) -> str | None:
+def _problem(
+    entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]], small: bool
+) -> str | None:
     """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
     todo = [job for job in todo if job.unsupported is None]
     if not todo:
         return None
     steps = tuple(sorted({int(job.protocol["steps"]) for job in todo}))
-    found = next(iter(execute(ready, [ReadyTask(entry, steps)])))
+    [(_, found)] = execute(ready, [ReadyTask(entry, steps)], small)
+    if isinstance(found, Lost):
+        return f"model {entry.label} cannot be loaded: {found.reason}"
     if found.error is not None:
         return found.error
     surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
-    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in todo}
+    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
     for token, item, stride in sorted(asked, key=str):
         check = getattr(surfaces[token][item], "check", None)
         try:
@@ -167,6 +181,8 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
     store = Store(root)
+    forget_items()
+    store.sweep()
     listed = _stored(store)
     every = unique([metric for entries in listed.values() for metric in entries])
     named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]
@@ -177,8 +193,11 @@ def rescore(
         if job is not None:
             entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
             asked[key] = [rulers[entry.token] for entry in entries]
-    scored = _score(store, asked, execute, retry_errors, progress or _silent)
-    score_groups(store, asked, retry=retry_errors)
+    listen, small = progress or _silent, _small([Entry("models", m["spec"]) for m in store.used("models")])
+    datasets = [Entry("datasets", one["spec"], one["overrides"]) for one in store.used("datasets")]
+    scored = _score(store, asked, execute, retry_errors, listen, small)
+    _group(store, asked, datasets, (), execute, retry_errors, listen, small)
+    Claims(root).tidy()
     return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
 
 
@@ -235,21 +254,80 @@ def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     unknown = sorted(asked - there)
     if unknown or not kept:
         what = f"no item '{quoted(unknown[0])}'" if unknown else "no items"
-        hint = suggest(unknown[0], there, "there is") if unknown and len(there) <= 30 else ""
+        hint = suggest(unknown[0], there, "there is") if unknown else ""
+        hint = hint if len(there) <= 30 or "did you mean" in hint else ""
         raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
 
 
-def _score(store: Store, asked: Mapping[str, Sequence[Ruler]], execute: Executor, retry: bool, listen: Listener) -> int:
-    todo = {key: missing(store, key, rulers, retry) for key, rulers in asked.items()}
-    tasks = [ScoreTask(store.root, key, metrics) for key, metrics in todo.items() if metrics]
-    _watch(execute, score, tasks, "score", listen)
-    return len(tasks)
+def _small(models: Sequence[Entry]) -> bool:
+    """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
+    shipped = {component.id for component in list_components("models")} - {"diffusers"}
+    return all(split(entry.spec)[0] in shipped for entry in models)
 
 
-def _watch(
-    execute: Executor, work: Callable[[Any], Outcome], tasks: Sequence[Any], phase: str, listen: Listener
-) -> None:
-    if tasks:
-        listen(Event(phase, 0, len(tasks)))
-    for number, outcome in enumerate(execute(work, tasks), 1):
-        listen(Event(phase, number, len(tasks), outcome.name, outcome.error))
+def _lay_out(store: Store, todo: Mapping[str, Job], execute: Executor, listen: Listener, small: bool) -> None:
+    """Lay out the surfaces that take long, one job of each, before their jobs are timed."""
+    slow = {(job.dataset.token, job.item): key for key, job in todo.items() if job.slow}
+
+    def prepare(key: str) -> SampleTask | None:
+        return SampleTask(store.root, todo[key])
+
+    _carry(store, list(slow.values()), lay_out, prepare, execute, "unwrap", listen, small)
+
+
+def _sample(
+    store: Store, todo: Mapping[str, Job], execute: Executor, retry: bool, listen: Listener, small: bool
+) -> int:
+    def prepare(key: str) -> SampleTask | None:
+        return SampleTask(store.root, todo[key]) if _lacks(store, key, retry) else None
+
+    return _carry(store, list(todo), sample, prepare, execute, "sample", listen, small)
+
+
+def _score(
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    execute: Executor,
+    retry: bool,
+    listen: Listener,
+    small: bool,
+) -> int:
+    def prepare(key: str) -> ScoreTask | None:
+        metrics = missing(store, key, asked[key], retry)
+        return ScoreTask(store.root, key, metrics) if metrics else None
+
+    keys = [key for key, rulers in asked.items() if missing(store, key, rulers, retry)]
+    return _carry(store, keys, score, prepare, execute, "score", listen, small)
+
+
+def _group(
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Sequence[Entry],
+    planned: Sequence[str],
+    execute: Executor,
+    retry: bool,
+    listen: Listener,
+    small: bool,
+) -> int:
+    tasks = group_tasks(store, asked, datasets, planned, retry)
+    before = {key: store.group_stamp(key) for key in tasks}
+
+    def prepare(key: str) -> GroupTask | None:
+        return tasks[key] if store.group_stamp(key) == before[key] else None
+
+    return _carry(store, list(tasks), score_group, prepare, execute, "group", listen, small)
+
+
+def _carry(
+    store: Store,
+    keys: Sequence[str],
+    work: Callable[[Any], Outcome],
+    prepare: Prepare,
+    execute: Executor,
+    phase: str,
+    listen: Listener,
+    small: bool,
+) -> int:
+    carried = Carried(store.root, work, prepare, execute, phase, listen, small, release_model)
+    return carried.carry_out(keys)

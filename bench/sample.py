@@ -1,23 +1,28 @@
-"""Making one job: load, warm up, call the method, measure, check, store. Errors become part of the record."""
+"""Making one job: load, warm up, call the method, measure, check, encode, store. Errors become part of the record."""
 
 import inspect
-import os
 import sys
-import traceback
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from .answers import as_notes, check_artifact, settled
+from .answers import items_of as listed_items
+from .content import content_of
+from .dispatch import Outcome
+from .execute import tick
+from .guard import DEVICE, DTYPE, Changes, Failure, attempt, unchanged
+from .intact import item_intact, mark_item, mark_model, model_intact
 from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
 from .registry import label, load_class, split
-from .store import Store
+from .store import Store, encode_artifact
 from .suite import Entry
 from .types import Artifact, Cost, Dataset, Item, Json, SyncbenchError
 
@@ -32,38 +37,57 @@ class SampleTask:
     root: Path
     job: Job
 
+    @property
+    def key(self) -> str:
+        """The job's."""
+        return self.job.key
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task."""
+    def pieces(self) -> Sequence["SampleTask"]:
+        """Itself: a job is made whole or not at all."""
+        return [self]
 
-    key: str
-    name: str
-    error: str | None = None
+    def lost(self, reason: str) -> Outcome:
+        """Store that the job could not be made."""
+        failed = {"status": "error", "error": reason, "traceback": ""}
+        Store(self.root).save(self.key, {**_facts(self.job), **failed}, None)
+        return Outcome(self.key, self.job.name, reason)
 
 
 def sample(task: SampleTask) -> Outcome:
     """Do one job and store it. Only a full disk and interrupts get out; every other failure is in the record."""
     job, store = task.job, Store(task.root)
-    facts: Json = {
+    if job.unsupported is not None:
+        store.save(job.key, {**_facts(job), "status": "unsupported", "error": job.unsupported}, None)
+        return Outcome(job.key, job.name)
+    before = store.stamp(job.key)
+    made = attempt(lambda: _make(job))
+    if store.stamp(job.key) != before:
+        return Outcome(job.key, job.name)  # a sweep elsewhere has put it there meanwhile: that one stays
+    if isinstance(made, Failure):
+        failed = {"status": "error", "error": made.text, "traceback": made.trace}
+        store.save(job.key, {**_facts(job), **failed}, None)
+        return Outcome(job.key, job.name, made.text)
+    contents, done = made
+    store.save(job.key, {**_facts(job), "status": "ok", "error": None, **done}, contents)
+    return Outcome(job.key, job.name)
+
+
+def _facts(job: Job) -> Json:
+    return {
         "identity": job.identity,
         "header": job.header,
         "dataset": {"spec": job.dataset.spec, "overrides": job.dataset.overrides},
         "versions": versions(),
     }
-    if job.unsupported is not None:
-        store.save(job.key, {**facts, "status": "unsupported", "error": job.unsupported}, None)
-        return Outcome(job.key, job.name)
-    try:
-        artifact, device = _make(job)
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}" if not isinstance(error, SyncbenchError) else str(error)
-        trace = traceback.format_exc()
-        store.save(job.key, {**facts, "status": "error", "error": text, "traceback": trace}, None)
-        return Outcome(job.key, job.name, text)
-    done = {"status": "ok", "error": None, "device": device, "cost": asdict(artifact.cost), "notes": artifact.notes}
-    store.save(job.key, {**facts, **done, "about": about(job.method)}, artifact)
-    return Outcome(job.key, job.name)
+
+
+def lay_out(task: SampleTask) -> Outcome:
+    """Lay out the surface of a job's item, which keeps what takes long. What fails is left to the job to tell."""
+    job = task.job
+    with suppress(Exception):
+        factor = load_model(job.model).factor
+        load_item(job.dataset, job.item, job.protocol).surface.canvas(factor)
+    return Outcome(job.key, job.item)
 
 
 def about(entry: Entry) -> Json:
@@ -74,27 +98,19 @@ def about(entry: Entry) -> Json:
     return {"title": doc.partition("\n")[0], "doc": doc, **facts, "presets": list(getattr(cls, "presets", {}))}
 
 
-def check_artifact(artifact: Artifact) -> None:
-    """Raise ValueError unless views and canvas are finite RGB images in [0, 1] and extras are tensors."""
-    if artifact.views.ndim != 4 or artifact.views.shape[1] != 3 or not len(artifact.views):
-        raise ValueError(f"views must be (n, 3, h, w), not {tuple(artifact.views.shape)}")
-    if artifact.canvas is not None and (artifact.canvas.ndim != 3 or artifact.canvas.shape[0] != 3):
-        raise ValueError(f"the canvas must be (3, H, W), not {tuple(artifact.canvas.shape)}")
-    for name, image in (("views", artifact.views), ("canvas", artifact.canvas)):
-        if image is None:
-            continue
-        if not bool(torch.isfinite(image).all()):
-            raise ValueError(f"the {name} hold NaN or infinite values")
-        if float(image.min()) < -1e-3 or float(image.max()) > 1 + 1e-3:
-            raise ValueError(f"the {name} range over [{float(image.min()):.3g}, {float(image.max()):.3g}], not [0, 1]")
-
-
 def load_item(entry: Entry, id: str, protocol: Json) -> Item:
-    """An item by id, under the protocol the job was planned with. Datasets are listed once a process."""
-    items = cached(f"items {entry.token}", lambda: {item.id: item for item in instance(entry).items()})
+    """An item by id, under the protocol the job was planned with."""
+    items = items_of(entry)
     if id not in items:
         raise SyncbenchError(f"dataset {entry.label} no longer has item '{id}'")
     return replace(items[id], protocol=sampling(items[id].protocol, protocol))
+
+
+def items_of(entry: Entry) -> dict[str, Item]:
+    """The items of a data set by id, listed once a process."""
+    return cached(
+        f"items {entry.token}", lambda: {item.id: item for item in listed_items(entry.label, instance(entry))}
+    )
 
 
 def remember_items(entry: Entry, items: Sequence[Item]) -> None:
@@ -103,14 +119,15 @@ def remember_items(entry: Entry, items: Sequence[Item]) -> None:
 
 
 def same_item(identity: Json, entry: Entry, item: Item) -> bool:
-    """Whether a stored job was made from this item as the dataset gives it today."""
+    """Whether a stored job was made from this item as the dataset gives it today: the content, not only the id."""
     dataset: Dataset = instance(entry)
     now = {
         "id": label(split(entry.spec)[0]),
         "version": dataset.version,
         "fields": dataset_fields(dataset),
     }
-    return identity["dataset"] == now and identity["item"]["prompts"] == list(item.prompts)
+    token = f"content {entry.token} {item.id} {item.protocol.negative}"
+    return identity["dataset"] == now and identity["item"]["content"] == cached(token, lambda: content_of(item))
 
 
 def load_model(entry: Entry) -> Model:
@@ -141,40 +158,72 @@ def cached(name: str, make: Callable[[], T]) -> T:
     return _made[name]
 
 
+def forget_items() -> None:
+    """Forget data sets and their items: the files they were read from may have changed."""
+    for name in [name for name in _made if name.startswith(("items ", "content "))]:
+        del _made[name]
+
+
 _held: dict[str, tuple[Any, ...]] = {}
 _made: dict[str, Any] = {}
 
 
-def _make(job: Job) -> tuple[Artifact, str]:
-    _deterministic()
-    model = load_model(job.model)
+def guarded(entry: Entry, items: Sequence[Item], work: Callable[[], T], seed: int = 0, model: Model | None = None) -> T:
+    """What a component answers to items of the data set `entry`, called within `unchanged`.
+
+    What it has changed of the items or the model is forgotten, so that the next component gets it as it was made; after
+    a changed default dtype or device everything is that was kept meanwhile.
+    """
+    marks, before, changes = [mark_item(item) for item in items], mark_model(model), Changes()
+    tick()
+    try:
+        with unchanged(seed) as changes:
+            return work()
+    finally:
+        if {DTYPE, DEVICE} & changes:
+            _made.clear()
+        elif not all(map(item_intact, items, marks)):
+            _made.pop(f"items {entry.token}", None)
+        if {DTYPE, DEVICE} & changes or not model_intact(model, before):
+            release_model()
+
+
+def _make(job: Job) -> tuple[dict[str, bytes], Json]:
+    """File contents by name, and what `job.json` says of them."""
+    with unchanged():
+        return _made_of(job)
+
+
+def _made_of(job: Job) -> tuple[dict[str, bytes], Json]:
     method: Method = job.method.load()
-    item = load_item(job.dataset, job.item, job.protocol)
     seed = noise_seed(job.identity["dataset"]["id"], job.item, job.seed)
-    _warm_up(job, method, model, item, seed)
+    _warm_up(job, method, seed)
+    model, item = load_model(job.model), load_item(job.dataset, job.item, job.protocol)
+    if not same_item(job.identity, job.dataset, item):
+        raise SyncbenchError(f"'{item.id}' of {job.dataset.label} has changed since the sweep was planned: run again")
     model.cost = Cost()
+    artifact, seconds, peak = guarded(job.dataset, [item], lambda: _measured(method, item, model, seed), seed, model)
+    check_artifact(artifact, item)
+    counted = model.cost if model.cost != Cost() else artifact.cost
+    artifact = settled(replace(artifact, cost=replace(counted, seconds=seconds, peak_mb=peak)))
+    told = as_notes(about(job.method), "what the method says of itself")
+    done = {"device": str(model.device), "cost": asdict(artifact.cost), "notes": artifact.notes, "about": told}
+    return encode_artifact(artifact), done
+
+
+def _measured(method: Method, item: Item, model: Model, seed: int) -> tuple[Artifact, float, float]:
     with measured(model.device) as meter:
         artifact = method(item, model, seed)
-    check_artifact(artifact)
-    counted = model.cost if model.cost != Cost() else artifact.cost
-    artifact.cost = replace(counted, seconds=meter.seconds, peak_mb=meter.peak_mb)
-    return artifact, str(model.device)
+    return artifact, meter.seconds, meter.peak_mb
 
 
-def _warm_up(job: Job, method: Method, model: Model, item: Item, seed: int) -> None:
+def _warm_up(job: Job, method: Method, seed: int) -> None:
     """A short call before the first timed one of each method and surface, which pays for lazy loading and tuning."""
+    model = load_model(job.model)
+    _ = model.factor  # a model that is loaded when it is first used is loaded now, outside the job's time
     name = f"{job.method.token}{job.identity['item']['surface']}"
     if name not in _held:
-        steps = min(WARM_STEPS, item.protocol.steps)
-        method(replace(item, protocol=replace(item.protocol, steps=steps)), model, seed)
+        item = load_item(job.dataset, job.item, job.protocol)
+        short = replace(item, protocol=replace(item.protocol, steps=min(WARM_STEPS, item.protocol.steps)))
+        guarded(job.dataset, [short], lambda: method(short, model, seed), seed, model)
         _held[name] = (True,)
-
-
-def _deterministic() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # The same switch as use_deterministic_algorithms(True, warn_only=True), which imports a compiler for seconds.
-    torch.set_deterministic_debug_mode("warn")
-    # Filling fresh memory costs time and hides nothing here. (An attribute that type stubs do not know.)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    torch.backends.cudnn.benchmark = False
-    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")

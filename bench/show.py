@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from .content import told_apart
 from .errors import SyncbenchError
 from .files import disk
 from .store import Store
@@ -77,7 +78,8 @@ def show(
         if items and not any(job["header"]["item"] in items for _, job in jobs):
             continue
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
-        columns = _columns(store, jobs, items)
+        jobs = _told_apart([(key, job) for key, job in jobs if not items or job["header"]["item"] in items])
+        columns = _columns(store, jobs, bool(items))
         cells = samples(store, [one for one in jobs if one[1]["header"]["item"] in columns])
         models = sorted({job["header"]["model"] for _, job in jobs})
         title = f"{dataset}, model {', '.join(models)}"
@@ -152,12 +154,19 @@ def draw(
     return sheet
 
 
-def _columns(store: Store, jobs: Sequence[tuple[str, Json]], items: Sequence[str] | None) -> list[str]:
-    """The named items, or as many as fit a sheet: only theirs are read. One dataset's pictures are of one size."""
+def _told_apart(jobs: Sequence[tuple[str, Json]]) -> list[tuple[str, Json]]:
+    """Jobs whose header names items of one id and unlike content apart."""
+    names = told_apart((job["header"]["item"], job["header"]["content"]) for _, job in jobs)
+    shown = [names[job["header"]["item"], job["header"]["content"]] for _, job in jobs]
+    return [(k, {**job, "header": {**job["header"], "item": n}}) for (k, job), n in zip(jobs, shown, strict=True)]
+
+
+def _columns(store: Store, jobs: Sequence[tuple[str, Json]], every_one: bool) -> list[str]:
+    """All items, or as many as fit a sheet: only theirs are read. One dataset's pictures are of one size."""
     every = sorted({job["header"]["item"] for _, job in jobs})
     one = next(((key, job) for key, job in jobs if job["status"] == "ok"), None)
-    if items or one is None:
-        return [item for item in every if not items or item in items]
+    if every_one or one is None:
+        return every
     [cell] = samples(store, [one], given=False).values()
     picture = pictured(cell)
     assert picture is not None
@@ -198,12 +207,15 @@ def stored(store: Store, key: str, job: Json) -> Cell:
 
 def input_of(job: Json) -> Cell | None:
     """The pictures a method was given; None where there are none or the dataset can no longer say."""
-    from .sample import load_item
+    from .sample import load_item, same_item
     from .suite import Entry
 
     try:
         entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
-        conditions = load_item(entry, job["header"]["item"], job["header"]["protocol"]).conditions
+        item = load_item(entry, job["identity"]["item"]["id"], job["header"]["protocol"])
+        if not same_item(job["identity"], entry, item):
+            return None  # another mesh, clip or picture bears the name today
+        conditions = item.conditions
     except SyncbenchError:
         return None
     name = next((name for name in ("video", "image") if name in conditions), None)

@@ -7,21 +7,34 @@
     DIR/groups/<key>.json        rows of group metrics, keyed by the members' keys
 
 Whatever is there under its final name is complete. A kill leaves at most a temporary folder, which the next start
-sweeps away. Nothing here is pickled, and file names read from JSON never leave their folder. Records are read without
-torch, which only artifacts need.
+sweeps away when it is stale (see `files`), and a claim (see `claims`). Nothing here is pickled, and file names read
+from JSON never leave their folder. Records are read without torch, which only artifacts need.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # (pandas has no type stubs.)
 
+import errno
 import hashlib
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from .files import alive, disk, dump_json, flush, read_json, temporary, write_bytes, write_json
+from .files import (
+    alive,
+    clear_stale,
+    disk,
+    dump_json,
+    flush,
+    owner,
+    read_json,
+    remove,
+    temporary,
+    write_bytes,
+    write_json,
+)
 from .types import SCHEMA, Artifact, Cost, Json, Record, SyncbenchError
 
 if TYPE_CHECKING:
@@ -43,12 +56,13 @@ class Store:
         """
         if (root / "run.json").exists():
             run = {**run, "created": _read_run(root).get("created", run.get("created"))}
-        elif root.exists() and (not root.is_dir() or any(not p.name.startswith(".") for p in root.iterdir())):
+        elif root.exists() and not _begun(root):
             raise SyncbenchError(f"'{root}' exists and is not a results folder: choose another --out")
         with disk(root):
-            (root / "jobs").mkdir(parents=True, exist_ok=True)
-            (root / "groups").mkdir(exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
             write_json(root / "run.json", {"schema": SCHEMA, **run})
+            (root / "jobs").mkdir(exist_ok=True)
+            (root / "groups").mkdir(exist_ok=True)
         store = Store(root)
         store.sweep()
         return store
@@ -61,9 +75,12 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes left half-written; leave alone what a living process is writing."""
-        for path in [*self.root.glob(".tmp-*"), *self.root.glob("*/.tmp-*"), *self.root.glob("jobs/*/.tmp-*")]:
-            if not alive(path.name):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        for folder in (self.root, self.root / "jobs", self.root / "groups", *self.root.glob("jobs/[!.]*")):
+            clear_stale(folder, root=self.root)
+        for path in (*self.root.glob(".alive-*"), *self.root.glob(".now-*"), *self.root.glob("jobs/.now-*")):
+            name = path.name.partition("-")[2]
+            if name != owner() and not alive(name, path):
+                remove(path)
 
     def finished(self) -> list[str]:
         """Keys of all finished jobs, failed ones included."""
@@ -79,15 +96,25 @@ class Store:
         path = self.folder(key) / "job.json"
         return read_json(path) if path.exists() else None
 
-    def save(self, key: str, job: Json, artifact: Artifact | None) -> None:
+    def stamp(self, key: str) -> tuple[int, int] | None:
+        """What tells one writing of a job from another; None if there is no such job."""
+        return _stamp(self.folder(key) / "job.json")
+
+    def group_stamp(self, key: str) -> tuple[int, int] | None:
+        """What tells one writing of a group's scores from another; None if there are none."""
+        return _stamp(self.root / "groups" / f"{key}.json")
+
+    def save(self, key: str, job: Json, artifact: Artifact | Mapping[str, bytes] | None) -> None:
         """Write a job whole or not at all, in place of any earlier one of the same key.
 
-        Raises SyncbenchError when the disk is full; nothing half-written stays behind.
+        `artifact` may be encoded already (see `encode_artifact`). When another process puts the job there in the same
+        moment, one of the two stays, whole. Raises SyncbenchError when the disk is full; nothing half-written stays
+        behind.
         """
         final = self.folder(key)
+        contents = encode_artifact(artifact) if isinstance(artifact, Artifact) else artifact or {}
         with disk(self.root), temporary(final) as folder:
             folder.mkdir()
-            contents = _encode(artifact) if artifact else {}
             for name, data in contents.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_bytes(folder / name, data)
@@ -95,9 +122,13 @@ class Store:
             write_bytes(folder / "job.json", dump_json({"schema": SCHEMA, "key": key, **job, "files": files}))
             flush(folder)
             with temporary(final.with_name(f"old-{key}")) as old:
-                if final.exists():
+                with suppress(FileNotFoundError):
                     final.rename(old)
-                folder.rename(final)
+                try:
+                    folder.rename(final)
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                        raise
             flush(final.parent)
 
     def scores(self, key: str) -> list[Json]:
@@ -167,7 +198,24 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
         for row in listed:
             rows.setdefault((row["key"], row["metric"], row["fingerprint"]), row)
     frame = pd.DataFrame(list(rows.values()), columns=Record.columns())
-    return frame.astype({"value": "float64", "coverage": "float64"})
+    return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _begun(root: Path) -> bool:
+    """Whether a folder holds nothing but what a start that was cut off at once leaves there."""
+    if not root.is_dir():
+        return False
+    shown = [path for path in root.iterdir() if not path.name.startswith(".")]
+    empty = [p for p in shown if p.name in ("jobs", "groups") and p.is_dir() and not any(p.glob("[!.]*"))]
+    return len(empty) == len(shown)
 
 
 def _read_run(root: Path) -> Json:
@@ -186,7 +234,7 @@ def _read_run(root: Path) -> Json:
     return run
 
 
-def _encode(artifact: Artifact) -> dict[str, bytes]:
+def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
     """File contents by name. Views and canvas become 8-bit PNG; extras stay float."""
     from safetensors.torch import save as save_tensors
 

@@ -12,20 +12,20 @@ from typing import Any
 
 import pandas as pd
 
+from . import stats
 from .compare import MANY, Pairs
 from .grades import Grade, Grades
-from .registry import plain
-from .report import METHOD, METRIC, PRIMARY, Table, base, boards, target
-from .standing import COST, Mark
+from .pairwise import comparisons
+from .report import METHOD, METRIC, Table, boards, floor, in_brief, leads, target
+from .standing import Mark
+from .types import Role
 
-PANELS: dict[str, frozenset[str]] = {
-    "consistency": frozenset(),
-    "quality, variety, text": frozenset(
-        {"clip_text", "variety", "sharpness", "overlap_sharpness", "edit_strength", "edge_alignment"}
-    ),
-    "cost": frozenset({"network_evaluations", "seconds", "peak_memory"}),
+PANELS: dict[str, tuple[Role, ...]] = {
+    "consistency": ("consistency",),
+    "quality, variety, text": ("quality", "variety", "text"),
+    "cost": ("cost",),
 }
-"""Where a metric is shown; whatever is named nowhere is a consistency metric."""
+"""Tables of one leaderboard, and the roles of their metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class Column:
     panel: str
     fingerprint: str
     decimals: int
+    brief: bool
+    """Whether it stands in a brief report."""
     grade: Grade | None = None
     """What its report card says; None for costs, which have none, and where nobody asked."""
 
@@ -118,28 +120,28 @@ class _Notes:
 
 FAILED = "⚠"
 """Stands beside a metric whose report card fails."""
-DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (adjusted)", "items", "verdict")
+DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (corrected)", "items", "verdict")
 
 
 def lay_out(
     table: Table,
     differences: Table,
     *,
-    sets: Sequence[tuple[dict[str, Any], str]] | None = None,
     grades: Grades | None = None,
     span: bool = False,
     brief: bool = False,
-    pairs: Pairs = "best",
+    pairs: Pairs | None = "best",
 ) -> list[Leaderboard]:
-    """Leaderboards from `standing.stand`, `compare.differences` and, as remarks, `confidence.confidence_sets`.
+    """Leaderboards from `standing.stand` and `compare.differences`.
 
-    With `grades`, metrics whose report cards fail are marked, and metrics without one are named.
+    With `grades`, metrics whose report cards fail are marked, and metrics without one are named. `pairs` is how the
+    differences were chosen; None where they are all from one line.
     """
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
     laid: list[Leaderboard] = []
     for board, part in boards(table):
         one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
-        said = [text for where, text in sets or () if where == board]
+        said: list[str] = []
         if one.differences and pairs == "best" and len(one.methods) > MANY:
             said.append(
                 "Paired differences from the best and the floor only; report --pairs all compares every two methods."
@@ -151,12 +153,11 @@ def lay_out(
 def _leaderboard(
     board: dict[str, Any], part: Table, pairs: Table | None, grades: Grades | None, *, span: bool
 ) -> Leaderboard:
-    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index)
+    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index, brief=in_brief(part))
     keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
     columns = [_graded(_column(key, keys, part), str(board["family"]), key, grades) for key in keys]
     # The family's first primary metric orders the board.
-    primary = PRIMARY.get(str(board["family"]), ())
-    places = [primary.index(name) if (name := base(key["metric"])) in primary else len(primary) for key in keys]
+    places = [float(_where(part, key)["primary"].astype(float).fillna(float("inf")).min()) for key in keys]
     order = sorted(range(len(keys)), key=lambda i: (list(PANELS).index(columns[i].panel), places[i], i))
     keys, columns = [keys[i] for i in order], [columns[i] for i in order]
     lookup = {tuple(row[name] for name in (*METHOD, *METRIC)): row for row in part.to_dict("records")}
@@ -171,9 +172,7 @@ def _leaderboard(
             cells.append(_cell(lookup.get((*who.values(), *key.values())), column, notes, span=span))
         first = lookup.get((*who.values(), *keys[0].values()))
         order = first["loss"] if first and isfinite(first["loss"]) else float("inf")
-        twice = (methods["name"] == who["name"]).sum() > 1
-        label = f"{who['name']} v{who['method_version']}" if twice else str(who["name"])
-        label += " ‡" if who["door"] == "as_published" else ""
+        label = f"{who['name']} ‡" if who["door"] == "as_published" else str(who["name"])
         line = Line(name=str(who["name"]), method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
         lines[bool(who["anchor"])].append((order, line))
     return Leaderboard(
@@ -184,7 +183,7 @@ def _leaderboard(
         anchors=_ranked(lines[True]),
         notes=tuple(notes.texts),
         order=columns[0].header,
-        remarks=(*_remarks(part, keys, columns, span), *_doubts(columns), *_few(pairs)),
+        remarks=(*_remarks(part, keys, columns, span), *_doubts(columns), *_few(part)),
         differences=() if pairs is None else tuple(_difference(row) for row in pairs.to_dict("records")),
     )
 
@@ -233,9 +232,10 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
         metric=key["metric"],
         header=f"{key['metric']}{number} {arrow(key['direction'])}",
         unit=str(key["unit"] or ""),
-        panel=next((name for name, ids in PANELS.items() if plain(key["metric"]) in ids), "consistency"),
+        panel=next(name for name, roles in PANELS.items() if column["role"].iloc[0] in roles),
         fingerprint=key["fingerprint"],
         decimals=min(max(decimals, 0), 5),
+        brief=bool(column["brief"].any()),
     )
 
 
@@ -282,7 +282,9 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
         said.append("→ columns are ranked by the items' mean distance from the target.")
     said += _fronts(part, keys, columns)
     if span:
-        said.append("In brackets: the way from the floor (0 %) to the ceiling (100 %), where the two are separable.")
+        several = part.loc[part["anchor"] == "floor", "name"].nunique() > 1
+        low = f"the floor {floor(part)}" if several else "the floor"
+        said.append(f"In brackets: the way from {low} (0 %) to the ceiling (100 %), where the two are separable.")
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
     failed = part.drop_duplicates(METHOD)
@@ -299,20 +301,21 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
 
 def _fronts(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[str]:
     """Who is not beaten in both quality and cost, for each primary metric."""
-    cost = next((column.header for name in COST for column in columns if base(column.metric) == name), None)
+    cost = next((column.header for column in columns if column.metric == part["cost"].iloc[0]), None)
     said: list[str] = []
     for key, column in zip(keys, columns, strict=True):
         here = _where(part, key)
         names = here.loc[here["pareto"].fillna(False).astype(bool), ["name", "loss"]].sort_values("loss")["name"]
-        if cost and len(names) and base(key["metric"]) in PRIMARY.get(str(here["family"].iloc[0]), ()):
+        if cost and len(names) and leads(here):
             said.append(f"Pareto front of {column.header} against {cost}: {', '.join(map(str, names))}.")
     return said
 
 
-def _few(pairs: Table | None) -> list[str]:
-    if pairs is None or pairs.empty or pairs["n_items"].max() >= 6:
-        return []
-    return ["Fewer than 6 items: p of the paired differences cannot fall below 0.05, whatever the data."]
+def _few(part: Table) -> list[str]:
+    """What so many items can show of the comparisons of these methods, where that is little."""
+    methods = part.loc[part["anchor"] == "", "name"].nunique()
+    said = stats.few(int(part["n_items"].max()), comparisons(methods)) if methods else None
+    return [said] if said else []
 
 
 def _difference(row: dict[str, Any]) -> tuple[str, ...]:
@@ -322,13 +325,12 @@ def _difference(row: dict[str, Any]) -> tuple[str, ...]:
     scale: float = (row["ci_high"] - row["ci_low"]) / 2 if known else abs(row["difference"])
     d = min(max(1 - down(log10(scale)), 0), 5) if scale > 0 else 3
     if isinstance(row["better"], str):
-        corrected = row["p_adjusted"] < 0.05
-        verdict = f"{row['better']} is better{'' if corrected else ', before correction'}"
-    elif not known:
-        verdict = str(row["reason"])
+        verdict = f"{row['better']} is better"
+    elif isinstance(row["reason"], str):
+        verdict = row["reason"]
     else:
         verdict = f"not separable (would show {row['detectable']:.{d}f})"
     bounds = f"{row['ci_low']:+.{d}f} to {row['ci_high']:+.{d}f}" if known else "—"
-    p = f"{row['p_adjusted']:.3g} {row['correction']}" if isfinite(row["p_adjusted"]) else "—"
+    p = f"{row['p']:.2g} (of {row['tests']})" if isfinite(row["p"]) else "—"
     header = f"{row['metric']} {arrow(row['direction'])}"
     return (header, row["a"], row["b"], f"{row['difference']:+.{d}f}", bounds, p, str(row["n_items"]), verdict)

@@ -8,7 +8,7 @@ from __future__ import annotations  # tensors are named here only, so that readi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args, runtime_checkable
 
 from annotated_types import Interval, MaxLen
 
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from .canvas import Canvas
 
 Family = Literal["channels", "overlap", "geometry", "prior", "frames"]
-FAMILIES: tuple[Family, ...] = ("channels", "overlap", "geometry", "prior", "frames")
+FAMILIES: dict[Family, str] = {
+    "channels": "albedo, normal and shading of one image",
+    "overlap": "windows of one wide image",
+    "geometry": "views of a given mesh",
+    "prior": "views of an imagined object",
+    "frames": "frames of a video",
+}
+"""Every family, and what must agree in it."""
 Door = Literal["controlled", "as_published"]
 Anchor = Literal["floor", "trap", "ceiling"]
+Role = Literal["consistency", "quality", "variety", "text", "cost"]
+ROLES: tuple[Role, ...] = get_args(Role)
 Json = dict[str, Any]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the results folder's layout; a folder of another schema is refused, never guessed at."""
 
 
@@ -52,6 +61,7 @@ class Sampling:
 class Surface(Protocol):
     """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases.
 
+    It may say as `views` how many views it lays out; else they are counted on its canvas.
     A surface may have `check(factor, stride) -> int`, the number of views, which raises SyncbenchError where `canvas`
     of the same arguments would, without its work: so what does not fit a model is refused before the first job.
     """
@@ -92,6 +102,8 @@ class Item:
     """What the model may see, by name: `depth`, `image`, `camera`, ..."""
     truth: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
     """What only metrics and the ceiling anchor may see: `canvas` (3, H, W), `views` (N, 3, h, w), ..."""
+    content: str = ""
+    """What tensors that are made on first access will be made from, e.g. the hash of a file; see `content`."""
 
 
 @dataclass(kw_only=True)
@@ -154,6 +166,8 @@ class Record:
     dataset: str
     dataset_version: int
     item: str
+    content: str
+    """What the item holds (prompts, surface, mesh, clip, picture): 12 hex digits; see `content.content_of`."""
     model: str
     revision: str
     method: str
@@ -164,10 +178,19 @@ class Record:
     params: Json
     protocol: Json
     seed: int
+    machine: str
+    """Where the sample was made: device and count, e.g. `2 CPU cores (AMD EPYC)`."""
     metric: str
     metric_version: int
     fingerprint: str
-    """Metric implementation, backbone, weights hash, range, resize, crop; unlike ones never share a column."""
+    """Metric implementation, backbone, weights hash, range, resize, crop; unlike ones never share a column.
+
+    It ends with `machine` where the number depends on the machine as much as on the method (`Metric.machine`).
+    """
+    role: Role
+    """What the metric is for."""
+    primary: int | None
+    """Place among the metrics of its role by which the family is judged first, from 1; null for the others."""
     direction: str
     """`lower`, `higher` or `target:VALUE`."""
     unit: str
@@ -184,9 +207,22 @@ class Record:
 
 @runtime_checkable
 class Metric(Protocol):
-    """Scores one artifact. Class data says what the number means; a frozen dataclass holds its options."""
+    """Scores one artifact. Class data says what the number means; a frozen dataclass holds its options.
+
+    Two more are class data where they are not empty:
+
+    `primary: ClassVar[dict[str, int]]`, the families that are judged by this metric first, with its place among the
+    metrics of its role there, from 1 (equal places: by name). Consistency metrics that are primary order a leaderboard
+    and are compared with corrected p-values. A brief report has them and, of every other role, the one in the first
+    place. A preset is another question and is primary only under a key of its own, `family@preset`.
+
+    `machine: ClassVar[bool]`, whether the number is the machine's as much as the method's, as seconds are. Its
+    fingerprint then ends with the machine, so that numbers of unlike machines never share a column.
+    """
 
     version: int
+    role: Role
+    """What the metric is for: `consistency`, `quality`, `variety`, `text` or `cost`."""
     direction: str
     unit: str
     families: tuple[Family, ...]
@@ -202,9 +238,10 @@ class Metric(Protocol):
 
 @runtime_checkable
 class GroupMetric(Protocol):
-    """Scores every artifact against the others of the same method, dataset and seed."""
+    """Scores every artifact against the others of the same method, dataset and seed. Class data is as in `Metric`."""
 
     version: int
+    role: Role
     direction: str
     unit: str
     families: tuple[Family, ...]

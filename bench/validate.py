@@ -28,11 +28,13 @@ import torch
 
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
+from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
 from .report import loss
 from .report import save as write
-from .tables import PANELS
+from .roles import role_of
+from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
 from .verdicts import Card, Check, Ladder, climbed, judged
 
@@ -53,8 +55,8 @@ AGREE = corruption("mixture")
 def validate(
     metrics: Sequence[str] = (),
     *,
-    families: Sequence[Family] = FAMILIES,
-    items: int = 6,
+    families: Sequence[Family] = tuple(FAMILIES),
+    items: int = 12,
     levels: int = 5,
     progress: Tally = lambda done, total, text: None,
 ) -> list[Card]:
@@ -62,13 +64,15 @@ def validate(
 
     `metrics` are ids, presets or files; none: all of the tree, with their presets.
 
-    Raises SyncbenchError for unknown names, fewer than three items (no intervals) or two levels.
+    Raises SyncbenchError for unknown names, fewer than `stats.ENOUGH` items (which judge nothing) or two levels.
     """
-    if items < 3 or levels < 2:
-        raise SyncbenchError("validation needs at least 3 items and 2 levels: intervals and orders need them")
+    if items < ENOUGH or levels < 2:
+        raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
+    if items > 1_000 or levels > 100:
+        raise SyncbenchError(f"validation takes at most 1,000 items and 100 levels, not {items:,} and {levels:,}")
     specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
-    judges = {name: judge for name, judge in judges.items() if _role(name) != "cost"}
+    judges = {name: judge for name, judge in judges.items() if role_of(judge, name) != "cost"}
     plan: list[tuple[Family, list[str]]] = [
         (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
     ]
@@ -114,10 +118,6 @@ def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
 def _rungs(family: Family, levels: int) -> int:
     """How many rungs a trial has, the truth among them."""
     return 1 + sum(len(one.ladder) for one in _ladders(family, levels))
-
-
-def _role(name: str) -> str:
-    return next((panel for panel, ids in PANELS.items() if plain(name) in ids), "consistency")
 
 
 def _copy(artifact: Artifact) -> Artifact:
@@ -178,9 +178,10 @@ class _Trial:
 
     def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
         judge = self.judges[name]
-        if hasattr(judge, "group"):
-            return judge.group(made, {item: self.items[item] for item in made})
-        return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
+        with blamed(f"metric {name}"):
+            if hasattr(judge, "group"):
+                return judge.group(made, {item: self.items[item] for item in made})
+            return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
 
     def _ask(self, name: str, made: Mapping[str, Artifact], remember: bool = False) -> list[float]:
         scores = self._scores(name, made)
@@ -208,10 +209,13 @@ class _Trial:
                 self.checks[name].append(Check(name="agrees", passed=None, seen="no reference implementation"))
                 continue
             scores = self._scores(name, made)
-            try:
-                found = {item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()}
-            except Exception as error:
-                self.checks[name].append(Check(name="agrees", passed=False, seen=f"{type(error).__name__}: {error}"))
+            found = attempt(
+                lambda judge=judge: {
+                    item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()
+                }
+            )
+            if isinstance(found, Failure):
+                self.checks[name].append(Check(name="agrees", passed=False, seen=found.text))
                 continue
             # A reference may be narrower than the metric, but has no answer where the metric has none.
             known = [(scores[item].value, value) for item, value in found.items() if value is not None]
@@ -233,11 +237,13 @@ class _Trial:
         height, width = item.surface.window
         nothing = Artifact(views=torch.zeros(1, 3, height, width))
         for name, judge in self.judges.items():
-            try:
-                grouped = hasattr(judge, "group")
-                score = judge.group({"x": nothing}, {"x": bare})["x"] if grouped else judge(nothing, bare)
-            except Exception as error:
-                self.checks[name].append(Check(name="silent", passed=False, seen=f"{type(error).__name__}: {error}"))
+            score = attempt(
+                lambda judge=judge: (
+                    judge.group({"x": nothing}, {"x": bare})["x"] if hasattr(judge, "group") else judge(nothing, bare)
+                )
+            )
+            if isinstance(score, Failure):
+                self.checks[name].append(Check(name="silent", passed=False, seen=score.text))
                 continue
             kept = isfinite(score.value) if score.value is not None else bool(score.reason) and score.coverage == 0
             self.checks[name].append(Check(name="silent", passed=kept, seen=score.reason or f"{score.value:g}"))
@@ -247,7 +253,8 @@ class _Trial:
         return climbed(one, self.values[name, "truth", 0.0], damaged)
 
     def _card(self, name: str, laid: Mapping[str, Sequence[Ladder]]) -> Card:
-        role, ladders, judge = _role(name), laid[name], self.judges[name]
+        ladders, judge = laid[name], self.judges[name]
+        role = role_of(judge, name)
         known = [v for v in self.values[name, "truth", 0.0] if isfinite(v)]
         share = len(known) / len(self.items)
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]

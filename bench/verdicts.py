@@ -16,8 +16,6 @@ MONOTONE = 0.9
 """Least Spearman correlation of strength and mean loss."""
 STEADY = 0.1
 """Most that what breaks nothing may cost, of the largest change."""
-DETAIL = frozenset({"resize"})
-"""What takes detail: guards measure that, so theirs is told and not judged."""
 Told = Literal["notices", "rewards", "uneven", "blind"]
 
 
@@ -47,6 +45,11 @@ class Ladder:
     smallest: float | None
     """The mildest strength from which on every rung is told from the truth."""
 
+    @property
+    def harmless(self) -> bool:
+        """Whether the damage is to the file or its finest detail, which no metric should make much of."""
+        return self.breaks in ("nothing", "detail")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
@@ -64,7 +67,7 @@ class Card:
     metric: str
     family: str
     role: str
-    """`consistency`, or the panel of the leaderboard it stands in."""
+    """What the metric is for, as `Metric.role`."""
     version: int
     fingerprint: str
     checks: tuple[Check, ...]
@@ -133,7 +136,7 @@ def _smallest(rungs: Sequence[Rung]) -> float | None:
 
 def _notices(role: str, ladders: Sequence[Ladder]) -> Check:
     wanted = [x for x in ladders if x.breaks == "consistency" or role != "consistency"]
-    noticed = [x for x in wanted if x.told == "notices" and x.breaks != "nothing"]
+    noticed = [x for x in wanted if x.told == "notices" and not x.harmless]
     said = ", ".join(f"{x.corruption} from {x.smallest:g} {x.unit}" for x in noticed if x.smallest is not None)
     return Check(name="notices", passed=bool(noticed), seen=said or "nothing it should")
 
@@ -149,7 +152,7 @@ def _guarded(ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) 
     said: list[str] = []
     open_ = False
     for x in ladders:
-        if x.told != "rewards" or x.breaks == "nothing":
+        if x.told != "rewards" or x.harmless:
             continue
         guards = [n for n, found in others.items() if any(_guards(y, x) for y in found)]
         open_ |= not guards
@@ -166,10 +169,10 @@ def _guards(guard: Ladder, rewarding: Ladder) -> bool:
 
 
 def _steady(role: str, ladders: Sequence[Ladder]) -> Check:
-    span = max((r.change for x in ladders if x.breaks != "nothing" for r in x.rungs), default=0.0)
+    span = max((r.change for x in ladders if not x.harmless for r in x.rungs), default=0.0)
     if span <= 0:
         return Check(name="steady", passed=None, seen="nothing to compare with")
-    costs = {x.corruption: abs(x.rungs[-1].change) / span for x in ladders if x.breaks == "nothing"}
-    asked = [cost for name, cost in costs.items() if role == "consistency" or name not in DETAIL]
-    said = ", ".join(f"{name} {cost:.1%}" for name, cost in costs.items())
+    costs = [(x, abs(x.rungs[-1].change) / span) for x in ladders if x.harmless]
+    asked = [cost for x, cost in costs if role == "consistency" or x.breaks == "nothing"]
+    said = ", ".join(f"{x.corruption} {cost:.1%}" for x, cost in costs)
     return Check(name="steady", passed=max(asked, default=0.0) <= STEADY, seen=f"{said} of the largest change")

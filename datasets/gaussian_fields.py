@@ -55,6 +55,7 @@ class GaussianFields:
                 surface=surface,
                 protocol=Sampling(steps=50, guidance=1.0),
                 truth=Lazy(canvas=partial(self._truth, TRUE_DRAWS + number)),
+                content=f"draw {TRUE_DRAWS + number}, correlated along y over {self.height_length:g} px",
             )
             for number in range(self.count)
         ]

@@ -76,6 +76,7 @@ class Meshes:
             protocol=Sampling(negative=row["negative"]),
             conditions=Lazy(depth=lambda: seen()["closeness"], camera=lambda: seen()["camera"]),
             truth=Lazy(**truth),
+            content=f"{mesh.digest} {shown.digest} {apart.digest}",
         )
 
     def _cameras(self, azimuth: Any, elevation: Any, mesh: Mesh) -> Cameras:

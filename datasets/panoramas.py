@@ -4,7 +4,7 @@ The captions come from the closed grammar of `world`, which also renders the tru
 drawn at the full width, stationary along x. A strip that wraps around has no truth, since renders do not close.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..bench.content import digest
 from ..bench.geometry.strip import Strip
 from ..bench.lazy import Lazy
 from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling
-from .world import PANORAMA_CAPTIONS, landscape, render
+from .world import PANORAMA_CAPTIONS, Scene, landscape, render
 
 SCENES = 10**9
 """Seeds of the true scenes start here. Training draws scene seeds from [0, 2^31), so a meeting is very unlikely."""
@@ -52,11 +53,13 @@ class Panoramas:
                 prompts=(caption,),
                 surface=surface,
                 protocol=Sampling(steps=16, guidance=4.0),
-                truth={} if self.wrap else Lazy(canvas=partial(self._truth, caption, SCENES + number)),
+                truth={} if self.wrap else Lazy(canvas=partial(self._truth, scene)),
+                content="" if self.wrap else digest(asdict(scene)),
             )
             for number, caption in enumerate(self.captions())
+            for scene in [landscape(caption, SCENES + number)]
         ]
 
-    def _truth(self, caption: str, seed: int) -> Float[Tensor, "3 h w"]:
-        image = render(landscape(caption, seed), self.width, self.height)
+    def _truth(self, scene: Scene) -> Float[Tensor, "3 h w"]:
+        image = render(scene, self.width, self.height)
         return torch.from_numpy(image).permute(2, 0, 1).contiguous().float().clamp(0, 1)

@@ -139,8 +139,10 @@ def _upright(picture: np.ndarray, frame: av.VideoFrame, name: str) -> tuple[np.n
 
     The matrix takes a place (x, y) to (a x + c y, b x + d y).
     """
-    matrix = next((bytes(data) for data in frame.side_data if "DISPLAYMATRIX" in str(data.type)), None)
-    if matrix is None or len(matrix) < 36:
+    side: Any = frame.side_data
+    found = side.get("DISPLAYMATRIX")
+    matrix = b"" if found is None else bytes(found)
+    if len(matrix) < 36:
         return picture, False
     (a, b, _), (c, d, _) = np.frombuffer(matrix[:36], np.int32).reshape(3, 3)[:2].astype(float) / 2**16
     turned = abs(b) > abs(a)

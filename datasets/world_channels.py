@@ -1,6 +1,8 @@
 """Pictures of the reference world to be taken apart: albedo, normals and shading of one image, pixel by pixel.
 
-In linear light the picture is albedo times shading, exactly, at every pixel.
+In linear light the picture is albedo times shading, exactly, at every pixel that is not overexposed: where their
+product is above 1 the picture holds 1. Of the 24 pictures one has such pixels, 6 % of its own, where it is off by up to
+0.012.
 """
 
 from dataclasses import dataclass
@@ -56,4 +58,5 @@ class WorldChannels:
             protocol=Sampling(steps=STEPS, guidance=1.0),
             conditions=Lazy(image=lambda: views(shot)),
             truth=truth(shot, views=lambda: channels(shot)),
+            content=shot.digest,
         )

@@ -64,7 +64,7 @@ SCENES = 3 * 10**9
 class WorldMeshes:
     """One item per mesh and caption: paint the object so that `views` cameras around it agree."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "geometry"
 
     views: Views = 8
@@ -101,4 +101,5 @@ class WorldMeshes:
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(depth=lambda: depth(take), camera=lambda: camera(take)),
             truth=truth(take, held),
+            content=f"{take.digest} {held.digest}",
         )

@@ -66,6 +66,16 @@ CLIPS = (
         "a white ball with green checks on a blue desert under an orange sky",
         "a yellow ball with red checks on a blue desert under an orange sky",
     ),
+    (
+        "both",
+        "an orange cube with white checks on a grey meadow under a blue sky",
+        "a purple cube with white checks on a grey meadow under a blue sky",
+    ),
+    (
+        "slide",
+        "a green star on a white sea under a cloudy red sky",
+        "a red star with yellow dots on a white sea under a cloudy red sky",
+    ),
 )
 """How the clip moves, the source's caption, and the edit."""
 SCENES = 3 * 10**9 + 2000
@@ -117,4 +127,5 @@ class WorldVideos:
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(video=lambda: views(given), depth=lambda: depth(take)),
             truth=truth(take, moving=True),
+            content=f"{given.digest} {take.digest}",
         )

@@ -68,10 +68,10 @@ class WorldViews:
         apart = around(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
         take = Take(made, shown, np.tile(pose, (self.views, 1, 1)))
         held = Take(made, apart, np.tile(pose, (self.held, 1, 1)))
-        conditions = {"camera": lambda: camera(take)}
+        conditions, content = {"camera": lambda: camera(take)}, f"{take.digest} {held.digest}"
         if self.views == 6:
             given = Take(made, around(first, level, 2.0, self.size), pose[None])
-            conditions["image"] = lambda: views(given)
+            conditions["image"], content = lambda: views(given), f"{content} {given.digest}"
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
@@ -80,4 +80,5 @@ class WorldViews:
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(**conditions),
             truth=truth(take, held),
+            content=content,
         )

@@ -16,6 +16,11 @@ class Truth(Method):
     door: ClassVar[Door] = "as_published"
     anchor: ClassVar[Anchor | None] = "ceiling"
 
+    def lacks(self, item: Item) -> str | None:
+        """A true picture: a data set may know the geometry of an item and not how it looks."""
+        known = "views" in item.truth or ("canvas" in item.truth and item.surface.picture)
+        return None if known else "the dataset knows no true picture of this item"
+
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
         """The truth as an artifact, the same for every seed. SyncbenchError where the item has none."""
         canvas, views = item.truth.get("canvas"), item.truth.get("views")

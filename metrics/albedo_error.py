@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.light import best_scale, channels, scored
 from .views.shots import Region
 
@@ -27,6 +27,8 @@ class AlbedoError:
     """Mean squared error of the albedo."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"channels": 1}
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "x1e-2"
     families: ClassVar[tuple[Family, ...]] = ("channels",)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..bench.geometry.shared import SHADING_MAX
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import eight_bit
 from .views.light import best_scale, channels, linear, scored
 from .views.shots import Region
@@ -27,6 +27,8 @@ class ChannelReconstruction:
     """How far albedo times shading is from the picture."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"channels": 2}
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("channels",)

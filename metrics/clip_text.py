@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.clip import Clip, clip
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
 from .views.pictures import pictures, prompts
@@ -34,6 +34,8 @@ class ClipText:
     """Mean cosine of crops and prompt, times 100."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "text"
+    primary: ClassVar[dict[str, int]] = {"channels": 1, "overlap": 1, "geometry": 1, "prior": 1, "frames": 1}
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

@@ -16,7 +16,7 @@ cells in common: not defined there.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Disagreement:
     """Mean normalised variance between views before they are fused."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[Family, ...]] = ("overlap", "geometry", "frames")

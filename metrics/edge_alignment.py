@@ -15,9 +15,11 @@ followed: in the family `prior`, where none is given, an object of another shape
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from annotated_types import Interval
+
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.contours import CREASE, contours, outlines
 from .views.images import stored, unlike
 from .views.light import names
@@ -31,15 +33,16 @@ class EdgeAlignment:
     """Geometry edges recalled by image edges, beyond chance."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "J"
     families: ClassVar[tuple[Family, ...]] = ("channels", "geometry", "prior", "frames")
 
-    reach: int = 1
+    reach: Annotated[int, Interval(ge=0, le=1_000)] = 1
     """Pixels within which an image edge counts."""
-    sigma: float = 1.0
+    sigma: Annotated[float, Interval(gt=0, le=100)] = 1.0
     """Smoothing before the gradient, pixels."""
-    contrast: float = 16.0
+    contrast: Annotated[float, Interval(gt=0, le=1_000)] = 16.0
     """Least gradient of an image edge, 8-bit levels per pixel (a step of 40 levels)."""
 
     def fingerprint(self) -> str:

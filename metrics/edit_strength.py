@@ -11,12 +11,13 @@ and blur are far from the source too. Needs an item with a source clip and a tru
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, device
 from .views.images import eight_bit
@@ -27,6 +28,7 @@ class EditStrength:
     """Perceptual distance to the source over that of the true edit."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "variety"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
@@ -36,7 +38,7 @@ class EditStrength:
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
-    least: float = 1e-3
+    least: Annotated[float, Interval(ge=0, le=1)] = 1e-3
     """Smallest distance between truth and source that counts as an edit."""
 
     def provider(self) -> Perceptual:

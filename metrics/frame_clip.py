@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.clip import Clip, clip
 from .strips.crops import INPUT, device
 from .views.images import stored
@@ -29,6 +29,7 @@ class FrameClip:
     """Mean cosine between the embeddings of frames, times 100."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
     families: ClassVar[tuple[Family, ...]] = ("frames",)

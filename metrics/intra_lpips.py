@@ -26,6 +26,7 @@ class IntraLpips(Intra):
     """Mean perceptual distance of an image's own windows; `backbone` may also be `statistics`."""
 
     version: ClassVar[int] = 1
+    primary: ClassVar[dict[str, int]] = {"overlap": 2}
     unit: ClassVar[str] = ""
     presets: ClassVar[dict[str, dict[str, Any]]] = {"statistics": {"backbone": "statistics"}}
 

@@ -9,7 +9,7 @@ Traps. A count, equal on every machine. A guided step through n windows costs 2 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,8 @@ class NetworkEvaluations:
     """Reads `artifact.cost.evaluations`."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "cost"
+    primary: ClassVar[dict[str, int]] = {"channels": 2, "overlap": 2, "geometry": 2, "prior": 2, "frames": 2}
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "latents"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

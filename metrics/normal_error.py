@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.light import channels, scored
 from .views.shots import Region
 
@@ -33,6 +33,8 @@ class NormalError:
     """Angle between predicted and true normals."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"channels": 3}
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "degrees"
     families: ClassVar[tuple[Family, ...]] = ("channels",)

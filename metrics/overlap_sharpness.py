@@ -12,9 +12,11 @@ was compared, and single items are noisy.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from annotated_types import Interval
+
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import coverage, grid, shrink
 from .strips.crops import INPUT, NO_CANVAS, pixels
 from .strips.detail import laplacian
@@ -25,11 +27,12 @@ class OverlapSharpness:
     """Detail where windows overlap over detail where they do not."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
 
-    margin: int = 2
+    margin: Annotated[int, Interval(ge=0, le=1_000)] = 2
     """Columns left out on either side of a change of coverage."""
 
     def fingerprint(self) -> str:

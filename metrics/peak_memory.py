@@ -8,7 +8,7 @@ Traps. On the CPU the resident set never shrinks within a process, so what ran b
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,8 @@ class PeakMemory:
     """Reads `artifact.cost.peak_mb`."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "cost"
+    machine: ClassVar[bool] = True
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "MiB"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

@@ -14,11 +14,12 @@ a consistent object of another shape than the true one scores badly.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Interval
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import stored, unlike
 from .views.sampling import sample
 from .views.shots import COSINE, NEEDS, RULES, Region, points, shots
@@ -29,6 +30,7 @@ class Reprojection:
     """Difference between a view and what the other views show of the same points."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "levels"
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
@@ -38,7 +40,7 @@ class Reprojection:
     """Score the object, or every `surface` (the ground too)."""
     statistic: Literal["l1", "rms"] = "l1"
     """Mean absolute difference or root mean square."""
-    least: float = 0.05
+    least: Annotated[float, Interval(ge=0, le=1)] = 0.05
     """Smallest fraction of the pixels that must have a partner."""
 
     def fingerprint(self) -> str:

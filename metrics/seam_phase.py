@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import border_columns, gradient
 from .strips.crops import INPUT, NO_CANVAS, pixels
 
@@ -32,6 +32,7 @@ class SeamPhase:
     """How much the gradient repeats at the method's stride."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)

@@ -14,9 +14,11 @@ constant image has no ratio (null).
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from annotated_types import Interval
+
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import Borders, border_columns, gradient, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
 
@@ -26,6 +28,8 @@ class SeamRatio:
     """Gradient on window borders over gradient away from them."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"overlap": 1}
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
@@ -33,9 +37,9 @@ class SeamRatio:
 
     borders: Borders = "window"
     """`window`: the item's grid, the same for all methods; `declared`: the method's own borders if it names them."""
-    reach: int = 4
+    reach: Annotated[int, Interval(ge=0, le=65_536)] = 4
     """Pixels on either side that count as the seam."""
-    clear: int = 16
+    clear: Annotated[int, Interval(ge=0, le=65_536)] = 16
     """Pixels from any border at which a column counts as free of it; decoders spread a seam over 8 to 16."""
 
     def fingerprint(self) -> str:

@@ -2,13 +2,14 @@
 
 Wall time of the method after warm-up, with the device synchronised. Lower is faster.
 
-Traps. Depends on the machine and what else runs on it: compare rows of one run folder only.
+Traps. Depends on the machine and what else runs on it: rows of unlike machines stand in columns of their own, and those
+of one machine are alike only if it was as busy.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,9 @@ class Seconds:
     """Reads `artifact.cost.seconds`."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "cost"
+    primary: ClassVar[dict[str, int]] = {"channels": 1, "overlap": 1, "geometry": 1, "prior": 1, "frames": 1}
+    machine: ClassVar[bool] = True
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "s"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")

@@ -13,13 +13,14 @@ checkerboards are the sharpest images there are. Depends on content: compare met
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from scipy.ndimage import laplace
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.borders import grid, nearest
 from .strips.crops import INPUT, NO_CANVAS, pixels
 from .strips.detail import LUMA, laplacian
@@ -38,13 +39,15 @@ class Sharpness:
     """Variance of the Laplacian, away from the window grid or inside the object."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "quality"
+    primary: ClassVar[dict[str, int]] = {"channels": 1, "overlap": 1, "geometry": 1, "prior": 1, "frames": 1}
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "levels^2"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
-    tile: int = 16
+    tile: Annotated[int, Interval(ge=1, le=65_536)] = 16
     """Side of a tile in pixels."""
-    clear: int = 4
+    clear: Annotated[int, Interval(ge=0, le=65_536)] = 4
     """Pixels between a tile and the nearest border of the item's window grid."""
 
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ own grid, the same for every method. A constant image has no ratio (null).
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.borders import Borders, border_columns
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels
@@ -25,6 +25,7 @@ class StraddleLpips:
     """Perceptual step across borders over the step inside windows."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "target:1"
     unit: ClassVar[str] = "ratio"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)

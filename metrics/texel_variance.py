@@ -16,13 +16,14 @@ badly. `surface` is fairer there: most of it is the ground, a plane that is wher
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from scipy.ndimage import map_coordinates
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import stored, unlike
 from .views.sampling import sample
 from .views.shots import HELD, NEEDS, RULES, Region, points, shots
@@ -33,6 +34,8 @@ class TexelVariance:
     """Standard deviation over views of the colour of a surface point."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"geometry": 1, "prior@surface": 1, "prior": 2}
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -44,7 +47,7 @@ class TexelVariance:
     """Score the object, or every `surface` (the ground too)."""
     normalised: bool = False
     """Divide by the standard deviation over all points and views."""
-    least: float = 0.05
+    least: Annotated[float, Interval(ge=0, le=1)] = 0.05
     """Smallest fraction of the held-out points that must be seen twice."""
 
     @property

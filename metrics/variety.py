@@ -5,6 +5,11 @@ method, dataset and seed. Higher: the method makes different images for differen
 canvas: from each view to the same view of the other items, at most 4 views, evenly spaced; `channels` shows the one
 picture its channels make, albedo times shading.
 
+The mean over items is the mean over pairs. Each item's value is its jackknife pseudo-value, n U - (n - 1) U_i of the
+means U over all pairs and U_i over those without the item: items share pairs, so that plain means by item would make
+intervals half as wide as they should be (Efron and Stein, Ann. Statist. 1981). One item's value may lie outside the
+range of the distance.
+
 Source: our definition; it plays the part of GIQA-DS (GVCFDiffusion) and of diversity in few-shot generation, on the
 backbone of Intra-LPIPS, so that the two can be read together. Range as the backbone's.
 
@@ -15,14 +20,15 @@ cyclically).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, windows
 from .views.pictures import pictures, spread_out
@@ -35,7 +41,8 @@ MOST = 4
 class Variety:
     """Mean perceptual distance to other items of the same method."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    role: ClassVar[Role] = "variety"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
@@ -44,7 +51,7 @@ class Variety:
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
-    others: int = 12
+    others: Annotated[int, Interval(ge=1, le=100_000)] = 12
     """Most items each item is compared with."""
 
     def provider(self) -> Perceptual:
@@ -58,7 +65,7 @@ class Variety:
         return f"{found.name}, {shown} against {self.others} other items, {found.fingerprint}, {INPUT}"
 
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
-        """The mean distance by item id; coverage is the fraction of partners whose images have the same size."""
+        """The pseudo-value by item id; coverage is the fraction of partners whose images have the same size."""
         provider = self.provider()
         shown = {name: _shown(artifacts[name], items[name], provider) for name in sorted(artifacts)}
         kept = {name: found for name, found in shown.items() if not isinstance(found, str)}
@@ -74,6 +81,7 @@ class Variety:
                 known[pair] = sum(distances) / len(distances)
             return known[pair]
 
+        pairs: set[tuple[str, str]] = set()
         scores: dict[str, Score] = {}
         for name in artifacts:
             mine = shown[name]
@@ -83,12 +91,29 @@ class Variety:
             start = names.index(name)
             partners = [*names[start + 1 :], *names[:start]][: self.others]
             alike = [p for p in partners if kept[p].size == mine.size]
-            if alike:
-                value = sum(between(name, p) for p in alike) / len(alike)
-                scores[name] = Score(value=value, coverage=len(alike) / len(partners))
-            else:
-                scores[name] = Score.none("there is no other item to compare with")
-        return scores
+            pairs |= {(min(name, p), max(name, p)) for p in alike}
+            scores[name] = (
+                Score(value=0.0, coverage=len(alike) / len(partners))
+                if alike
+                else Score.none("there is no other item to compare with")
+            )
+        values = pseudo_values({pair: between(*pair) for pair in sorted(pairs)})
+        return {
+            name: replace(one, value=values[name]) if one.value is not None else one for name, one in scores.items()
+        }
+
+
+def pseudo_values(distances: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """Jackknife pseudo-values by item of the mean over pairs of items; of a single pair the distance itself."""
+    names = sorted({name for pair in distances for name in pair})
+    total, n = sum(distances.values()), len(names)
+    found: dict[str, float] = {}
+    for name in names:
+        own = [distance for pair, distance in distances.items() if name in pair]
+        rest = len(distances) - len(own)
+        whole = total / len(distances)
+        found[name] = n * whole - (n - 1) * (total - sum(own)) / rest if rest else whole
+    return found
 
 
 @dataclass(frozen=True)

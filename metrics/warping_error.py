@@ -19,15 +19,16 @@ these values are comparable with none of them.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from jaxtyping import Bool, Float
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from ..bench.types import Artifact, Family, Item, Score
+from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import eight_bit, stored
 from .views.sampling import edges, follow, inside, sample, whole
 
@@ -39,6 +40,8 @@ class WarpingError:
     """Mean squared difference along exact flow."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[Role] = "consistency"
+    primary: ClassVar[dict[str, int]] = {"frames": 1}
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -48,11 +51,11 @@ class WarpingError:
         "long_relative": {"gap": 5, "over": "truth"},
     }
 
-    gap: int = 1
+    gap: Annotated[int, Interval(ge=1, le=1_000)] = 1
     """Frames between the two that are compared."""
     over: Literal["one", "truth", "variance"] = "one"
     """What the error is divided by: nothing, the error of the true clip, or twice the variance."""
-    least: float = 0.1
+    least: Annotated[float, Interval(ge=0, le=1)] = 0.1
     """Smallest fraction of pixels that must be comparable."""
 
     @property

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from syncbench import Artifact, Canvas, Item, Method, Score
+from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.interface import Model
 from syncbench.methods.independent import Independent
 
@@ -81,6 +82,7 @@ class Mean:
     """Mean brightness, or NaN, or an exception."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[str] = "consistency"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[str, ...]] = ("overlap",)
@@ -102,6 +104,7 @@ class Crowd:
     """A group metric: how many there are, and how this one differs from the mean."""
 
     version: ClassVar[int] = 1
+    role: ClassVar[str] = "consistency"
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[str, ...]] = ("overlap",)
@@ -115,3 +118,47 @@ class Crowd:
         means = {name: float(artifact.views.mean()) for name, artifact in artifacts.items()}
         middle = sum(means.values()) / len(means)
         return {name: Score(value=len(means) + abs(value - middle)) for name, value in means.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aimless(Mean):
+    """A metric that does not say what it is for."""
+
+    role: ClassVar[Any] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misplaced(Mean):
+    """A metric whose places are no places."""
+
+    primary: ClassVar[Any] = {"overlap": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock(Mean):
+    """A number of the machine."""
+
+    role: ClassVar[str] = "cost"
+    primary: ClassVar[dict[str, int]] = {"overlap": 3, "overlap@bad": 1}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"bad": {"mood": "bad"}, "nan": {"mood": "nan"}}
+    machine: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greys:
+    """One item whose picture is of the level that a file holds."""
+
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "overlap"
+    located_by: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = ""
+
+    def items(self) -> list[Item]:
+        """The picture."""
+        from pathlib import Path
+
+        image = torch.full((1, 3, 16, 16), float(Path(self.path).read_text()))
+        return [
+            Item(id="grey", family="overlap", prompts=("",), surface=Strip(16, 64, 16), conditions={"image": image})
+        ]

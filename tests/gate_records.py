@@ -10,11 +10,12 @@ METRICS = {
     "clip_text[reference]": "higher",
     "seconds": "lower",
 }
+MACHINE = "2 CPU cores (Test)"
 WORSE = {"seam_ratio": 1.0, "intra_lpips[reference]": 1.0, "clip_text[reference]": -1.0, "seconds": 1.0}
 
 
 def run(
-    items: int = 8,
+    items: int = 12,
     shift: float = 0.0,
     noise: int | None = None,
     only: str | None = None,
@@ -43,6 +44,7 @@ def run(
                             "dataset": "panoramas",
                             "dataset_version": 1,
                             "item": f"i{i}",
+                            "content": f"{i:012x}",
                             "model": "reference",
                             "revision": "abc",
                             "method": method,
@@ -52,9 +54,12 @@ def run(
                             "params": {},
                             "protocol": {"steps": 10},
                             "seed": seed,
+                            "machine": MACHINE,
                             "metric": metric,
                             "metric_version": 1,
-                            "fingerprint": f"{metric}/1",
+                            "fingerprint": f"{metric}/1, {MACHINE}" if metric == "seconds" else f"{metric}/1",
+                            "role": "cost" if metric == "seconds" else "consistency",
+                            "primary": None,
                             "direction": direction,
                             "unit": "",
                             "value": float(value),
@@ -63,4 +68,4 @@ def run(
                             "status": "ok",
                         }
                     )
-    return pd.DataFrame(made, columns=Record.columns())
+    return pd.DataFrame(made, columns=Record.columns()).astype({"primary": "Int64"})

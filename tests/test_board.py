@@ -321,7 +321,7 @@ def test_the_keyboard_reaches_everything(chromium: Browser, tmp_path: Path) -> N
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
-        for words in ("fingerprint", "BCa bootstrap over items", "item000", "guidance 3, steps 10"):
+        for words in ("fingerprint", "over items, skewness allowed for", "item000", "guidance 3, steps 10"):
             expect(dialog).to_contain_text(words)
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()

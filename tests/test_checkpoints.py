@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from syncbench import run
 from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.execute import InProcess, ProcessPool
+from syncbench.bench.execute import InProcess, Workers
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import sweep
@@ -160,7 +160,7 @@ SEEN: dict[str, tuple[Damage, str]] = {
     "no scheduler": (without("scheduler"), "no scheduler/scheduler_config.json"),
     "no text encoder": (without("text_encoder"), "no text_encoder/config.json"),
     "no text encoder listed": (edited("model_index.json", text_encoder=[None, None]), "lists no text_encoder"),
-    "scheduler predicts samples": (edited("scheduler/scheduler_config.json", prediction_type="sample"), "'sample'"),
+    "scheduler predicts words": (edited("scheduler/scheduler_config.json", prediction_type="words"), "'words'"),
     "beta is NaN": (edited("scheduler/scheduler_config.json", beta_end=float("nan")), "not between 0 and 1"),
     "a billion training steps": (edited("scheduler/scheduler_config.json", num_train_timesteps=10**9), "beyond"),
     "class labels": (edited("unet/config.json", num_class_embeds=10), "class labels"),
@@ -266,7 +266,7 @@ def test_a_variant_is_chosen_from_the_command_line(folder: Path, tmp_path: Path)
     assert "did you mean 'mine@best'" in call("--set", "mine@bets.variant=fp16").stderr
 
 
-@pytest.mark.parametrize("execute", [InProcess(), ProcessPool(2)], ids=["here", "processes"])
+@pytest.mark.parametrize("execute", [InProcess(), Workers(2)], ids=["here", "processes"])
 def test_another_model_goes_on_where_one_cannot(folder: Path, tmp_path: Path, execute: Any) -> None:
     not_a_number(folder)
     small = [{"id": "panoramas", "width": 64, "height": 16, "window": 16}]
@@ -283,7 +283,7 @@ def test_a_folder_is_no_preset(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     from syncbench.bench.registry import load, split
 
     assert split(str(folder)) == (str(folder), "")
-    assert load("models", str(folder), {"device": "cpu"}).folder == folder
+    assert load("models", str(folder), {"device": "cpu"}).source.path == folder
     monkeypatch.chdir(folder.parent)
     with pytest.raises(SyncbenchError, match=r"for the folder of that name write \./mine@best"):
         load("models", "mine@best")

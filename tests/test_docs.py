@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,10 +103,38 @@ def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkey
     assert "2302.08113" in cited
 
 
+def test_the_commands_of_a_method_in_the_tree_work_as_written(tmp_path: Path):
+    """In a copy of the tree that has the guide's file, as a contributor's checkout would."""
+    package = tmp_path / "syncbench"
+    for name in ("bench", "methods", "metrics", "datasets"):
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, package / name, ignore=left_out, copy_function=_linked)
+    shutil.copy(ROOT / "__init__.py", package)
+    (package / "methods" / "overlap" / "x0_fusion.py").write_text(BLOCKS["methods/overlap/x0_fusion.py"])
+    section = GUIDE[GUIDE.index("## One method, one file") : GUIDE.index("## One metric, one file")]
+    commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        call = [sys.executable, "-m", "syncbench.bench.cli", *command.split()[1:]]
+        surroundings = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(call, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    assert "x0_fusion" in done.stdout
+
+
+def _linked(source: str, target: str) -> str:
+    """A file of the copy: the same one where the disk can."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
 def test_the_guides_metric_fails_its_card_alone_and_passes_with_its_guards(tmp_path: Path):
     source = BLOCKS["metrics/drift.py"].replace("from ..bench.types", "from syncbench.bench.types")
     (tmp_path / "drift.py").write_text(source, encoding="utf-8")
-    alone = CliRunner().invoke(cli, ["validate", str(tmp_path / "drift.py"), "--items", "3", "--levels", "3", "--json"])
+    alone = CliRunner().invoke(cli, ["validate", str(tmp_path / "drift.py"), "--levels", "3", "--json"])
     assert alone.exit_code == 1
     [card] = json.loads(alone.stdout)
     assert [check["name"] for check in card["checks"] if check["passed"] is False] == ["guarded"]

@@ -3,9 +3,11 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
-from syncbench.bench.gate import Gate, compare
+from syncbench.bench import stats
+from syncbench.bench.gate import TAIL, Gate, compare
 from syncbench.bench.types import SyncbenchError
 
 from .gate_records import run
@@ -53,15 +55,15 @@ def test_declared_margin_decides():
     assert verdicts(compare(run(shift=0.4), run(), margins={"seconds": 0.1}))["seconds"] == "regressed"
 
 
-def test_the_bound_is_the_one_sided_t_bound():
+def test_the_bound_is_the_upper_end_of_an_interval_of_its_level():
     new, old = run(shift=0.02, noise=1), run(noise=2)
     row = compare(new, old).table.query("metric == 'intra_lpips[reference]' and method == 'multidiffusion'").iloc[0]
     part = [r[(r["metric"] == row["metric"]) & (r["method"] == row["method"])] for r in (new, old)]
     d = part[0].groupby("item")["value"].mean() - part[1].groupby("item")["value"].mean()
-    one_sided = scipy_stats.ttest_1samp(d, 0, alternative="less").confidence_interval(0.95).high
-    assert row["bound"] == pytest.approx(one_sided)
+    assert row["bound"] == pytest.approx(stats.interval(d, tests=stats.LEVEL / 2 / TAIL).high)
+    assert row["bound"] >= scipy_stats.ttest_1samp(d, 0, alternative="less").confidence_interval(1 - TAIL).high - 1e-9
     assert row["worse_by"] == pytest.approx(d.mean())
-    assert row["n_items"] == 8
+    assert row["n_items"] == 12
 
 
 def test_too_few_items_are_undecided_not_held():
@@ -111,6 +113,29 @@ def test_lost_values_are_a_regression_and_gained_ones_are_not():
     assert compare(run(), new).code == 0
 
 
+def test_a_metric_without_a_value_neither_holds_nor_falls():
+    def void(r: pd.DataFrame, metric: str) -> pd.DataFrame:
+        gone = r.copy()
+        gone.loc[gone["metric"] == metric, ["value", "reason"]] = [None, "no borders"]
+        return gone
+
+    both = compare(void(run(), "seam_ratio"), void(run(), "seam_ratio"))
+    assert both.code == 0
+    assert both.headline == "holds: 2 null, 4 holds"
+    assert verdicts(both)["seam_ratio"] == "null"
+    rows = [line.split()[0] for line in both.text().splitlines()[3:]]
+    assert rows == ["null", "null", "holds", "holds", "holds", "holds"]
+    assert "no value to compare with" in both.markdown()
+    gained = compare(run(), void(run(), "seam_ratio"))
+    assert (gained.code, verdicts(gained)["seam_ratio"]) == (0, "null")
+    assert compare(void(run(), "seam_ratio"), run()).code == 1, "lost values are a regression"
+    nothing = run()
+    nothing["value"] = None
+    answer = compare(nothing, nothing)
+    assert answer.code == 2
+    assert answer.headline == "not comparable: no metric has a value in both runs (6 comparisons, each null)"
+
+
 def test_errored_jobs_are_a_regression():
     new = run()
     where = (new["item"] == "i3") & (new["method"] == "multidiffusion")
@@ -143,7 +168,7 @@ def test_markdown_puts_trouble_first_and_keeps_its_columns():
 
 def test_unlike_seeds_need_to_be_declared():
     old, new = run(noise=1), run(noise=2, seeds=(7, 8))
-    assert "lacks 32 samples of the baseline" in compare(new, old).headline
+    assert "lacks 48 samples of the baseline" in compare(new, old).headline
     assert compare(new, old, reseeded=True).code == 0
     said = compare(new[new["item"] != "i3"], old, reseeded=True).headline
     assert said.endswith("lacks 2 items of the baseline, first independent on panoramas/i3")
@@ -153,14 +178,19 @@ def test_reseeded_margins_come_from_the_seeds_of_the_baseline():
     old, new = run(noise=1, sigma=0.3), run(noise=2, sigma=0.3, seeds=(7, 8, 9))
     row = compare(new, old, reseeded=True).table.query("metric == 'seam_ratio' and method == 'multidiffusion'").iloc[0]
     part = old[(old["metric"] == row["metric"]) & (old["method"] == row["method"])]
-    within = part.groupby("item")["value"].var(ddof=1).mean()
-    t = scipy_stats.t(7)
-    error = np.sqrt(within * (1 / 2 + 1 / 3) / 8)
-    assert row["margin"] == pytest.approx((t.ppf(0.95) + t.ppf(1 - 0.01 / 6)) * error)
+    within = part.groupby("item")["value"].var(ddof=1).mean() * 12 / scipy_stats.chi2.ppf(0.05, 12)
+    error = np.sqrt(within * (1 / 2 + 1 / 3) / 12)
+    assert row["margin"] == pytest.approx(stats.unchanged_bound(12, TAIL, 1 - 0.01 / 6) * error)
     assert compare(new, old, reseeded=True, margins={"seam_ratio": 0.01}).table["margin"].min() == 0.01
-    alone = old[old["seed"] == 0]
-    plain = compare(new, alone, reseeded=True).table.query("metric == 'seam_ratio'")
-    assert (plain["margin"] < row["margin"]).all()
+
+
+def test_one_seed_does_not_say_what_re_seeding_moves():
+    old, new = run(noise=1, seeds=(0,)), run(noise=2, seeds=(7, 8))
+    answer = compare(new, old, reseeded=True)
+    assert answer.code == 2
+    assert "has one seed an item of independent (clip_text[reference]), which does not say" in answer.headline
+    declared = {"seam_ratio": 1.0, "intra_lpips": 1.0, "clip_text": 1.0}
+    assert compare(new, old, reseeded=True, margins=declared).code == 0
 
 
 def test_a_seed_lost_by_a_reseeded_run_is_a_regression():

@@ -231,6 +231,18 @@ def test_a_pose_moves_the_mesh_not_its_texture() -> None:
     assert ((here >= 0) == mask).all()
 
 
+def test_a_pose_that_stretches_the_mesh_turns_its_normals() -> None:
+    """Cosines are those of the mesh as it stands, not as it was before it was stretched."""
+    mesh, views, pose = ball(3), cameras(), np.diag([1.4, 0.7, 1.1, 1.0])
+    stretched = Mesh(mesh.vertices @ pose[:3, :3], mesh.faces, known=True)
+    there = Atlas.of(stretched, views).looks(views)[1]
+    here = Atlas.of(mesh, views, pose).looks(Cameras(views.extrinsics @ pose, views.intrinsics, 48, 48))[1]
+    assert there.max() > 0.9
+    assert np.abs(here - there).max() < 1e-5
+    rigid = Atlas.of(mesh, views, np.eye(4)).looks(views)[1]
+    assert np.abs(rigid - there).max() > 0.1
+
+
 def test_shared_and_separate_pixels() -> None:
     shared, apart = Shared(("a", "b", "c"), 16, 24), Apart(3, 16, 24)
     for surface in (shared, apart):

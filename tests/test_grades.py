@@ -11,7 +11,6 @@ from syncbench.bench.grades import Grades, grades
 from syncbench.bench.listing import list_components
 from syncbench.bench.registry import load
 from syncbench.bench.report import render, report
-from syncbench.bench.tables import PANELS
 from syncbench.bench.types import SyncbenchError
 from syncbench.bench.verdicts import Card, Check, Ladder, Rung
 
@@ -30,9 +29,7 @@ CARD = Card(
     checks=(Check(name="notices", passed=False, seen="nothing it should"),),
     ladders=(LADDER,),
 )
-SCORES = [
-    (c.id, f) for c in list_components("metrics") if c.id not in PANELS["cost"] for f in load("metrics", c.id).families
-]
+SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for f in load("metrics", c.id).families]
 
 
 @pytest.mark.parametrize(("name", "family"), SCORES)

@@ -1,8 +1,12 @@
 """A user's own meshes and clips: what is strange is handled, what is broken is refused in one line."""
 
 import json
+import subprocess
+from collections import OrderedDict
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -11,8 +15,10 @@ import torch
 import trimesh
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry.atlas import unwrap
+from syncbench.bench.geometry import atlas, kept
+from syncbench.bench.geometry.atlas import Unwrapped, unwrap
 from syncbench.bench.geometry.mesh import Mesh, read_mesh
+from syncbench.bench.run import run
 from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.videos import Videos
 from syncbench.datasets.world.stage import OBJECT, around, stage
@@ -133,11 +139,94 @@ def test_a_mesh_that_crashes_xatlas_is_cut_up() -> None:
     assert 0.5 < area / (np.pi * 30**2) < 1.1, "texels to a unit, somewhat less where it is foreshortened"
 
 
-def test_what_cannot_be_unwrapped_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncbench.bench.geometry.atlas.PATIENCE", 0.01)
-    with pytest.raises(SyncbenchError, match="cannot unwrap this mesh of 12 faces") as caught:
-        unwrap(Mesh(*(np.array(x) for x in (trimesh.creation.box().vertices, trimesh.creation.box().faces))), 3.21)
+def own(shape: trimesh.Trimesh) -> Mesh:
+    return Mesh(np.array(shape.vertices), np.array(shape.faces))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and nothing in memory."""
+    monkeypatch.setenv("SYNCBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(atlas, "_KEPT", OrderedDict())
+    return tmp_path / "cache"
+
+
+def test_what_cannot_be_unwrapped_is_one_sentence(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atlas, "PATIENCE", 0.01)
+    with pytest.raises(SyncbenchError, match="still at this mesh of 12 faces") as caught:
+        unwrap(own(trimesh.creation.box()), 3.21)
     assert "\n" not in str(caught.value)
+    monkeypatch.setattr(atlas, "_apart", lambda *given: None)
+    with pytest.raises(SyncbenchError, match="cannot unwrap this mesh of 12 faces") as caught:
+        unwrap(own(trimesh.creation.box()), 3.21)
+    assert "\n" not in str(caught.value)
+    assert not fresh.exists()
+
+
+def test_the_mesh_alone_decides_how_it_is_unwrapped(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the clock: what takes too long, or is killed, is an error and no other atlas."""
+    asked: list[tuple[int, bool]] = []
+    real = atlas._apart
+
+    def apart(mesh: Mesh, density: float, cut: bool) -> Any:
+        asked.append((len(mesh.faces), cut))
+        return real(mesh, density, cut)
+
+    monkeypatch.setattr(atlas, "_apart", apart)
+    monkeypatch.setattr(atlas, "WHOLE", 100)
+    for divisions in (1, 2):
+        unwrap(own(trimesh.creation.icosphere(subdivisions=divisions)), 9.0)
+    assert asked == [(80, False), (320, True)]
+    slow: dict[str, Any] = {"side_effect": subprocess.TimeoutExpired("xatlas", 1)}
+    killed: dict[str, Any] = {"return_value": subprocess.CompletedProcess([], -9)}
+    for fault, words in ((slow, "still at this mesh"), (killed, "was killed")):
+        asked.clear()
+        monkeypatch.setattr(atlas.subprocess, "run", Mock(**fault))
+        with pytest.raises(SyncbenchError, match=words):
+            unwrap(own(trimesh.creation.icosphere(subdivisions=1)), 8.0)
+        assert asked == [(80, False)]
+
+
+def test_an_unwrapping_is_kept_on_disk_by_the_meshs_content(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = own(trimesh.creation.icosphere(subdivisions=1))
+    first = unwrap(mesh, 9.0)
+    [file] = (fresh / "atlases").iterdir()
+    whole = file.read_bytes()
+
+    def again(changed: Mesh = mesh, density: float = 9.0) -> Unwrapped:
+        monkeypatch.setattr(atlas, "_KEPT", OrderedDict())
+        return unwrap(changed, density)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atlas, "_apart", Mock(side_effect=AssertionError("unwrapped again")))
+        found = again()
+        assert np.array_equal(found.corners, first.corners)
+        assert (found.height, found.width) == (first.height, first.width)
+        for other in ((mesh, 10.0), (own(trimesh.creation.icosphere(subdivisions=1, radius=1.001)), 9.0)):
+            with pytest.raises(AssertionError, match="unwrapped again"):
+                again(*other)
+    for damaged in (b"", whole[:-9], whole[:-9] + b"\x01" + whole[-8:], b"\x80\x04." + whole, whole[:40] + whole):
+        file.write_bytes(damaged)
+        assert np.array_equal(again().corners, first.corners)
+        assert kept.read(file.stem, 80) is not None, "what is not sound is made again"
+    monkeypatch.setenv("SYNCBENCH_CACHE", "/proc/nowhere")
+    assert np.array_equal(again().corners, first.corners), "a cache that cannot be written is done without"
+
+
+def test_a_sweep_tells_that_it_unwraps(fresh: Path, tmp_path: Path, tiny_suite: dict[str, Any], results: Path) -> None:
+    ball: Any = trimesh.creation.icosphere(subdivisions=4)
+    ball.export(tmp_path / "ball.obj")
+    data = {"id": "meshes", "path": str(tmp_path / "ball.obj"), "prompt": "a ball", "views": 2, "held": 1, "size": 16}
+    told: list[tuple[str, int, str]] = []
+    made = run(
+        {**tiny_suite, "datasets": [data], "seeds": [0]},
+        results,
+        progress=lambda event: told.append((event.phase, event.done, event.text)),
+    )
+    assert set(made["status"]) == {"ok"}
+    assert [one for one in told if one[0] == "unwrap"] == [("unwrap", 0, ""), ("unwrap", 1, "ball")]
+    assert told.index(("unwrap", 1, "ball")) < next(n for n, one in enumerate(told) if one[0] == "sample")
+    assert len(list((fresh / "atlases").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.loop import Method, Noise, views_artifact
 from syncbench.bench.types import Item, Sampling
+from syncbench.methods.independent import Independent
 from torch import Tensor, nn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -227,6 +228,41 @@ def test_synctweedies_cases_are_one_where_views_are_one_to_one() -> None:
     assert not torch.allclose(kept[0], kept[1], atol=1e-4), "the networks' own noise moves views apart"
 
 
+def test_synctweedies_cases_are_one_on_strips_and_with_end_1_multidiffusion() -> None:
+    """Why they are no presets: each update is linear in a state that all views share."""
+    model = make_model("tiny", kind="reference", dtype="float64")
+    loud(model)
+    item = strip_item(model)
+    half = {"stride": 0.5}
+    made = {a: build("synctweedies", averaged=a, end=1.0, **half)(item, model, 0).views for a in ("x0", "eps", "next")}
+    assert not torch.allclose(made["x0"], build("independent")(item, model, 0).views, atol=1e-3)
+    for views in made.values():
+        torch.testing.assert_close(views, made["x0"], atol=1e-6, rtol=0)
+    pixels = make_model("gauss")  # it decodes pixel by pixel, so that views and canvas can be compared
+    item = strip_item(pixels)
+    found = build("synctweedies", end=1.0, **half)(item, pixels, 0).canvas
+    torch.testing.assert_close(found, build("multidiffusion", **half)(item, pixels, 0).canvas, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("end", "steps", "agreed"), [(0.8, 3, 3), (0.8, 8, 7), (0.7, 10, 7), (0.8, 10, 8), (0.28, 25, 7), (0.0, 3, 0)]
+)
+def test_synctweedies_agrees_on_as_many_steps_as_upstream(end: float, steps: int, agreed: int) -> None:
+    """Upstream: while t > (1 - end) * T, with trailing times."""
+    times = [1000 - i * 1000 // steps for i in range(steps)]
+    assert sum(t > (1 - end) * 1000 + 1e-9 for t in times) == agreed
+    method, asked = build("synctweedies", end=end), list[int]()
+
+    class Counting(type(method)):
+        def _agreed(self, x: Tensor, canvas: Canvas) -> Tensor:
+            asked.append(1)
+            return super()._agreed(x, canvas)
+
+    item = pile_item(("a", "b", "c"))
+    Counting(end=end)(replace(item, protocol=Sampling(steps=steps, guidance=1.0)), make_model("gauss"), 0)
+    assert len(asked) == agreed
+
+
 def test_synctweedies_that_never_agrees_is_a_plain_sampler() -> None:
     model = make_model("tiny", kind="reference", dtype="float64")
     item = pile_item(("a circle", "a red star", "nothing"))
@@ -251,6 +287,13 @@ def test_synctweedies_agrees_in_pixels() -> None:
         build("synctweedies", space="pixels", averaged="eps")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Met(Independent):
+    """Independent steps of views that the network denoises together."""
+
+    together: ClassVar[bool] = True
+
+
 @pytest.mark.parametrize("spec", ["mvdream", "zero123plus", "animatediff", "marigold_iid"])
 def test_trained_methods_are_independent_but_for_the_networks_layers(spec: str) -> None:
     """They switch the model's own layers on while the loop runs, and off again."""
@@ -258,8 +301,7 @@ def test_trained_methods_are_independent_but_for_the_networks_layers(spec: str) 
     loud(model)
     item = pile_item(("a circle", "a red star", "nothing"))
     made, alone = build(spec)(item, model, 0).views, build("independent")(item, model, 0).views
-    with model.together():
-        wanted = build("independent")(item, model, 0).views
+    wanted = Met()(item, model, 0).views
     assert torch.equal(made, wanted)
     assert not torch.allclose(made, alone, atol=1e-4)
     assert torch.equal(alone, build("independent")(item, model, 0).views)

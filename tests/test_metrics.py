@@ -359,8 +359,15 @@ def test_variety_by_hand_and_in_any_order(folder: str) -> None:
     assert all(again[n] == scores[n] for n in "abcd")
     provider = perceptual("reference", folder)
     crops = {n: [c[None] for c in _levels(a.canvas).split(WINDOW, -1)] for n, a in artifacts.items()}
-    expected = np.mean([float(provider.distance(x, y)) for o in "bc" for x in crops["a"] for y in crops[o]])
-    assert scores["a"].value == pytest.approx(expected, rel=1e-4)
+
+    def mean(names: str) -> float:
+        pairs = [(a, b) for a in names for b in names if a < b]
+        return float(np.mean([float(provider.distance(x, y)) for a, b in pairs for x in crops[a] for y in crops[b]]))
+
+    assert np.mean([one.value for one in scores.values()]) == pytest.approx(mean("abcd"), rel=1e-4)
+    assert scores["a"].value == pytest.approx(4 * mean("abcd") - 3 * mean("bcd"), rel=1e-3)
+    both = metric.group({n: artifacts[n] for n in "ab"}, items)
+    assert [one.value for one in both.values()] == pytest.approx([mean("ab")] * 2, rel=1e-4)
 
 
 def _levels(image: Tensor | None) -> Tensor:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from syncbench.bench.listing import list_components
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.interface import Model
 from syncbench.bench.models.reference import Reference
 from syncbench.bench.models.tiny import Tiny
+from syncbench.bench.options import field_types
+from syncbench.bench.registry import load, load_class
 from syncbench.bench.schedule import Level
 from syncbench.bench.types import Cost, SyncbenchError
 
@@ -189,6 +192,50 @@ def test_revision_follows_the_weights(copy: Path) -> None:
     assert Tiny(seed=1).revision != Tiny().revision
 
 
+def test_another_variant_of_the_files_is_another_model(copy: Path, models: dict[str, Any]) -> None:
+    models["reference"].pipeline.save_pretrained(copy, variant="fp16")
+    plain, half = (Diffusers(path=str(copy), variant=variant, device="cpu") for variant in ("", "fp16"))
+    assert plain.revision != half.revision
+    both = [m.revision for m in (half, Diffusers(path=str(copy), variant="fp16", dtype="float16", device="cpu"))]
+    assert len({plain.revision, *both}) == 3
+    assert half.network.module() is not None, "the variant loads"
+
+
+LOADED: dict[str, dict[str, Any]] = {
+    "gauss": {
+        **{"variance": 2.0, "smooth_length": 3.0, "rough": 0.5, "rough_length": 20.0, "height_length": 3.0},
+        **{"channels": 4, "window": 32, "period": 256, "levels": "scaled_linear", "dtype": "float32"},
+    },
+    "tiny": {"kind": "sd21", "sample_size": 16, "seed": 1, "dtype": "float64"},
+    "diffusers": {"variant": "fp16", "dtype": "bfloat16"},
+    **{name: {"dtype": "float32"} for name in ("reference", "depth", "views", "grid", "motion")},
+    **{name: {"dtype": "float32"} for name in ("channels_joint", "channels_prompted", "channels_to_rgb")},
+}
+"""Another value of every option of every model that changes what is computed."""
+FOLDERS = {"path", "base", "control"}
+"""Options that name weights, whose contents count: see the other tests, and `test_trained_models`."""
+ELSEWHERE = {"device", "batch", "commit", "widths"}
+"""No part of a revision: where and in what portions; or (a hub's commit, widths that need gigabytes) not tried."""
+
+
+@pytest.mark.parametrize("component", list_components("models"), ids=lambda component: component.id)
+def test_every_option_that_changes_what_is_computed_is_in_the_revision(
+    component: Any, folder: Path, tmp_path: Path
+) -> None:
+    name = component.id
+    where: dict[str, str] = {}
+    if name == "diffusers":
+        where = {"path": str(shutil.copytree(folder, tmp_path / "both"))}
+        for file in [*(tmp_path / "both").rglob("*.safetensors")]:
+            shutil.copy(file, file.with_suffix(".fp16.safetensors"))
+    options = set(field_types(load_class("models", name)))
+    assert options == {*LOADED[name], *(options & (FOLDERS | ELSEWHERE))}, "an option that no test knows"
+    plain = load("models", name, {**where, "device": "cpu"}).revision
+    found = [load("models", name, {**where, "device": "cpu", key: v}).revision for key, v in LOADED[name].items()]
+    assert len({plain, *found}) == 1 + len(found)
+    assert load("models", name, {**where, "device": "cpu", "batch": 3}).revision == plain
+
+
 def test_flow_and_unknown_predictions(copy: Path) -> None:
     import diffusers
 
@@ -226,7 +273,7 @@ def test_mistakes_with_checkpoints_are_one_sentence(copy: Path, tmp_path: Path) 
 
     refused("", "needs a checkpoint")
     refused("./no/such/folder", "no folder")
-    refused("somebody/something", "model hub")
+    refused("somebody/something", "syncbench fetch somebody/something")
     refused(tmp_path, "no model_index.json")
     refused(copy, "unknown device", device="gpu")
     refused(copy, "batch", batch=0)

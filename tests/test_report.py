@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from syncbench.bench import power, stats
 from syncbench.bench import report as reporting
-from syncbench.bench import stats
 from syncbench.bench.compare import differences
 from syncbench.bench.report import COLUMNS, render, rows
 from syncbench.bench.types import SyncbenchError
@@ -55,13 +55,13 @@ def test_nothing_scored_stays_a_row_with_its_reason():
 
 
 def test_items_without_a_value_are_counted_and_cannot_be_best():
-    made = [record("multidiffusion", "seam_ratio", i, 0, 1.3 + 0.01 * i) for i in range(4)]
-    made += [record("syncdiffusion", "seam_ratio", i, 0, 1.0 + 0.01 * i if i else None) for i in range(4)]
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.3 + 0.01 * i) for i in range(8)]
+    made += [record("syncdiffusion", "seam_ratio", i, 0, 1.0 + 0.01 * i if i else None) for i in range(8)]
     table = rows(frame(made))
-    assert cell(table, "syncdiffusion", "seam_ratio")["reason"] == "1 of 4 items without a value: nothing overlaps"
-    made += [record("third", "seam_ratio", i, 0, 1.4 + 0.01 * i) for i in range(4)]
+    assert cell(table, "syncdiffusion", "seam_ratio")["reason"] == "1 of 8 items without a value: nothing overlaps"
+    made += [record("third", "seam_ratio", i, 0, 1.4 + 0.01 * i) for i in range(8)]
     shown = render(frame(made), "md")
-    assert re.findall(r"\*\*([\d.]+) ±", shown) == ["1.315"]
+    assert re.findall(r"\*\*([\d.]+) ±", shown) == ["1.335"]
 
 
 def test_failed_jobs_are_counted_and_shown():
@@ -120,10 +120,10 @@ def test_span_is_zero_at_the_floor_and_one_at_the_ceiling():
 
 
 def test_best_is_marked_by_direction_and_never_on_an_anchor():
-    shown = render(frame(records()), "text", width=160)
+    shown = render(frame(records(items=12)), "text", width=160)
     marked = [line.split()[0] for line in shown.splitlines() for _ in range(line.count("*")) if "±" in line]
-    # "seconds" and the two consistency columns are best low, the text score high.
-    assert sorted(marked) == ["multidiffusion", "syncdiffusion", "syncdiffusion", "syncdiffusion"]
+    # "seconds" and the two consistency columns are best low, the text score high; distances from 1 tie.
+    assert sorted(marked) == [*["multidiffusion"] * 2, *["syncdiffusion"] * 3]
     quality = shown[shown.index("quality") :]
     assert re.search(r"multidiffusion\s.*\*", quality.split("cost")[0])
     assert "clip_text[reference] ↑" in shown
@@ -173,10 +173,9 @@ def test_differences_are_paired_by_item_and_seed():
         .query("metric == 'intra_lpips[reference]'")
         .pivot_table(index="item", columns="method", values="value")
     )
-    exact = stats.paired(values["syncdiffusion"], values["independent"])
-    assert (one["difference"], one["ci_low"], one["p"]) == pytest.approx(
-        (exact.interval.mean, exact.interval.low, exact.p)
-    )
+    exact = stats.interval(values["syncdiffusion"] - values["independent"], tests=2)
+    assert (one["difference"], one["ci_low"], one["p"]) == pytest.approx((exact.mean, exact.low, exact.p))
+    assert one["tests"] == 2  # two methods are asked whether they are better than the floor
     assert one["better"] == "syncdiffusion"
     assert one["excludes_zero"]
     assert set(found["metric"]) == {"seam_ratio", "intra_lpips[reference]"}
@@ -303,23 +302,79 @@ def test_with_many_methods_differences_are_from_the_best_and_the_floor_unless_al
     assert len(differences(many(3), pairs="all")) == len(differences(many(3))) == 3 + 3
 
 
+def test_comparisons_are_corrected_for_all_that_answer_the_same_question():
+    found = differences(many(5))
+    floor = found["b"] == "independent"
+    assert set(found[floor]["tests"]) == {5}
+    assert set(found[~floor]["tests"]) == {10}  # every two of five, listed or not: the best is picked by the data
+    values = many(5).query("metric == 'seam_ratio'").pivot_table(index="item", columns="method", values="value")
+    for row in found.to_dict("records"):
+        losses = (values[row["a"]] - 1).abs() - (values[row["b"]] - 1).abs()
+        exact = stats.interval(losses, tests=row["tests"])
+        assert (row["ci_low"], row["ci_high"], row["p"]) == pytest.approx((exact.low, exact.high, exact.p))
+        assert isinstance(row["better"], str) == (row["p"] < 0.05)
+        assert row["detectable"] == pytest.approx(stats.effect(8, row["tests"]) * losses.std(ddof=1))
+
+
 def test_exploratory_metrics_are_corrected_together_and_by_another_rule():
     found = differences(many(5), exploratory=True)
-    assert set(found[found["correction"] == "Holm"]["metric"]) == {"seam_ratio"}
     other = found[found["correction"] == "BH"]
+    assert set(found[found["correction"] == "Bonferroni"]["metric"]) == {"seam_ratio"}
     assert set(other["metric"]) == {"overlap_sharpness", "variety"}
-    assert other["p_adjusted"].to_numpy() == pytest.approx(stats.benjamini_hochberg(other["p"]))
-    first = found[found["correction"] == "Holm"]
-    assert first["p_adjusted"].to_numpy() == pytest.approx(stats.holm(first["p"]))
-    assert set(differences(many(5))["correction"]) == {"Holm"}
-    shown = render(many(5), "text", width=220, exploratory=True)
-    assert "BH" in shown
+    assert set(other["tests"]) == {len(other)}
+    values = many(5).pivot_table(index=["metric", "item"], columns="method", values="value")
+    alone = [
+        stats.interval(values.loc[row["metric"], row["a"]] - values.loc[row["metric"], row["b"]]).p
+        for row in other.to_dict("records")
+    ]
+    assert other["p"].to_numpy() == pytest.approx(stats.benjamini_hochberg(alone))
+    shown = other["p"] < 0.05
+    assert 0 < shown.sum() < len(other)
+    assert (other["excludes_zero"] == shown).all()  # the intervals say what the p-values say
+    assert set(differences(many(5))["correction"]) == {"Bonferroni"}
 
 
-def test_a_finding_that_its_correction_takes_back_is_told_so():
-    made = [record("independent", "seam_ratio", i, 0, 3.0 + i) for i in range(4)]
-    made += [record("m", "seam_ratio", i, 0, 2.0 + i + 0.1 * (i % 2)) for i in range(4)]
-    assert "m is better, before correction" in render(frame(made), "text", width=200)
+def test_one_line_can_be_compared_with_all_others_for_fewer_comparisons():
+    found = differences(many(5), against="m2")
+    assert set(found["b"]) == {"m2"}
+    assert set(found["a"]) == {"m0", "m1", "m3", "m4"}
+    assert set(found["tests"]) == {4}
+    assert set(differences(many(5), against="independent")["tests"]) == {5}
+    with pytest.raises(SyncbenchError, match="no line 'm9' in these results: they hold"):
+        differences(many(5), against="m9")
+
+
+def test_a_line_without_values_is_left_out_and_breaks_nothing():
+    made = [record(m, "overlap_sharpness", i, 0, 1.0 + i + k) for k, m in enumerate(("a", "b")) for i in range(6)]
+    made += [record("independent", "overlap_sharpness", i, 0, None) for i in range(6)]
+    found = differences(frame(made), exploratory=True)
+    told = {(row["a"], row["b"]): row["reason"] for row in found.to_dict("records")}
+    nothing = "no item scored for both"
+    assert told == {("a", "independent"): nothing, ("b", "independent"): nothing, ("a", "b"): stats.ALIKE}
+
+
+def test_versions_of_a_method_are_lines_of_their_own():
+    made = [
+        record("multidiffusion", "seam_ratio", i, 0, value + 0.1 * i, method_version=version, key=f"{version}{i}")
+        for version, value in ((1, 1.5), (2, 1.1))
+        for i in range(6)
+    ]
+    found = differences(frame(made))
+    assert [{row["a"], row["b"]} for row in found.to_dict("records")] == [{"multidiffusion v1", "multidiffusion v2"}]
+    assert found["difference"].abs().tolist() == pytest.approx([0.4])
+    assert "multidiffusion v2" in render(frame(made), "text", width=120)
+
+
+def test_few_items_are_told_what_they_cannot_show():
+    made = [record(m, "seam_ratio", i, 0, 2.0 + i + k) for k, m in enumerate("abc") for i in range(4)]
+    assert set(differences(frame(made))["better"]) == {None}
+    assert "4 items: judged from 6" in set(
+        differences(frame(made[:4] + [record("b", "seam_ratio", i, 0, 3.0 + 1.1 * i) for i in range(4)]))["reason"]
+    )
+    assert "4 items cannot be judged: take at least 6, and 10 for 3 comparisons." in render(
+        frame(made), "text", width=200
+    )
+    assert "take at least" not in render(frame(records(items=24)), "text", width=200)
 
 
 @pytest.mark.slow
@@ -360,3 +415,66 @@ def test_models_stand_beside_each_other_and_never_mix():
         frozenset({"multidiffusion · small a", "multidiffusion · large"}),
         frozenset({"multidiffusion · small b", "multidiffusion · large"}),
     }
+
+
+@pytest.mark.parametrize("exploratory", [False, True])
+def test_a_method_without_any_value_is_compared_and_has_the_reason(exploratory: bool):
+    metric = "intra_lpips[reference]" if not exploratory else "disagreement"
+    made = [record("multidiffusion", metric, i, 0, 1.0 + i) for i in range(4)]
+    made += [record("independent", metric, i, 0, None) for i in range(4)]
+    made += [record("syncdiffusion", metric, i, 0, None if i else 2.0) for i in range(4)]
+    found = differences(frame(made), exploratory=exploratory).set_index(["a", "b"])
+    assert set(found.index) == {
+        *(("multidiffusion", "independent"), ("syncdiffusion", "independent"), ("syncdiffusion", "multidiffusion")),
+    }
+    assert found.loc[("multidiffusion", "independent"), "reason"] == "no item scored for both"
+    assert (found["n_items"] == [0, 0, 1]).all()
+    assert "no item scored for both" in render(frame(made), "md", exploratory=exploratory)
+    assert "—" in power.text(power.items_for(frame(made), primary=[metric]))
+
+
+def test_a_line_is_compared_with_the_floor_of_its_own_model_and_of_the_board():
+    def of(method: str, model: str, value: float) -> list[dict[str, object]]:
+        about = {"model": model, "revision": model[:3]}
+        return [
+            record(method, "seam_ratio", i, 0, value + i / 10, key=f"{method}{model}{i}", **about) for i in range(6)
+        ]
+
+    made = [
+        *(of("independent", "reference", 3.0) + of("independent", "views", 2.0)),
+        *(of("syncdiffusion", "views", 1.5) + of("multidiffusion", "reference", 2.5)),
+    ]
+    found = differences(frame(made))
+    pairs = list(zip(found["a"], found["b"], strict=True))
+    assert pairs[:3] == [
+        ("syncdiffusion · views", "independent · views"),
+        ("syncdiffusion · views", "independent · reference"),
+        ("multidiffusion · reference", "independent · reference"),
+    ]
+    assert found["difference"].iloc[:2].tolist() == pytest.approx([-0.5, -1.5])
+    made += of("truth", "views", 1.0)
+    assert "the way from the floor independent · reference (0 %)" in render(frame(made), "text", span=True, width=200)
+
+
+def test_methods_of_one_label_and_unlike_fields_are_other_lines():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i, params={"stride": 0.25}) for i in range(4)]
+    other = {"params": {"stride": 0.5}}
+    made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **other) for i in range(4)]
+    assert sorted(rows(frame(made))["value"]) == pytest.approx([2.5, 12.5])
+    named = reporting.tidy(frame(made))["name"].unique()
+    assert len(named) == 2
+    assert all(re.fullmatch(r"multidiffusion \([0-9a-f]{6}\)", name) for name in named)
+
+
+def test_items_of_one_id_and_unlike_content_are_never_seeds_of_one():
+    made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(3)]
+    other = {"content": "0123456789ab", "key": "other"}
+    made += [record("multidiffusion", "seam_ratio", 1, 0, 100.0, **other)]
+    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    assert (one["n_items"], one["n_seeds"]) == (4, 1)
+    assert one["value"] == pytest.approx((1 + 2 + 3 + 100) / 4)
+    page = reporting.tidy(frame(made))
+    assert set(page["item"]) == {"item000", "item001 (000000)", "item001 (012345)", "item002"}
+    made += [record("independent", "seam_ratio", 1, 0, 5.0, **{**other, "key": "third"})]
+    found = differences(frame(made))
+    assert found["n_items"].tolist() == [1], "paired with the item of the same content only"

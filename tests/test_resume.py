@@ -1,7 +1,11 @@
-"""kill -9 at random moments, then resume: the records of an undisturbed run, nothing twice, nothing torn."""
+"""kill -9 at random moments, then resume: the records of an undisturbed run, nothing twice, nothing torn.
+
+Also from several hosts, which tests call by name (`SYNCBENCH_HOST`), and by several sweeps at once.
+"""
 
 import json
 import multiprocessing
+import os
 import random
 import time
 from pathlib import Path
@@ -9,8 +13,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from syncbench.bench.run import run
+from syncbench.bench.execute import executor
+from syncbench.bench.run import run, sweep
 from syncbench.bench.store import Store, load_records
+from syncbench.bench.suite import read_suite
 
 HERE = str(Path(__file__).with_name("components.py"))
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -72,6 +78,88 @@ def test_kills_and_a_resume_equal_an_undisturbed_run(suite: dict[str, Any], tmp_
         assert job["files"] == other["files"], "the same bytes"
         if job["status"] == "ok":
             store.artifact(key)
+
+
+def on_host(host: str, suite: dict[str, Any], folder: Path, jobs: int, told: Path | None = None) -> None:
+    """A sweep on a host of that name; `told` is the file that gets how much it sampled."""
+    os.environ["SYNCBENCH_HOST"] = host
+    with executor(jobs) as execute:
+        done = sweep(read_suite(suite), folder, execute)
+    if told is not None:
+        told.write_text(str(done.sampled))
+
+
+def age(folder: Path, seconds: float = 3600) -> None:
+    """Let time pass for whatever has been left behind."""
+    for path in [one for hidden in folder.rglob(".*") for one in (hidden, *hidden.rglob("*"))]:
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def everything(folder: Path) -> dict[str, Any]:
+    """All that a folder holds, less dates, seconds and memory."""
+    store, found = Store(folder), dict[str, Any]()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"):
+        found[str(path.relative_to(folder))] = path.read_bytes()
+    for key in store.finished():
+        job = store.job(key)
+        assert job is not None
+        if job["status"] == "ok":
+            job["cost"] = {name: n for name, n in job["cost"].items() if name not in ("seconds", "peak_mb")}
+        job.pop("traceback", None)
+        found[key] = job, store.scores(key)
+    return found | store.groups()
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_kills_at_any_moment_on_two_hosts_leave_nothing(suite: dict[str, Any], tmp_path: Path, kills: int) -> None:
+    """From the first moment on, with one and two processes."""
+    chance, folder = random.Random(kills), tmp_path / "killed"
+    killed, progress = 0, list[int]()
+    for number in range(kills):
+        host, jobs = ("alpha", "beta-2")[number % 2], 1 + number // 2 % 2  # all four within four kills
+        if sizes(folder) >= 36:
+            folder.rename(tmp_path / f"before{number}")  # everything is made and scored: begin again
+        process = CONTEXT.Process(target=on_host, args=(host, suite, folder, jobs))
+        process.start()
+        if number % 3 == 0:  # its first moments
+            process.join(chance.uniform(0, 2))
+        else:  # some way on, wherever that falls
+            goal = sizes(folder) + chance.randint(0, 3)
+            while process.is_alive() and sizes(folder) < goal:
+                time.sleep(0.001)
+            process.join(chance.uniform(0, 0.2))
+        killed += process.is_alive()
+        progress.append(sizes(folder))
+        process.kill()
+        process.join()
+        age(folder)
+    assert killed >= kills // 2
+    if not folder.exists():
+        folder.mkdir()
+    for path in [folder, *tmp_path.glob("before*")]:
+        run(suite, path)
+        run(suite, tmp_path / "whole")
+        assert everything(path) == everything(tmp_path / "whole")
+        assert list(path.rglob(".*")) == []
+    print(f"{killed} of {kills} starts were killed, with so many parts finished: {progress}")
+
+
+def test_two_sweeps_in_one_folder_share_the_work(suite: dict[str, Any], tmp_path: Path) -> None:
+    """Both end with everything done, and nothing was made twice; one of them is on another host."""
+    folder, told = tmp_path / "shared", [tmp_path / "a", tmp_path / "b"]
+    sweeps = [
+        CONTEXT.Process(target=on_host, args=(host, suite, folder, 1, file))
+        for host, file in zip(("alpha", "beta"), told, strict=True)
+    ]
+    for one in sweeps:
+        one.start()
+    for one in sweeps:
+        one.join()
+    assert [one.exitcode for one in sweeps] == [0, 0]
+    run(suite, tmp_path / "whole")
+    assert everything(folder) == everything(tmp_path / "whole")
+    assert sum(int(file.read_text()) for file in told) == len(Store(folder).finished())
+    assert list(folder.rglob(".*")) == []
 
 
 @pytest.mark.slow

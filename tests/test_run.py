@@ -15,8 +15,8 @@ from syncbench.bench.listing import list_components
 from syncbench.bench.measure import measured, peak_resident
 from syncbench.bench.narrow import narrowed
 from syncbench.bench.plan import job_key, noise_seed, plan, shard
-from syncbench.bench.registry import split
-from syncbench.bench.report import BRIEF, PRIMARY
+from syncbench.bench.registry import load, split
+from syncbench.bench.roles import primary_of, role_of
 from syncbench.bench.run import parse_shard, rescore, run
 from syncbench.bench.sample import load_model
 from syncbench.bench.store import Store, load_records
@@ -344,7 +344,9 @@ def test_quick_covers_every_family_with_floor_shared_attention_and_a_method_of_i
         metrics = {m.spec for part in parts for m in part.metrics}
         assert {"independent", "batch_attention", "trap", "truth"} <= methods
         assert any(c.family == family for c in list_components("methods") if c.id in methods)
-        assert {*PRIMARY[family], *BRIEF} <= metrics
+        judges = {name: load("metrics", name) for name in metrics}
+        first = {role_of(one, name) for name, one in judges.items() if family in primary_of(one, name)}
+        assert {"consistency", "quality", "text", "cost"} <= first
     with pytest.raises(SyncbenchError, match="did you mean 'frames'"):
         narrowed(suite, families=["frame"])
     with pytest.raises(SyncbenchError, match="no dataset of prior"):

@@ -320,7 +320,7 @@ def test_a_replaced_processor_is_noticed(models: dict[str, Any]) -> None:
 
 def test_layers_and_batches_it_cannot_know_are_refused(models: dict[str, Any]) -> None:
     model = models["sd15"]
-    with pytest.raises(SyncbenchError, match="is_cross_attention"), Sharing(where=lambda n, m: True).attach(model):
+    with pytest.raises(SyncbenchError, match="attends to words"), Sharing(where=lambda n, m: True).attach(model):
         pass
     layer = next(iter(layers(model.network.module()).values()))
     with (

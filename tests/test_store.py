@@ -160,7 +160,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"schema": 99}', "schema 99, and this syncbench reads schema 2"),
+        ('{"schema": 99}', "schema 99, and this syncbench reads schema 3"),
         ("{}", "schema None"),
         ("[]", "schema None"),
         ("{", "cannot read"),

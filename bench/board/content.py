@@ -21,19 +21,11 @@ from ..grades import Grades
 from ..listing import PACKAGE, list_components
 from ..records import Table, gather, is_file, methods, of_families
 from ..registry import plain, suggest
-from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, shown, summary, tidy
+from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
 from ..types import FAMILIES, Json, SyncbenchError
-
-ABOUT = {
-    "channels": "albedo, normal and shading of one image",
-    "overlap": "windows of one wide image",
-    "geometry": "views of a given mesh",
-    "prior": "views of an imagined object",
-    "frames": "frames of a video",
-}
 
 
 def content(
@@ -49,7 +41,7 @@ def content(
     shared = {
         "version": version(PACKAGE),
         "sources": [*(_source(store) for store in stores), *({"name": name.name} for name in folders if is_file(name))],
-        "families": [{"id": family, "about": ABOUT[family]} for family in FAMILIES],
+        "families": [{"id": family, "about": about} for family, about in FAMILIES.items()],
         "columns": COLUMNS,
         "heads": DIFFERENCES,
     }
@@ -116,7 +108,7 @@ def _board(about: dict[str, Any], one: Leaderboard, items: list[str], gallery: J
             "unit": column.unit,
             "panel": column.panel,
             "fingerprint": column.fingerprint,
-            "first": shown(family, column.metric),
+            "first": column.brief,
             "grade": column.grade.state if column.grade else None,
             "said": column.grade.text if column.grade else "",
         }

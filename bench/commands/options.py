@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,10 @@ from typer.core import TyperGroup
 
 from ..errors import SyncbenchError, quoted
 from ..limits import SEED
+from ..signals import AGAIN, GOES_ON, heard
+
+RESUMED = ("run", "score", "train")
+"""Commands that go on where they were interrupted."""
 
 
 class _Group(TyperGroup):
@@ -25,7 +30,8 @@ class _Group(TyperGroup):
         _open_stdout()
         try:
             try:
-                return super().invoke(ctx)
+                with heard():
+                    return super().invoke(ctx)
             finally:
                 sys.stdout.flush()
         except OSError as error:
@@ -39,17 +45,18 @@ class _Group(TyperGroup):
         except SyncbenchError as error:
             print(f"error: {quoted(error, 1_000)}", file=sys.stderr)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stop:
+            print(GOES_ON if ctx.invoked_subcommand in RESUMED else AGAIN, file=sys.stderr)
+            raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
 def _open_stdout() -> None:
     """An answer has somewhere to go, and every letter of it can be written, whatever the terminal's alphabet."""
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
+        cast(Any, stdout).reconfigure(errors="backslashreplace")
 
 
 def _close_stdout() -> None:
@@ -83,6 +90,13 @@ Cards = Annotated[
     list[Path], typer.Option(metavar="FILE", help="Report cards of your own metrics (`validate --out`); repeatable.")
 ]
 Jobs = Annotated[int, typer.Option(metavar="N", help="Processes.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="A job or metric that takes longer has failed (its model's loading apart)."),
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of each process [by the work and the cores that are free].")
+]
 Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and metrics again.")]
 
 

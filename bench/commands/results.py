@@ -18,11 +18,11 @@ def report(
     families: Annotated[str | None, Comma] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,
     pairs: Annotated[str, typer.Option(metavar="best|all", help="With many methods: which differences.")] = "best",
+    against: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Differences of all others from this one only.")
+    ] = None,
     exploratory: Annotated[
         bool, typer.Option("--exploratory", help="Differences of the other metrics too (Benjamini-Hochberg).")
-    ] = False,
-    confidence_set: Annotated[
-        bool, typer.Option("--confidence-set", help="Add the model confidence set of each primary metric.")
     ] = False,
     span: Annotated[bool, typer.Option("--span", help="Add each value's place between floor and ceiling.")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="One small table a leaderboard, no differences.")] = False,
@@ -41,8 +41,8 @@ def report(
         families=split_names(families),
         primary=split_names(primary),
         pairs=cast(Any, pairs),
+        against=against,
         exploratory=exploratory,
-        confidence_set=confidence_set,
         span=span,
         brief=brief,
         cards=cards,
@@ -140,6 +140,9 @@ def power(
     difference: Annotated[float | None, typer.Option(metavar="D", help="To be seen [the observed ones].")] = None,
     spread: Annotated[float | None, typer.Option(metavar="S", help="Of the paired difference, without DIR.")] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics [the family's].")] = None,
+    comparisons: Annotated[
+        int, typer.Option(metavar="N", help="It is one of so many, without DIR; k methods make k (k - 1) / 2.")
+    ] = 1,
     chance: Annotated[float, typer.Option("--power", metavar="P", help="Chance of seeing it.")] = 0.8,
     level: Annotated[float, typer.Option(metavar="P", help="Of the two-sided test.")] = 0.05,
     as_json: AsJson = False,
@@ -154,7 +157,9 @@ def power(
 
         if difference is None:
             raise SyncbenchError("--spread needs --difference D")
-        needed = items_needed(spread, difference, power=chance, level=level)
+        if comparisons < 1:
+            raise SyncbenchError(f"--comparisons {comparisons}: 1 or more")
+        needed = items_needed(spread, difference, tests=comparisons, power=chance, level=level)
         print_json({"needed": needed}) if as_json else print(needed or "more than a million")
         return
     from ..power import items_for, text

@@ -9,7 +9,22 @@ import typer
 from ..errors import SyncbenchError
 from ..listing import KINDS, Kind
 from ..registry import list_components, suggest
-from .options import AsJson, Comma, Folder, Items, Jobs, Recipe, Retry, Set, app, print_json, split_names, split_numbers
+from .options import (
+    AsJson,
+    Comma,
+    Folder,
+    Items,
+    Jobs,
+    Recipe,
+    Retry,
+    Set,
+    Threads,
+    Timeout,
+    app,
+    print_json,
+    split_names,
+    split_numbers,
+)
 
 if TYPE_CHECKING:
     from ..run import Sweep
@@ -59,6 +74,8 @@ def run(
     jobs: Jobs = 1,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N parts.")] = None,
     retry_errors: Retry = False,
+    timeout: Timeout = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
@@ -83,7 +100,7 @@ def run(
     from ..run import RUNS, parse_shard, sweep
 
     root, part = out or RUNS / chosen.name, parse_shard(shard)
-    with executor(jobs) as execute, shown() as listener:
+    with executor(jobs, timeout, threads) as execute, shown() as listener:
         done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
     _finish(done, as_json)
 
@@ -94,6 +111,8 @@ def score(
     metrics: Annotated[str | None, Comma] = None,
     jobs: Jobs = 1,
     retry_errors: Retry = False,
+    timeout: Timeout = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute missing metrics from stored artifacts; samples nothing."""
@@ -101,7 +120,7 @@ def score(
     from ..progress import shown
     from ..run import rescore
 
-    with executor(jobs) as execute, shown() as listener:
+    with executor(jobs, timeout, threads) as execute, shown() as listener:
         done = rescore(folder, execute, metrics=split_names(metrics), retry_errors=retry_errors, progress=listener)
     _finish(done, as_json)
 

@@ -8,24 +8,27 @@ import typer
 
 from ..errors import SyncbenchError
 from ..registry import suggest
-from .options import AsJson, Comma, Set, app, print_json, split_names, table_rows, terminal
+from .options import AsJson, Comma, Set, Threads, app, print_json, split_names, table_rows, terminal
 
 
 @app.command("validate")
 def validate(
     metrics: Annotated[list[str] | None, typer.Argument(metavar="[METRIC]...", help="None: all of the tree.")] = None,
     families: Annotated[str | None, Comma] = None,
-    items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 6,
+    items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 12,
     levels: Annotated[int, typer.Option(metavar="N", help="Most rungs of a ladder of damage.")] = 5,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep cards.json and pictures of the ladders.")
     ] = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Report cards of metrics: controlled damage to true scenes. Exit 1 if a promise was broken."""
     from ..cards import pictures, text
     from ..files import disk
+    from ..guard import threaded
     from ..progress import told
+    from ..threads import threads_for
     from ..types import FAMILIES, Family
     from ..validate import save
     from ..validate import validate as make
@@ -38,7 +41,7 @@ def validate(
     if out is not None:
         with disk(out):
             out.mkdir(parents=True, exist_ok=True)
-    with told("validating") as progress:
+    with told("validating") as progress, threaded(threads_for(asked=threads, small=True)):
         cards = make(metrics or (), families=chosen, items=items, levels=levels, progress=progress)
     if not cards:
         raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
@@ -62,17 +65,20 @@ def oracle(
         list[Path], typer.Option(metavar="DIR", help="Results of the suite oracle: do metrics rank alike? Repeatable.")
     ] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write CSV files and a figure there.")] = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare methods with the exact joint law of a Gaussian panorama [every method]."""
+    from ..guard import threaded
     from ..oracle import SAMPLES, Problem
     from ..oracle import oracle as compare
     from ..oracle.agreement import agreement, results
     from ..oracle.page import text, write
     from ..progress import told
+    from ..threads import threads_for
 
     records = results(against, steps) if against else None
-    with told("measuring") as progress:
+    with told("measuring") as progress, threaded(threads_for(asked=threads, small=True)):
         found = compare(
             split_names(methods),
             problem=Problem(steps=steps),

@@ -9,21 +9,29 @@ import sys
 import tempfile
 from collections import OrderedDict
 from dataclasses import InitVar, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from signal import SIGKILL
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..canvas import Canvas
+from ..content import digest
 from ..errors import SyncbenchError
 from ..limits import check_factor, check_size
-from .camera import Array, Cameras
+from . import kept
+from .camera import Array, Cameras, inverse
 from .mesh import Ids, Mesh
-from .unwrap import charts
+from .unwrap import GUTTER, charts
 
-PATIENCE = 120
-"""Seconds that unwrapping may take."""
+CURE = "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
+
+WHOLE = 20_000
+"""Faces of the largest mesh that is unwrapped in one piece; larger ones are cut up first, which is faster by far."""
+PATIENCE = 3600
+"""Seconds after which unwrapping is given up. That is an error: no other atlas takes its place."""
 FAINTEST = 0.05
 """Smallest weight of a pixel, at a grazing angle."""
 _KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
@@ -48,30 +56,39 @@ class Unwrapped:
 def unwrap(mesh: Mesh, density: float) -> Unwrapped:
     """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content.
 
-    A mesh that was not made here is unwrapped in a process of its own, which xatlas may bring down; then it is cut
-    up and tried again. Raises SyncbenchError when that fails too, or takes longer than PATIENCE.
+    The mesh alone decides how it is unwrapped: in one piece up to WHOLE faces, cut up if it has more or if xatlas
+    crashes on the whole. A mesh that was not made here is unwrapped in a process of its own, which xatlas may bring
+    down, and kept in the user's cache folder (see `kept`). Raises SyncbenchError when that fails, or takes longer than
+    PATIENCE.
     """
     key = (mesh.digest, round(density, 6))
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key]
-    found = charts(mesh.vertices, mesh.faces, density, False) if mesh.known else None
-    for cut in (False, True):
-        found = found or _apart(mesh, density, cut)
-    if found is None or not min(found[1:]):
-        raise SyncbenchError(
-            f"xatlas cannot unwrap this mesh of {len(mesh.faces):,} faces within {PATIENCE} s; "
-            "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
-        )
-    made = Unwrapped(*found)
+    made = Unwrapped(*(charts(mesh.vertices, mesh.faces, density, False) if mesh.known else _foreign(mesh, *key)))
     _KEPT[key] = made
     if len(_KEPT) > 32:
         _KEPT.popitem(last=False)
     return made
 
 
-def _apart(mesh: Mesh, density: float, cut: bool) -> tuple[Array, int, int] | None:
-    """Charts made by another process; None when it dies or is too slow."""
+def _foreign(mesh: Mesh, content: str, density: float) -> kept.Charts:
+    """Charts of a mesh that was not made here, from the cache or made now."""
+    rules = [content, density, WHOLE, GUTTER, version("xatlas")]
+    name, faces = digest(rules), len(mesh.faces)
+    found = kept.read(name, faces)
+    if found is not None:
+        return found
+    for cut in (False, True)[faces > WHOLE :]:
+        found = found or _apart(mesh, density, cut)
+    if found is None or not min(found[1:]):
+        raise SyncbenchError(f"xatlas cannot unwrap this mesh of {faces:,} faces; {CURE}")
+    kept.write(name, found)
+    return found
+
+
+def _apart(mesh: Mesh, density: float, cut: bool) -> kept.Charts | None:
+    """Charts made by another process; None when xatlas crashes on this mesh."""
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
         np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut)
@@ -79,7 +96,10 @@ def _apart(mesh: Mesh, density: float, cut: bool) -> tuple[Array, int, int] | No
         try:
             done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired:
-            return None
+            said = f"xatlas was still at this mesh of {len(mesh.faces):,} faces after {PATIENCE:,} s; {CURE}"
+            raise SyncbenchError(said) from None
+        if done.returncode == -SIGKILL:
+            raise SyncbenchError(f"the process that unwrapped this mesh was killed (out of memory?); {CURE}")
         if done.returncode or not made.is_file():
             return None
         with np.load(made) as found:
@@ -119,6 +139,12 @@ class Atlas:
         """Height and width of one view in pixels."""
         return self.height, self.width
 
+    @property
+    def slow(self) -> bool:
+        """Whether unwrapping may take long the first time on a machine, so that it is done, and told, beforehand."""
+        mesh = self._parts()[0]
+        return not mesh.known and len(mesh.faces) > 5000
+
     def unwrapped(self, factor: int = 1) -> Unwrapped:
         """The texture at `factor` pixels to a cell."""
         mesh, cameras = self._parts()
@@ -143,8 +169,11 @@ class Atlas:
             hit = np.flatnonzero(face >= 0)
             points = origin + along[hit, None] * flat[hit]
             index[number].reshape(-1)[hit] = atlas.texels(face[hit], mesh.barycentric(face[hit], points))
-            towards = flat[hit] / np.linalg.norm(flat[hit], axis=1, keepdims=True)
-            cosine[number].reshape(-1)[hit] = np.abs((towards * mesh.normals[face[hit]]).sum(1))
+            # In camera axes, because a pose that stretches the mesh turns its normals.
+            turn = cameras.extrinsics[number, :3, :3]
+            towards, normal = flat[hit] @ turn.T, mesh.normals[face[hit]] @ inverse(turn)
+            length = np.linalg.norm(towards, axis=1) * np.linalg.norm(normal, axis=1)
+            cosine[number].reshape(-1)[hit] = np.abs((towards * normal).sum(1)) / np.maximum(length, 1e-300)
         return index, cosine
 
     @property

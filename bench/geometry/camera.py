@@ -19,10 +19,11 @@ camera's z (not the ray's length) in world units, 0 where there is no surface.
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
+
+from ..content import digest
 
 Array = npt.NDArray[np.float64]
 
@@ -62,9 +63,7 @@ class Cameras:
     @property
     def digest(self) -> str:
         """12 hex digits of everything that determines what these cameras see."""
-        size = np.array([self.height, self.width], np.float64)
-        parts = (self.extrinsics, self.intrinsics, size)
-        return sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:12]
+        return digest([self.extrinsics, self.intrinsics, self.height, self.width])
 
     def coarser(self, factor: int) -> "Cameras":
         """The same views with `factor` x `factor` pixels to one; cell centres see the block centres."""

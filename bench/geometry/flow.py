@@ -7,7 +7,6 @@ correspondence follows by moving the hit point along and asking, by a ray, wheth
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..canvas import Canvas
+from ..content import digest
 from ..limits import check_factor, check_size
 from .camera import Array, Cameras, inverse
 from .mesh import Ids
@@ -44,8 +44,7 @@ class Film:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of everything that determines the motion."""
-        poses = b"".join(str(id).encode() + np.ascontiguousarray(pose).tobytes() for id, pose in self.poses.items())
-        return sha256(f"{self.cameras.digest} {self.content} ".encode() + poses).hexdigest()[:12]
+        return digest([self.cameras.digest, self.content, self.poses])
 
     def coarser(self, factor: int) -> "Film":
         """The same frames with `factor` x `factor` pixels to one."""
@@ -120,6 +119,11 @@ class Tracks:
     def window(self) -> tuple[int, int]:
         """Height and width of one frame in pixels."""
         return self.height, self.width
+
+    @property
+    def views(self) -> int:
+        """One a frame."""
+        return self.frames
 
     @property
     def picture(self) -> bool:

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
+from ..content import digest
 from ..errors import SyncbenchError, quoted
 from ..files import is_file
 from .camera import Array
@@ -40,8 +40,7 @@ class Mesh:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of the content."""
-        content = np.ascontiguousarray(self.vertices).tobytes() + np.ascontiguousarray(self.faces).tobytes()
-        return sha256(content).hexdigest()[:12]
+        return digest([self.vertices, self.faces])
 
     @cached_property
     def triangles(self) -> Array:
@@ -180,9 +179,11 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
         )
     used, where = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
-    bad = int((~np.isfinite(vertices).all(1)).sum())
+    bad = int((~(np.abs(vertices) < 1e100).all(1)).sum())
     if bad:
-        raise SyncbenchError(f"{name}: {bad:,} vertices are not finite numbers (NaN or infinite); repair the mesh")
+        raise SyncbenchError(
+            f"{name}: {bad:,} vertices are not finite numbers (NaN, infinite or next to it); repair the mesh"
+        )
     vertices = vertices[:, TURNS[up]]
     centre, radius = Mesh(vertices, faces).sphere
     if radius <= 0:

@@ -35,6 +35,11 @@ class Shared:
         return self.height, self.width
 
     @property
+    def views(self) -> int:
+        """One a channel."""
+        return len(self.names)
+
+    @property
     def picture(self) -> bool:
         """The views are the result."""
         return False

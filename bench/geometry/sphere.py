@@ -50,6 +50,11 @@ class Sphere:
         return Cameras(look_at(np.zeros_like(towards), towards), lens, self.height, self.width)
 
     @property
+    def views(self) -> int:
+        """One a direction."""
+        return len(self.directions)
+
+    @property
     def picture(self) -> bool:
         """The views are the result; the unrolled sphere is stretched at its poles."""
         return False

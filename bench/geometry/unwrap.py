@@ -2,6 +2,7 @@
 
 `python unwrap.py IN.npz OUT.npz` needs nothing of this package. Some finely tessellated smooth meshes crash xatlas
 0.0.11 (jpcy/xatlas issue 146: flat regions grow all around them); cut in six by the way they face, they do not.
+Cut up, 80,000 faces also take 1 to 17 s where the whole takes 22 s to minutes.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """The reference world's decomposition of a picture: albedo, normal and shading denoised together.
 
-One network reads the picture's latent and the three noisy ones, stacked, as Marigold-IID does (arXiv 2505.09358); the
-picture comes last, where Marigold has it first. Trained by `syncbench train channels_joint`.
+One network reads the picture's latent and the three noisy ones, stacked, as Marigold-IID does (arXiv 2505.09358), whose
+published models have the picture first and make no normals: albedo, roughness and metallicity, or albedo, shading and a
+residual. Trained by `syncbench train channels_joint`.
 """
 
 from typing import ClassVar

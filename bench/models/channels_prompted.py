@@ -1,6 +1,7 @@
 """The reference world's decomposition of a picture: one channel at a time, chosen by the prompt.
 
-RGB-to-X (Zeng et al. 2024, arXiv 2405.00666): the network reads the picture's latent beside the noisy one.
+RGB-to-X (Zeng et al. 2024, arXiv 2405.00666): the network reads the picture's latent beside the noisy one. The picture
+enters in sRGB, where the published network reads linear light.
 Trained by `syncbench train channels_prompted`.
 """
 

@@ -1,7 +1,8 @@
 """The reference world's recomposition: a picture from albedo, normal and shading, any of which may be missing.
 
 X-to-RGB (Zeng et al. 2024, arXiv 2405.00666): the network reads the channels' latents beside the noisy one, a latent of
-zeros where one is missing. Trained by `syncbench train channels_to_rgb`.
+zeros where one is missing. All pictures are in sRGB, where the published network works in linear light. Trained by
+`syncbench train channels_to_rgb`.
 """
 
 from typing import ClassVar

@@ -1,5 +1,6 @@
 """A Stable Diffusion 1.x, 2.x or XL checkpoint in diffusers' folder format: a local folder or a hub id."""
 
+from ..errors import SyncbenchError, quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Composed, Parts
 from .parts.denoiser import Precision
@@ -28,15 +29,18 @@ class Diffusers(Composed):
         twice when guided. Raises SyncbenchError when the folder is not a complete pipeline, or is not on this machine.
         """
         super().__init__(device, dtype, batch)
+        if not path:
+            raise SyncbenchError("model diffusers needs a checkpoint: --set model.path=FOLDER (or a hub id owner/name)")
         self._path = path
-        self.source: Folder = self.folder(path, commit=commit, variant=variant, what="checkpoint: --set model.path")
+        self.source: Folder = self.folder(path, commit=commit, variant=variant)
         """The pipeline's folder on this machine."""
         check_folder(self.source.path, self.source.variant)
 
     @property
     def name(self) -> str:
         """What tables call it: the hub id, or the last part of the folder's path."""
-        return self._path if self.source.commit else self.source.path.resolve().name or self.id
+        shown = self._path if self.source.commit else self.source.path.resolve().name
+        return quoted(shown or self.id, 100)
 
     def parts(self) -> Parts:
         """Those of its folder."""

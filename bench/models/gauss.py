@@ -99,6 +99,8 @@ class Gauss(Denoiser):
             facts["period"] = self._period
         if self._levels != "angles":
             facts["levels"] = self._levels
+        if self._window != 64:  # by which decodes are counted
+            facts["window"] = self._window
         return digest({"model": self.id, **facts, "dtype": str(self.precision)})
 
     def covariance(self, width: int) -> Float[Tensor, "width width"]:

@@ -3,6 +3,11 @@
 Zero123++ (Shi et al. 2023, arXiv 2310.15110) at the reference world's size: poses are baked into the tiles (azimuth 30,
 90, ... 330 degrees from the picture's, elevation 20 and -10 in turn), and every self-attention also sees the picture,
 noised to the same level, through the same network. Trained by `syncbench train grid`.
+
+Unlike the published pipeline, so that samples can be repeated: the noise on the picture depends on the step alone, and
+is the same for all items and seeds and in both passes of guidance, where upstream draws it afresh. Seeds do not cover
+it. The unconditional pass sees a latent of zeros, where upstream encodes a grey picture; the field of view is 49
+degrees, not 30.
 """
 
 from typing import ClassVar
@@ -18,8 +23,7 @@ class Grid(Bundled):
     """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order.
 
     Where views are denoised together they are tiles of one canvas; else each is denoised by itself, with the picture in
-    its attention but its pose unknown. Without the picture (guidance) a latent of zeros is referred to, where the
-    published model has the code of a grey picture.
+    its attention but its pose unknown.
     """
 
     id = "grid"
@@ -40,5 +44,6 @@ class Grid(Bundled):
             codec=base.codec,
             levels=base.levels,
             window=base.window(),
+            places=(6, 6),
             folders=self.folders(),
         )

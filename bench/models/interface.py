@@ -53,7 +53,13 @@ class Call:
 
 @runtime_checkable
 class Model(Protocol):
-    """A denoiser with its codec."""
+    """A denoiser with its codec.
+
+    Four more may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
+    raising SyncbenchError with the reason where that fails; called once, before the model's first job, so that its jobs
+    do not fail one by one. `places`: the fewest and the most views that `together` has room for, which planning checks.
+    `read(prompt)`: the fraction of a prompt that its text encoder has places for.
+    """
 
     id: str
     capabilities: frozenset[str]

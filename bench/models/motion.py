@@ -50,6 +50,6 @@ class Motion(Bundled):
             codec=base.codec,
             levels=levels,
             window=base.window(),
-            frames=clip.frames,
+            places=(1, clip.frames),
             folders=self.folders(control=follow.revision()),
         )

@@ -2,6 +2,11 @@
 
 MVDream (Shi et al. 2023, arXiv 2308.16512) at the reference world's size: self-attention over all views, the camera's
 16 numbers in the time embedding. Trained by `syncbench train views`.
+
+The camera's place is divided by its distance from the world's origin, on the ground, while cameras look at a point half
+a unit above it: this is no unit orbit as MVDream's, whose place is taken from the point looked at, and its axes are
+OpenCV's, not OpenGL's. The bundled network was trained with the same numbers; a published checkpoint would read them
+wrongly.
 """
 
 from typing import ClassVar

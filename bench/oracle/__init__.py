@@ -65,6 +65,8 @@ def oracle(
     problem = problem or Problem()
     if samples < 1:
         raise SyncbenchError(f"--samples {samples}: use 1 or more")
+    if samples > 1_000_000:
+        raise SyncbenchError(f"--samples {samples:,}: use at most 1,000,000, which tell a distance to a thousandth")
     problem.model().schedule(problem.steps)  # an early answer to impossible steps
     entries = default_entries()
     if methods is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import SyncbenchError
+from ..guard import Failure, attempt, unchanged
 from ..loop import Method
 from .law import Law
 from .linear import affine
@@ -45,14 +46,12 @@ def measured(method: Method, problem: Problem, samples: int = SAMPLES) -> Measur
     if missing:
         return Measured(law=None, kind=None, reason=f"needs a model with {', '.join(missing)}; gauss has none")
     tall = replace(problem, rows=TALL)
-    try:
-        return _of_one_row(method, problem, samples)
-    except Exception:  # a method may raise anything; the next attempt tells what
-        try:
-            return _sampled(method, tall, [], samples)
-        except Exception as error:
-            text = str(error) if isinstance(error, SyncbenchError) else f"{type(error).__name__}: {error}"
-            return Measured(law=None, kind=None, reason=text)
+    with unchanged():
+        found = attempt(lambda: _of_one_row(method, problem, samples))
+    if isinstance(found, Failure):  # a method may raise anything; the next attempt tells what
+        with unchanged():
+            found = attempt(lambda: _sampled(method, tall, [], samples))
+    return Measured(law=None, kind=None, reason=found.text) if isinstance(found, Failure) else found
 
 
 def _of_one_row(method: Method, problem: Problem, samples: int) -> Measured:

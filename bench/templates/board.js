@@ -93,7 +93,7 @@ function scatter(board) {
   const costs = board.columns.map((c, i) => [c, i]).filter(([c]) => c.panel === "cost");
   const others = board.columns.map((c, i) => [c, i]).filter(([c]) => c.panel !== "cost");
   if (!costs.length || !others.length) return null;
-  const chosen = { x: costs.find(([c]) => c.metric === "seconds")?.[1] ?? costs[0][1], y: (others.find(([c]) => c.first) ?? others[0])[1] };
+  const chosen = { x: (costs.find(([c]) => c.first) ?? costs[0])[1], y: (others.find(([c]) => c.first) ?? others[0])[1] };
   const stage = el("div");
   const draw = async () => {
     const [x, y] = [board.columns[chosen.x], board.columns[chosen.y]];
@@ -206,7 +206,7 @@ function leaderboard(board) {
     { visible: false, type: "num", render: (_, type, line) => (line.anchor ? 1 : 0) },
   ];
   if (ranked) {
-    heads.push(el("th", { title: `By ${board.order}: where it lies in 95 % of resamples of the items` }, "rank"));
+    heads.push(el("th", { title: `By ${board.order}: between those shown to be better and those shown to be worse` }, "rank"));
     columns.push({ type: "known", searchable: false, render: (_, type, line) => type === "display" ? line.rank : line.rank ? parseInt(line.rank, 10) : null });
   }
   const start = columns.length;
@@ -246,11 +246,11 @@ function detail(row) {
   const protocol = settings(board?.protocol ?? {});
   const facts = [
     ["value", field(row, "value") === null ? `none: ${field(row, "reason")}` : `${field(row, "value")}${unit}`],
-    ["95 % interval", `${interval(row)} (BCa bootstrap over items)`],
+    ["95 % interval", `${interval(row)} (over items, skewness allowed for)`],
     ["items, seeds", `${field(row, "n_items")} items, ${field(row, "n_seeds")} ${field(row, "n_seeds") === 1 ? "seed" : "seeds"} each`],
     ["coverage", percent(field(row, "coverage"))],
     ["floor to ceiling", percent(field(row, "span"))],
-    ["rank", field(row, "rank_low") === null ? "—" : `${field(row, "rank_low")} to ${field(row, "rank_high")} in 95 % of resamples`],
+    ["rank", field(row, "rank_low") === null ? "—" : `${field(row, "rank_low")} to ${field(row, "rank_high")}, by the paired differences`],
     ["method", `${field(row, "method")}, version ${field(row, "method_version")}, ${field(row, "door")}${field(row, "anchor") ? `, ${field(row, "anchor")}` : ""}`],
     ["model", `${field(row, "model")}, weights ${field(row, "revision")}`],
     ["data set", `${field(row, "dataset")}, version ${field(row, "dataset_version")}`],
@@ -455,8 +455,8 @@ function reading() {
   const said = [
     ["Anchors stand apart.", "independent samples every view alone: the floor. A trap is perfectly consistent and worthless: a metric it wins needs a guard beside it. truth is the known answer: the ceiling."],
     ["Consistency never stands alone.", "A grey image is consistent. Read quality, variety, text and cost beside it."],
-    ["± is half a 95 % interval over items", "(BCa bootstrap; seeds are averaged within their item first). It says how sure a mean is. Whether two methods differ is in the paired differences: same items, same seeds, same initial noise."],
-    ["Not separable", "means that no difference was found, and says which one would have been."],
+    ["± is half a 95 % interval over items", "(Student's t, widened where items are skewed; seeds are averaged within their item first). It says how sure a mean is. Whether two methods differ is in the paired differences: same items, same seeds, same initial noise, intervals that hold together for all pairs of methods."],
+    ["Not separable", "means that no difference was found, and says which one would have been, 4 times in 5."],
     ["— is not zero.", "Nothing comparable gives no value; the footnote says why."],
     ["Only like is compared.", "Metric version, backbone, weights and protocol are part of a column; unlike ones have columns of their own."],
     ["⚠ marks a metric whose report card fails;", "the tab Metrics says how."],

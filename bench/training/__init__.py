@@ -43,7 +43,7 @@ TRAINERS = (
 Amount = Annotated[int, Interval(ge=1, le=10_000_000)]
 RANGES: dict[str, Any] = {
     "steps": Amount,
-    "minutes": Annotated[float, Interval(gt=0, le=1e6)] | None,
+    "minutes": Annotated[float, Interval(gt=0, le=1e6)],
     "seed": Annotated[int, Interval(ge=0, le=2**31 - 1)],
     "processes": Annotated[int, Interval(ge=1, le=PROCESSES)],
     "rate": Annotated[float, Interval(gt=0, le=1)],
@@ -77,7 +77,7 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
             raise SyncbenchError(f"--set {text}: write FIELD=VALUE")
         arguments[key] = convert(value, types[key], f"{name}.{key}")
     for key, value in arguments.items():
-        if key in RANGES:
+        if key in RANGES and value is not None:
             convert(value, RANGES[key], f"{name}.{key}")
     if "measured" in types:  # these measure themselves
         main(out=out, **arguments, **({} if card else {"measured": 0}))

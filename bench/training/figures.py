@@ -36,6 +36,18 @@ Row = tuple[str, str, str]
 STEPS = 20
 DIRECT = 2
 """Steps of models whose answer is all but determined, as in `world_channels`."""
+UNLIKE = {
+    "views": "Cameras are divided by their distance from the world's origin, not put on a unit orbit of what they look "
+    "at as MVDream's, and their axes are OpenCV's: a published checkpoint reads other numbers.",
+    "grid": "The unconditional half sees a latent of zeros (published: that of a grey picture), and the reference's "
+    "noise depends on the step alone, the same for all items, seeds and both halves of guidance (published: fresh "
+    "every time), so seeds do not cover it. The field of view is 49 degrees (published: 30).",
+    "channels_joint": "The published Marigold-IID has no normals: its appearance model makes albedo, roughness and "
+    "metallicity, its lighting model albedo, shading and a residual.",
+    "channels_prompted": "The picture enters in sRGB; the published RGB-to-X reads linear light.",
+    "channels_to_rgb": "Channels and picture are in sRGB; the published X-to-RGB works in linear light.",
+}
+"""What sets a model apart from the published one of its kind: the last sentence of its card."""
 
 
 @torch.no_grad()
@@ -128,7 +140,8 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
         shown,
         f"MVDream at the reference world's size; v-prediction, loss on v. Disagreement over four orthogonal views: "
         f"`palette` and `extent` of `bench/training/agreement.py`; {n} held-out captions, DDIM, {STEPS} steps, "
-        f"guidance 4, the same noise for all. Sheet: four views together, the same with cross-view attention off.",
+        f"guidance 4, the same noise for all. Sheet: four views together, the same with cross-view attention off. "
+        f"{UNLIKE['views']}",
     )
 
 
@@ -207,7 +220,7 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
         figures,
         shown,
         f"Zero123++ at the reference world's size. {n} held-out pictures, DDIM, {STEPS} steps, guidance 3. Sheet: the "
-        f"picture and its six views, above the true ones.",
+        f"picture and its six views, above the true ones. {UNLIKE['grid']}",
         columns=7,
     )
 
@@ -260,7 +273,7 @@ def channels_card(name: str, out: Path, base: Path, n: int, device: str) -> None
         shown,
         f"Decomposes a picture of the world. The first {n} pictures of `world_channels`, which no trainer sees, DDIM, "
         f"{DIRECT} steps, no guidance, scored by the suite's metrics. Sheet: picture, albedo, normal, shading as made, "
-        f"then as true.",
+        f"then as true. {UNLIKE[name]}",
     )
 
 
@@ -299,7 +312,8 @@ def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
         figures,
         shown,
         f"Recomposes a picture from its channels, any of which may be missing. {n} held-out scenes, DDIM, {DIRECT} "
-        f"steps, no guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}.",
+        f"steps, no guidance, the caption given. Sheet: the picture; from {'; from '.join(made)}. "
+        f"{UNLIKE['channels_to_rgb']}",
         columns=8,
     )
 

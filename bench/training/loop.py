@@ -27,6 +27,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing, nn
 
+from ..threads import allowed_cores
 from ..types import SyncbenchError
 
 Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
@@ -112,7 +113,7 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
 
 
 def _enter(rank: int, processes: int, meet: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    torch.set_num_threads(max(1, int(allowed_cores()) // processes))
     dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=processes)
     worker(*args)
     dist.destroy_process_group()
@@ -226,8 +227,14 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save(whole, part)
-        part.replace(self.state)
+        try:
+            torch.save(whole, part)
+            part.replace(self.state)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer says RuntimeError of a full disk
+            part.unlink(missing_ok=True)
+            raise SyncbenchError(
+                f"cannot write {self.state}, so the last checkpoint stays: free some space and start again to go on"
+            ) from error
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from .fields import bumps, noise
 from .grammar import Kind
 from .layers import SOFT, layer
 from .objects import draw, pattern
-from .scene import Scene, sample_scene
+from .scene import Part, Scene, sample_scene
 
 
 def _over(image: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
     image += alpha[..., None] * (colour - image)
 
 
-def _lit(rgb: np.ndarray, shade: np.ndarray) -> np.ndarray:
+def lit(rgb: np.ndarray, shade: np.ndarray) -> np.ndarray:
     """Colour (3,) under a relative shade (h, w): multiplied, and bleached a little where it is bright."""
     shade = shade[..., None]
     return rgb * (1 + np.minimum(shade, 0.0) + 0.5 * np.maximum(shade, 0)) + 0.45 * np.maximum(shade, 0)
@@ -102,13 +102,13 @@ def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0)
         colour = rgb[part]
         if i == len(layers) - 1:
             colour = colour + scene.haze * (pale - colour)
-        _over(image, coverage, _lit(colour, shade))
+        _over(image, coverage, lit(colour, shade))
 
     ground = scene.part("ground")
     assert ground is not None
     top = int(np.searchsorted(y, scene.horizon - 14))
     cover, shade, mirror = _ground(scene, ground.word, x, y[top:])
-    colour = _lit(rgb[ground], shade)
+    colour = lit(rgb[ground], shade)
     _over(colour, mirror, np.minimum(pale * 0.5 + 0.5, 1))
     _over(image[top:], cover, colour)
     if scene.kind == "object":
@@ -116,7 +116,9 @@ def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0)
     return np.clip(image, 0, 1, out=image)
 
 
-def _object(scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float, rgb: dict) -> None:
+def _object(
+    scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float, rgb: dict[Part, np.ndarray]
+) -> None:
     part, second = scene.part("object"), scene.part("pattern")
     assert part is not None
     px = ((x - scene.centre[0]) / scene.size)[None].astype(np.float32)
@@ -125,10 +127,10 @@ def _object(scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit:
     image *= (1 - 0.42 * shadow)[..., None]
     distance, u, v, shade = draw(part.word, *np.broadcast_arrays(px, py))
     soft = max(SOFT, unit) / scene.size
-    colour = _lit(rgb[part], shade)
+    colour = lit(rgb[part], shade)
     if second is not None:
         share = pattern(second.word, u, v, scene.tilt, 1.3 * soft)
-        _over(colour, share.astype(np.float32), _lit(rgb[second], shade))
+        _over(colour, share.astype(np.float32), lit(rgb[second], shade))
     _over(image, np.clip(0.5 - distance / soft, 0, 1).astype(np.float32), colour)
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ...bench.geometry.camera import Cameras, orbit, pinhole
 from . import materials
 from .grammar import Slots
 from .layers import SOFT
-from .render import _lit
+from .render import lit
 from .scene import Scene, object_scene
 from .solids import COMPOSED, Solid, solid
 
@@ -37,7 +38,7 @@ def cameras(extrinsics: np.ndarray, size: int = 128) -> Cameras:
     return Cameras(np.asarray(extrinsics, float), lens, size, size)
 
 
-def around(azimuth, elevation, radius=2.0, size: int = 128) -> Cameras:
+def around(azimuth: ArrayLike, elevation: ArrayLike, radius: ArrayLike = 2.0, size: int = 128) -> Cameras:
     """The world's camera on an orbit of the object; degrees."""
     return cameras(orbit(azimuth, elevation, radius, TARGET), size)
 
@@ -116,7 +117,7 @@ class Stage:
     def ground(self, points: np.ndarray) -> np.ndarray:
         """sRGB albedo (n, 3) of the ground at `points` (n, 2)."""
         shade, mirror = materials.ground(self._ground, points, np.array(self.offset))
-        colour = _lit(self.paint["ground"], shade)
+        colour = lit(self.paint["ground"], shade)
         return np.clip(colour + mirror[:, None] * (np.minimum(self.paint["pale"] * 0.5 + 0.5, 1) - colour), 0, 1)
 
     def sky(self, directions: np.ndarray) -> np.ndarray:

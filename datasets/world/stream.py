@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...bench.geometry.camera import Cameras, closeness, orbit
 from ...bench.geometry.shared import SHADING_MAX
@@ -81,7 +82,9 @@ def take(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, s
     raise ValueError(f"unknown rig {rig!r}: known are {', '.join(RIGS)}")
 
 
-def _orbit(azimuth, elevation, radius, size: int, aside: float = 0.0, lift: float = 0.0) -> Cameras:
+def _orbit(
+    azimuth: ArrayLike, elevation: ArrayLike, radius: ArrayLike, size: int, aside: float = 0.0, lift: float = 0.0
+) -> Cameras:
     """Cameras around a target moved `aside` to the right of the first one, and up, in world units."""
     first = np.radians(np.ravel(azimuth)[0])
     target = np.array(TARGET) + np.array([-aside * np.sin(first), aside * np.cos(first), lift])

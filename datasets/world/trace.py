@@ -7,11 +7,12 @@ shading and `albedo` their ratio, the mean albedo weighted by light. So linear =
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from ...bench.content import digest
 from ...bench.geometry.camera import Cameras
 from ...bench.geometry.flow import Film
 from .materials import linear
@@ -177,6 +178,13 @@ class Take:
     stage: Stage
     cameras: Cameras
     poses: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits of everything that decides what its views see."""
+        stage = self.stage
+        facts = [stage.sun, stage.stretch, stage.offset, stage.solid, stage.shape.mesh.digest]
+        return digest([asdict(stage.scene), *facts, self.cameras.digest, self.poses])
 
     @property
     def film(self) -> Film:

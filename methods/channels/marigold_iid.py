@@ -2,8 +2,9 @@
 
 Ke, Qu, Wang, Metzger, Obukhov et al. 2025, arXiv 2505.09358. One network reads the picture's latent beside the stacked
 noisy ones, so the channels agree because they are one sample. Training is `syncbench train channels_joint`. Left out:
-ensembles of several samples. Upstream separates material from lighting models and has a residual; the reference
-world's pictures are albedo times shading exactly.
+ensembles of several samples. Upstream has two models and normals in neither: albedo, roughness and metallicity,
+or albedo, shading and a residual. Here normals take their places, and there is no residual, because the reference
+world's pictures are albedo times shading.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 Zeng, Deschaintre, Georgiev et al., SIGGRAPH 2024, arXiv 2405.00666. Channels are separate samples and agree only
 because the picture is the same; nothing passes between them. Training is `syncbench train channels_prompted`. Left out:
-roughness and metallicness, which the reference world has not. Upstream's weights are for non-commercial use; nothing is
+roughness and metallicness, which the reference world has not. The bundled network reads the picture in sRGB, upstream's
+in linear light. Upstream's weights are for non-commercial use; nothing is
 taken from its code.
 """
 

@@ -2,7 +2,8 @@
 
 Shi, Wang, Ye, Long, Li, Yang, ICLR 2024, arXiv 2308.16512. The network's self-attention spans the views and its time
 embedding takes the camera; the sampling loop is the plain one. Training is `syncbench train views`. Left out: the
-suffix ", 3d asset" of released prompts, which the reference model has never read, and score distillation.
+suffix ", 3d asset" of released prompts, which the reference model has never read, and score distillation. The bundled
+network's cameras are no unit orbit as upstream's (see the model `views`).
 """
 
 from dataclasses import dataclass

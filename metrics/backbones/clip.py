@@ -22,13 +22,7 @@ from torch import Tensor
 
 from ...bench.types import SyncbenchError
 from .judge import judge
-from .published import digest
-
-PUBLISHED = {
-    "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
-    "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
-}
-"""Choice to the hub repository whose cached copy is used; the first one found wins."""
+from .published import CLIPS, digest
 
 
 def clip(which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu") -> "Clip":
@@ -38,17 +32,17 @@ def clip(which: str | None = None, folder: str | Path | None = None, device: tor
     Raises SyncbenchError for an unknown name or missing weights.
     """
     if which is None:
-        here = (name for name in PUBLISHED if folder is None and _cached(name))
+        here = (name for name in CLIPS if folder is None and _cached(name))
         which = next(here, "reference")
     if which == "reference":
         found = judge(folder, device)
         weights = f"syncbench judge {found.revision}"
         return Clip("clip[reference]", weights, found.model, found.preprocess, found.tokenizer, device)
-    if which not in PUBLISHED:
-        raise SyncbenchError(f"unknown CLIP {which!r}: choose one of {', '.join([*PUBLISHED, 'reference'])}")
+    if which not in CLIPS:
+        raise SyncbenchError(f"unknown CLIP {which!r}: choose one of {', '.join([*CLIPS, 'reference'])}")
     path = _cached(which)
     if path is None:
-        raise SyncbenchError(f"{PUBLISHED[which]} is not in the hub cache: fetch it, or use backbone=reference")
+        raise SyncbenchError(f"{CLIPS[which]} is not in the hub cache: fetch it, or use backbone=reference")
     return _published(which, path, str(device))
 
 
@@ -129,7 +123,7 @@ def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
 
 def _cached(name: str) -> Path | None:
     for file in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"):
-        path = try_to_load_from_cache(PUBLISHED[name], file)
+        path = try_to_load_from_cache(CLIPS[name], file)
         if isinstance(path, str):
             return Path(path)
     return None

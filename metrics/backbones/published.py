@@ -1,23 +1,48 @@
-"""Published weights already on this machine. Nothing here downloads."""
+"""Published weights already on this machine. Nothing here downloads, and only reading them imports torch."""
+
+from __future__ import annotations
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from ...bench.errors import SyncbenchError
 
-from ...bench.types import SyncbenchError
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VGG16 = "vgg16-397923af.pth"
 """torchvision's ImageNet VGG16, the trunk of `lpips`. File names end in the first digits of their SHA-256."""
 VGG19 = "vgg19-dcbb9e9d.pth"
 """torchvision's ImageNet VGG19, the network of Intra-Style-L."""
+CLIPS = {
+    "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
+    "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
+}
+"""Choice of CLIP to the hub repository whose cached copy is used; the first one found wins."""
+
+
+def hub_folder() -> Path:
+    """Where torch hub keeps published weights on this machine, as `torch.hub.get_dir()` says it."""
+    if hub := _set_dir():
+        return hub / "checkpoints"
+    cache = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(cache).expanduser() / "hub" / "checkpoints"
+
+
+def _set_dir() -> Path | None:
+    """What `torch.hub.set_dir` has named in this process."""
+    import sys
+
+    hub = getattr(sys.modules.get("torch"), "hub", None)
+    return Path(hub.get_dir()) if hub is not None else None
 
 
 def checkpoint(name: str) -> Path | None:
     """The torch hub's copy of `name`, or None. Raises SyncbenchError when the file is not what its name says."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path = hub_folder() / name
     if not path.is_file():
         return None
     prefix = Path(name).stem.rsplit("-", 1)[1]
@@ -32,8 +57,7 @@ def required(name: str, instead: str) -> Path:
     """The torch hub's copy of `name`; SyncbenchError naming the alternative `instead` when there is none."""
     path = checkpoint(name)
     if path is None:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise SyncbenchError(f"{name} is not in {folder}: put it there, or use backbone={instead}")
+        raise SyncbenchError(f"{name} is not in {hub_folder()}: put it there, or use backbone={instead}")
     return path
 
 
@@ -46,4 +70,6 @@ def digest(path: Path, stamp: int = 0) -> str:
 
 def state(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth file, read without executing anything in it."""
+    import torch
+
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from ...bench.types import Artifact, Family, Item, Score
+from ...bench.types import Artifact, Family, Item, Role, Score
 from .crops import INPUT, NO_CANVAS, Embedder, features, pixels, share, windows
 
 
@@ -27,6 +27,7 @@ class Provider(Embedder, Protocol):
 class Intra(ABC):
     """scale * mean over i < j of d(c_i, c_j), c the non-overlapping window-sized crops of the canvas."""
 
+    role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
     scale: ClassVar[float] = 1.0

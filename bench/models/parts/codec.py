@@ -64,15 +64,15 @@ class Autoencoder:
         """The network."""
         return self.weights.module
 
-    @cached_property
+    @property
     def factor(self) -> int:
         """Pixels to a latent cell: a halving per level but the last, or what the configuration says."""
         config = self.weights.config
         known = config.get("spatial_compression_ratio") or config.get("scale_factor_spatial")
-        widths = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+        widths: Any = config.get("block_out_channels") or config.get("encoder_block_out_channels")
         return int(known or 2 ** (len(widths) - 1))
 
-    @cached_property
+    @property
     def channels(self) -> int:
         """Latent channels."""
         config = self.weights.config

@@ -21,7 +21,7 @@ from ...schedule import Level, Schedule
 from ...types import Cost, SyncbenchError
 from ..interface import Call, Condition
 from .codec import Codec
-from .conditioners import Conditioner, Request, Rows
+from .conditioners import Conditioner, Request, Rows, Text
 from .denoiser import Denoiser, digest
 from .guidance import Guidance, Plain
 from .levels import Levels
@@ -47,8 +47,8 @@ class Parts:
     """Native image size in pixels; the longer side where it is not square."""
     folders: Mapping[str, str]
     """Revisions of the folders of weights, by what they are for."""
-    frames: int | None = None
-    """Most views that can be denoised together; None: any number."""
+    places: tuple[int, int] | None = None
+    """Fewest and most views that can be denoised together; None: any number."""
 
 
 class Composed(Denoiser):
@@ -101,7 +101,7 @@ class Composed(Denoiser):
     @property
     def places(self) -> tuple[int, int] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Fewest and most views that can be denoised together; None: any number."""
-        return None if self.made.frames is None else (1, self.made.frames)
+        return self.made.places
 
     @property
     def revision(self) -> str:
@@ -125,7 +125,8 @@ class Composed(Denoiser):
 
     def read(self, prompt: str) -> float:
         """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
-        return min((c.read(prompt) for c in self.made.conditioners if hasattr(c, "read")), default=1.0)
+        readers = [one for one in self.made.conditioners if isinstance(one, Text)]
+        return min((reader.read(prompt) for reader in readers), default=1.0)
 
     def schedule(self, steps: int) -> Schedule:
         """Noise levels for `steps` denoising steps."""

@@ -270,7 +270,11 @@ class Camera(Silent):
 
 
 def camera_numbers(to_world: Tensor) -> Tensor:
-    """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): distance is left out."""
+    """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): rows of camera-to-world.
+
+    The place is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the point that
+    cameras look at, which in the reference world is half a unit above the origin.
+    """
     found = to_world.reshape(-1, 4, 4).clone()
     found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
     return found.flatten(1)

@@ -96,7 +96,8 @@ def _tensors(path: Path) -> set[str]:
                 f"{quoted(path)} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder"
             )
     try:
-        with safe_open(path, framework="numpy") as opened:
+        opening: Any = safe_open(path, framework="numpy")
+        with opening as opened:
             return set(opened.keys())
     except (SafetensorError, OSError) as error:
         raise SyncbenchError(

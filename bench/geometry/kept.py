@@ -1,0 +1,59 @@
+"""Unwrapped meshes kept in the user's cache folder, so that a large mesh is unwrapped once on a machine.
+
+One safetensors file a mesh and density, named by a hash of its content; `SYNCBENCH_CACHE` names another folder. A file
+that is not what it should be counts as absent, and a folder that cannot be written keeps nothing.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (safetensors is partly untyped.)
+
+import os
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ..errors import SyncbenchError
+from ..files import temporary, write_bytes
+from .camera import Array
+
+Charts = tuple[Array, int, int]
+"""Texture coordinates (m, 3, 2) of the corners in texels, height and width of the texture."""
+
+
+def read(name: str, faces: int) -> Charts | None:
+    """What was kept under that name for a mesh of so many faces; None if nothing sound was."""
+    try:
+        with safe_open(_path(name), framework="numpy") as file:
+            corners: Array = np.asarray(file.get_tensor("corners"), np.float64)
+            facts: dict[str, str] = file.metadata() or {}
+            height, width = int(facts["height"]), int(facts["width"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    sound = corners.shape == (faces, 3, 2) and facts.get("sha256") == _hash(corners, height, width)
+    return (corners, height, width) if sound else None
+
+
+def write(name: str, charts: Charts) -> None:
+    """Keep charts under a name, whole or not at all."""
+    corners, height, width = charts
+    facts = {"height": str(height), "width": str(width), "sha256": _hash(corners, height, width)}
+    path = _path(name)
+    with suppress(OSError, SyncbenchError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(path) as draft:
+            write_bytes(draft, save({"corners": np.ascontiguousarray(corners)}, facts))
+            draft.replace(path)
+
+
+def _path(name: str) -> Path:
+    given = os.environ.get("SYNCBENCH_CACHE")
+    return (Path(given) if given else user_cache_path("syncbench")) / "atlases" / f"{name}.safetensors"
+
+
+def _hash(corners: Array, height: int, width: int) -> str:
+    return sha256(f"{height} {width} ".encode() + np.ascontiguousarray(corners).tobytes()).hexdigest()
