@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from . import stats
 from .compare import differences
+from .escaping import visible
 from .tables import arrow
 
 COLUMNS = [
@@ -53,10 +54,10 @@ def text(table: pd.DataFrame) -> str:
     heads = ["family / dataset", "metric", "method", "against", "items", "spread", "shows", "to see", "needs items"]
     lines = [
         [
-            f"{row['family']} / {row['dataset']}",
-            f"{row['metric']} {arrow(row['direction'])}",
-            row["a"],
-            row["b"],
+            visible(f"{row['family']} / {row['dataset']}"),
+            visible(f"{row['metric']} {arrow(row['direction'])}"),
+            visible(row["a"]),
+            visible(row["b"]),
             row["n_items"],
             *(f"{row[name]:.3g}" if isfinite(row[name]) else "—" for name in ("spread", "detectable", "difference")),
             "—" if row["needed"] is pd.NA else f"{row['needed']}",

@@ -13,10 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SyncbenchError
-from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
+from .listing import KINDS, ROOT, Component, Kind, list_components, module_name, public_classes
 from .options import build, show_value
 
-__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "plain", "split", "suggest"]
+__all__ = [
+    "NOUNS",
+    "Component",
+    "Kind",
+    "any_class",
+    "find",
+    "label",
+    "list_components",
+    "load",
+    "load_class",
+    "offered",
+    "plain",
+    "split",
+    "suggest",
+]
+
+
+NOUNS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "data set", "models": "model"}
+OFFERS: dict[Kind, tuple[str, ...]] = {
+    "models": ("predict", "schedule"),
+    "datasets": ("items", "family"),
+    "metrics": ("fingerprint", "direction"),
+    "methods": ("door", "requires"),
+}
+"""What a class of each kind has, by which it is told from others before it is instantiated."""
 
 
 def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
@@ -39,7 +63,27 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
 
 
 def load_class(kind: Kind, base: str) -> type:
-    """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset."""
+    """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset.
+
+    Raises SyncbenchError for a class that is no component of this kind.
+    """
+    cls = any_class(kind, base)
+    found = offered(cls)
+    if found != kind:
+        said = f"a {NOUNS[found]}, not a {NOUNS[kind]}" if found else f"no {NOUNS[kind]}"
+        has = " and ".join(f"`{name}`" for name in OFFERS[kind])
+        raise SyncbenchError(f"'{base}' is {said}: a {NOUNS[kind]} has {has}")
+    return cls
+
+
+def offered(cls: type) -> Kind | None:
+    """Which kind of component a class is, by what it has; None for none. It is not instantiated."""
+    fields: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
+    return next((k for k, names in OFFERS.items() if all(hasattr(cls, n) or n in fields for n in names)), None)
+
+
+def any_class(kind: Kind, base: str) -> type:
+    """The class behind an id of `kind`, or behind `module:Class` or `file.py`, of whatever kind that is."""
     path, _, name = base.rpartition(":") if ".py:" in base else (base, "", "")
     if path.endswith(".py"):
         return _from_file(Path(path), name)
@@ -57,6 +101,9 @@ def find(kind: Kind, id: str) -> Component:
     if id not in known:
         if kind == "models" and Path(id).is_dir():
             raise SyncbenchError(f"unknown model '{id}': for the folder of that name write ./{id}")
+        for other in KINDS:
+            if id in {component.id for component in list_components(other)}:
+                raise SyncbenchError(f"'{id}' is a {NOUNS[other]}, not a {NOUNS[kind]}")
         raise SyncbenchError(f"unknown {kind[:-1]} '{id}'{suggest(id, known, 'known are')}")
     return known[id]
 

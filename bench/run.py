@@ -7,7 +7,7 @@ Models are outermost: each is loaded once.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # (pandas has no type stubs.)
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,12 @@ from .execute import Executor, executor
 from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, plan, shard
+from .recorded import entry as recorded
+from .registry import label
 from .sample import Outcome, SampleTask, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
+from .stored import Spec, StoredJob
 from .suite import Entry, Suite, read_suite, unique
 from .types import SyncbenchError
 
@@ -97,6 +100,7 @@ def sweep(
         planned.update(found)
         store = store or Store.create(root, {"suite": suite.as_json(), **facts})
         todo = [job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)]
+        store.warn()
         if execute.apart:
             release_model()
         tasks = [SampleTask(root, job) for job in todo]
@@ -106,9 +110,12 @@ def sweep(
     assert store is not None
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
-    result.scored = _score(store, {key: asked[key] for key in result.keys}, execute, retry_errors, listen)
-    score_groups(store, asked, list(planned), retry_errors)
+    datasets = {key: job.dataset for key, job in planned.items()}
+    mine = {key: asked[key] for key in result.keys}
+    result.scored = _score(store, mine, datasets, execute, retry_errors, listen)
+    score_groups(store, asked, datasets, list(planned), retry_errors)
     result.errors = errors(store, result.keys)
+    store.warn()
     return result
 
 
@@ -117,33 +124,79 @@ def rescore(
     execute: Executor,
     *,
     metrics: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
+    trust: bool = False,
     retry_errors: bool = False,
     progress: Listener | None = None,
 ) -> Sweep:
-    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
+    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
+
+    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
+    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
+    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
+    """
     store = Store(root)
-    listed = _stored(store)
+    listed = _stored(store, metrics or (), trust or metrics is not None)
     every = unique([metric for entries in listed.values() for metric in entries])
-    named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]
+    named = [_named(m, every, trust) for m in metrics or ()]
     rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
     asked: dict[str, list[Ruler]] = {}
+    found: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    allowed: dict[str, Entry | str] = {}
     for key in store.finished():
         job = store.job(key)
         if job is not None:
-            entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
+            entries = listed.get(job.header.dataset, ()) if metrics is None else named
             asked[key] = [rulers[entry.token] for entry in entries]
-    scored = _score(store, asked, execute, retry_errors, progress or _silent)
-    score_groups(store, asked, retry=retry_errors)
-    return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
+            token = job.dataset.model_dump_json()
+            entry = allowed[token] if token in allowed else allowed.setdefault(token, _dataset(job, datasets, trust))
+            if isinstance(entry, Entry):
+                found[key] = entry
+            elif missing(store, key, asked[key], retry_errors):
+                refused[job.name] = entry
+    mine = {key: some for key, some in asked.items() if key in found}
+    scored = _score(store, mine, found, execute, retry_errors, progress or _silent)
+    score_groups(store, asked, found, retry=retry_errors)
+    failed = errors(store, list(asked)) | refused
+    store.warn()
+    return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
 
 
-def _stored(store: Store) -> dict[str, tuple[Entry, ...]]:
+def _dataset(job: StoredJob, named: Collection[str], trust: bool) -> Entry | str:
+    try:
+        return recorded("datasets", job.dataset, named=named, trust=trust)
+    except SyncbenchError as error:
+        return f"not scored: {error}; --datasets names it, or --trust runs the folder's code"
+
+
+def _named(name: str, listed: Sequence[Entry], trust: bool) -> Entry:
+    """The metric a user names: the folder's own where it means the same component, with the folder's fields."""
+    for entry in listed:
+        if name == entry.spec or (name == entry.label and (trust or _installed(entry))):
+            return entry
+    return Entry("metrics", name)
+
+
+def _installed(entry: Entry) -> bool:
+    try:
+        recorded("metrics", Spec(spec=entry.spec))
+    except SyncbenchError:
+        return False
+    return True
+
+
+def _stored(store: Store, named: Collection[str], trust: bool) -> dict[str, tuple[Entry, ...]]:
     """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
     found: dict[str, tuple[Entry, ...]] = {}
-    for part in store.run.get("suite", {}).get("parts", []):
-        metrics = tuple(Entry("metrics", m["spec"], m["overrides"]) for m in part["metrics"])
-        for dataset in part["datasets"]:
-            name = Entry("datasets", dataset["spec"], dataset["overrides"]).label
+    for part in store.run.suite.parts:
+        try:
+            metrics = tuple(recorded("metrics", metric, named=named, trust=trust) for metric in part.metrics)
+        except SyncbenchError as error:
+            cure = "name metrics with --metrics, or run the folder's code with --trust"
+            raise SyncbenchError(f"'{store.root}': {error}: {cure}") from error
+        for dataset in part.datasets:
+            name = label(dataset.spec, dataset.overrides)
             found[name] = unique([*found.get(name, ()), *metrics])
     return found
 
@@ -151,14 +204,15 @@ def _stored(store: Store) -> dict[str, tuple[Entry, ...]]:
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Why jobs or their metrics failed, by job name."""
     found: dict[str, str] = {}
-    rows = [row for group in store.groups().values() for row in group["rows"]]
-    for row in [row for key in keys for row in store.scores(key)] + [row for row in rows if row["key"] in set(keys)]:
+    wanted = set(keys)
+    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    for row in [row for key in keys for row in store.scores(key)] + grouped:
         if row["status"] == "error":
             found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
     for key in keys:
         job = store.job(key)
-        if job is not None and job["status"] == "error":
-            found[f"{job['header']['method']} {job['header']['item']} seed {job['header']['seed']}"] = job["error"]
+        if job is not None and job.status == "error":
+            found[job.name] = f"{job.error}"
     return found
 
 
@@ -178,7 +232,7 @@ def _silent(event: Event) -> None:
 
 def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     job = store.job(key)
-    return job is None or (retry_errors and job["status"] == "error")
+    return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
 
 
 def _check_items(suite: Suite) -> None:
@@ -191,9 +245,16 @@ def _check_items(suite: Suite) -> None:
         raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}")
 
 
-def _score(store: Store, asked: Mapping[str, Sequence[Ruler]], execute: Executor, retry: bool, listen: Listener) -> int:
+def _score(
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Mapping[str, Entry],
+    execute: Executor,
+    retry: bool,
+    listen: Listener,
+) -> int:
     todo = {key: missing(store, key, rulers, retry) for key, rulers in asked.items()}
-    tasks = [ScoreTask(store.root, key, metrics) for key, metrics in todo.items() if metrics]
+    tasks = [ScoreTask(store.root, key, metrics, datasets[key]) for key, metrics in todo.items() if metrics]
     _watch(execute, score, tasks, "score", listen)
     return len(tasks)
 

@@ -16,6 +16,7 @@ from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
+from .png import check_sizes
 from .registry import label, load_class, split
 from .store import Store
 from .suite import Entry
@@ -151,6 +152,8 @@ def _make(job: Job) -> tuple[Artifact, str]:
     with measured(model.device) as meter:
         artifact = method(item, model, seed)
     check_artifact(artifact)
+    pictures = [*artifact.views, *([] if artifact.canvas is None else [artifact.canvas])]
+    check_sizes((image.shape[-1], image.shape[-2]) for image in pictures)
     counted = model.cost if model.cost != Cost() else artifact.cost
     artifact.cost = replace(counted, seconds=meter.seconds, peak_mb=meter.peak_mb)
     return artifact, str(model.device)

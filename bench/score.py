@@ -13,8 +13,9 @@ from typing import Any
 from .plan import job_key
 from .sample import Outcome, instance, load_item, release_model, same_item
 from .store import Store
+from .stored import StoredJob
 from .suite import Entry
-from .types import Item, Json, Record, Score, SyncbenchError
+from .types import Header, Item, Json, Record, Score, SyncbenchError
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class ScoreTask:
     root: Path
     key: str
     metrics: tuple[Entry, ...]
+    dataset: Entry
+    """The data set of the job, of the user's suite or allowed by `recorded.entry`: the job's own word is not enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False
     job, rows = store.job(key), store.scores(key)
     if job is None:
         return ()
-    here = [r for r in rulers if not r.grouped or job["status"] != "ok"]
+    here = [r for r in rulers if not r.grouped or job.status != "ok"]
     return tuple(r.entry for r in here if not any(r.has(row, retry) for row in rows))
 
 
@@ -69,28 +72,32 @@ def score(task: ScoreTask) -> Outcome:
     store = Store(task.root)
     job = store.job(task.key)
     if job is None:
-        return Outcome(task.key, task.key, "the job is gone")
+        return Outcome(task.key, task.key, store.damage.get(store.folder(task.key), "the job is gone"))
     rulers = [ruler(entry) for entry in task.metrics]
     try:
-        answers = _answers(store, task.key, job, rulers)
-    except SyncbenchError as error:  # the artifact or the item cannot be read
-        answers = [_failed(str(error)) for _ in rulers]
+        answers = _answers(store, job, rulers, task.dataset)
+    except Exception as error:  # the artifact or the item cannot be read
+        answers = [_failed(said(error)) for _ in rulers]
     rows = {row["metric"]: row for row in store.scores(task.key)}
     for r, answer in zip(rulers, answers, strict=True):
-        rows[r.label] = _row(job["header"], r, *answer)
+        rows[r.label] = _row(job.header, r, *answer)
     store.save_scores(task.key, list(rows.values()))
     errors = [f"{row['metric']}: {row['reason']}" for row in rows.values() if row["status"] == "error"]
-    name = f"{job['header']['method']} {job['header']['item']} seed {job['header']['seed']}"
-    return Outcome(task.key, name, "; ".join(errors) if errors and job["status"] == "ok" else None)
+    return Outcome(task.key, job.name, "; ".join(errors) if errors and job.status == "ok" else None)
 
 
 def score_groups(
-    store: Store, asked: Mapping[str, Sequence[Ruler]], planned: Sequence[str] = (), retry: bool = False
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Mapping[str, Entry],
+    planned: Sequence[str] = (),
+    retry: bool = False,
 ) -> None:
     """Compute missing group metrics: one group is all items of a method, model, dataset, protocol and seed.
 
-    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. With `planned`
-    keys, a group of which some job has not been run yet (another shard's) is left for later.
+    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` are the
+    data sets of jobs: a group takes that of any member. With `planned` keys, a group of which some job has not been
+    run yet (another shard's) is left for later. Damaged groups are made again or removed.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
         return
@@ -98,19 +105,26 @@ def score_groups(
     absent = set(planned) - set(present)
     cells: dict[str, list[str]] = defaultdict(list)
     for key, job in present.items():
-        if job["status"] == "ok":
-            cells[_cell(job["header"])].append(key)
-    old = store.groups()
+        if job.status == "ok":
+            cells[_cell(job.header)].append(key)
+    old, saved = store.groups(), set[str]()
     for cell, members in cells.items():
         for r in {r.label: r for key in members for r in asked.get(key, ()) if r.grouped}.values():
             key = job_key({"cell": cell, "members": sorted(members), **r.columns})
             if absent or (key in old and all(r.has(row, retry) for row in old[key]["rows"])):
                 continue
-            rows = _group_rows(store, {k: present[k] for k in members}, r)
+            dataset = next((datasets[k] for k in members if k in datasets), None)
+            if dataset is None:
+                continue
+            rows = _group_rows(store, {k: present[k] for k in members}, r, dataset)
             store.save_group(key, {"cell": cell, "metric": r.label, "members": sorted(members)}, rows)
+            saved.add(key)
             for name, group in old.items():
                 if name != key and group["cell"] == cell and group["metric"] == r.label:
                     store.drop_group(name)
+    for path in store.damage:
+        if path.parent.name == "groups" and path.stem not in saved:
+            store.drop_group(path.stem)
 
 
 Answer = tuple[Score, str]
@@ -121,12 +135,12 @@ def _failed(reason: str) -> Answer:
     return Score.none(reason), "error"
 
 
-def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list[Answer]:
-    if job["status"] == "error":
-        return [_failed(job["error"]) for _ in rulers]
-    if job["status"] == "unsupported":
-        return [(Score.none(job["error"]), "ok") for _ in rulers]
-    artifact, item = store.artifact(key), _item(job)
+def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Entry) -> list[Answer]:
+    if job.status == "error":
+        return [_failed(f"{job.error}") for _ in rulers]
+    if job.status == "unsupported":
+        return [(Score.none(f"{job.error}"), "ok") for _ in rulers]
+    artifact, item = store.artifact(job.key), stored_item(job, dataset)
     return [_ask(instance(r.entry), artifact, item) for r in rulers]
 
 
@@ -148,20 +162,25 @@ def _plain(score: Score) -> Score:
     return score
 
 
-def _item(job: Json) -> Item:
-    entry = Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
-    item = load_item(entry, job["header"]["item"], job["header"]["protocol"])
-    if not same_item(job["identity"], entry, item):
-        raise SyncbenchError(f"dataset {entry.label} has changed since '{item.id}' was made: run again")
+def said(error: Exception) -> str:
+    """What a reason says of an exception: its text, after its type where it is not one of syncbench."""
+    return str(error) if isinstance(error, SyncbenchError) else f"{type(error).__name__}: {error}"
+
+
+def stored_item(job: StoredJob, dataset: Entry) -> Item:
+    """The item a stored job was made from. Raises SyncbenchError where the data set has no such item any more."""
+    item = load_item(dataset, job.header.item, job.header.protocol)
+    if not same_item(job.identity, dataset, item):
+        raise SyncbenchError(f"dataset {dataset.label} has changed since '{item.id}' was made: run again")
     return item
 
 
-def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:
-    row = {**header, **r.columns, **asdict(score), "status": status}
+def _row(header: Header, r: Ruler, score: Score, status: str) -> Json:
+    row = {**asdict(header), **r.columns, **asdict(score), "status": status}
     return {name: row[name] for name in Record.columns()}
 
 
-def _cell(header: Json) -> str:
+def _cell(header: Header) -> str:
     names = (
         "dataset",
         "dataset_version",
@@ -173,14 +192,14 @@ def _cell(header: Json) -> str:
         "protocol",
         "seed",
     )
-    return job_key({name: header[name] for name in names})
+    return job_key({name: getattr(header, name) for name in names})
 
 
-def _group_rows(store: Store, jobs: dict[str, Json], r: Ruler) -> list[Json]:
+def _group_rows(store: Store, jobs: dict[str, StoredJob], r: Ruler, dataset: Entry) -> list[Json]:
     metric = instance(r.entry)
-    keys = {job["header"]["item"]: key for key, job in jobs.items()}
+    keys = {job.header.item: key for key, job in jobs.items()}
     try:
-        items = {name: _item(jobs[key]) for name, key in keys.items()}
+        items = {name: stored_item(jobs[key], dataset) for name, key in keys.items()}
         artifacts = {name: store.artifact(key) for name, key in keys.items()}
         family = next(iter(items.values())).family
         if family not in metric.families:
@@ -191,5 +210,5 @@ def _group_rows(store: Store, jobs: dict[str, Json], r: Ruler) -> list[Json]:
             gone = Score.none("the metric left this item out")
             answers = {name: (_plain(scores.get(name, gone)), "ok") for name in keys}
     except Exception as error:
-        answers = {name: _failed(f"{type(error).__name__}: {error}") for name in keys}
-    return [_row(jobs[key]["header"], r, *answers[name]) for name, key in keys.items()]
+        answers = {name: _failed(said(error)) for name in keys}
+    return [_row(jobs[key].header, r, *answers[name]) for name, key in keys.items()]

@@ -20,6 +20,11 @@ from ..bench.geometry.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .meshes import read_rows
 
+CONTAINERS = "mov,matroska,avi,gif,apng,webp,mpegts,mpeg,flv,ogg,asf,ivf,yuv4mpegpipe,mjpeg,h264,hevc"
+"""FFmpeg's names of the formats that hold a clip themselves. Playlists are none: they make FFmpeg open other files."""
+PIXELS = 2**25
+"""Most pixels of a frame."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Videos:
@@ -68,9 +73,14 @@ def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t
         raise SyncbenchError(f"no video file '{path}'")
     found: list[np.ndarray] = []
     try:
-        with av.open(path) as container:
+        with av.open(path, options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}) as container:
             if not container.streams.video:
                 raise SyncbenchError(f"{path}: there is no picture in this file, only {_kinds(container)}")
+            stream = container.streams.video[0]
+            if stream.width * stream.height > PIXELS:
+                raise SyncbenchError(
+                    f"{path}: {stream.width} x {stream.height} px are more than the {PIXELS:,} px read"
+                )
             for number, frame in enumerate(container.decode(video=0)):
                 if number % every == 0:
                     found.append(frame.to_ndarray(format="rgb24"))
@@ -83,7 +93,9 @@ def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t
                 if len(found) == frames:
                     break
     except (av.FFmpegError, ValueError) as error:
-        raise SyncbenchError(f"{path}: FFmpeg cannot read this video ({error})") from error
+        raise SyncbenchError(
+            f"{path}: FFmpeg cannot read this video ({error}); playlists and lists of files are none"
+        ) from error
     if len(found) < 2:
         many = "one frame" if found else "no frames"
         raise SyncbenchError(f"{path}: {many} of one in {every}; a clip needs at least two")

@@ -3,12 +3,13 @@
 import base64
 import gzip
 import json
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+
+from ..drawing import bundle
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
@@ -30,7 +31,7 @@ def html(content: dict[str, Any]) -> str:
         script=Markup(source["board.js"]),
         content=Markup(embedded(content)),
         tables=_packed(files("itables").joinpath("html", "dt_bundle.js").read_bytes()),
-        plots=_packed(_vega()),
+        plots=_packed(bundle()),  # the wheel of vl-convert holds Vega, Vega-Lite and Vega-Embed
         empty=not content["boards"],
         version=content["version"],
     )
@@ -42,13 +43,6 @@ def embedded(content: Any) -> str:
     # U+2028 and U+2029 end lines in old scripts; < starts tags and comments
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     return text.translate(str.maketrans(escapes))
-
-
-def _vega() -> bytes:
-    from vl_convert import javascript_bundle  # the wheel holds Vega, Vega-Lite and Vega-Embed
-
-    bundle: Callable[..., str] = javascript_bundle  # its stub asks for a snippet, which is optional
-    return bundle().encode()
 
 
 def _packed(script: bytes) -> str:

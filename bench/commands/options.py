@@ -1,29 +1,79 @@
 """What commands share: options, the application, and how text becomes names and tables become JSON."""
 
+import codecs
+import errno
+import io
 import json
+import os
 import shutil
 import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import SyncbenchError
+from ..errors import DamagedWarning, SyncbenchError
+from ..escaping import json_text, visible
 
 
 class _Group(TyperGroup):
     """Commands whose user errors are one line and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        _open_streams()
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DamagedWarning)
+                warnings.showwarning = _told(warnings.showwarning)
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    sys.stdout.flush()  # here, where what cannot be written can still be told
         except SyncbenchError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {visible(str(error))}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads any more: no fault
+                raise
+            _close_stdout()
+            where = f"'{error.filename}'" if error.filename else "standard output"
+            print(visible(f"error: cannot read or write {where}: {error.strerror or error}"), file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             print("interrupted: finished jobs are safe; the same command goes on", file=sys.stderr)
             raise typer.Exit(130) from None
+
+
+def _open_streams() -> None:
+    """Streams that are closed swallow what is written; those that cannot hold a character show it another way."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 (for good)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors="syncbench")
+
+
+def _close_stdout() -> None:
+    """What could not be written is dropped, so that the end of the program does not try again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(show: Callable[..., None]) -> Callable[..., None]:
+    """`warnings.showwarning` that tells of damaged results in one line."""
+
+    def told(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DamagedWarning):
+            print(f"warning: {visible(str(message))}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **more)
+
+    return told
 
 
 app = typer.Typer(
@@ -56,7 +106,7 @@ Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and 
 
 def print_json(content: Any) -> None:
     """Any JSON value to stdout."""
-    print(json.dumps(content, indent=1, ensure_ascii=False))
+    print(json_text(content, indent=1))
 
 
 def split_names(text: str | None) -> list[str] | None:

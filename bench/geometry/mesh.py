@@ -1,5 +1,7 @@
 """Triangle meshes: reading and checking a user's own, and exact first hits of rays through trimesh and Embree."""
 
+import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,11 +14,18 @@ import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from ..errors import SyncbenchError
+from ..files import read_bytes
 from .camera import Array
 
 Ids = npt.NDArray[np.int64]
 MAX_FACES = 200_000
 """More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
+FORMATS = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
+"""Ends of names of mesh files. Archives are not among them: nobody knows what they unpack to."""
+ELEMENTS = 2**25
+"""Most vertices, faces and the like that a file may declare."""
+ZERO = re.compile(rb"^f[ \t](?:[^\n]*[ \t])?[+-]?0+(?=[/\s]|$)", re.MULTILINE)
+"""A face of an OBJ file that names vertex 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +127,51 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     file = Path(path)
     if not file.is_file():
         raise SyncbenchError(f"no mesh file '{path}'")
+    if file.suffix.lower() not in FORMATS:
+        raise SyncbenchError(f"{path}: a mesh file ends in {', '.join(FORMATS)}: unpack an archive, convert the rest")
+    _check_declared(file, read_bytes(file))
     library: Any = trimesh
     try:
-        loaded = library.load_mesh(file, process=False)
+        scene = library.load_scene(file, process=False, skip_materials=True)
+        parts = [scene.geometry[name] for _, name in map(scene.graph.get, scene.graph.nodes_geometry)]
+        many = sum(len(getattr(part, "faces", ())) for part in parts)
+        loaded = scene.to_mesh() if many <= MAX_FACES else None
     except Exception as error:  # every format has its own
         raise SyncbenchError(f"{path}: trimesh cannot read this mesh ({error or type(error).__name__})") from error
+    if loaded is None:
+        raise _too_many(path, many)
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
     faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
     return checked(Mesh(vertices, faces), str(path), up)
+
+
+def _check_declared(file: Path, data: bytes) -> None:
+    """Refuse what a small file may declare to fill the memory with, and indices that trimesh takes for others."""
+    kind = file.suffix.lower()
+    if kind == ".obj" and ZERO.search(data):
+        raise SyncbenchError(
+            f"{file}: a face names vertex 0, and the first one of an OBJ file is 1; the file is damaged"
+        )
+    counts: list[int] = []
+    if kind == ".ply":
+        head = data[: data.find(b"end_header")]
+        counts = [int(found[1]) for found in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
+    elif kind in (".glb", ".gltf"):
+        size = int.from_bytes(data[12:16], "little")
+        try:
+            content = json.loads(data[20 : 20 + size] if kind == ".glb" else data)
+            counts = [int(accessor["count"]) for accessor in content.get("accessors", ())]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise SyncbenchError(f"{file}: this is no glTF ({type(error).__name__})") from error
+    if sum(counts) > ELEMENTS:
+        raise SyncbenchError(f"{file}: it declares {sum(counts):,} elements, and at most {ELEMENTS:,} are read")
+
+
+def _too_many(name: str | Path, faces: int) -> SyncbenchError:
+    return SyncbenchError(
+        f"{name}: {faces:,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
+        "simplify the mesh first (Blender: Decimate)"
+    )
 
 
 TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
@@ -142,10 +188,7 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise SyncbenchError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
     if len(faces) > MAX_FACES:
-        raise SyncbenchError(
-            f"{name}: {len(faces):,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
-            "simplify the mesh first (Blender: Decimate)"
-        )
+        raise _too_many(name, len(faces))
     used, where = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
     bad = int((~np.isfinite(vertices).all(1)).sum())

@@ -14,8 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import SyncbenchError
+from ..drawing import png
+from ..files import disk, write_whole
 from ..report import Table as Frame
+from ..report import csv
 from . import Oracle
 
 NARROWEST = 110
@@ -88,14 +90,12 @@ def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
 
     lines = curves(found)
     tables = {"oracle": found.rows, "curves": lines} | ({} if agreement is None else {"agreement": agreement})
-    try:
+    with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / f"{name}.csv" for name in tables]
-        for path, table in zip(written, tables.values(), strict=True):
-            table.to_csv(path, index=False)
-        _figure(altair, found, lines).save(folder / "oracle.png", scale_factor=2)
-    except OSError as error:
-        raise SyncbenchError(f"cannot write into {folder}: {error.strerror}") from error
+    written = [folder / f"{name}.csv" for name in tables]
+    for path, table in zip(written, tables.values(), strict=True):
+        write_whole(path, csv(table))
+    write_whole(folder / "oracle.png", png(_figure(altair, found, lines), scale_factor=2))
     return [*written, folder / "oracle.png"]
 
 
