@@ -93,13 +93,14 @@ def read(path: Path) -> pd.DataFrame:
     known = _columns()
     texts = [name for name, column in known.items() if column.kind is str]
     try:
-        # As dictionaries, a text that every row repeats is held once, whatever its length.
-        file = pq.ParquetFile(data, read_dictionary=texts, page_checksum_verification=True)
+        file = pq.ParquetFile(data)
         facts = file.schema_arrow.metadata or {}
         schema = facts.get(VERSION.encode(), b"none").decode()
         if schema != str(SCHEMA):
             raise SyncbenchError(f"'{path}' has records of schema {schema}, and this syncbench reads schema {SCHEMA}")
         _check_columns(file, path)
+        # As dictionaries, a text that every row repeats is held once, whatever its length.
+        file = pq.ParquetFile(data, read_dictionary=texts, page_checksum_verification=True)
         table = file.read().unify_dictionaries().combine_chunks()
         columns = {name: _whole(table.column(name)) for name in known}
         spelt = sum(_spelt(columns[name]) for name in texts)

@@ -86,7 +86,7 @@ class Store:
         if self.damage:
             many = "1 is" if len(self.damage) == 1 else f"{len(self.damage)} are"
             said = "; ".join([*self.damage.values()][:3]) + ("; ..." if len(self.damage) > 3 else "")
-            text = f"of the files in '{self.root}' {many} damaged and missing until a run makes them again: {said}"
+            text = f"of what '{self.root}' holds {many} damaged, and missing until a run makes it again: {said}"
             warnings.warn(text, DamagedWarning, stacklevel=2)
             self.damage.clear()
 
@@ -188,7 +188,7 @@ class Store:
 
     def drop_group(self, key: str) -> None:
         """Forget a group whose members have changed."""
-        (self.root / "groups" / f"{key}.json").unlink(missing_ok=True)
+        discard(self.root / "groups" / f"{key}.json")
 
     def artifact(self, key: str) -> Artifact:
         """A job's artifact as stored, every file checked against its hash. See `load_artifact`."""
@@ -222,7 +222,7 @@ def load_artifact(folder: Path) -> Artifact:
             cost=job.cost,
         )
     except (ValueError, RuntimeError, SafetensorError) as error:
-        raise SyncbenchError(f"{folder} has no readable artifact ({error}): delete it and run again") from error
+        raise SyncbenchError(f"{folder} has no readable artifact ({error}): a run makes it again") from error
 
 
 def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
@@ -283,9 +283,9 @@ def _verified(folder: Path, name: str, digest: str) -> bytes:
     try:
         data = read_bytes(path, 4 * LARGEST)
     except SyncbenchError as error:
-        raise SyncbenchError(f"{error}; delete {folder} and run again") from error
+        raise SyncbenchError(f"{error}; a run makes it again") from error
     if hashlib.sha256(data).hexdigest() != digest:
-        raise SyncbenchError(f"{path} does not match its hash: delete {folder} and run again")
+        raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
     return data
 
 
