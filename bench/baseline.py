@@ -101,7 +101,9 @@ def read(path: Path) -> pd.DataFrame:
         _check_columns(file, path)
         # As dictionaries, a text that every row repeats is held once, whatever its length.
         file = pq.ParquetFile(data, read_dictionary=texts, page_checksum_verification=True)
-        table = file.read().unify_dictionaries().combine_chunks()
+        table = file.read()
+        table.validate(full=True)  # damage may leave a row that names no text
+        table = table.unify_dictionaries().combine_chunks()
         columns = {name: _whole(table.column(name)) for name in known}
         spelt = sum(_spelt(columns[name]) for name in texts)
         if spelt > UNPACKED:

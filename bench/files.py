@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -37,6 +38,11 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
             return file.readall()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise SyncbenchError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Text of a regular file in UTF-8, lines ended by a line feed. Raises SyncbenchError, UnicodeDecodeError."""
+    return io.TextIOWrapper(io.BytesIO(read_bytes(path)), encoding="utf-8-sig").read()
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -108,6 +114,8 @@ def whole(path: Path, *, follow: bool = True) -> Generator[Path]:
     """
     with disk(path):
         target = Path(os.path.realpath(path)) if follow else path
+        if follow and target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if path.is_dir() and (follow or not path.is_symlink()):
             raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
         if follow and _special(path):

@@ -19,6 +19,7 @@ names read from JSON never leave their folder. job.json, scores.json and groups/
 # (pandas has no type stubs.)
 
 import hashlib
+import os
 import re
 import stat
 import warnings
@@ -118,8 +119,7 @@ class Store:
     def intact(self, key: str, job: StoredJob) -> bool:
         """Whether every file of a job's artifact is there and matches its hash; if not, see `damage`."""
         try:
-            for name, digest in job.files.items():
-                _verified(self.folder(key), name, digest)
+            _files(self.folder(key), job)
         except SyncbenchError as error:
             self.damage[self.folder(key)] = str(error)
             return False
@@ -206,10 +206,10 @@ def load_artifact(folder: Path) -> Artifact:
 
     from .png import check_sizes, declared, decode_png
 
-    job = read_job(folder / "job.json", folder.name)
+    job = read_job(folder / "job.json", folder.absolute().name)
     if job.status != "ok":
         raise SyncbenchError(f"job {folder.name} has no artifact: {job.error}")
-    data = {name: _verified(folder, name, digest) for name, digest in job.files.items()}
+    data = _files(folder, job)
     extras = data.pop("extras.safetensors", None)
     try:
         check_sizes(map(declared, data.values()))
@@ -276,17 +276,21 @@ def _encode(artifact: Artifact) -> dict[str, bytes]:
     return contents
 
 
-def _verified(folder: Path, name: str, digest: str) -> bytes:
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
-    try:
-        data = read_bytes(path, 4 * LARGEST)
-    except SyncbenchError as error:
-        raise SyncbenchError(f"{error}; a run makes it again") from error
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
-    return data
+def _files(folder: Path, job: StoredJob) -> dict[str, bytes]:
+    """The files of an artifact by name, each checked against its hash."""
+    found: dict[str, bytes] = {}
+    inside = os.path.join(os.path.realpath(folder), "")
+    for name, digest in job.files.items():
+        path = folder / name
+        if not os.path.realpath(path).startswith(inside):
+            raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
+        try:
+            found[name] = read_bytes(path, 4 * LARGEST)
+        except SyncbenchError as error:
+            raise SyncbenchError(f"{error}; a run makes it again") from error
+        if hashlib.sha256(found[name]).hexdigest() != digest:
+            raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
+    return found
 
 
 def _rows(rows: Sequence[Record | Json]) -> list[Json]:

@@ -3,7 +3,6 @@
 All of it may come from a stranger. Rows and headers take their columns and types from `Record` and `Header`.
 """
 
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from types import UnionType
@@ -169,7 +168,7 @@ class StoredJob(BaseModel):
         if self.header.key != self.key:
             raise ValueError("key and header.key differ")
         try:
-            _HEADER.validate_python(asdict(self.header))
+            _HEADER.validate_python(vars(self.header))
         except ValidationError as error:
             raise ValueError(f"header.{misfit(error)}") from None
         for name, value in self:

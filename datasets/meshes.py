@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from ..bench.files import read_text
 from ..bench.geometry.atlas import Atlas
 from ..bench.geometry.camera import Cameras, orbit, pinhole
 from ..bench.geometry.look import NAMES, look
@@ -90,8 +91,8 @@ def read_rows(path: str, column: str, prompt: str) -> list[dict[str, str]]:
             raise SyncbenchError(f"{path}: a single {column} needs a prompt: add --set prompt='...'")
         return [{**empty, column: path, "prompt": prompt.strip()}]
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(file)
+    except UnicodeDecodeError as error:
         raise SyncbenchError(f"cannot read {path}: {error}") from error
     reader: Callable[[str, str], Any] = READERS[file.suffix.lower()]
     rows: list[dict[str, str]] = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..bench.files import read_text
 from ..bench.geometry.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 
@@ -58,12 +59,10 @@ def read_prompts(path: str) -> list[dict[str, str]]:
     if reader is None:
         raise SyncbenchError(f"{path}: a prompt file ends in {', '.join(READERS)}, not in '{file.suffix}'")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
     except UnicodeDecodeError as error:
         line = file.read_bytes()[: error.start].count(b"\n") + 1
         raise SyncbenchError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
-    except OSError as error:
-        raise SyncbenchError(f"cannot read the prompt file {path}: {error.strerror}") from error
     rows: list[dict[str, str]] = []
     seen: dict[str, int] = {}
     for line, row in reader(path, text):

@@ -61,7 +61,7 @@ class Bomb:
 def bomb(path: Path, mark: Path) -> Path:
     """A file that executes something when it is unpickled; proved here, then undone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = pickle.dumps(Bomb(mark))
+    data = pickle.dumps(Bomb(mark), 2)
     pickle.loads(data)
     mark.rmdir()
     path.write_bytes(data)
