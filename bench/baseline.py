@@ -26,7 +26,7 @@ from .errors import SyncbenchError
 from .files import parse_json, read_bytes, write_whole
 from .gate import FRACTION, Gate, compare
 from .records import load
-from .stored import adapter, column_types, finite, misfit
+from .stored import LARGEST, adapter, column_types, finite, misfit
 from .types import SCHEMA, Json, Record
 
 SUFFIX = ".parquet"
@@ -220,8 +220,9 @@ def _values(column: _Column, found: Any, where: str) -> Any:
         raise SyncbenchError(f"{where}: {found.null_count:,} values are missing")
     if column.kind is not str:
         numbers = found.to_numpy(zero_copy_only=False)
-        if not np.isfinite(found.drop_null().to_numpy(zero_copy_only=False)).all():
-            raise SyncbenchError(f"{where}: should be finite")
+        known = found.drop_null().to_numpy(zero_copy_only=False)
+        if column.kind is float and not (np.abs(known) <= LARGEST).all():
+            raise SyncbenchError(f"{where}: should be finite, and at most {LARGEST:g}")
         return numbers
     texts, places = _texts(found)
     try:

@@ -6,14 +6,13 @@ Metrics see the artifact as read back from disk, never the one in memory, so `ru
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from .plan import job_key
 from .sample import Outcome, instance, load_item, release_model, same_item
 from .store import Store
-from .stored import StoredJob
+from .stored import LARGEST, StoredJob
 from .suite import Entry
 from .types import Header, Item, Json, Record, Score, SyncbenchError
 
@@ -154,8 +153,8 @@ def _ask(metric: Any, artifact: Any, item: Item) -> Answer:
 
 
 def _plain(score: Score) -> Score:
-    """Never NaN, never a null without a reason."""
-    if score.value is not None and not isfinite(score.value):
+    """Never NaN, never more than a table can sum, never a null without a reason."""
+    if score.value is not None and not abs(score.value) <= LARGEST:
         return Score.none(f"the metric returned {score.value}")
     if score.value is None and not score.reason:
         return Score.none("the metric gave no reason")

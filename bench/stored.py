@@ -41,6 +41,9 @@ CONFIG = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="ignore
 KEY = r"^[A-Za-z0-9_-]{1,64}$"
 """Keys are names of folders and files: no dots, no slashes."""
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+LARGEST = 1e50
+"""Largest value of a metric: sums and squares of larger ones leave the range of floats."""
+Value = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 FREE = tuple(name for name, kind in get_type_hints(Record).items() if kind == Json)
 """Columns that hold JSON objects of any form."""
 File = Annotated[str, StringConstraints(pattern=r"^(views/[0-9]+\.png|canvas\.png|extras\.safetensors)$")]
@@ -58,7 +61,7 @@ def _narrow(kind: Any, name: str) -> Any:
         return Union[tuple(_narrow(one, name) for one in get_args(kind))]  # noqa: UP007 (made at run time)
     if name == "key":
         return Annotated[str, StringConstraints(pattern=KEY)]
-    return Int64 if kind is int else kind
+    return {int: Int64, float: Value}.get(kind, kind)
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
