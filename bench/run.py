@@ -115,6 +115,7 @@ def sweep(
     result.scored = _score(store, mine, datasets, execute, retry_errors, listen)
     score_groups(store, asked, datasets, list(planned), retry_errors)
     result.errors = errors(store, result.keys)
+    store.clear()
     store.warn()
     return result
 
@@ -159,6 +160,7 @@ def rescore(
     scored = _score(store, mine, found, execute, retry_errors, progress or _silent)
     score_groups(store, asked, found, retry=retry_errors)
     failed = errors(store, list(asked)) | refused
+    store.clear()
     store.warn()
     return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
 

@@ -96,7 +96,7 @@ def score_groups(
 
     `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` are the
     data sets of jobs: a group takes that of any member. With `planned` keys, a group of which some job has not been
-    run yet (another shard's) is left for later. Damaged groups are made again or removed.
+    run yet (another shard's) is left for later.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
         return
@@ -106,7 +106,7 @@ def score_groups(
     for key, job in present.items():
         if job.status == "ok":
             cells[_cell(job.header)].append(key)
-    old, saved = store.groups(), set[str]()
+    old = store.groups()
     for cell, members in cells.items():
         for r in {r.label: r for key in members for r in asked.get(key, ()) if r.grouped}.values():
             key = job_key({"cell": cell, "members": sorted(members), **r.columns})
@@ -117,13 +117,9 @@ def score_groups(
                 continue
             rows = _group_rows(store, {k: present[k] for k in members}, r, dataset)
             store.save_group(key, {"cell": cell, "metric": r.label, "members": sorted(members)}, rows)
-            saved.add(key)
             for name, group in old.items():
                 if name != key and group["cell"] == cell and group["metric"] == r.label:
                     store.drop_group(name)
-    for path in store.damage:
-        if path.parent.name == "groups" and path.stem not in saved:
-            store.drop_group(path.stem)
 
 
 Answer = tuple[Score, str]

@@ -190,6 +190,15 @@ class Store:
         """Forget a group whose members have changed."""
         discard(self.root / "groups" / f"{key}.json")
 
+    def clear(self) -> None:
+        """Remove group scores that are damaged and were not made again: what they were of is not known."""
+        for path in self.damage:
+            if path.parent == self.root / "groups":
+                try:
+                    read_group(path)
+                except SyncbenchError:
+                    discard(path)
+
     def artifact(self, key: str) -> Artifact:
         """A job's artifact as stored, every file checked against its hash. See `load_artifact`."""
         return load_artifact(self.folder(key))
