@@ -35,9 +35,9 @@ def items_for(
     nothing to see, and where a million items are too few.
     """
     rows: list[dict[str, Any]] = []
-    for row in _rows(
-        differences(records, primary).astype(dict.fromkeys(("difference", "spread", "detectable"), float))
-    ):
+    found: Any = differences(records, primary)
+    numbers = dict.fromkeys(("difference", "spread", "detectable"), float)  # objects where all are missing
+    for row in _rows(found.astype(numbers)):
         wanted = abs(row["difference"]) if difference is None else difference
         known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
         needed = stats.items_needed(row["spread"], wanted, power=power, level=level) if known else None
