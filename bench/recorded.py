@@ -4,6 +4,8 @@ A folder may come from a stranger, and loading a component executes its code. So
 components of the tree and of installed packages, by id. What stands in a file or module needs the user's word.
 """
 
+import json
+import re
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -14,6 +16,8 @@ from .stored import Spec
 from .suite import Entry
 from .types import Json
 
+NUMBER = re.compile(r"[+-]?[\d_.]{6,}(e[+-]?\d+)?|[+-]?[\d_.]+e[+-]?\d+", re.IGNORECASE)
+"""Numbers as fields read them and JSON does not, with signs and underscores; those that may be large."""
 LARGEST = 2**16
 """Largest number in a field that a folder's word is enough for: sizes and counts are memory and hours."""
 
@@ -22,26 +26,34 @@ def entry(kind: Kind, spec: Spec, *, named: Collection[str] = (), trust: bool = 
     """The component `spec` as a suite's entry.
 
     Raises SyncbenchError, `data set 'x' is not installed`, for anything but an id of the tree or of an installed
-    package, for fields with numbers beyond `LARGEST` and for a `folder` of weights, unless the component is one of the
-    specs `named` by the user now, or the user trusts the folder. Nothing is imported.
+    package, and for numbers beyond `LARGEST`, unless the user `named` the spec now; and, whoever named it, for a
+    `folder` of weights. With `trust` all is taken. Nothing is imported.
     """
     base = split(spec.spec)[0]
-    if not (trust or spec.spec in named or base in named):
+    what = f"{NOUNS[kind]} '{label(spec.spec)}'"
+    if trust:
+        return Entry(kind, spec.spec, dict(spec.overrides))
+    if spec.spec not in named and base not in named:
         if base not in {one.id for one in list_components(kind)}:
-            raise SyncbenchError(f"{NOUNS[kind]} '{label(spec.spec)}' is not installed")
+            raise SyncbenchError(f"{what} is not installed")
         if not _modest(spec.overrides):
-            raise SyncbenchError(f"{NOUNS[kind]} '{label(spec.spec)}' has a field beyond {LARGEST:,}")
-        if spec.overrides.get("folder") is not None:  # of weights, whose configuration may name code
-            raise SyncbenchError(f"{NOUNS[kind]} '{label(spec.spec)}' asks for weights of a folder")
+            raise SyncbenchError(f"{what} has a field beyond {LARGEST:,}")
+    if spec.overrides.get("folder") is not None:  # whose configuration may name code
+        raise SyncbenchError(f"{what} asks for weights of a folder")
     return Entry(kind, spec.spec, dict(spec.overrides))
 
 
 def _modest(value: Any) -> bool:
+    if isinstance(value, str):  # fields read their numbers and lists from text, too
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return len(value) <= LARGEST and not NUMBER.fullmatch(value.strip())
     if isinstance(value, dict):
         value = list(cast(Json, value).values())
     if isinstance(value, list):
         inside = cast(list[Any], value)
         return len(inside) <= LARGEST and all(map(_modest, inside))
-    if isinstance(value, str):  # read by the field's type
-        return len(value) <= LARGEST and not (value.strip().lstrip("+-").isdigit() and len(value.strip()) > 6)
+    if isinstance(value, str):
+        return _modest(value)
     return not isinstance(value, int | float) or abs(value) <= LARGEST

@@ -8,6 +8,7 @@ Models are outermost: each is loaded once.
 # (pandas has no type stubs.)
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from .registry import label
 from .sample import Outcome, SampleTask, load_model, release_model, sample
 from .score import Ruler, ScoreTask, missing, ruler, score, score_groups
 from .store import Store, load_records
-from .stored import Spec, StoredJob
+from .stored import StoredJob
 from .suite import Entry, Suite, read_suite, unique
 from .types import SyncbenchError
 
@@ -137,9 +138,9 @@ def rescore(
     Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
     """
     store = Store(root)
-    listed = _stored(store, metrics or (), trust or metrics is not None)
+    listed = _stored(store, trust) if metrics is None else {}
     every = unique([metric for entries in listed.values() for metric in entries])
-    named = [_named(m, every, trust) for m in metrics or ()]
+    named = [_named(m, store, trust) for m in metrics or ()]
     rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
     asked: dict[str, list[Ruler]] = {}
     found: dict[str, Entry] = {}
@@ -172,28 +173,21 @@ def _dataset(job: StoredJob, named: Collection[str], trust: bool) -> Entry | str
         return f"not scored: {error}; --datasets names it, or --trust runs the folder's code"
 
 
-def _named(name: str, listed: Sequence[Entry], trust: bool) -> Entry:
-    """The metric a user names: the folder's own where it means the same component, with the folder's fields."""
-    for entry in listed:
-        if name == entry.spec or (name == entry.label and (trust or _installed(entry))):
-            return entry
+def _named(name: str, store: Store, trust: bool) -> Entry:
+    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
+    for spec in store.used("metrics"):
+        if name in (spec.spec, label(spec.spec, spec.overrides)):
+            with suppress(SyncbenchError):
+                return recorded("metrics", spec, named=[name], trust=trust)
     return Entry("metrics", name)
 
 
-def _installed(entry: Entry) -> bool:
-    try:
-        recorded("metrics", Spec(spec=entry.spec))
-    except SyncbenchError:
-        return False
-    return True
-
-
-def _stored(store: Store, named: Collection[str], trust: bool) -> dict[str, tuple[Entry, ...]]:
+def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
     """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
     found: dict[str, tuple[Entry, ...]] = {}
     for part in store.run.suite.parts:
         try:
-            metrics = tuple(recorded("metrics", metric, named=named, trust=trust) for metric in part.metrics)
+            metrics = tuple(recorded("metrics", metric, trust=trust) for metric in part.metrics)
         except SyncbenchError as error:
             cure = "name metrics with --metrics, or run the folder's code with --trust"
             raise SyncbenchError(f"'{store.root}': {error}: {cure}") from error

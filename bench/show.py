@@ -50,6 +50,7 @@ class Cell:
     canvas: bool = False
     """Whether `views` is one picture of the shared surface."""
     why: str = ""
+    """Why there are no pictures."""
 
 
 def show(

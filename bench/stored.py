@@ -6,19 +6,7 @@ All of it may come from a stranger. Rows and headers take their columns and type
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,  # pydantic asks for these before Python 3.12
-    Self,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -31,7 +19,7 @@ from pydantic import (
     model_validator,
     with_config,
 )
-from typing_extensions import TypedDict, is_typeddict
+from typing_extensions import NotRequired, TypedDict, is_typeddict  # noqa: UP035 (pydantic asks for these before 3.12)
 
 from .errors import SyncbenchError
 from .files import parse_json, unseal

@@ -22,6 +22,7 @@ from syncbench.bench.listing import list_components
 from syncbench.bench.run import errors, run
 from syncbench.bench.show import INPUT, input_of, samples
 from syncbench.bench.store import Store, load_records
+from syncbench.bench.stored import Spec
 
 from .hostile import call, edited
 
@@ -147,7 +148,8 @@ def test_a_folder_executes_nothing(made: Path, copy: Path, mark: Path, kind: str
     for part in ("metrics", "datasets", "methods", "models"):
         edited(copy / "run.json", ["suite", "parts", 0, part], [evil])
     outputs = {command[0]: call(*command) for command in every_command(copy, made.with_name("base.parquet"))}
-    outputs["named"] = call("score", copy, "--metrics", "sharpness")
+    outputs["named"] = call("score", copy, "--metrics", "sharpness,clip_text")
+    assert str(copy / "open_clip") not in outputs["named"].stderr, "weights of the folder were looked for"
     assert not mark.exists()
     assert "is not installed" in outputs["score"].stderr or "weights of a folder" in outputs["score"].stderr
     assert "Traceback" not in "".join(done.output for done in outputs.values())
@@ -176,6 +178,11 @@ def test_fields_that_would_take_hours_are_not_taken_at_a_folders_word(copy: Path
     done = call("score", copy)
     assert done.exit_code == 1
     assert "has a field beyond 65,536" in done.stderr
+    for value in (10**9, "1e9", "1_000_000_000", "[1, [100000]]", '"100000"', [1e9], {"a": "+99999999"}):
+        with pytest.raises(SyncbenchError, match="beyond"):
+            recorded.entry("datasets", Spec(spec="panoramas", overrides={"width": value}))
+    for value in (65_536, "512", "0.25", "a prompt of 5 words", None, True, [1, 2], "paths/1e9.txt"):
+        recorded.entry("datasets", Spec(spec="panoramas", overrides={"width": value}))
 
 
 @pytest.mark.parametrize(
