@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .errors import SyncbenchError
 from .guard import blamed, named, storable
+from .stored import LARGEST
 from .types import FAMILIES, Artifact, Cost, Item, Json, Score
 
 SLACK = 1e-3
@@ -70,6 +71,9 @@ def notes_of(artifact: Artifact) -> Json:
     found = as_notes(artifact.notes, "notes")
     if not isinstance(found, dict):
         raise ValueError(f"the notes are {_a(artifact.notes)}, not facts by name")
+    borders: Any = found.get("borders", [])
+    if not isinstance(borders, list) or any(type(border) not in (int, float) for border in borders):
+        raise ValueError(f"notes['borders'] is {_shown(borders)}, not a list of pixel columns")
     return found
 
 
@@ -127,7 +131,7 @@ def cost_of(cost: Any) -> Cost:
 
 
 def score_of(answer: Any) -> Score:
-    """A metric's answer in plain numbers: never NaN, never a null without a reason.
+    """A metric's answer in plain numbers: never NaN, never more than a table can sum, never a null without a reason.
 
     Raises ValueError for what is no Score, a value that is no number, coverage outside [0, 1], a reason that is not
     text.
@@ -145,7 +149,7 @@ def score_of(answer: Any) -> Score:
         return Score(value=None, coverage=coverage, reason=reason or "the metric gave no reason")
     value: Any = answer.value
     bare = value.item() if _single(value) else value
-    if isinstance(bare, float) and not isfinite(bare):
+    if isinstance(bare, float) and not abs(bare) <= LARGEST:
         return Score.none(f"the metric returned {bare}")
     return Score(value=float(as_number(bare, "the value")), coverage=coverage, reason=reason)
 

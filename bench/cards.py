@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .drawing import png
+from .escaping import visible
+from .files import disk, write_whole
 from .verdicts import Card, Ladder
 
 MARKS = {True: "kept", False: "BROKEN", None: "not asked"}
@@ -28,18 +31,19 @@ def text(cards: Sequence[Card], *, width: int | None = None, color: bool = False
         seen = {check.name: check for check in card.checks}
         rewards = seen["guarded"].seen if "guarded" in seen else ""
         table.add_row(
-            card.family,
-            card.metric,
+            Text(visible(card.family)),
+            Text(visible(card.metric)),
             Text(_verdict(card), style="" if card.passed else "bold red"),
-            seen["notices"].seen if "notices" in seen else f"no answer: {seen['answers'].seen}",
-            ", ".join(x.corruption for x in card.ladders if x.told == "blind" and not x.harmless),
-            "" if rewards == "rewards nothing" else rewards,
+            Text(visible(seen["notices"].seen if "notices" in seen else f"no answer: {seen['answers'].seen}")),
+            Text(visible(", ".join(x.corruption for x in card.ladders if x.told == "blind" and not x.harmless))),
+            Text(visible("" if rewards == "rewards nothing" else rewards)),
         )
     console.print(table)
     for card in cards:
         for check in card.checks:
             if check.passed is False:
-                console.print(f"{card.family} {card.metric}: {check.name} {MARKS[False]}: {check.seen}", soft_wrap=True)
+                said = f"{card.family} {card.metric}: {check.name} {MARKS[False]}: {check.seen}"
+                console.print(Text(visible(said)), soft_wrap=True)
     failed = sum(not card.passed for card in cards)
     console.print(
         f"{len(cards)} cards, {failed} with a broken promise" if failed else f"{len(cards)} cards, all passed"
@@ -58,7 +62,8 @@ def pictures(cards: Sequence[Card], folder: Path) -> list[Path]:
     import altair
 
     chart: Any = altair
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     for family, some in groupby(sorted(cards, key=lambda card: card.family), key=lambda card: card.family):
         rows = [row for card in some for x in card.ladders for row in _points(card, x)]
@@ -82,7 +87,7 @@ def pictures(cards: Sequence[Card], folder: Path) -> list[Path]:
             )
         )
         made.append(folder / f"ladders-{family}.png")
-        drawn.save(str(made[-1]), ppi=110)
+        write_whole(made[-1], png(drawn, ppi=110))
     return made
 
 

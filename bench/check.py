@@ -16,7 +16,7 @@ from .guard import Failure, attempt, unchanged
 from .lazy import Lazy
 from .listing import KINDS, Kind, list_components
 from .models.interface import Model
-from .registry import load, load_class, split, suggest
+from .registry import NOUNS, OFFERS, any_class, load, offered, split, suggest
 from .roles import primary_of
 from .types import FAMILIES, ROLES, Artifact, Cost, Dataset, Item, Sampling, Score, SyncbenchError
 
@@ -63,16 +63,11 @@ def kind_of(spec: str) -> Kind:
     if ":" not in base and not base.endswith(".py"):
         known = [component.id for kind in KINDS for component in list_components(kind)]
         raise SyncbenchError(f"unknown component '{base}'{suggest(base, known, 'known are')}")
-    cls = load_class("methods", base)
-    if hasattr(cls, "predict"):
-        return "models"
-    if hasattr(cls, "items"):
-        return "datasets"
-    if hasattr(cls, "fingerprint"):
-        return "metrics"
-    if hasattr(cls, "door"):
-        return "methods"
-    raise SyncbenchError(f"{base} is no component: a method has `door`, a metric `fingerprint`, a dataset `items`")
+    found = offered(any_class("methods", base))
+    if found is None:
+        has = ", ".join(f"a {NOUNS[kind]} {' and '.join(f'`{name}`' for name in OFFERS[kind])}" for kind in KINDS)
+        raise SyncbenchError(f"{base} is no component: of class data, {has}")
+    return found
 
 
 def example() -> Item:

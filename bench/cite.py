@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .escaping import bibtex, bibtex_key, visible
 from .listing import PACKAGE, Kind, list_components
 from .records import load, methods, of_families
 from .registry import plain
@@ -46,7 +47,7 @@ def cite(
             else:
                 without.append(f"{column} {name}")
     own = f"@software{{{PACKAGE},\n  title   = {{{PACKAGE}}},\n  version = {{{version(PACKAGE)}}},\n}}"
-    rest = f"% without a paper of its own, or not known here: {', '.join(without)}\n" if without else ""
+    rest = visible(f"% without a paper of its own, or not known here: {', '.join(without)}") + "\n" if without else ""
     return "\n\n".join([*entries.values(), own]) + "\n" + rest.replace("@", " at ")
 
 
@@ -59,9 +60,10 @@ def _entry(id: str, title: str, doc: str, paper: str) -> str:
     surnames = [n for n in names if n == "others" or (NAME.fullmatch(n) and not n.isupper() and n not in VENUES)]
     surnames = [] if surnames[:1] == ["others"] else surnames
     fields = {"title": title, "author": " and ".join(surnames), "year": found.group() if found else ""}
+    fields = {key: bibtex(value) for key, value in fields.items()}
     if re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", paper):
         kind, fields["eprint"], fields["archivePrefix"] = "misc", paper, "arXiv"
     else:
-        kind, fields["doi"] = "article", paper
+        kind, fields["doi"] = "article", bibtex_key(paper)
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return f"@{kind}{{{id},\n" + "\n".join(lines) + "\n}"
+    return f"@{kind}{{{bibtex_key(id).replace(',', '')},\n" + "\n".join(lines) + "\n}"

@@ -1,4 +1,6 @@
-"""The one exception a user may see; apart from the other nouns so that raising it never imports torch."""
+"""What a user may see go wrong; apart from the other nouns so that raising it never imports torch."""
+
+from .escaping import visible
 
 
 class SyncbenchError(Exception):
@@ -7,6 +9,9 @@ class SyncbenchError(Exception):
 
 def quoted(text: object, most: int = 200) -> str:
     """A name or a path to be named in a sentence: on one line, printable, its middle left out where it is long."""
-    shown = str(text)
-    shown = shown if shown.isprintable() else ascii(shown)[1:-1]
+    shown = visible(str(text))
     return shown if len(shown) <= most else f"{shown[: most // 2 - 2]}...{shown[-(most // 2 - 2) :]}"
+
+
+class DamagedWarning(UserWarning):
+    """Stored results that cannot be read and count as missing, in one sentence; the rest is read all the same."""

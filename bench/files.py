@@ -1,4 +1,4 @@
-"""Files that are whole or absent: temporary names, renames, fsync, and disk errors as one sentence.
+"""Files that are whole or absent: limits on reading, temporary names, renames, fsync, checksums, disk errors.
 
 A temporary name tells who writes it: `.tmp-<host>-<pid>-<name>`. Whatever a process left behind that was killed is
 *stale*: on the same host as soon as its process is gone; on another host, or in another container, when neither the
@@ -14,8 +14,9 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -28,14 +29,35 @@ from .errors import SyncbenchError, quoted
 
 STALE = 180.0
 """Seconds without a sign of life after which what another host is writing counts as left behind."""
+LARGEST = 2**28
+"""Bytes of the largest file that is read whole: what a stranger sends must not fill the memory."""
+SEAL = b'{"sha256": "%s",'
+"""How a sealed file begins; what follows is what the digest is of."""
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file of the results folder. Raises SyncbenchError naming it."""
+def read_bytes(path: Path, most: int = LARGEST) -> bytes:
+    """Content of a regular file. Raises SyncbenchError for anything else, and for more than `most` bytes."""
     try:
-        return from_json(path.read_bytes())  # pydantic's parser: folders hold thousands of these
-    except (OSError, ValueError) as error:
-        raise SyncbenchError(f"cannot read {path}: {error}") from error
+        with open(path, "rb", buffering=0, opener=_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise SyncbenchError(f"cannot read {quoted(path)}: it is a device or a pipe, not a file")
+            if found.st_size > most:
+                raise SyncbenchError(
+                    f"{quoted(path)} has {_amount(found.st_size)}, and at most {_amount(most)} are read"
+                )
+            return file.readall()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise SyncbenchError(f"cannot read {quoted(path)}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for somebody at the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _amount(size: int) -> str:
+    return f"{size:,} bytes" if size < 2**20 else f"{size / 2**20:,.0f} MiB"
 
 
 def read_text(path: Path, most: int = 2**26) -> str:
@@ -43,42 +65,28 @@ def read_text(path: Path, most: int = 2**26) -> str:
 
     Raises SyncbenchError, in one sentence, for what is no file, no text or has more than `most` bytes.
     """
-    return decoded(read_bytes(path, most), path)
-
-
-def read_bytes(path: Path, most: int) -> bytes:
-    """The content of a regular file of at most `most` bytes. Raises SyncbenchError."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise SyncbenchError(f"cannot read {quoted(path)}: it is a device or a pipe, not a file")
-        if found.st_size > most:
-            raise SyncbenchError(
-                f"{quoted(path)} has {found.st_size / 2**20:,.0f} MiB, more than the {most / 2**20:,.0f} that are read"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise SyncbenchError(f"cannot read {quoted(path)}: {error.strerror}") from error
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object that a stranger wrote. Raises SyncbenchError naming the file."""
-    try:
-        found = from_json(read_bytes(path, 2**24))
-    except ValueError as error:
-        raise SyncbenchError(f"{quoted(path)} cannot be read as JSON: {quoted(error)}") from error
-    if not isinstance(found, dict):
-        raise SyncbenchError(f"{quoted(path)} cannot be read: it holds no JSON object")
-    return cast(dict[str, Any], found)
-
-
-def decoded(data: bytes, path: Path) -> str:
-    """UTF-8 as text. Raises SyncbenchError that names the line."""
+    data = read_bytes(path, most)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise SyncbenchError(f"{quoted(path)}:{line}: not UTF-8; save the file as UTF-8") from error
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """JSON in `data`, which was read from `path`, without NaN. Raises SyncbenchError naming the file."""
+    try:
+        return from_json(data, allow_inf_nan=False)  # pydantic's parser: folders hold thousands of these
+    except ValueError as error:
+        raise SyncbenchError(f"cannot read {quoted(path)}: {error}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of at most 16 MiB. Raises SyncbenchError naming the file."""
+    found = parse_json(read_bytes(path, 2**24), path)
+    if not isinstance(found, dict):
+        raise SyncbenchError(f"{quoted(path)} cannot be read: it holds no JSON object")
+    return cast(dict[str, Any], found)
 
 
 def is_file(path: Path | str) -> bool:
@@ -100,8 +108,88 @@ def _is(path: Path | str, kind: Callable[[int], bool]) -> bool:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file whole or not at all."""
+    _replace(path, dump_json(content))
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """A JSON object that begins with the SHA-256 of the rest of its bytes, for `unseal`.
+
+    It tells damage and edits from what was written. It does not stop a forger, who can compute it as well.
+    """
+    body = dump_json(content).removeprefix(b"{")
+    return SEAL % hashlib.sha256(body).hexdigest().encode() + body
+
+
+def unseal(path: Path) -> bytes:
+    """The bytes of the JSON object in a file of `seal`, without the checksum.
+
+    Raises SyncbenchError for a file without one, or that was changed since it was written.
+    """
+    data = read_bytes(path)
+    start = SEAL.index(b"%s")
+    digest = data[start : start + 64]
+    head = SEAL % digest
+    body = data[len(head) :]
+    if not data.startswith(head) or hashlib.sha256(body).hexdigest().encode() != digest:
+        raise SyncbenchError(f"{path} does not match its checksum: it was damaged or edited after it was written")
+    return b"{" + body
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object with its checksum, whole or not at all."""
+    _replace(path, seal(content))
+
+
+def write_whole(path: Path, data: bytes | str, *, follow: bool = True) -> None:
+    """Write what a user asked for with `--out`, as `whole` does. Text becomes UTF-8."""
+    with whole(path, follow=follow) as draft:
+        write_bytes(draft, data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def whole(path: Path, *, follow: bool = True) -> Generator[Path]:
+    """A name to write to, whose file becomes `path` on leaving: all of it, or nothing after an exception.
+
+    Symbolic links are followed, so that the file they lead to is replaced and they stay; without `follow` the link is
+    replaced, for names that were not the user's choice but stand in somebody's results folder. What exists and is no
+    regular file (a pipe, a device, anything below /dev or /proc) is written into. Stale leftovers of other writers of
+    the same file are removed. Raises SyncbenchError for a folder, and for what cannot be written.
+    """
+    with disk(path):
+        target = Path(os.path.realpath(path)) if follow else path
+        if follow and target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if path.is_dir() and (follow or not path.is_symlink()):
+            raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
+        if follow and _special(path):
+            with tempfile.TemporaryDirectory() as room:
+                draft = Path(room) / "draft"
+                yield draft
+                with draft.open("rb") as source, path.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clear_stale(target.parent, target.name)
+        with temporary(target) as draft:
+            yield draft
+            if target.is_file() and not target.is_symlink():
+                shutil.copymode(target, draft)
+            draft.replace(target)
+        flush(target.parent)
+
+
+def _special(path: Path) -> bool:
+    """Whether something is there that must not be replaced by a file."""
+    if os.path.abspath(path).startswith(("/dev/", "/proc/")):
+        return True
+    return path.exists() and not path.is_file()
+
+
+def _replace(path: Path, data: bytes) -> None:
     with temporary(path) as draft:
-        write_bytes(draft, dump_json(content))
+        write_bytes(draft, data)
+        if path.is_dir() and not path.is_symlink():
+            remove(path)  # what stands in the place of a file of a results folder is damage
         draft.replace(path)
     flush(path.parent)
 
@@ -110,6 +198,7 @@ def write_json(path: Path, content: Any) -> None:
 def temporary(path: Path) -> Generator[Path]:
     """A name beside `path` that tells whose it is; whatever is left there on leaving is removed."""
     draft = path.parent / f".tmp-{owner()}-{path.name}"
+    remove(draft)  # of an earlier process of this number
     _drafts.add(draft.name)
     try:
         yield draft
@@ -132,8 +221,8 @@ def disk(root: Path) -> Generator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write and wait until the disk has it."""
-    with path.open("wb") as file:
+    """Write a new file, never through a link, and wait until the disk has it."""
+    with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -201,7 +290,7 @@ def clear_stale(folder: Path, name: str = "", root: Path | None = None) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, as far as that is possible."""
+    """Remove a file, a link or a folder, as far as that is possible."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -27,8 +27,9 @@ from scipy import stats as scipy_stats
 
 from . import stats
 from .errors import SyncbenchError
+from .escaping import markdown, visible
 from .likeness import other_items, unlike
-from .pages import pipes, quote
+from .pages import pipes
 from .records import load
 from .report import BOARD, MODEL, Table, base, of_machines, tidy
 
@@ -75,21 +76,22 @@ class Gate:
 
     def markdown(self) -> str:
         """A summary for a pull request; what does not hold comes first."""
-        said = [f"**syncbench gate {quote(self.headline)}**", ""]
+        said = [f"**syncbench gate {markdown(self.headline)}**", ""]
         if self.code != 2:
-            rows = [[quote(value) for value in row] for row in self._shown()]
+            rows = [[markdown(value) for value in row] for row in self._shown()]
             said += [pipes(["verdict", "method", "metric", "worse by", "bound", "margin", "items"], rows), ""]
-        return "\n".join([*said, *(f"- {quote(note)}" for note in self.notes)]).rstrip() + "\n"
+        return "\n".join([*said, *(f"- {markdown(note)}" for note in self.notes)]).rstrip() + "\n"
 
     def text(self) -> str:
         """The same for a terminal."""
         from tabulate import tabulate
 
-        said = [f"gate {self.headline}"]
+        said = [visible(f"gate {self.headline}")]
         if self.code != 2:
             heads = ["verdict", "method", "metric", "worse by", "bound", "margin", "items"]
-            said.append(tabulate(list(self._shown()), heads, disable_numparse=True))
-        return "\n".join([*said, *self.notes]) + "\n"
+            rows = [[visible(value) for value in row] for row in self._shown()]
+            said.append(tabulate(rows, heads, disable_numparse=True))
+        return "\n".join([*said, *map(visible, self.notes)]) + "\n"
 
     def _shown(self) -> list[list[str]]:
         rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: ORDER.index(row["verdict"]))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from pylatexenc.latexencode import RULE_DICT, RULE_REGEX, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
 
+from .escaping import visible
 from .tables import Cell, Leaderboard, Line
 
 HEAD = "% Needs \\usepackage{booktabs,graphicx}. \\texttt{syncbench cite DIR} prints the references.\n"
@@ -53,6 +54,7 @@ def latex(boards: Sequence[Leaderboard]) -> str:
     """All tables, ready for \\input."""
     said = [HEAD]
     for board in boards:
+        board = board.through(visible)
         said += [_table(board, name, where) for name, where in board.panels()]
     return "\n".join(said)
 

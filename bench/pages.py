@@ -1,8 +1,7 @@
-"""Leaderboards as terminal text, Markdown and one self-contained HTML file. Text from data sets is escaped."""
+"""Leaderboards as terminal text, Markdown and one self-contained HTML file. Text from records is escaped."""
 
 import base64
 import io
-import re
 import shutil
 from collections.abc import Sequence
 from importlib.resources import files
@@ -17,9 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
+from .escaping import markdown as markdown_text
+from .escaping import visible
+from .files import read_bytes
 from .tables import DIFFERENCES, Cell, Leaderboard, Line
 
 NARROWEST = 60
+PNG = b"\x89PNG"
+"""How a PNG begins."""
 MARKS = {"best": "*", "second": "°", "": ""}
 STYLES = {"best": "bold", "second": "underline", "": ""}
 TIES = (
@@ -33,6 +37,7 @@ def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool
     target = io.StringIO()
     console = Console(file=target, width=size, force_terminal=color, color_system="standard" if color else None)
     for board in boards:
+        board = board.through(visible)
         console.print(Text(board.title, style="bold"), soft_wrap=True)
         console.print(Text(board.subtitle, style="dim"))
         for name, where in board.panels():
@@ -120,13 +125,13 @@ def markdown(boards: Sequence[Leaderboard]) -> str:
     """Pipe tables, one a panel, for a README or a pull request."""
     said: list[str] = []
     for board in boards:
-        said += [f"## {quote(board.title)}", "", quote(board.subtitle), ""]
+        said += [f"## {markdown_text(board.title)}", "", markdown_text(board.subtitle), ""]
         for name, where in board.panels():
             ranks = ["rank"] if board.ranked else []
             headers = ["method", *ranks, *(_head(board.columns[i].header, board.columns[i].unit) for i in where)]
             lines = [*board.methods, *board.anchors]
             body = [
-                [f"*{quote(_named(line))}*" if line.mark else quote(line.method)]
+                [f"*{markdown_text(_named(line))}*" if line.mark else markdown_text(line.method)]
                 + _ranked(board, line)
                 + [_marked(line.cells[i]) for i in where]
                 for line in lines
@@ -134,11 +139,11 @@ def markdown(boards: Sequence[Leaderboard]) -> str:
             said += [f"**{name}**", ""] if name else []
             said += [pipes(headers, body, ("left", *("right" for _ in headers[1:]))), ""]
         said += [f"**Bold**: best; <u>underlined</u>: second best; {TIES}  "]
-        said += [f"{quote(_rank_note(board))}  "] if board.ranked else []
-        said += [f"[{number}] {quote(note)}  " for number, note in enumerate(board.notes, 1)]
-        said += [f"{quote(remark)}  " for remark in board.remarks]
+        said += [f"{markdown_text(_rank_note(board))}  "] if board.ranked else []
+        said += [f"[{number}] {markdown_text(note)}  " for number, note in enumerate(board.notes, 1)]
+        said += [f"{markdown_text(remark)}  " for remark in board.remarks]
         if board.differences:
-            rows = [[quote(value) for value in row] for row in board.differences]
+            rows = [[markdown_text(value) for value in row] for row in board.differences]
             said += ["", "**paired differences**", "", pipes(list(DIFFERENCES), rows)]
         said.append("")
     return "\n".join(said)
@@ -150,7 +155,7 @@ def pipes(headers: list[str], rows: list[list[str]], align: Sequence[str] | None
 
 
 def _head(header: str, unit: str) -> str:
-    return quote(f"{header} ({unit})" if unit else header)
+    return markdown_text(f"{header} ({unit})" if unit else header)
 
 
 def _marked(cell: Cell) -> str:
@@ -158,19 +163,19 @@ def _marked(cell: Cell) -> str:
     return shown + (f" \\[{cell.note}\\]" if cell.note else "")
 
 
-def quote(value: str) -> str:
-    """Text that Markdown shows as it is, in a table cell too."""
-    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", value.replace("\n", " ")).replace("\\_", "_")
-
-
 def html(boards: Sequence[Leaderboard], sheets: Sequence[Path] = ()) -> str:
-    """One file that needs nothing else: style inside, contact sheets (PNG) as data URIs, light and dark."""
+    """One file that needs nothing else: style inside, contact sheets (PNG) as data URIs, light and dark.
+
+    Sheets that are no PNG are left out.
+    """
     source = files("syncbench.bench").joinpath("templates", "leaderboard.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     pictures = [
-        (sheet.parent.name, Markup("data:image/png;base64,") + base64.b64encode(sheet.read_bytes()).decode())
+        (visible(sheet.parent.name), Markup("data:image/png;base64,") + base64.b64encode(data).decode())
         for sheet in sheets
+        if (data := read_bytes(sheet)).startswith(PNG)
     ]
+    boards = [board.through(visible) for board in boards]
     return page.render(
         boards=boards, heads=DIFFERENCES, pictures=pictures, name=_named, ties=TIES, rank_note=_rank_note
     )

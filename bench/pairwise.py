@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from . import stats
 from .records import Table
@@ -30,20 +30,27 @@ def by_sample(column: Table, value: str = "loss") -> Table:
 
 def paired(samples: Table, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "pairs items"]:
     """Mean difference a - b of each pair of lines by item, over the seeds that both have; nan where they have none."""
+    where = {name: i for i, name in enumerate(samples.columns)}
+    first, second = (np.array([where[pair[side]] for pair in pairs], dtype=int) for side in (0, 1))
+    return differences(samples, first, second).T
+
+
+def differences(
+    samples: Table, first: Int[np.ndarray, " pairs"], second: Int[np.ndarray, " pairs"]
+) -> Float[np.ndarray, "items pairs"]:
+    """`paired` of lines by their positions."""
     items = samples.index.get_level_values("item")
     values = samples.to_numpy(dtype=float)
-    if not pairs or not len(values):
-        return np.full((len(pairs), 0), np.nan)
+    if not len(first) or not len(values):
+        return np.full((0, len(first)), np.nan)
     codes, _ = pd.factorize(items, sort=True)
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    where = {name: i for i, name in enumerate(samples.columns)}
-    a, b = ([where[pair[side]] for pair in pairs] for side in (0, 1))
-    apart = (values[:, a] - values[:, b])[order]
+    apart = (values[:, first] - values[:, second])[order]
     known = np.isfinite(apart)
     sums = np.add.reduceat(np.where(known, apart, 0.0), starts, axis=0)
     counts = np.add.reduceat(known.astype(float), starts, axis=0)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0).T
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 def judged(differences: Sequence[Float[np.ndarray, " items"]], tests: Sequence[float]) -> list[stats.Interval]:

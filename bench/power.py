@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Sequence
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from . import stats
 from .compare import differences
+from .escaping import visible
 from .tables import arrow
 
 COLUMNS = [
@@ -35,17 +36,17 @@ def items_for(
     too few.
     """
     rows: list[dict[str, Any]] = []
-    for row in _rows(differences(records, primary)):
-        seen = row["difference"]
-        wanted = (nan if seen is None else abs(seen)) if difference is None else difference
+    found: Any = differences(records, primary)
+    numbers = ["difference", "spread", "detectable"]
+    found[numbers] = found[numbers].astype(float)  # None, where no item is shared, is not a number
+    for row in _rows(found):
+        wanted = abs(row["difference"]) if difference is None else difference
         known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
         how = {"tests": row["tests"], "power": power, "level": level}
         needed = stats.items_needed(row["spread"], wanted, **how) if known else None
         rows.append({**row, "observed": row["difference"], "difference": wanted, "needed": needed})
     table: Any = pd.DataFrame(rows, columns=pd.Index([*COLUMNS, "direction"]))
     table["needed"] = table["needed"].astype("Int64")
-    numbers = ["spread", "detectable", "difference", "observed"]
-    table[numbers] = table[numbers].astype(float)  # None, where no item is shared, is not a number
     return table
 
 
@@ -69,16 +70,13 @@ def text(table: pd.DataFrame) -> str:
     ]
     lines = [
         [
-            f"{row['family']} / {row['dataset']}",
-            f"{row['metric']} {arrow(row['direction'])}",
-            row["a"],
-            row["b"],
+            visible(f"{row['family']} / {row['dataset']}"),
+            visible(f"{row['metric']} {arrow(row['direction'])}"),
+            visible(row["a"]),
+            visible(row["b"]),
             row["n_items"],
             row["tests"],
-            *(
-                f"{row[name]:.3g}" if row[name] is not None and isfinite(row[name]) else "—"
-                for name in ("spread", "detectable", "difference")
-            ),
+            *(f"{row[name]:.3g}" if isfinite(row[name]) else "—" for name in ("spread", "detectable", "difference")),
             "—" if row["needed"] is pd.NA else f"{row['needed']}",
         ]
         for row in _rows(table)

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .escaping import visible, visible_lines
 from .events import Event, Listener, Tally
 from .files import STALE
 
@@ -45,7 +46,7 @@ def shown() -> Generator[Listener]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[now]}"),
+        TextColumn("{task.fields[now]}", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         yield _Bar(progress)
@@ -73,9 +74,10 @@ class _Bar:
         key = (event.phase, self._round)
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(VERBS.get(event.phase, event.phase), total=event.total, now="")
-        self._progress.update(self._tasks[key], completed=event.done, now=event.text)
+        self._progress.update(self._tasks[key], completed=event.done, now=visible(event.text))
         if event.error:
-            self._progress.console.print(f"failed: {event.text}: {event.error}", markup=False, highlight=False)
+            said = visible_lines(f"failed: {event.text}: {event.error}")
+            self._progress.console.print(said, markup=False, highlight=False)
 
 
 class _Lines:
@@ -106,7 +108,7 @@ def _waiting(event: Event) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(visible_lines(text), file=sys.stderr, flush=True)
 
 
 def _clock(seconds: float) -> str:

@@ -43,6 +43,7 @@ def syncbench_gate(request: pytest.FixtureRequest) -> "Compare":
     ) -> "Gate | None":
         from .baseline import update
         from .errors import SyncbenchError
+        from .escaping import visible
         from .gate import gate
 
         path = request.config.rootpath / baseline
@@ -51,7 +52,7 @@ def syncbench_gate(request: pytest.FixtureRequest) -> "Compare":
                 pytest.skip(update(run, path, margins=margins, reseeded=reseeded).text().strip())
             answer = gate(run, path, margins=margins, allow_undecided=allow_undecided, reseeded=reseeded)
         except SyncbenchError as error:
-            pytest.fail(f"syncbench gate: {error}", pytrace=False)
+            pytest.fail(f"syncbench gate: {visible(str(error))}", pytrace=False)
         if answer.code != 0:
             pytest.fail(answer.text(), pytrace=False)
         return answer

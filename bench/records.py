@@ -45,9 +45,9 @@ def methods(folders: Sequence[str | Path] | str | Path, names: Collection[str]) 
         for key in store.finished():
             if found.keys() >= set(names):
                 return found
-            job = store.job(key) or {}
-            if "about" in job and (name := plain(job["header"]["method"])) in names:
-                found.setdefault(name, job["about"])
+            job = store.job(key)
+            if job and job.about and (name := plain(job.header.method)) in names:
+                found.setdefault(name, job.about.model_dump())
     return found
 
 

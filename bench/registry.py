@@ -16,12 +16,35 @@ from typing import Any
 
 from .errors import SyncbenchError, quoted
 from .files import is_folder
-from .listing import ROOT, Component, Kind, list_components, module_name, public_classes
+from .listing import KINDS, ROOT, Component, Kind, list_components, module_name, public_classes
 from .options import build, show_value
+
+__all__ = [
+    "NOUNS",
+    "Component",
+    "Kind",
+    "any_class",
+    "find",
+    "label",
+    "list_components",
+    "load",
+    "load_class",
+    "offered",
+    "plain",
+    "split",
+    "suggest",
+]
 
 FILE = re.compile(r"\.py(:[^/@]*)?(@[^/]*)?$")
 """The end of a spec that names a Python file."""
-__all__ = ["Component", "Kind", "find", "label", "list_components", "load", "load_class", "plain", "split", "suggest"]
+NOUNS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "data set", "models": "model"}
+OFFERS: dict[Kind, tuple[str, ...]] = {
+    "models": ("predict", "schedule"),
+    "datasets": ("items", "family"),
+    "metrics": ("fingerprint", "direction"),
+    "methods": ("door", "requires"),
+}
+"""What a class of each kind has, by which it is told from others before it is instantiated."""
 
 
 def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
@@ -47,8 +70,27 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
 def load_class(kind: Kind, base: str, spec: str = "") -> type:
     """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset.
 
-    `spec` is what the user wrote, if that was more.
+    `spec` is what the user wrote, if that was more. Raises SyncbenchError for a class that is no component of this
+    kind.
     """
+    cls = any_class(kind, base, spec)
+    found = offered(cls)
+    if found != kind:
+        said = f"a {NOUNS[found]}, not a {NOUNS[kind]}" if found else f"no {NOUNS[kind]}"
+        has = " and ".join(f"`{name}`" for name in OFFERS[kind])
+        raise SyncbenchError(f"'{quoted(base)}' is {said}: a {NOUNS[kind]} has {has}")
+    return cls
+
+
+def offered(cls: type) -> Kind | None:
+    """Which kind of component a class is, by what it has; None for none. It is not instantiated."""
+    with _blamed(f"reading what {cls.__name__} has"):
+        fields: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
+        return next((k for k, names in OFFERS.items() if all(hasattr(cls, n) or n in fields for n in names)), None)
+
+
+def any_class(kind: Kind, base: str, spec: str = "") -> type:
+    """The class behind an id of `kind`, or behind `module:Class` or `file.py`, of whatever kind that is."""
     if kind == "models" and is_checkpoint(base):
         base = "diffusers"
     path, _, name = base.rpartition(":") if ".py:" in base else (base, "", "")
@@ -56,6 +98,8 @@ def load_class(kind: Kind, base: str, spec: str = "") -> type:
         return _from_file(Path(path), name)
     if ":" in base:
         module, _, name = base.partition(":")
+        if not (module and name):
+            raise SyncbenchError(f"'{quoted(base)}' names no class: write module:Class or file.py:Class")
         return _from_module(module, name, base)
     component = find(kind, base, spec)
     module, _, name = component.target.partition(":")
@@ -69,6 +113,9 @@ def find(kind: Kind, id: str, spec: str = "") -> Component:
         for name in (spec, id):
             if kind == "models" and name and is_folder(name):
                 raise SyncbenchError(f"unknown model '{name}': for the folder of that name write ./{name}")
+        for other in KINDS:
+            if id in {component.id for component in list_components(other)}:
+                raise SyncbenchError(f"'{id}' is a {NOUNS[other]}, not a {NOUNS[kind]}")
         raise SyncbenchError(f"unknown {kind[:-1]} '{quoted(id)}'{suggest(id, known, 'known are')}")
     return known[id]
 

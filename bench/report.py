@@ -18,6 +18,8 @@ import pandas as pd
 from . import stats
 from .content import digest, told_apart
 from .errors import SyncbenchError
+from .escaping import csv_cell, printable_json
+from .files import write_whole
 from .records import Table as Table
 from .records import load, of_families, paths
 
@@ -288,7 +290,8 @@ def report(
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     if sheets is None:
-        sheets = [sheet for name in paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
+        found = [sheet for name in paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
+        sheets = [sheet for sheet in found if not sheet.is_symlink()]  # it could lead to any file of this machine
     from .grades import grades
 
     text = render(
@@ -306,22 +309,8 @@ def report(
         color=color,
     )
     if out is not None:
-        save(text, Path(out))
+        write_whole(Path(out), text)
     return text
-
-
-def save(text: str, path: Path) -> None:
-    """Write text whole or not at all. Raises SyncbenchError for a folder and for what cannot be written."""
-    from .files import clear_stale, disk, temporary, write_bytes
-
-    with disk(path):
-        if path.is_dir():
-            raise SyncbenchError(f"'{path}' is a folder: --out names the file to write")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        clear_stale(path.parent, path.name)
-        with temporary(path) as draft:
-            write_bytes(draft, text.encode())
-            draft.replace(path)
 
 
 def render(
@@ -347,9 +336,10 @@ def render(
 
     table = stand(r, summary(r))
     if format == "csv":
-        return table[COLUMNS].to_csv(index=False)
+        return csv(table[COLUMNS])
     if format == "json":
-        return table[COLUMNS].to_json(orient="records", double_precision=15, indent=1, force_ascii=False) + "\n"
+        text = table[COLUMNS].to_json(orient="records", double_precision=15, indent=1, force_ascii=False)
+        return printable_json(text) + "\n"
     from . import pages
     from .compare import differences
     from .tables import lay_out
@@ -365,3 +355,8 @@ def render(
     if format == "html":
         return pages.html(laid, sheets)
     return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
+
+
+def csv(table: Table) -> str:
+    """A table as CSV that no spreadsheet takes for formulas (`escaping.csv_cell`)."""
+    return table.map(csv_cell).to_csv(index=False)

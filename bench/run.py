@@ -8,7 +8,8 @@ Models are outermost: each is loaded once.
 # (pandas has no type stubs.)
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +26,12 @@ from .measure import machine, versions
 from .narrow import Narrowing, narrowed
 from .plan import Job, chosen, count, listed, located, plan, shard
 from .ready import ReadyTask, ready
-from .registry import split, suggest
+from .recorded import entry as recorded
+from .registry import label, split, suggest
 from .sample import SampleTask, forget_items, lay_out, load_model, release_model, remember_items, sample
 from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, ruler, score, score_group
 from .store import Store, load_records
+from .stored import Spec
 from .suite import Entry, Suite, read_suite, unique
 from .types import Item, SyncbenchError
 
@@ -120,6 +123,7 @@ def sweep(
     for entry in suite.listed("models"):
         found = models[entry.token]
         todo = {job.key: job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)}
+        store.warn()
         if execute.apart:
             release_model()
         small = _small([entry])
@@ -138,10 +142,13 @@ def sweep(
     asked = {key: list(some.values()) for key, some in wanted.items()}
     small = _small(suite.listed("models"))
     mine = {key: asked[key] for key in result.keys}
-    result.scored = _score(store, mine, execute, retry_errors, listen, small)
-    _group(store, asked, suite.listed("datasets"), list(planned), execute, retry_errors, listen, small)
+    datasets = {key: job.dataset for key, job in planned.items()}
+    result.scored = _score(store, mine, datasets, execute, retry_errors, listen, small)
+    _group(store, asked, suite.listed("datasets"), {}, list(planned), execute, retry_errors, listen, small)
     Claims(root).tidy()
     result.errors |= errors(store, result.keys)
+    store.clear()
+    store.warn()
     return result
 
 
@@ -176,38 +183,81 @@ def rescore(
     execute: Executor,
     *,
     metrics: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
+    trust: bool = False,
     retry_errors: bool = False,
     progress: Listener | None = None,
 ) -> Sweep:
-    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing."""
+    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
+
+    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
+    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
+    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
+    """
     store = Store(root)
     forget_items()
     store.sweep()
-    listed = _stored(store)
+    listed = _stored(store, trust) if metrics is None else {}
     every = unique([metric for entries in listed.values() for metric in entries])
-    named = [next((e for e in every if e.label == m), Entry("metrics", m)) for m in metrics or ()]
+    named = [_named(m, store, trust) for m in metrics or ()]
     rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
     asked: dict[str, list[Ruler]] = {}
+    own: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    allowed: dict[str, Entry | str] = {}
     for key in store.finished():
         job = store.job(key)
         if job is not None:
-            entries = listed.get(job["header"]["dataset"], ()) if metrics is None else named
+            entries = listed.get(job.header.dataset, ()) if metrics is None else named
             asked[key] = [rulers[entry.token] for entry in entries]
-    listen, small = progress or _silent, _small([Entry("models", m["spec"]) for m in store.used("models")])
-    datasets = [Entry("datasets", one["spec"], one["overrides"]) for one in store.used("datasets")]
-    scored = _score(store, asked, execute, retry_errors, listen, small)
-    _group(store, asked, datasets, (), execute, retry_errors, listen, small)
+            token = job.dataset.model_dump_json()
+            if token not in allowed:
+                allowed[token] = _dataset(job.dataset, datasets, trust)
+            entry = allowed[token]
+            if isinstance(entry, Entry):
+                own[key] = entry
+            elif missing(store, key, asked[key], retry_errors):
+                refused[job.name] = entry
+    listen, small = progress or _silent, _small([Entry("models", one.spec) for one in store.used("models")])
+    mine = {key: some for key, some in asked.items() if key in own}
+    scored = _score(store, mine, own, execute, retry_errors, listen, small)
+    today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
+    _group(store, asked, today, own, (), execute, retry_errors, listen, small)
     Claims(root).tidy()
-    return Sweep(root=root, keys=list(asked), scored=scored, errors=errors(store, list(asked)))
+    failed = errors(store, list(asked)) | refused
+    store.clear()
+    store.warn()
+    return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
 
 
-def _stored(store: Store) -> dict[str, tuple[Entry, ...]]:
+def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
+    """A data set that a folder names, or why it is not loaded."""
+    try:
+        return recorded("datasets", spec, named=named, trust=trust)
+    except SyncbenchError as error:
+        return f"not scored: {error}; --datasets names it, or --trust runs the folder's code"
+
+
+def _named(name: str, store: Store, trust: bool) -> Entry:
+    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
+    for spec in store.used("metrics"):
+        if name in (spec.spec, label(spec.spec, spec.overrides)):
+            with suppress(SyncbenchError):
+                return recorded("metrics", spec, named=[name], trust=trust)
+    return Entry("metrics", name)
+
+
+def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
     """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
     found: dict[str, tuple[Entry, ...]] = {}
-    for part in store.run.get("suite", {}).get("parts", []):
-        metrics = tuple(Entry("metrics", m["spec"], m["overrides"]) for m in part["metrics"])
-        for dataset in part["datasets"]:
-            name = Entry("datasets", dataset["spec"], dataset["overrides"]).label
+    for part in store.run.suite.parts:
+        try:
+            metrics = tuple(recorded("metrics", metric, trust=trust) for metric in part.metrics)
+        except SyncbenchError as error:
+            cure = "name metrics with --metrics, or run the folder's code with --trust"
+            raise SyncbenchError(f"'{store.root}': {error}: {cure}") from error
+        for dataset in part.datasets:
+            name = label(dataset.spec, dataset.overrides)
             found[name] = unique([*found.get(name, ()), *metrics])
     return found
 
@@ -215,14 +265,15 @@ def _stored(store: Store) -> dict[str, tuple[Entry, ...]]:
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Why jobs or their metrics failed, by job name."""
     found: dict[str, str] = {}
-    rows = [row for group in store.groups().values() for row in group["rows"]]
-    for row in [row for key in keys for row in store.scores(key)] + [row for row in rows if row["key"] in set(keys)]:
+    wanted = set(keys)
+    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    for row in [row for key in keys for row in store.scores(key)] + grouped:
         if row["status"] == "error":
             found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
     for key in keys:
         job = store.job(key)
-        if job is not None and job["status"] == "error":
-            found[f"{job['header']['method']} {job['header']['item']} seed {job['header']['seed']}"] = job["error"]
+        if job is not None and job.status == "error":
+            found[job.name] = f"{job.error}"
     return found
 
 
@@ -243,7 +294,7 @@ def _silent(event: Event) -> None:
 
 def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     job = store.job(key)
-    return job is None or (retry_errors and job["status"] == "error")
+    return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
 
 
 def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
@@ -287,6 +338,7 @@ def _sample(
 def _score(
     store: Store,
     asked: Mapping[str, Sequence[Ruler]],
+    datasets: Mapping[str, Entry],
     execute: Executor,
     retry: bool,
     listen: Listener,
@@ -294,7 +346,7 @@ def _score(
 ) -> int:
     def prepare(key: str) -> ScoreTask | None:
         metrics = missing(store, key, asked[key], retry)
-        return ScoreTask(store.root, key, metrics) if metrics else None
+        return ScoreTask(store.root, key, metrics, datasets[key]) if metrics else None
 
     keys = [key for key, rulers in asked.items() if missing(store, key, rulers, retry)]
     return _carry(store, keys, score, prepare, execute, "score", listen, small)
@@ -304,13 +356,14 @@ def _group(
     store: Store,
     asked: Mapping[str, Sequence[Ruler]],
     datasets: Sequence[Entry],
+    own: Mapping[str, Entry],
     planned: Sequence[str],
     execute: Executor,
     retry: bool,
     listen: Listener,
     small: bool,
 ) -> int:
-    tasks = group_tasks(store, asked, datasets, planned, retry)
+    tasks = group_tasks(store, asked, datasets, own, planned, retry)
     before = {key: store.group_stamp(key) for key in tasks}
 
     def prepare(key: str) -> GroupTask | None:

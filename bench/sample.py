@@ -21,6 +21,7 @@ from .loop import Method
 from .measure import measured, versions
 from .models.interface import Model
 from .plan import Job, dataset_fields, noise_seed, sampling
+from .png import check_sizes
 from .registry import label, load_class, split
 from .store import Store, encode_artifact
 from .suite import Entry
@@ -95,7 +96,12 @@ def about(entry: Entry) -> Json:
     cls = load_class("methods", split(entry.spec)[0])
     doc = inspect.cleandoc(getattr(sys.modules.get(cls.__module__), "__doc__", None) or "")
     facts = {name: str(getattr(cls, name, "")) for name in ("paper", "licence")}
-    return {"title": doc.partition("\n")[0], "doc": doc, **facts, "presets": list(getattr(cls, "presets", {}))}
+    return {
+        "title": doc.partition("\n")[0],
+        "doc": doc,
+        **facts,
+        "presets": list(map(str, getattr(cls, "presets", {}))),
+    }
 
 
 def load_item(entry: Entry, id: str, protocol: Json) -> Item:
@@ -127,7 +133,8 @@ def same_item(identity: Json, entry: Entry, item: Item) -> bool:
         "fields": dataset_fields(dataset),
     }
     token = f"content {entry.token} {item.id} {item.protocol.negative}"
-    return identity["dataset"] == now and identity["item"]["content"] == cached(token, lambda: content_of(item))
+    held = identity["item"].get("content")
+    return identity.get("dataset") == now and held == cached(token, lambda: content_of(item))
 
 
 def load_model(entry: Entry) -> Model:
@@ -204,6 +211,8 @@ def _made_of(job: Job) -> tuple[dict[str, bytes], Json]:
     model.cost = Cost()
     artifact, seconds, peak = guarded(job.dataset, [item], lambda: _measured(method, item, model, seed), seed, model)
     check_artifact(artifact, item)
+    pictures = [*artifact.views, *([] if artifact.canvas is None else [artifact.canvas])]
+    check_sizes((image.shape[-1], image.shape[-2]) for image in pictures)
     counted = model.cost if model.cost != Cost() else artifact.cost
     artifact = settled(replace(artifact, cost=replace(counted, seconds=seconds, peak_mb=peak)))
     told = as_notes(about(job.method), "what the method says of itself")

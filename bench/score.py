@@ -20,8 +20,9 @@ from .plan import job_key
 from .roles import primary_of, role_of
 from .sample import guarded, instance, items_of, load_item, release_model, same_item
 from .store import Store
+from .stored import StoredJob
 from .suite import Entry, unique
-from .types import Artifact, Item, Json, Record, Score, SyncbenchError
+from .types import Artifact, Header, Item, Json, Record, Score, SyncbenchError
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ScoreTask:
     root: Path
     key: str
     metrics: tuple[Entry, ...]
+    dataset: Entry
+    """The data set of the job, of the user's suite or allowed by `recorded.entry`: the job's own word is not enough."""
 
     def pieces(self) -> Sequence["ScoreTask"]:
         """One task a metric."""
@@ -120,7 +123,7 @@ def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False
     job, rows = store.job(key), store.scores(key)
     if job is None:
         return ()
-    here = [r for r in rulers if not r.grouped or job["status"] != "ok"]
+    here = [r for r in rulers if not r.grouped or job.status != "ok"]
     return tuple(r.entry for r in here if not any(r.has(row, retry) for row in rows))
 
 
@@ -149,32 +152,31 @@ _WORDS = {int: "a whole number", str: "text"}
 def score(task: ScoreTask) -> Outcome:
     """Compute and store the missing rows of one job. A failing metric is a row with its error."""
     release_model()  # a worker that sampled before must not hold two sets of networks
-    return _keep(task, lambda store, job, rulers: _answers(store, task.key, job, rulers))
+    return _keep(task, lambda store, job, rulers: _answers(store, job, rulers, task.dataset))
 
 
-def _keep(task: ScoreTask, ask: Callable[[Store, Json, Sequence[Ruler]], "list[Answer]"]) -> Outcome:
+def _keep(task: ScoreTask, ask: Callable[[Store, StoredJob, Sequence[Ruler]], "list[Answer]"]) -> Outcome:
     store = Store(task.root)
     job = store.job(task.key)
     if job is None:
-        return Outcome(task.key, task.key, "the job is gone")
+        return Outcome(task.key, task.key, store.damage.get(store.folder(task.key), "the job is gone"))
     rulers = [ruler(entry) for entry in task.metrics]
-    try:
-        answers = ask(store, job, rulers)
-    except SyncbenchError as error:  # the artifact or the item cannot be read
-        answers = [_failed(str(error)) for _ in rulers]
+    answers = attempt(lambda: ask(store, job, rulers))
+    if isinstance(answers, Failure):  # the artifact or the item cannot be read
+        answers = [_failed(answers.text) for _ in rulers]
     rows = {row["metric"]: row for row in store.scores(task.key)}
     for r, answer in zip(rulers, answers, strict=True):
-        rows[r.label] = _row(job["header"], r, *answer)
+        rows[r.label] = _row(job.header, r, *answer)
     store.save_scores(task.key, list(rows.values()))
     errors = [f"{row['metric']}: {row['reason']}" for row in rows.values() if row["status"] == "error"]
-    name = f"{job['header']['method']} {job['header']['item']} seed {job['header']['seed']}"
-    return Outcome(task.key, name, "; ".join(errors) if errors and job["status"] == "ok" else None)
+    return Outcome(task.key, job.name, "; ".join(errors) if errors and job.status == "ok" else None)
 
 
 def group_tasks(
     store: Store,
     asked: Mapping[str, Sequence[Ruler]],
     datasets: Sequence[Entry],
+    own: Mapping[str, Entry],
     planned: Sequence[str] = (),
     retry: bool = False,
 ) -> dict[str, GroupTask]:
@@ -182,8 +184,9 @@ def group_tasks(
 
     `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` say what
     today's items are: samples of what an item was before its prompt, mesh or picture changed belong to no group of
-    theirs, and get a null. With `planned` keys, a group of which some job has not been run yet (another shard's) is
-    left for later.
+    theirs, and get a null. Where none of them has the label of a group, the data sets that its jobs were made from
+    (`own`, as far as they may be loaded) say it; where there is none either, the group stays as it is. With `planned`
+    keys, a group of which some job has not been run yet (another shard's) is left for later.
     """
     if not any(r.grouped for rulers in asked.values() for r in rulers):
         return {}
@@ -191,15 +194,19 @@ def group_tasks(
     absent = set(planned) - set(present)
     cells: dict[str, list[str]] = defaultdict(list)
     for key, job in present.items():
-        if job["status"] == "ok":
-            cells[_cell(job["header"])].append(key)
+        if job.status == "ok":
+            cells[_cell(job.header)].append(key)
     old = store.groups()
     found: dict[str, GroupTask] = {}
     for cell, jobs in cells.items():
         wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped}
         if not wanted or absent:
             continue
-        groups, past = _parted({key: present[key] for key in jobs}, datasets)
+        label = present[jobs[0]].header.dataset
+        options = [entry for entry in datasets if entry.label == label] or [own[key] for key in jobs if key in own]
+        if not options:
+            continue
+        groups, past = _parted({key: present[key] for key in jobs}, unique(options))
         for r in wanted.values():
             tasks: list[GroupTask] = []
             for n, (entry, members) in enumerate(groups):
@@ -225,20 +232,20 @@ def score_group(task: GroupTask) -> Outcome:
     return _keep_group(task, lambda jobs, r: _group_answers(Store(task.root), jobs, task.dataset, r))
 
 
-def _keep_group(task: GroupTask, ask: Callable[[dict[str, Json], Ruler], "dict[str, Answer]"]) -> Outcome:
+def _keep_group(task: GroupTask, ask: Callable[[dict[str, StoredJob], Ruler], "dict[str, Answer]"]) -> Outcome:
     store, r = Store(task.root), ruler(task.metric)
     jobs = {key: job for key in (*task.members, *task.past) if (job := store.job(key)) is not None}
     name = f"{r.label} of {len(task.members)} items"
     if len(jobs) < len(task.members) + len(task.past):
         return Outcome(task.key, name, "a job is gone")
     answers = ask({key: jobs[key] for key in task.members}, r)
-    rows = [_row(jobs[key]["header"], r, *answers[key]) for key in task.members]
-    rows += [_row(jobs[key]["header"], r, PAST, "ok") for key in task.past]
+    rows = [_row(jobs[key].header, r, *answers[key]) for key in task.members]
+    rows += [_row(jobs[key].header, r, PAST, "ok") for key in task.past]
     about = {"cell": task.cell, "metric": r.label, "members": list(task.members)}
     store.save_group(task.key, {**about, "past": list(task.past)} if task.past else about, rows)
     _drop_stale(store, store.groups(), task.cell, r.label, task.kept | {task.key})
     failed = next((row["reason"] for row in rows if row["status"] == "error"), None)
-    return Outcome(task.key, f"{next(iter(jobs.values()))['header']['method']}, {name}", failed)
+    return Outcome(task.key, f"{next(iter(jobs.values())).header.method}, {name}", failed)
 
 
 def _drop_stale(store: Store, groups: Mapping[str, Json], cell: str, metric: str, kept: frozenset[str]) -> None:
@@ -257,17 +264,17 @@ def _failed(reason: str) -> Answer:
     return Score.none(reason), "error"
 
 
-def _answers(store: Store, key: str, job: Json, rulers: Sequence[Ruler]) -> list[Answer]:
-    if job["status"] == "error":
-        return [_failed(job["error"]) for _ in rulers]
-    if job["status"] == "unsupported":
-        return [(Score.none(job["error"]), "ok") for _ in rulers]
-    artifact, answers = store.artifact(key), list[Answer]()
+def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Entry) -> list[Answer]:
+    if job.status == "error":
+        return [_failed(f"{job.error}") for _ in rulers]
+    if job.status == "unsupported":
+        return [(Score.none(f"{job.error}"), "ok") for _ in rulers]
+    artifact, answers = store.artifact(job.key), list[Answer]()
     marks = mark_artifact(artifact)
     for r in rulers:
-        answers.append(_ask(instance(r.entry), _own(artifact), _item(job, _dataset(job)), _dataset(job)))
+        answers.append(_ask(instance(r.entry), _own(artifact), stored_item(job, dataset), dataset))
         if not marks.intact:  # the next metric sees what is stored
-            artifact = store.artifact(key)
+            artifact = store.artifact(job.key)
             marks = mark_artifact(artifact)
     return answers
 
@@ -289,24 +296,19 @@ def _answer(metric: Any, artifact: Artifact, item: Item, entry: Entry) -> Score:
     return score_of(guarded(entry, [item], lambda: metric(artifact, item)))
 
 
-def _dataset(job: Json) -> Entry:
-    return Entry("datasets", job["dataset"]["spec"], job["dataset"]["overrides"])
-
-
-def _item(job: Json, entry: Entry) -> Item:
-    item = load_item(entry, job["header"]["item"], job["header"]["protocol"])
-    if not same_item(job["identity"], entry, item):
-        raise SyncbenchError(f"dataset {entry.label} has changed since '{item.id}' was made: run again")
+def stored_item(job: StoredJob, dataset: Entry) -> Item:
+    """The item a stored job was made from. Raises SyncbenchError where the data set has no such item any more."""
+    item = load_item(dataset, job.header.item, job.header.protocol)
+    if not same_item(job.identity, dataset, item):
+        raise SyncbenchError(f"dataset {dataset.label} has changed since '{item.id}' was made: run again")
     return item
 
 
-def _parted(jobs: Mapping[str, Json], datasets: Sequence[Entry]) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
-    """Keys of one cell by the data set whose items they are of today, and those of what no data set has any more.
+def _parted(jobs: Mapping[str, StoredJob], options: Sequence[Entry]) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
+    """Keys of one cell by the data set of `options` whose items they are of today, and those of none any more.
 
     Two data sets of one label (files of one name) make two groups. Where nothing is of today all stays together.
     """
-    label = next(iter(jobs.values()))["header"]["dataset"]
-    options = unique([entry for entry in datasets if entry.label == label] or list(map(_dataset, jobs.values())))
     groups: dict[str, tuple[Entry, list[str]]] = {}
     past: list[str] = []
     for key, job in sorted(jobs.items()):
@@ -318,24 +320,25 @@ def _parted(jobs: Mapping[str, Json], datasets: Sequence[Entry]) -> tuple[list[t
     return (list(groups.values()), past) if groups else ([(options[0], sorted(jobs))], [])
 
 
-def _is_todays(job: Json, entry: Entry) -> bool:
+def _is_todays(job: StoredJob, entry: Entry) -> bool:
     """Whether a sample is of an item as the data set has it today; true where the data set cannot be read."""
     try:
-        item = items_of(entry).get(job["header"]["item"])
+        item = items_of(entry).get(job.header.item)
     except Exception:  # the metric will say why
         return True
     if item is None:
         return False
-    asked = replace(item.protocol, negative=job["header"]["protocol"]["negative"])
-    return same_item(job["identity"], entry, replace(item, protocol=asked))
+    asked = replace(item.protocol, negative=job.header.protocol.get("negative", ""))
+    return same_item(job.identity, entry, replace(item, protocol=asked))
 
 
-def _row(header: Json, r: Ruler, score: Score, status: str) -> Json:
-    row = {**header, **r.said(header), **asdict(score), "status": status}
+def _row(header: Header, r: Ruler, score: Score, status: str) -> Json:
+    facts = asdict(header)
+    row = {**facts, **r.said(facts), **asdict(score), "status": status}
     return {name: row[name] for name in Record.columns()}
 
 
-def _cell(header: Json) -> str:
+def _cell(header: Header) -> str:
     names = (
         "dataset",
         "dataset_version",
@@ -347,18 +350,18 @@ def _cell(header: Json) -> str:
         "protocol",
         "seed",
     )
-    return job_key({name: header[name] for name in names})
+    return job_key({name: getattr(header, name) for name in names})
 
 
-def _group_answers(store: Store, jobs: dict[str, Json], entry: Entry, r: Ruler) -> dict[str, Answer]:
+def _group_answers(store: Store, jobs: dict[str, StoredJob], entry: Entry, r: Ruler) -> dict[str, Answer]:
     """The group metric's answer for each job by key."""
     answers = attempt(lambda: _group(store, jobs, entry, instance(r.entry)))
     return dict.fromkeys(jobs, _failed(answers.text)) if isinstance(answers, Failure) else answers
 
 
-def _group(store: Store, jobs: dict[str, Json], entry: Entry, metric: Any) -> dict[str, Answer]:
-    keys = {job["header"]["item"]: key for key, job in jobs.items()}
-    items = {name: _item(jobs[key], entry) for name, key in keys.items()}
+def _group(store: Store, jobs: dict[str, StoredJob], entry: Entry, metric: Any) -> dict[str, Answer]:
+    keys = {job.header.item: key for key, job in jobs.items()}
+    items = {name: stored_item(jobs[key], entry) for name, key in keys.items()}
     first = next(iter(items.values()))
     if first.family not in metric.families:
         return dict.fromkeys(jobs, (Score.none(f"not defined for the family {first.family}"), "ok"))

@@ -10,7 +10,6 @@ Stud. 2024: with 95 % all true ranks lie within their bounds).
 # pyright: reportUnknownArgumentType=false
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +17,11 @@ import pandas as pd
 from jaxtyping import Bool
 
 from . import stats
-from .pairwise import by_sample, comparisons, judged, paired
+from .pairwise import by_sample, comparisons, differences
 from .report import BOARD, METRIC, Table, of_machines
 
+AT_ONCE = 100_000
+"""Pairs of methods compared at a time, which bounds the memory."""
 Mark = Literal["", "best", "second"]
 
 
@@ -40,11 +41,6 @@ class _Column:
     judged: bool = True
     """Whether enough items are shared to say so of every two."""
 
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Every two of the methods."""
-        return list(combinations(range(len(self.rows)), 2))
-
 
 def stand(records: Table, table: Table) -> Table:
     """`report.summary`'s table with columns `mark`, `rank_low`, `rank_high`, `pareto`, `cost`.
@@ -57,9 +53,8 @@ def stand(records: Table, table: Table) -> Table:
     if there is one, else one of a single machine; among these the primary one.
     """
     table = table.assign(mark="", rank_low=pd.NA, rank_high=pd.NA, pareto=pd.NA, cost="")
-    columns = _columns(records, table)
-    _judge(columns)
-    for column in columns:
+    for column in _columns(records, table):
+        _judge(column)
         _mark(column, table)
         table.loc[column.rows, "rank_low"] = 1 + column.worse.sum(axis=1)
         table.loc[column.rows, "rank_high"] = len(column.rows) - column.worse.sum(axis=0)
@@ -89,17 +84,15 @@ def _columns(records: Table, table: Table) -> list[_Column]:
     return found
 
 
-def _judge(columns: list[_Column]) -> None:
-    """Compare every two methods of every column, all columns at once."""
-    every = [paired(one.samples, [(one.names[i], one.names[j]) for i, j in one.pairs]) for one in columns]
-    tests = [float(column.tests) for column, rows in zip(columns, every, strict=True) for _ in rows]
-    answers = iter(judged([row for rows in every for row in rows], tests))
-    for column in columns:
-        for i, j in column.pairs:
-            one = next(answers)
-            column.judged &= one.n >= stats.ENOUGH
-            if one.separable:
-                column.worse[(i, j) if one.mean > 0 else (j, i)] = True
+def _judge(column: _Column) -> None:
+    """Compare every two methods of a column."""
+    every = np.stack(np.triu_indices(len(column.rows), 1))
+    for start in range(0, every.shape[1], AT_ONCE):
+        a, b = every[:, start : start + AT_ONCE]
+        signs, counts = stats.signs(differences(column.samples, a, b), tests=column.tests)
+        column.judged &= bool((counts >= stats.ENOUGH).all())
+        column.worse[a[signs > 0], b[signs > 0]] = True
+        column.worse[b[signs < 0], a[signs < 0]] = True
 
 
 def _mark(column: _Column, table: Table) -> None:

@@ -27,7 +27,7 @@ from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
@@ -91,16 +91,13 @@ def intervals(
     if n < FEWEST:
         reason = f"{n} item{'' if n == 1 else 's'}: an interval needs {FEWEST}"
         return [Interval(mean=float(m), low=None, high=None, n=n, reason=reason) for m in means]
-    # Relative to the mean: sums of equal floats differ in the last bits.
-    alike = np.ptp(table, axis=0) <= 1e-12 * np.abs(table).max(axis=0)
+    alike = _alike(table)
     many = np.broadcast_to(np.asarray(tests), (columns,))
     lows, highs, p = (np.full(columns, nan) for _ in range(3))
     varied = np.flatnonzero(~alike)
     if len(varied):
         error, skew = spread_of(table[:, varied])
-        reach = [reaches(n, skew * side, LEVEL / many[varied] / 2) for side in (1, -1)]
-        lows[varied] = means[varied] - reach[0] * error
-        highs[varied] = means[varied] + reach[1] * error
+        lows[varied], highs[varied] = _bounds(n, means[varied], error, skew, many[varied])
         p[varied] = np.minimum(1.0, many[varied] * p_two_sided(n, means[varied] / error, skew))
     return [
         Interval(mean=float(means[i]), low=None, high=None, n=n, reason=ALIKE)
@@ -108,6 +105,46 @@ def intervals(
         else Interval(mean=float(means[i]), low=float(lows[i]), high=float(highs[i]), n=n, p=float(p[i]))
         for i in range(columns)
     ]
+
+
+def signs(
+    table: Float[np.ndarray, "items columns"], *, tests: float = 1
+) -> tuple[Int[np.ndarray, " columns"], Int[np.ndarray, " columns"]]:
+    """Sign of each column's mean where it is `separable` from zero, else 0, and its number of items; nan are left out.
+
+    What `intervals` says of as many columns, without an object for each.
+    """
+    ordered = np.sort(table, axis=0)  # nan come last
+    counts = np.isfinite(ordered).sum(axis=0)
+    answers = np.zeros(table.shape[1], dtype=int)
+    for n in np.unique(counts[counts >= ENOUGH]):
+        which = np.flatnonzero(counts == n)
+        values = ordered[:n, which]
+        means, alike = values.mean(axis=0), _alike(values)
+        answers[which[alike]] = np.sign(means[alike])
+        which, means, values = which[~alike], means[~alike], values[:, ~alike]
+        if len(which):
+            error, skew = spread_of(values)
+            lows, highs = _bounds(int(n), means, error, skew, np.asarray(float(tests)))
+            answers[which] = np.where(lows > 0, 1, np.where(highs < 0, -1, 0))
+    return answers, counts
+
+
+def _alike(table: Float[np.ndarray, "items columns"]) -> Bool[np.ndarray, " columns"]:
+    """Relative to the largest value: sums of equal floats differ in the last bits."""
+    return np.ptp(table, axis=0) <= 1e-12 * np.abs(table).max(axis=0)
+
+
+def _bounds(
+    n: int,
+    means: Float[np.ndarray, " columns"],
+    error: Float[np.ndarray, " columns"],
+    skew: Float[np.ndarray, " columns"],
+    tests: Float[np.ndarray, "*columns"],
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    """Both ends of each interval, from what `spread_of` says."""
+    below, above = (reaches(n, skew * side, LEVEL / tests / 2) for side in (1, -1))
+    return means - below * error, means + above * error
 
 
 def spread_of(

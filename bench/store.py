@@ -7,8 +7,13 @@
     DIR/groups/<key>.json        rows of group metrics, keyed by the members' keys
 
 Whatever is there under its final name is complete. A kill leaves at most a temporary folder, which the next start
-sweeps away when it is stale (see `files`), and a claim (see `claims`). Nothing here is pickled, and file names read
-from JSON never leave their folder. Records are read without torch, which only artifacts need.
+sweeps away when it is stale (see `files`), and a claim (see `claims`). Records are read without torch, which only
+artifacts need.
+
+A folder may come from a stranger. Nothing here is pickled, nothing that JSON names is imported or instantiated, and
+names read from JSON never leave their folder. job.json, scores.json and groups/*.json begin with a checksum
+(`files.seal`). What does not match it, or does not fit its type (`stored`), counts as missing: it is told in one
+`DamagedWarning`, a run makes it again, and all else is read.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -16,26 +21,35 @@ from JSON never leave their folder. Records are read without torch, which only a
 
 import errno
 import hashlib
+import os
+import re
+import stat
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from .errors import DamagedWarning
 from .files import (
+    LARGEST,
     alive,
     clear_stale,
     disk,
-    dump_json,
     flush,
     owner,
-    read_json,
+    parse_json,
+    read_bytes,
     remove,
+    seal,
     temporary,
     write_bytes,
     write_json,
+    write_sealed,
 )
-from .types import SCHEMA, Artifact, Cost, Json, Record, SyncbenchError
+from .stored import KEY, Spec, StoredJob, StoredRun, parsed, read_group, read_job, read_rows
+from .types import SCHEMA, Artifact, Json, Record, SyncbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +60,9 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.run: Json = _read_run(root)
+        self.run: StoredRun = _read_run(root)
+        self.damage: dict[Path, str] = {}
+        """What cannot be read, by place, in one sentence each."""
 
     @staticmethod
     def create(root: Path, run: Json) -> "Store":
@@ -55,7 +71,7 @@ class Store:
         Raises SyncbenchError for a folder that holds something else, or results of another schema.
         """
         if (root / "run.json").exists():
-            run = {**run, "created": _read_run(root).get("created", run.get("created"))}
+            run = {**run, "created": _read_run(root).created or run.get("created")}
         elif root.exists() and not _begun(root):
             raise SyncbenchError(f"'{root}' exists and is not a results folder: choose another --out")
         with disk(root):
@@ -67,15 +83,24 @@ class Store:
         store.sweep()
         return store
 
-    def used(self, kind: str) -> list[Json]:
-        """The components of one kind (`methods`, ...) that the folder's suite names: `spec` and `overrides`."""
-        parts = self.run.get("suite", {}).get("parts", [])
-        found = [entry for part in parts for entry in part[kind]]
-        return [entry for n, entry in enumerate(found) if entry not in found[:n]]
+    def used(self, kind: Literal["models", "datasets", "methods", "metrics"]) -> list[Spec]:
+        """The components of one kind that the folder's suite names."""
+        found: list[Spec] = [spec for part in self.run.suite.parts for spec in getattr(part, kind)]
+        return [spec for n, spec in enumerate(found) if spec not in found[:n]]
+
+    def warn(self) -> None:
+        """Tell what was found damaged so far, each thing once, in one `DamagedWarning`."""
+        if self.damage:
+            many = "1 is" if len(self.damage) == 1 else f"{len(self.damage)} are"
+            said = "; ".join([*self.damage.values()][:3]) + ("; ..." if len(self.damage) > 3 else "")
+            text = f"of what '{self.root}' holds {many} damaged, and missing until a run makes it again: {said}"
+            warnings.warn(text, DamagedWarning, stacklevel=2)
+            self.damage.clear()
 
     def sweep(self) -> None:
         """Remove what killed processes left half-written; leave alone what a living process is writing."""
-        for folder in (self.root, self.root / "jobs", self.root / "groups", *self.root.glob("jobs/[!.]*")):
+        jobs = (path for path in self.root.glob("jobs/[!.]*") if not path.is_symlink())
+        for folder in (self.root, self.root / "jobs", self.root / "groups", *jobs):
             clear_stale(folder, root=self.root)
         for path in (*self.root.glob(".alive-*"), *self.root.glob(".now-*"), *self.root.glob("jobs/.now-*")):
             name = path.name.partition("-")[2]
@@ -88,13 +113,37 @@ class Store:
         return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
     def folder(self, key: str) -> Path:
-        """Where a job lies."""
+        """Where a job lies. Raises SyncbenchError for what is no key."""
+        if not re.fullmatch(KEY, key):
+            raise SyncbenchError(f"'{key}' is no key of a job: it would lead out of '{self.root}'")
         return self.root / "jobs" / key
 
-    def job(self, key: str) -> Json | None:
-        """A job's `job.json`; None if there is no such job."""
-        path = self.folder(key) / "job.json"
-        return read_json(path) if path.exists() else None
+    def job(self, key: str) -> StoredJob | None:
+        """A job; None if there is none of this key, or if it is damaged (see `damage`)."""
+        try:
+            return None if (folder := self._there(key)) is None else read_job(folder / "job.json", key)
+        except SyncbenchError as error:
+            self.damage[self.root / "jobs" / key] = str(error)
+            return None
+
+    def intact(self, key: str, job: StoredJob) -> bool:
+        """Whether every file of a job's artifact is there and matches its hash; if not, see `damage`."""
+        try:
+            _files(self.folder(key), job)
+        except SyncbenchError as error:
+            self.damage[self.folder(key)] = str(error)
+            return False
+        return True
+
+    def _there(self, key: str) -> Path | None:
+        folder = self.folder(key)
+        try:
+            mode = folder.lstat().st_mode
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISDIR(mode):
+            raise SyncbenchError(f"{folder} is no folder of its own")
+        return folder
 
     def stamp(self, key: str) -> tuple[int, int] | None:
         """What tells one writing of a job from another; None if there is no such job."""
@@ -119,7 +168,7 @@ class Store:
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_bytes(folder / name, data)
             files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-            write_bytes(folder / "job.json", dump_json({"schema": SCHEMA, "key": key, **job, "files": files}))
+            write_bytes(folder / "job.json", seal({"schema": SCHEMA, "key": key, **job, "files": files}))
             flush(folder)
             with temporary(final.with_name(f"old-{key}")) as old:
                 with suppress(FileNotFoundError):
@@ -132,27 +181,47 @@ class Store:
             flush(final.parent)
 
     def scores(self, key: str) -> list[Json]:
-        """The rows of a job's `scores.json`, or none yet."""
-        path = self.folder(key) / "scores.json"
-        return read_json(path) if path.exists() else []
+        """The rows of a job's `scores.json`; none if there are none yet, or if they are damaged (see `damage`)."""
+        try:
+            folder = self._there(key)
+            path = folder / "scores.json" if folder else None
+            return read_rows(path, key) if path and path.exists() else []
+        except SyncbenchError as error:
+            self.damage[self.root / "jobs" / key / "scores.json"] = str(error)
+            return []
 
     def save_scores(self, key: str, rows: Sequence[Record | Json]) -> None:
         """Replace a job's rows."""
         with disk(self.root):
-            write_json(self.folder(key) / "scores.json", _rows(rows))
+            write_sealed(self.folder(key) / "scores.json", {"rows": _rows(rows)})
 
     def groups(self) -> dict[str, Json]:
-        """All group scores by key."""
-        return {path.stem: read_json(path) for path in sorted(self.root.glob("groups/[!.]*.json"))}
+        """All group scores by key: `cell`, `metric`, `members` and `rows`; damaged ones are left out (see `damage`)."""
+        found: dict[str, Json] = {}
+        for path in sorted(self.root.glob("groups/[!.]*.json")):
+            try:
+                found[path.stem] = read_group(path)
+            except SyncbenchError as error:
+                self.damage[path] = str(error)
+        return found
 
     def save_group(self, key: str, group: Json, rows: Sequence[Record | Json]) -> None:
         """Write one group's rows."""
         with disk(self.root):
-            write_json(self.root / "groups" / f"{key}.json", {"schema": SCHEMA, **group, "rows": _rows(rows)})
+            write_sealed(self.root / "groups" / f"{key}.json", {"schema": SCHEMA, **group, "rows": _rows(rows)})
 
     def drop_group(self, key: str) -> None:
         """Forget a group whose members have changed."""
-        (self.root / "groups" / f"{key}.json").unlink(missing_ok=True)
+        remove(self.root / "groups" / f"{key}.json")
+
+    def clear(self) -> None:
+        """Remove group scores that are damaged and were not made again: what they were of is not known."""
+        for path in self.damage:
+            if path.parent == self.root / "groups":
+                try:
+                    read_group(path)
+                except SyncbenchError:
+                    remove(path)
 
     def artifact(self, key: str) -> Artifact:
         """A job's artifact as stored, every file checked against its hash. See `load_artifact`."""
@@ -165,28 +234,35 @@ def load_artifact(folder: Path) -> Artifact:
     Raises SyncbenchError when a file is missing or does not match its hash, or the job failed.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load as load_tensors
 
-    from .png import decode_png
+    from .png import check_sizes, declared, decode_png
 
-    job = read_json(folder / "job.json")
-    if job["status"] != "ok":
-        raise SyncbenchError(f"job {folder.name} has no artifact: {job['error']}")
-    data = {name: _verified(folder, name, digest) for name, digest in job["files"].items()}
-    views = [decode_png(data[name]) for name in sorted(data) if name.startswith("views/")]
-    return Artifact(
-        views=torch.stack(views),
-        canvas=decode_png(data["canvas.png"]) if "canvas.png" in data else None,
-        extras=load_tensors(data["extras.safetensors"]) if "extras.safetensors" in data else {},
-        notes=job["notes"],
-        cost=Cost(**job["cost"]),
-    )
+    job = read_job(folder / "job.json", folder.absolute().name)
+    if job.status != "ok":
+        raise SyncbenchError(f"job {folder.name} has no artifact: {job.error}")
+    data = _files(folder, job)
+    extras = data.pop("extras.safetensors", None)
+    try:
+        check_sizes(map(declared, data.values()))
+        pictures = {name: decode_png(content) for name, content in data.items()}
+        return Artifact(
+            canvas=pictures.pop("canvas.png", None),
+            views=torch.stack([pictures[name] for name in sorted(pictures, key=lambda name: (len(name), name))]),
+            extras=load_tensors(extras) if extras else {},
+            notes=dict(job.notes),
+            cost=job.cost,
+        )
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise SyncbenchError(f"{folder} has no readable artifact ({error}): a run makes it again") from error
 
 
 def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
     """One row per job and metric of all `folders`, with exactly the columns of `Record`; errors included.
 
-    The same row found in two folders (a copy, or shards that overlap) appears once.
+    The same row found in two folders (a copy, or shards that overlap) appears once. Rows that are damaged are missing
+    and told in a `DamagedWarning`.
     """
     import pandas as pd
 
@@ -197,6 +273,7 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
         listed += [row for group in store.groups().values() for row in group["rows"]]
         for row in listed:
             rows.setdefault((row["key"], row["metric"], row["fingerprint"]), row)
+        store.warn()
     frame = pd.DataFrame(list(rows.values()), columns=Record.columns())
     return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
@@ -218,20 +295,21 @@ def _begun(root: Path) -> bool:
     return len(empty) == len(shown)
 
 
-def _read_run(root: Path) -> Json:
+def _read_run(root: Path) -> StoredRun:
     if not root.is_dir():
         raise SyncbenchError(f"no results folder '{root}'")
     if not (root / "run.json").is_file():
         raise SyncbenchError(f"'{root}' is not a results folder: it has no run.json")
-    found = read_json(root / "run.json")
-    run = cast(Json, found) if isinstance(found, dict) else {}
-    schema = run.get("schema")
+    path = root / "run.json"
+    data = read_bytes(path)
+    found = parse_json(data, path)
+    schema = cast(Json, found).get("schema") if isinstance(found, dict) else None
     if schema != SCHEMA:
         raise SyncbenchError(
             f"'{root}' has results of schema {schema}, and this syncbench reads schema {SCHEMA}: "
             "use the version that wrote them, or run again into a new folder"
         )
-    return run
+    return parsed(StoredRun, data, path)
 
 
 def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
@@ -248,17 +326,21 @@ def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
     return contents
 
 
-def _verified(folder: Path, name: str, digest: str) -> bytes:
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SyncbenchError(f"cannot read {path}: {error.strerror}; delete {folder} and run again") from error
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise SyncbenchError(f"{path} does not match its hash: delete {folder} and run again")
-    return data
+def _files(folder: Path, job: StoredJob) -> dict[str, bytes]:
+    """The files of an artifact by name, each checked against its hash."""
+    found: dict[str, bytes] = {}
+    inside = os.path.join(os.path.realpath(folder), "")
+    for name, digest in job.files.items():
+        path = folder / name
+        if not os.path.realpath(path).startswith(inside):
+            raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
+        try:
+            found[name] = read_bytes(path, 4 * LARGEST)
+        except SyncbenchError as error:
+            raise SyncbenchError(f"{error}; a run makes it again") from error
+        if hashlib.sha256(found[name]).hexdigest() != digest:
+            raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
+    return found
 
 
 def _rows(rows: Sequence[Record | Json]) -> list[Json]:

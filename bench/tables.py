@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import floor as down
 from math import isfinite, log10
@@ -93,6 +93,29 @@ class Leaderboard:
     """One table instead of one a panel."""
     order: str = ""
     """Header of the column that orders the methods, to which ranks belong."""
+
+    def through(self, make: Callable[[str], str]) -> "Leaderboard":
+        """The same with every text that is shown changed by `make`; names that join it to the records stay."""
+
+        def column(one: Column) -> Column:
+            return replace(one, header=make(one.header), unit=make(one.unit), fingerprint=make(one.fingerprint))
+
+        def line(one: Line) -> Line:
+            cells = tuple(replace(cell, text=make(cell.text), detail=make(cell.detail)) for cell in one.cells)
+            return replace(one, method=make(one.method), mark=make(one.mark), cells=cells, rank=make(one.rank))
+
+        return replace(
+            self,
+            title=make(self.title),
+            subtitle=make(self.subtitle),
+            columns=tuple(map(column, self.columns)),
+            methods=tuple(map(line, self.methods)),
+            anchors=tuple(map(line, self.anchors)),
+            notes=tuple(map(make, self.notes)),
+            remarks=tuple(map(make, self.remarks)),
+            differences=tuple(tuple(map(make, row)) for row in self.differences),
+            order=make(self.order),
+        )
 
     @property
     def ranked(self) -> bool:

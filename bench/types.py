@@ -157,8 +157,8 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """One row of results: one metric of one sample. Field order is column order."""
+class Header:
+    """The columns of `Record` that are the same for every metric of one sample."""
 
     key: str
     """Identity of the job (method, model, dataset, item, protocol, seed): 16 hex digits."""
@@ -180,6 +180,12 @@ class Record:
     seed: int
     machine: str
     """Where the sample was made: device and count, e.g. `2 CPU cores (AMD EPYC)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Header):
+    """One row of results: one metric of one sample. Field order is column order."""
+
     metric: str
     metric_version: int
     fingerprint: str

@@ -28,11 +28,11 @@ import torch
 
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
+from .files import write_whole
 from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
 from .report import loss
-from .report import save as write
 from .roles import role_of
 from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
@@ -108,7 +108,7 @@ def _presets(one: Component) -> list[str]:
 def save(cards: Sequence[Card], path: Path) -> None:
     """Write cards as JSON, one a line, whole or not at all."""
     lines = [json.dumps(card.as_json(), allow_nan=False) for card in cards]
-    write("[\n" + ",\n".join(lines) + "\n]\n", path)
+    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:

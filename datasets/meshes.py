@@ -1,7 +1,7 @@
 """Meshes of your own to be textured: mesh files with prompts, seen by cameras all around.
 
 One mesh: `path=cow.obj` and `prompt=...`. Several: `path` names a jsonl or csv file with `mesh` (a path, relative to
-that file) and `prompt`, and if wanted `id`, `negative` and `up`. Any format trimesh reads.
+that file) and `prompt`, and if wanted `id`, `negative` and `up`. Formats: OBJ, PLY, STL, OFF, GLB and glTF.
 """
 
 from collections.abc import Callable

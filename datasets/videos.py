@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ..bench.errors import quoted
 from ..bench.files import is_file
 from ..bench.geometry.shared import Apart
-from ..bench.limits import Length, check_size
+from ..bench.limits import PIXELS, Length, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .meshes import files_of
 
@@ -83,10 +83,15 @@ def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t
         raise SyncbenchError(f"no video file '{name}'")
     found: list[Tensor] = []
     try:
-        with av.open(path, options={"format_whitelist": FORMATS}) as container:
+        with av.open(path, options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}) as container:
             if not container.streams.video:
                 raise SyncbenchError(f"{name}: there is no picture in this file, only {_kinds(container)}")
-            pixel = container.streams.video[0].sample_aspect_ratio or Fraction(1)
+            stream = container.streams.video[0]
+            if stream.width * stream.height > PIXELS:
+                raise SyncbenchError(
+                    f"{name}: {stream.width} x {stream.height} px are more than the {PIXELS:,} px that are read"
+                )
+            pixel = stream.sample_aspect_ratio or Fraction(1)
             first = (0, 0)
             for number, frame in enumerate(container.decode(video=0)):
                 if number == 0:
@@ -101,7 +106,9 @@ def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t
                 if len(found) == frames:
                     break
     except (av.FFmpegError, ValueError) as error:
-        raise SyncbenchError(f"{name}: FFmpeg cannot read this video ({error})") from error
+        raise SyncbenchError(
+            f"{name}: FFmpeg cannot read this video ({error}); playlists and lists of files are none"
+        ) from error
     if len(found) < 2:
         many = "one frame" if found else "no frames"
         raise SyncbenchError(f"{name}: {many} of one in {every}; a clip needs at least two")

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 import yaml
-from syncbench.bench import baseline
+from syncbench.bench import baseline, files
 from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.gate import compare, gate
@@ -87,7 +87,7 @@ def test_a_write_cut_short_leaves_the_old_file(stored: Path, monkeypatch: pytest
         path.write_bytes(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(baseline, "write_bytes", broken)
+    monkeypatch.setattr(files, "write_bytes", broken)
     with pytest.raises(SyncbenchError, match="no space left"):
         baseline.write(run(shift=1.0), stored)
     assert stored.read_bytes() == before

@@ -75,8 +75,8 @@ def test_kills_and_a_resume_equal_an_undisturbed_run(suite: dict[str, Any], tmp_
         job, other = store.job(key), whole.job(key)
         assert job is not None
         assert other is not None
-        assert job["files"] == other["files"], "the same bytes"
-        if job["status"] == "ok":
+        assert job.files == other.files, "the same bytes"
+        if job.status == "ok":
             store.artifact(key)
 
 

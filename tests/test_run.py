@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.events import Event
 from syncbench.bench.execute import InProcess
 from syncbench.bench.listing import list_components
@@ -90,7 +90,9 @@ def test_scores_come_from_the_stored_artifact(tiny_suite: dict[str, Any], result
         assert row.value == float(store.artifact(row.key).views.mean())
     for key in store.finished():
         (store.folder(key) / "scores.json").unlink()
-    rescore(results, InProcess())
+    with pytest.raises(SyncbenchError, match=r"metric 'components:Mean' is not installed: name metrics with --metrics"):
+        rescore(results, InProcess())
+    rescore(results, InProcess(), trust=True)
     pd.testing.assert_frame_equal(comparable(load_records([results])), comparable(frame))
 
 
@@ -167,7 +169,7 @@ def test_a_failing_job_is_a_record_and_the_sweep_goes_on(
     assert bad["value"].isna().all()
     assert sum(event.error is not None for event in ear.events) == 2
     store = Store(results)
-    assert "Traceback" in next(job["traceback"] for k in store.finished() if (job := store.job(k))["status"] == "error")
+    assert "Traceback" in next(job.traceback for k in store.finished() if (job := store.job(k)).status == "error")
     quiet, cured = Ear(), Ear()
     run(suite, results, progress=quiet)
     assert quiet.events == [], "an error is an answer until --retry-errors"
@@ -210,15 +212,23 @@ def test_a_metric_never_yields_nan_and_never_stops_the_sweep(
     assert frame[~odd]["value"].notna().all()
 
 
-def test_a_rotten_artifact_fails_its_scores_only(tiny_suite: dict[str, Any], results: Path) -> None:
+def test_a_rotten_artifact_fails_its_scores_only_and_is_made_again(tiny_suite: dict[str, Any], results: Path) -> None:
     run(changed(tiny_suite, metrics=[]), results)
     store = Store(results)
     key = store.finished()[0]
+    whole = (store.folder(key) / "canvas.png").read_bytes()
     (store.folder(key) / "canvas.png").write_bytes(b"rot")
-    frame = run(tiny_suite, results)
+    done = rescore(results, InProcess(), metrics=["network_evaluations"])
+    assert list(done.errors) == [store.job(key).name]
+    frame = load_records([results])
     assert set(frame[frame["key"] == key]["status"]) == {"error"}
     assert "does not match its hash" in frame[frame["key"] == key]["reason"].iloc[0]
     assert set(frame[frame["key"] != key]["status"]) == {"ok"}
+    ear = Ear()
+    with pytest.warns(DamagedWarning, match="does not match its hash"):
+        frame = run(tiny_suite, results, progress=ear)
+    assert (ear.done("sample"), set(frame["status"])) == (1, {"ok"})
+    assert (store.folder(key) / "canvas.png").read_bytes() == whole
 
 
 def test_shards_partition_the_sweep_and_their_union_is_the_whole(tiny_suite: dict[str, Any], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Contact sheets: every picture where its row and column say, inputs on top, clips in motion."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ from PIL import Image
 from syncbench.bench.run import run
 from syncbench.bench.show import INPUT, Cell, draw, pictured, show
 from syncbench.bench.store import Store, load_artifact
+from syncbench.bench.stored import StoredJob
 
-JOB: dict[str, Any] = {
-    "status": "ok",
-    "notes": {},
-    "identity": {"item": {"prompts": ["a red ball"]}},
-}
+from .stored_jobs import job
+
+JOB = StoredJob.model_validate_json(json.dumps({"key": "k", "files": {"views/000.png": "0" * 64}, **job("k")}))
 
 
 def test_views_stand_in_rows_of_four() -> None:
@@ -34,7 +34,7 @@ def test_views_stand_in_rows_of_four() -> None:
 def test_a_sheet_has_the_input_on_top_and_says_what_is_missing() -> None:
     red, blue = (torch.zeros(1, 3, 200, 200) for _ in range(2))
     red[:, 0], blue[:, 2] = 1, 1
-    failed = Cell({**JOB, "status": "error"}, None)
+    failed = Cell(JOB, None, why="failed")
     cells = {("b", "one"): Cell(JOB, blue), (INPUT, "one"): Cell(JOB, red), ("a", "one"): failed}
     sheet = draw(cells, ["b", "a"], "title")
     column = [sheet.getpixel((sheet.width - 100, y)) for y in range(sheet.height)]
@@ -56,7 +56,7 @@ def test_only_what_fits_is_read(tiny_suite: dict[str, Any], results: Path, monke
     read: list[str] = []
 
     def artifact(store: Store, key: str) -> Any:
-        read.append(store.job(key)["header"]["item"])  # type: ignore[index]
+        read.append(store.job(key).header.item)  # type: ignore[union-attr]
         return load_artifact(store.folder(key))
 
     monkeypatch.setattr(Store, "artifact", artifact)

@@ -200,3 +200,16 @@ def test_the_bound_of_no_change_is_exceeded_as_rarely_as_it_claims(n: int, chanc
     error, skew = stats.spread_of(items)
     bounds = (items.mean(axis=0) + stats.reaches(n, -skew, 0.01) * error) * sqrt(n)
     assert (bounds < stats.unchanged_bound(n, 0.01, chance)).mean() == pytest.approx(chance, abs=0.0015)
+
+
+def test_signs_of_many_columns_are_those_of_their_intervals() -> None:
+    generator = np.random.default_rng(3)
+    table = generator.standard_gamma(1.0, (12, 300)) - generator.uniform(0, 2, 300)
+    table[:, :20] = generator.uniform(-1, 1, 20)  # all items alike
+    table[generator.uniform(size=table.shape) < 0.4] = np.nan
+    found, counts = stats.signs(table, tests=3)
+    for column, sign, count in zip(table.T, found, counts, strict=True):
+        one = stats.interval(column[np.isfinite(column)], tests=3)
+        assert (one.n, int(one.separable) * np.sign(one.mean)) == (count, sign)
+    assert set(found) == {-1, 0, 1}
+    assert counts.min() < stats.ENOUGH

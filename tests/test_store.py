@@ -4,7 +4,6 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,17 +11,14 @@ import torch
 from PIL import Image
 from syncbench.bench import store as module
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import temporary, write_json
+from syncbench.bench.files import temporary, unseal, write_json, write_sealed
 from syncbench.bench.png import decode_png, encode_png
 from syncbench.bench.store import Store, load_artifact, load_records
 from syncbench.bench.types import Artifact, Cost, Record
 
-JOB: dict[str, Any] = {
-    "status": "ok",
-    "error": None,
-    "cost": {"evaluations": 3, "backward": 0, "encodes": 0, "decodes": 1, "seconds": 0.5, "peak_mb": 7.0},
-    "notes": {"borders": [4]},
-}
+from .stored_jobs import job
+
+JOB = job("k")
 
 
 @pytest.fixture
@@ -70,10 +66,10 @@ def test_a_changed_or_missing_file_is_named(store: Store, artifact: Artifact, na
     store.save("k", JOB, artifact)
     path = store.folder("k") / name
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    with pytest.raises(SyncbenchError, match="does not match its hash: delete"):
+    with pytest.raises(SyncbenchError, match="does not match its hash: a run makes it again"):
         store.artifact("k")
     path.unlink()
-    with pytest.raises(SyncbenchError, match="run again"):
+    with pytest.raises(SyncbenchError, match="a run makes it again"):
         store.artifact("k")
 
 
@@ -82,8 +78,12 @@ def test_file_names_never_leave_their_folder(store: Store, artifact: Artifact, n
     store.save("k", JOB, artifact)
     (store.root / "jobs" / "secret.png").write_bytes(b"x")
     path = store.folder("k") / "job.json"
-    job = json.loads(path.read_text())
-    path.write_text(json.dumps({**job, "files": {**job["files"], name: "0" * 64}}))
+    found = json.loads(unseal(path))
+    write_sealed(path, {**found, "files": {**found["files"], name: "0" * 64}})
+    with pytest.raises(SyncbenchError, match=r"job\.json: files\..*: "):
+        load_artifact(store.folder("k"))
+    write_sealed(path, {**found, "files": {**found["files"], "views/900.png": "0" * 64}})
+    (store.folder("k") / "views" / "900.png").symlink_to("/etc/hostname")
     with pytest.raises(SyncbenchError, match="outside its folder"):
         load_artifact(store.folder("k"))
 
@@ -103,7 +103,7 @@ def test_saving_again_replaces_the_job_and_its_scores(store: Store, artifact: Ar
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(
     store: Store, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    store.save("before", JOB, artifact)
+    store.save("before", job("before"), artifact)
     written = []
 
     def full(path: Path, data: bytes) -> None:
@@ -177,7 +177,7 @@ def test_results_of_another_schema_are_refused_for_reading_and_writing(tmp_path:
 
 def test_joining_keeps_the_date_of_creation(results: Path) -> None:
     Store.create(results, {"created": "then"})
-    assert Store.create(results, {"created": "now"}).run["created"] == "then"
+    assert Store.create(results, {"created": "now"}).run.created == "then"
 
 
 def test_records_have_exactly_the_columns_even_when_there_are_none(store: Store) -> None:

@@ -32,17 +32,19 @@ def board(
     without results makes a board that says so. Raises SyncbenchError for what is not a results folder, and for a
     negative number of items.
     """
+    from ..files import write_whole
     from ..grades import grades
     from ..records import is_file, paths
-    from ..report import save
     from .content import content
     from .page import html
 
     names = paths(folders)
     if items < 0:
         raise SyncbenchError(f"--items {items}: use 0 (no pictures) or more")
+    given = out is not None
     if out is None:
         out = names[0].with_suffix(".html") if is_file(names[0]) else names[0] / NAME
     made = content(names, families, grades(cards), items, progress)
-    save(html(made), Path(out))
+    # the default place is in a folder that may be a stranger's: a link there is not followed
+    write_whole(Path(out), html(made), follow=given)
     return Path(out)

@@ -56,6 +56,8 @@ def content(
     laid = lay_out(table, differences(r), grades=grades, pairs="best")
     values, named = _by_item(r, table)
     pictures = _gallery(stores, r, items, progress) if items and stores else {}
+    for store in stores:
+        store.warn()
     made = [
         _board(about, one, named[tuple(about.values())], pictures.get(tuple(about.values())))
         for (about, _), one in zip(boards(table), laid, strict=True)
@@ -87,15 +89,14 @@ def _gallery(stores: list[Store], r: Table, items: int, progress: Tally) -> dict
 
 def _source(store: Store) -> Json:
     """A folder in words: its suite, how many jobs, on what, with which packages. No path of this machine."""
-    suite = store.run.get("suite", {})
     keys = store.finished()
-    first: Json = next((job for job in map(store.job, keys[:1]) if job), {})
+    first = next((job for job in map(store.job, keys) if job), None)
     return {
         "name": store.root.resolve().name,
-        "suite": suite.get("name", ""),
+        "suite": store.run.suite.name,
         "jobs": len(keys),
-        "device": first.get("device", ""),
-        "versions": first.get("versions", {}),
+        "device": first.device if first else "",
+        "versions": first.versions if first else {},
     }
 
 

@@ -11,18 +11,22 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image
 from torch import Tensor
 
 from ..events import Tally
-from ..show import INPUT, SECOND, Cell, input_of, pictured, stored
+from ..show import DAMAGED, INPUT, SECOND, Cell, input_of, pictured, stored
 from ..store import Store
 from ..types import Json
 
 QUALITY = 88
 """Of WebP, 0 to 100. Metrics are computed from the stored PNG files, never from these."""
 SMALL = 256
-"""Clips narrower than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
+"""Clips smaller than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
+
+LARGEST = 16383
+"""Pixels across of the largest WebP; larger pictures are shown smaller."""
 
 Board = tuple[Any, ...]
 """What leaderboards are told apart by: `report.BOARD`."""
@@ -57,26 +61,33 @@ def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progr
         prompts: dict[str, str] = {}
         for item in some:
             for one in found[board][item]:
-                cell = next((stored(store, one.key, job) for store in stores if (job := store.job(one.key))), None)
+                cell = next((stored(store, job) for store in stores if (job := store.job(one.key))), None)
+                if cell is None and any(store.folder(one.key) in store.damage for store in stores):
+                    pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
                 if cell is not None:
-                    if item not in pictures:
+                    if item not in prompts:
                         given = input_of(cell.job)
-                        pictures[item] = {} if given is None else {INPUT: _shown(given)}
-                        prompts[item] = cell.job["identity"]["item"]["prompts"][0]
+                        pictures.setdefault(item, {}).update({} if given is None else {INPUT: _shown(given)})
+                        prompts[item] = cell.job.prompts[0]
                     pictures[item][one.name] = _shown(cell)
                 done += 1
                 progress(done, total, f"{one.name} {item}")
+        prompts = {item: prompts.get(item, "") for item in pictures}
         made[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
     return made
 
 
 def _shown(cell: Cell) -> Json:
     if cell.views is None:
-        return {"kind": "none", "why": {"error": "failed", "unsupported": "not possible"}[cell.job["status"]]}
-    if cell.job["header"]["family"] == "frames" and len(cell.views) > 1:
-        return {"kind": "clip", "src": _uri("video/webm", clip(cell.views))}
+        return {"kind": "none", "why": cell.why}
+    if cell.job.header.family == "frames" and len(cell.views) > 1:
+        try:
+            return {"kind": "clip", "src": _uri("video/webm", clip(cell.views))}
+        except FFmpegError as error:
+            return {"kind": "none", "why": f"no clip of {cell.views.shape[3]} x {cell.views.shape[2]} px ({error})"}
     picture = pictured(cell)
     assert picture is not None
+    picture.thumbnail((LARGEST, LARGEST))
     return {"kind": "picture", "src": _uri("image/webp", webp(picture)), "size": [picture.width, picture.height]}
 
 
@@ -90,7 +101,7 @@ def webp(picture: Image.Image) -> bytes:
 def clip(views: Tensor) -> bytes:
     """Frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `show.SECOND` frames a second."""
     frames = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    factor = max(1, -(-SMALL // frames.shape[2]))
+    factor = max(1, -(-SMALL // max(frames.shape[1:3])))
     frames = frames.repeat(factor, 1).repeat(factor, 2)
     frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
     file = io.BytesIO()

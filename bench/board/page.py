@@ -3,16 +3,13 @@
 import base64
 import gzip
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ..errors import SyncbenchError
+from ..drawing import bundle
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
@@ -34,7 +31,7 @@ def html(content: dict[str, Any]) -> str:
         script=Markup(source["board.js"]),
         content=Markup(embedded(content)),
         tables=_packed(files("itables").joinpath("html", "dt_bundle.js").read_bytes()),
-        plots=_packed(_vega()),
+        plots=_packed(bundle()),  # the wheel of vl-convert holds Vega, Vega-Lite and Vega-Embed
         empty=not content["boards"],
         version=content["version"],
     )
@@ -46,38 +43,6 @@ def embedded(content: Any) -> str:
     # U+2028 and U+2029 end lines in old scripts; < starts tags and comments
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
     return text.translate(str.maketrans(escapes))
-
-
-BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
-
-
-def _vega() -> bytes:
-    """Vega, Vega-Lite and Vega-Embed, which the wheel of vl-convert holds and its V8 engine puts together.
-
-    V8 reserves more address space than it uses, and ends its process where it gets none: under such a limit it has a
-    process of its own. Raises SyncbenchError when it ends.
-    """
-    if _limited():
-        done = subprocess.run([sys.executable, "-c", BUNDLE], capture_output=True, check=False)
-        if done.returncode or not done.stdout:
-            raise SyncbenchError(
-                "the board's plots need the V8 engine, which cannot start under this limit of address space: raise it "
-                "(ulimit -v unlimited) and call board again, or use report"
-            )
-        return done.stdout
-    from vl_convert import javascript_bundle
-
-    bundle: Callable[..., str] = javascript_bundle  # its stub asks for a snippet, which is optional
-    return bundle().encode()
-
-
-def _limited() -> bool:
-    """Whether this process has a limit of address space (ulimit -v)."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return False
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _packed(script: bytes) -> str:

@@ -1,5 +1,6 @@
 """What commands share: options, the application, and how text becomes names and tables become JSON."""
 
+import codecs
 import errno
 import io
 import json
@@ -8,6 +9,8 @@ import re
 import shutil
 import signal
 import sys
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -15,7 +18,8 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from ..errors import SyncbenchError, quoted
+from ..errors import DamagedWarning, SyncbenchError, quoted
+from ..escaping import json_text, visible
 from ..limits import SEED
 from ..signals import AGAIN, GOES_ON, heard
 
@@ -27,18 +31,21 @@ class _Group(TyperGroup):
     """Commands whose user errors are one line and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
-        _open_stdout()
+        _open_streams()
         try:
-            try:
-                with heard():
-                    return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DamagedWarning)
+                warnings.showwarning = _told(warnings.showwarning)
+                try:
+                    with heard():
+                        return super().invoke(ctx)
+                finally:
+                    sys.stdout.flush()  # here, where what cannot be written can still be told
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # nobody reads on, which is no mistake
             what = f"cannot use '{quoted(error.filename)}'" if error.filename else "cannot write the answer"
-            print(f"error: {what}: {error.strerror or error}", file=sys.stderr)
+            print(visible(f"error: {what}: {error.strerror or error}"), file=sys.stderr)
             if not error.filename:
                 _close_stdout()
             raise typer.Exit(2) from None
@@ -50,19 +57,35 @@ class _Group(TyperGroup):
             raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
-def _open_stdout() -> None:
-    """An answer has somewhere to go, and every letter of it can be written, whatever the terminal's alphabet."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
-    stdout: Any = sys.stdout
-    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
-        cast(Any, stdout).reconfigure(errors="backslashreplace")
+def _open_streams() -> None:
+    """Streams that are closed swallow what is written; what a stream cannot hold is shown another way."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open for as long as we run)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            narrow = codecs.lookup(stream.encoding).name != "utf-8"
+            if narrow or cast(Any, stream).errors == "strict":
+                cast(Any, stream).reconfigure(errors="syncbench")
 
 
 def _close_stdout() -> None:
     """Forget what could not be written, so that nobody tries again on the way out."""
-    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _told(show: Callable[..., None]) -> Callable[..., None]:
+    """`warnings.showwarning` that tells of damaged results in one line."""
+
+    def told(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DamagedWarning):
+            print(f"warning: {visible(str(message))}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **more)
+
+    return told
 
 
 app = typer.Typer(
@@ -102,7 +125,7 @@ Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and 
 
 def print_json(content: Any) -> None:
     """Any JSON value to stdout."""
-    print(json.dumps(content, indent=1, ensure_ascii=False))
+    print(json_text(content, indent=1))
 
 
 def split_names(text: str | None) -> list[str] | None:

@@ -112,10 +112,10 @@ def gate(
     else:
         result = compare(folders, baseline, margins=margins, allow_undecided=allow_undecided, reseeded=reseeded)
     if junit is not None and result is not None:
+        from ..files import write_whole
         from ..junit import junit as xml
-        from ..report import save
 
-        save(xml(result), junit)
+        write_whole(junit, xml(result))
     if as_json:
         facts: dict[str, Any] = {}
         if result is not None:

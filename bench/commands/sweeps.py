@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ..errors import SyncbenchError
+from ..escaping import visible
 from ..listing import KINDS, Kind
 from ..registry import list_components, suggest
 from .options import (
@@ -109,19 +110,34 @@ def run(
 def score(
     folder: Folder,
     metrics: Annotated[str | None, Comma] = None,
+    datasets: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Data sets of DIR that may be loaded although not installed.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that DIR names: it is yours.")] = False,
     jobs: Jobs = 1,
     retry_errors: Retry = False,
     timeout: Timeout = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute missing metrics from stored artifacts; samples nothing."""
+    """Compute missing metrics from stored artifacts; samples nothing.
+
+    Only components of syncbench and of installed packages are loaded, and those named here.
+    """
     from ..execute import executor
     from ..progress import shown
     from ..run import rescore
 
     with executor(jobs, timeout, threads) as execute, shown() as listener:
-        done = rescore(folder, execute, metrics=split_names(metrics), retry_errors=retry_errors, progress=listener)
+        done = rescore(
+            folder,
+            execute,
+            metrics=split_names(metrics),
+            datasets=split_names(datasets) or (),
+            trust=trust,
+            retry_errors=retry_errors,
+            progress=listener,
+        )
     _finish(done, as_json)
 
 
@@ -191,7 +207,7 @@ def _finish(done: "Sweep", as_json: bool) -> None:
             f"{len(done.keys)} jobs, {done.sampled} sampled and {done.scored} scored now, {failed} failed: {done.root}"
         )
         for name, error in list(done.errors.items())[:5]:
-            print(f"failed: {name}: {error}", file=sys.stderr)
+            print(visible(f"failed: {name}: {error}"), file=sys.stderr)
         if failed:
             print("look into job.json, then try again with --retry-errors", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ..errors import SyncbenchError
-from ..files import temporary, write_bytes
+from ..files import write_whole
 from .camera import Array
 
 Charts = tuple[Array, int, int]
@@ -42,12 +42,8 @@ def write(name: str, charts: Charts) -> None:
     """Keep charts under a name, whole or not at all."""
     corners, height, width = charts
     facts = {"height": str(height), "width": str(width), "sha256": _hash(corners, height, width)}
-    path = _path(name)
     with suppress(OSError, SyncbenchError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary(path) as draft:
-            write_bytes(draft, save({"corners": np.ascontiguousarray(corners)}, facts))
-            draft.replace(path)
+        write_whole(_path(name), save({"corners": np.ascontiguousarray(corners)}, facts), follow=False)
 
 
 def _path(name: str) -> Path:

@@ -1,5 +1,6 @@
 """Triangle meshes: reading and checking a user's own, and exact first hits of rays through trimesh and Embree."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +14,18 @@ from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from ..content import digest
 from ..errors import SyncbenchError, quoted
-from ..files import is_file
+from ..files import is_file, read_bytes
 from .camera import Array
 
 Ids = npt.NDArray[np.int64]
-MAX_BYTES = 2**28
-"""Of a mesh file, pictures inside it included."""
-ARCHIVES = (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar")
-ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?0(?:/[^\s]*)?(?=\s|$)[^\r\n]*", re.MULTILINE)
-"""A face of an OBJ file with a corner of index 0."""
 MAX_FACES = 200_000
 """More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
+FORMATS = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
+"""Ends of names of mesh files. Archives are not among them: nobody knows what they unpack to."""
+ELEMENTS = 2**25
+"""Most vertices, faces and the like that a file may declare."""
+ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?[+-]?0+(?=[/\s]|$)[^\r\n]*", re.MULTILINE)
+"""A face of an OBJ file that names vertex 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,35 +126,54 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     file, name = Path(path), quoted(path)
     if not is_file(file):
         raise SyncbenchError(f"no mesh file '{name}'")
-    if file.suffix.lower() in ARCHIVES:
-        raise SyncbenchError(f"{name} is an archive, which is not unpacked here: unpack it and name the mesh inside")
-    size = file.stat().st_size
-    if size > MAX_BYTES:
-        raise SyncbenchError(
-            f"{name} has {size / 2**20:,.0f} MiB, more than the {MAX_BYTES / 2**20:,.0f} that {MAX_FACES:,} faces "
-            "ever take; simplify the mesh, or leave its pictures out of it"
-        )
-    if file.suffix.lower() == ".obj":
-        _check_obj(file, name)
+    if file.suffix.lower() not in FORMATS:
+        raise SyncbenchError(f"{name}: a mesh file ends in {', '.join(FORMATS)}: unpack an archive, convert the rest")
+    _check_declared(file, read_bytes(file), name)
     library: Any = trimesh
     try:
-        loaded = library.load_mesh(file, process=False)
+        scene = library.load_scene(file, process=False, skip_materials=True)
+        parts = [scene.geometry[part] for _, part in map(scene.graph.get, scene.graph.nodes_geometry)]
+        many = sum(len(getattr(part, "faces", ())) for part in parts)
+        loaded = scene.to_mesh() if many <= MAX_FACES else None
     except Exception as error:  # every format has its own
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(said)})") from error
+    if loaded is None:
+        raise _too_many(name, many)
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
     faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
     return checked(Mesh(vertices, faces), name, up)
 
 
-def _check_obj(file: Path, name: str) -> None:
-    """Refuse a face that names vertex 0: OBJ counts from 1, and readers take it for the last vertex."""
-    bad = ZERO.search(file.read_bytes())
-    if bad is not None:
+def _check_declared(file: Path, data: bytes, name: str) -> None:
+    """Refuse what a small file may declare to fill the memory with, and indices that trimesh takes for others."""
+    kind = file.suffix.lower()
+    zero = ZERO.search(data) if kind == ".obj" else None
+    if zero is not None:
         raise SyncbenchError(
-            f"{name}: a face names vertex 0 ({quoted(bad[0].decode(errors='replace').strip(), 60)}), but OBJ counts "
+            f"{name}: a face names vertex 0 ({quoted(zero[0].decode(errors='replace').strip(), 60)}), but OBJ counts "
             "vertices from 1; export the mesh again"
         )
+    counts: list[int] = []
+    if kind == ".ply":
+        head = data[: data.find(b"end_header")]
+        counts = [int(found[1]) for found in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
+    elif kind in (".glb", ".gltf"):
+        size = int.from_bytes(data[12:16], "little")
+        try:
+            content = json.loads(data[20 : 20 + size] if kind == ".glb" else data)
+            counts = [int(accessor["count"]) for accessor in content.get("accessors", ())]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise SyncbenchError(f"{name}: this is no glTF ({type(error).__name__})") from error
+    if sum(counts) > ELEMENTS:
+        raise SyncbenchError(f"{name}: it declares {sum(counts):,} elements, and at most {ELEMENTS:,} are read")
+
+
+def _too_many(name: str, faces: int) -> SyncbenchError:
+    return SyncbenchError(
+        f"{name}: {faces:,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
+        "simplify the mesh first (Blender: Decimate)"
+    )
 
 
 TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
@@ -173,10 +194,7 @@ def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise SyncbenchError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
     if len(faces) > MAX_FACES:
-        raise SyncbenchError(
-            f"{name}: {len(faces):,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
-            "simplify the mesh first (Blender: Decimate)"
-        )
+        raise _too_many(name, len(faces))
     used, where = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
     bad = int((~(np.abs(vertices) < 1e100).all(1)).sum())

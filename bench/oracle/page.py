@@ -14,8 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import SyncbenchError
+from ..drawing import png
+from ..escaping import visible
+from ..files import disk, write_whole
 from ..report import Table as Frame
+from ..report import csv
 from . import Oracle
 
 NARROWEST = 110
@@ -33,7 +36,7 @@ def text(found: Oracle, agreement: Frame = None, *, width: int | None = None, co
     for row in rows[rows["w2"].notna()].to_dict("records"):
         low, high = row["w2_ci_low"], row["w2_ci_high"]
         table.add_row(
-            escape(row["method"]),
+            escape(visible(row["method"])),
             f"{row['w2']:.4f}" + ("" if pd.isna(low) else f" ±{(high - low) / 2:.4f}"),
             _number(row["variance"], 3),
             f"{_number(row['variance_min'], 3)}–{_number(row['variance_max'], 3)}",
@@ -57,7 +60,7 @@ def text(found: Oracle, agreement: Frame = None, *, width: int | None = None, co
         console.print()
         console.print(_agreement(agreement))
         for row in agreement[agreement["reason"].notna()].to_dict("records"):
-            console.print(Text(f"{row['metric']}: {row['reason']}", style="dim"))
+            console.print(Text(visible(f"{row['metric']}: {row['reason']}"), style="dim"))
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
 
 
@@ -69,7 +72,7 @@ def _agreement(table: Frame) -> Table:
     for row in table.to_dict("records"):
         known = not pd.isna(row["ci_low"])
         shown.add_row(
-            escape(f"{row['metric']} ({row['direction']})"),
+            escape(visible(f"{row['metric']} ({row['direction']})")),
             _number(row["spearman"], 2),
             f"{row['ci_low']:.2f} to {row['ci_high']:.2f}" if known else "—",
             _number(row["with_anchors"], 2),
@@ -88,14 +91,12 @@ def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
 
     lines = curves(found)
     tables = {"oracle": found.rows, "curves": lines} | ({} if agreement is None else {"agreement": agreement})
-    try:
+    with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / f"{name}.csv" for name in tables]
-        for path, table in zip(written, tables.values(), strict=True):
-            table.to_csv(path, index=False)
-        _figure(altair, found, lines).save(folder / "oracle.png", scale_factor=2)
-    except OSError as error:
-        raise SyncbenchError(f"cannot write into {folder}: {error.strerror}") from error
+    written = [folder / f"{name}.csv" for name in tables]
+    for path, table in zip(written, tables.values(), strict=True):
+        write_whole(path, csv(table))
+    write_whole(folder / "oracle.png", png(_figure(altair, found, lines), scale_factor=2))
     return [*written, folder / "oracle.png"]
 
 

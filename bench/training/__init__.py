@@ -1,5 +1,7 @@
 """Training of the small models the benchmark ships, one resumable command each: `syncbench train NAME`.
 
+A folder of an earlier start is gone on from. What lies in it is read without pickle (see `saved`).
+
 All of them start from the base (the reference model) except codec, base and judge. What is shipped, half precision:
 
 | name                | network                                     | parameters | MB   |

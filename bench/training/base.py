@@ -19,6 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from .codec import CHANNELS
 from .loop import Plan, is_first, launch, train, where
+from .saved import read as saved
 from .stream import codec_of, latents
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
@@ -203,14 +204,15 @@ def _run(
 
 def read(folder: Path) -> Base:
     """UNet and text encoder of a pipeline folder, in single precision."""
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32)
-    return Base(unet, CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32))
+    how: dict[str, Any] = {"use_safetensors": True}
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32, **how)
+    return Base(unet, CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32, **how))
 
 
 def load(state: Path, codec: Path, channels: int = CHANNELS) -> tuple[Base, AutoencoderTiny]:
     """The averaged model of a run's ``state.pt``, finished or not, and the codec."""
     base = build(channels)
-    base.load_state_dict(torch.load(state, weights_only=False)["average"], strict=False)
+    base.load_state_dict(saved(state, {"average": dict})["average"], strict=False)
     return base.eval(), codec_of(codec)
 
 

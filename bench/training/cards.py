@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..drawing import png
+from ..files import whole, write_whole
+
 
 def logs(runs: list[Path]) -> list[Path]:
     """The logs of those runs that have one."""
@@ -66,19 +69,20 @@ def curve(runs: list[Path], column: str, title: str, out: Path) -> None:
         )
         .properties(width=420, height=220)
     )
-    chart.save(str(out), scale_factor=1.5)
+    write_whole(out, png(chart, scale_factor=1.5))
 
 
 def sheet(images: torch.Tensor, columns: int, out: Path, colours: int = 256) -> None:
     """Tile pictures (n, 3, h, w) in [0, 1] row by row into a PNG of few colours, to keep it small."""
     n, _, h, w = images.shape
     rows = (n + columns - 1) // columns
-    whole = np.full((rows * h, columns * w, 3), 255, np.uint8)
+    tiled = np.full((rows * h, columns * w, 3), 255, np.uint8)
     tiles = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     for i, tile in enumerate(tiles):
         r, c = divmod(i, columns)
-        whole[r * h : (r + 1) * h, c * w : (c + 1) * w] = tile
-    Image.fromarray(whole).quantize(colours, method=Image.Quantize.MEDIANCUT).save(out, optimize=True)
+        tiled[r * h : (r + 1) * h, c * w : (c + 1) * w] = tile
+    with whole(out) as draft:
+        Image.fromarray(tiled).quantize(colours, method=Image.Quantize.MEDIANCUT).save(draft, "PNG", optimize=True)
 
 
 def card(out: Path, title: str, facts: dict[str, str], figures: list[tuple[str, str, str]], notes: str) -> None:
@@ -89,4 +93,4 @@ def card(out: Path, title: str, facts: dict[str, str], figures: list[tuple[str, 
     lines += [f"| {name} | {target} | {value} |" for name, target, value in figures]
     pictures = sorted(path.name for path in out.glob("*.png"))
     lines += [""] + [f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in pictures]
-    (out / "README.md").write_text("\n".join(lines) + "\n")
+    write_whole(out / "README.md", "\n".join(lines) + "\n")

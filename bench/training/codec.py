@@ -13,6 +13,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 from .loop import Plan, is_first, launch, train, where
+from .saved import read
 from .scenes import channel_pictures
 from .stream import pictures, psnr, signed
 
@@ -34,7 +35,7 @@ def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
 @torch.no_grad()
 def _begin(model: AutoencoderTiny, folder: Path) -> None:
     """Start from the weights of ``folder``, which may have fewer latent channels: new ones enter silently."""
-    old = AutoencoderTiny.from_pretrained(folder).state_dict()
+    old = AutoencoderTiny.from_pretrained(folder, use_safetensors=True).state_dict()
     for name, value in model.state_dict().items():
         known = old[name]
         if name == "decoder.layers.0.weight":
@@ -102,7 +103,7 @@ def _run(
         _begin(model, start)
     model.encoder.requires_grad_(not decoder_only)
     images, _ = pictures(plan.seed + 1, scenes, 1, plan.out / "pictures.pt")
-    more = torch.load(plan.out / "solid.pt", mmap=True) if solid else images
+    more = read(plan.out / "solid.pt", torch.Tensor, mmap=True) if solid else images
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
         pick = torch.rand(size, generator=random).tolist()

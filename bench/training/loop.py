@@ -27,9 +27,13 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing, nn
 
+from ..files import disk, write_whole
 from ..threads import allowed_cores
 from ..types import SyncbenchError
+from .saved import read, write
 
+STATE = {"module": dict, "optimiser": dict, "average": dict, "step": int, "seconds": float}
+"""What `state.pt` holds."""
 Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
 
 
@@ -109,13 +113,22 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         worker(*args)
         return
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_enter, (processes, f"file://{folder}/meet", worker, args), nprocs=processes)
+        said = Path(folder, "said")
+        try:
+            multiprocessing.spawn(_enter, (processes, folder, worker, args), nprocs=processes)
+        except multiprocessing.ProcessExitedException as error:
+            why = said.read_text() if said.exists() else f"a process of the run died: {error}"
+            raise SyncbenchError(why) from error
 
 
-def _enter(rank: int, processes: int, meet: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
+def _enter(rank: int, processes: int, folder: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
     torch.set_num_threads(max(1, int(allowed_cores()) // processes))
-    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=processes)
-    worker(*args)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=processes)
+    try:
+        worker(*args)
+    except SyncbenchError as error:
+        Path(folder, "said").write_text(str(error))
+        os._exit(2)  # at once: another process may wait for this one
     dist.destroy_process_group()
 
 
@@ -134,7 +147,8 @@ def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict[str, 
     Writes ``state.pt`` (everything a resume needs) and ``log.csv`` (step, seconds, rate, named scalars) to
     ``plan.out``. ``groups`` are AdamW parameter groups with an optional ``scale`` of the rate. Returns the EMA.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
+    with disk(plan.out):
+        plan.out.mkdir(parents=True, exist_ok=True)
     groups = list(groups) if groups is not None else [{"params": list(module.parameters())}]
     scales = [group.pop("scale", 1.0) for group in groups]
     optimiser = torch.optim.AdamW(groups, lr=plan.rate, betas=plan.betas, weight_decay=plan.decay, fused=True)
@@ -207,34 +221,28 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the last checkpoint."""
-        saved = torch.load(self.state, weights_only=False, map_location=self.plan.device)
+        saved = read(self.state, STATE, self.plan.device)
         try:
+            if saved["average"].keys() != self.average.shadow.keys():
+                raise ValueError("other parameters")
             self.module.load_state_dict(saved["module"])
-        except RuntimeError as error:
+            self.optimiser.load_state_dict(saved["optimiser"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SyncbenchError(f"{self.state} is of another network: choose a fresh --out, or --no-resume") from error
-        self.optimiser.load_state_dict(saved["optimiser"])
         self.average.shadow, self.step, self.seconds = saved["average"], saved["step"], saved["seconds"]
 
     def save(self) -> None:
         """Write a checkpoint, all of it or nothing."""
         if not is_first():
             return
-        part = self.state.with_suffix(".part")
-        whole = {
+        everything = {
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "average": self.average.shadow,
             "step": self.step,
             "seconds": self.seconds,
         }
-        try:
-            torch.save(whole, part)
-            part.replace(self.state)
-        except (OSError, RuntimeError) as error:  # PyTorch's writer says RuntimeError of a full disk
-            part.unlink(missing_ok=True)
-            raise SyncbenchError(
-                f"cannot write {self.state}, so the last checkpoint stays: free some space and start again to go on"
-            ) from error
+        write(self.state, everything)
 
 
 @contextmanager
@@ -280,15 +288,19 @@ def _trim(log: Path, step: int) -> None:
     """Drop the rows past the step a run continues from: they are of a run that was cut off."""
     if log.exists():
         head, *rows = log.read_text().splitlines()
-        rows = [row for row in rows if int(row.split(",")[0]) <= step]
-        log.write_text("\n".join([head, *rows]) + "\n")
+        try:
+            rows = [row for row in rows if int(row.split(",")[0]) <= step]
+        except ValueError as error:
+            raise SyncbenchError(f"'{log}' is no log of this training: delete it, or choose a fresh --out") from error
+        write_whole(log, "\n".join([head, *rows]) + "\n")
     if step == 0:
         log.unlink(missing_ok=True)
 
 
 def _log(path: Path, step: int, seconds: float, rate: float, values: dict[str, float]) -> None:
-    if not path.exists():
-        path.write_text(",".join(["step", "seconds", "rate", *values]) + "\n")
     row = [str(step), f"{seconds:.1f}", f"{rate:.3g}", *(f"{value:.5g}" for value in values.values())]
-    with path.open("a") as file:
-        file.write(",".join(row) + "\n")
+    with disk(path.parent):
+        if not path.exists():
+            path.write_text(",".join(["step", "seconds", "rate", *values]) + "\n")
+        with path.open("a") as file:
+            file.write(",".join(row) + "\n")

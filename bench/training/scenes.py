@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...datasets.world.stream import shots
+from .saved import read, write
 from .stream import codec_of, signed
 
 CHUNK = 32
@@ -70,9 +70,10 @@ def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int
 
 def scenes(folder: Path, rig: str, seed: int, n: int, frames: int | None = None) -> Scenes:
     """The first n prepared scenes."""
-    parts = [torch.load(path, mmap=True) for path in _files(folder, rig, seed, n, frames)]
-    captions = [caption for part in parts for caption in part["captions"]][:n]
     names = [field.name for field in fields(Scenes) if field.name != "captions"]
+    holds = {"captions": list, **dict.fromkeys(names, Tensor)}
+    parts = [read(path, holds, mmap=True) for path in _files(folder, rig, seed, n, frames)]
+    captions = [caption for part in parts for caption in part["captions"]][:n]
     return Scenes(captions, **{name: torch.cat([part[name] for part in parts])[:n] for name in names})
 
 
@@ -85,8 +86,8 @@ def channel_pictures(file: Path, seed: int, n: int, workers: int) -> Tensor:
                 parts = list(pool.map(_plain, seeds))
         else:
             parts = list(map(_plain, seeds))
-        torch.save(torch.cat(parts)[: 4 * n], file)
-    return torch.load(file, mmap=True)
+        write(file, torch.cat(parts)[: 4 * n])
+    return read(file, Tensor, mmap=True)
 
 
 def _plain(seed: int) -> Tensor:
@@ -137,9 +138,7 @@ def _each(jobs: list[tuple[str, str, int, int | None, str]], workers: int) -> It
 def _make(job: tuple[str, str, int, int | None, str]) -> str:
     codec, rig, seed, frames, path = job
     torch.set_num_threads(1)
-    part = f"{path}.{os.getpid()}.part"
-    torch.save(code(shots(seed, CHUNK, rig, frames=frames), codec_of(Path(codec)), KEPT[rig]), part)
-    os.replace(part, path)
+    write(Path(path), code(shots(seed, CHUNK, rig, frames=frames), codec_of(Path(codec)), KEPT[rig]))
     return Path(path).name
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.world.stream import shots
+from ..errors import SyncbenchError
+from .saved import read, write
 from .stream import signed
 
 
@@ -64,7 +66,10 @@ def reader(file: Path, codec: Any, scenes: int = 256, steps: int = 1200, size: i
     torch.manual_seed(seed)
     net: Any = Silhouette()
     if file.exists():
-        net.load_state_dict(torch.load(file))
+        try:
+            net.load_state_dict(read(file, dict))
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise SyncbenchError(f"'{file}' is of another network: delete it") from error
         return net.eval()
     taken = shots(700_001 + seed, scenes, "orbit4")
     images = torch.from_numpy(taken.rgb).flatten(0, 1).movedim(-1, 1)
@@ -86,7 +91,7 @@ def reader(file: Path, codec: Any, scenes: int = 256, steps: int = 1200, size: i
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    torch.save(net.state_dict(), file)
+    write(file, net.state_dict())
     return net.eval()
 
 

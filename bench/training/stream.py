@@ -20,6 +20,7 @@ from ...datasets.world import batch
 from ...datasets.world.grammar import Kind
 from ...datasets.world.stream import RIGS, VIEWS, shots
 from ..models.parts.library import quiet
+from .saved import read, write
 
 _CHUNK = 256
 
@@ -39,7 +40,7 @@ def pictures(
     ``cache`` is a file that keeps them; a run's processes all map it instead of holding a copy each.
     """
     if cache is not None and cache.exists():
-        saved = torch.load(cache, mmap=True)
+        saved = read(cache, {"images": torch.Tensor, "captions": list}, mmap=True)
         if len(saved["captions"]) == n:
             return saved["images"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
@@ -52,8 +53,7 @@ def pictures(
     found = torch.from_numpy(np.concatenate([images for images, _ in chunks])[:n]).permute(0, 3, 1, 2)
     captions = [caption for _, part in chunks for caption in part][:n]
     if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"images": found, "captions": captions}, cache)
+        write(cache, {"images": found, "captions": captions})
     return found, captions
 
 
@@ -94,7 +94,7 @@ def latents(
 ) -> tuple[torch.Tensor, list[str]]:
     """Latents (n, c, 16, 16) in half precision and captions of n pictures, in the file ``kept``; see `pictures`."""
     if kept.exists():
-        saved = torch.load(kept)
+        saved = read(kept, {"latents": torch.Tensor, "captions": list})
         if len(saved["captions"]) == n:
             return saved["latents"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
@@ -102,8 +102,7 @@ def latents(
         chunks = list(pool.map(partial(_encode, codec, kind=kind), seeds))
     z = torch.cat([part for part, _ in chunks])[:n]
     captions = [caption for _, part in chunks for caption in part][:n]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"latents": z, "captions": captions}, kept)
+    write(kept, {"latents": z, "captions": captions})
     return z, captions
 
 
@@ -122,5 +121,5 @@ def _encode(codec: Path, seed: int, kind: Which | None = None) -> tuple[torch.Te
 def codec_of(folder: Path) -> Any:
     """The codec in a folder, in single precision, ready to use on the CPU."""
     with quiet():
-        model: Any = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32)
+        model: Any = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
     return model.eval().to(memory_format=torch.channels_last)

@@ -31,6 +31,7 @@ from ..models.parts.joint import joint
 from ..types import SyncbenchError
 from .base import SHIPPED
 from .loop import Plan, generator, is_first, launch, train, where
+from .saved import read as saved
 from .scenes import prepare, scenes
 from .start import Noise, Words, altered, check, network, place, save
 from .stream import latents
@@ -139,7 +140,7 @@ def _run(
 ) -> None:
     torch.manual_seed(plan.seed)
     solid = scenes(data, RIG, plan.seed + 5, number)
-    kept: dict[str, Any] = torch.load(flat, mmap=True)
+    kept: dict[str, Any] = saved(flat, {"latents": Tensor, "captions": list}, mmap=True)
     plain: Tensor = kept["latents"]
     solid_words, plain_words = Words(base, solid.captions), Words(base, kept["captions"])
     unet = place(build(base), plan, trained=True)
