@@ -78,7 +78,7 @@ def parse_json(data: bytes, path: Path) -> Any:
     try:
         return from_json(data, allow_inf_nan=False)  # pydantic's parser: folders hold thousands of these
     except ValueError as error:
-        raise SyncbenchError(f"cannot read {quoted(path)}: {error}") from error
+        raise SyncbenchError(f"{quoted(path)} cannot be read as JSON: {error}") from error
 
 
 def read_object(path: Path) -> dict[str, Any]:

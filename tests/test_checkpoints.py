@@ -161,7 +161,7 @@ SEEN: dict[str, tuple[Damage, str]] = {
     "no text encoder": (without("text_encoder"), "no text_encoder/config.json"),
     "no text encoder listed": (edited("model_index.json", text_encoder=[None, None]), "lists no text_encoder"),
     "scheduler predicts words": (edited("scheduler/scheduler_config.json", prediction_type="words"), "'words'"),
-    "beta is NaN": (edited("scheduler/scheduler_config.json", beta_end=float("nan")), "not between 0 and 1"),
+    "beta is NaN": (edited("scheduler/scheduler_config.json", beta_end=float("nan")), "cannot be read as JSON"),
     "a billion training steps": (edited("scheduler/scheduler_config.json", num_train_timesteps=10**9), "beyond"),
     "class labels": (edited("unet/config.json", num_class_embeds=10), "class labels"),
     "LCM": (edited("unet/config.json", time_cond_proj_dim=256), "distilled network (LCM)"),

@@ -21,7 +21,7 @@ import torch
 import trimesh
 from syncbench.bench import baseline
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import read_bytes, whole, write_whole
+from syncbench.bench.files import host, read_bytes, whole, write_whole
 from syncbench.bench.geometry.mesh import read_mesh
 from syncbench.bench.report import render
 from syncbench.bench.training import saved, scenes, silhouette, stream
@@ -94,7 +94,7 @@ def forged(path: Path, columns: dict[str, Any]) -> Path:
         ("seed", lambda n: pa.array([0.5] * n), "column 'seed' is double, not int64"),
         ("method", lambda n: pa.array(range(n)), "column 'method' is int64, not string"),
         ("item", lambda n: pa.array([[1]] * n), "column 'item' is list"),
-        ("params", lambda n: pa.array(["["] * n), "params: EOF"),
+        ("params", lambda n: pa.array(["["] * n), "params cannot be read as JSON: EOF"),
         ("params", lambda n: pa.array(["[1]"] * n), "params: [0]: should be a valid dictionary"),
         ("protocol", lambda n: pa.array(['{"a": 1e999}'] * n), "protocol: should be finite"),
         ("protocol", lambda n: pa.array(["[" * 100_000] * n), "recursion limit"),
@@ -326,12 +326,9 @@ def test_a_pipe_is_written_into(stored: Path, tmp_path: Path) -> None:
 
 
 def test_leftovers_of_killed_writers_are_swept(tmp_path: Path) -> None:
-    import socket
-
     path = tmp_path / "r[1].csv"
-    host = socket.gethostname()
-    dead, other, alive = (f".tmp-{host}-{pid}-r[1].csv" for pid in (999_999_999, 999_999_999, os.getppid()))
-    other = f".tmp-{host}-999999999-other.csv"
+    dead, alive = (f".tmp-{host()}-{pid}-r[1].csv" for pid in (999_999_999, os.getppid()))
+    other = f".tmp-{host()}-999999999-other.csv"
     for name in (dead, other, alive):
         (tmp_path / name).write_text("half")
     write_whole(path, "x")
@@ -363,5 +360,5 @@ def test_only_regular_files_of_a_size_are_read(tmp_path: Path) -> None:
         with pytest.raises(SyncbenchError, match="cannot read"):
             read_bytes(name)
     (tmp_path / "x").write_bytes(b"12345")
-    with pytest.raises(SyncbenchError, match="has 5 bytes, and at most 4 are read"):
+    with pytest.raises(SyncbenchError, match="has 5 bytes, and at most 4 bytes are read"):
         read_bytes(tmp_path / "x", 4)

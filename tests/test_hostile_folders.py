@@ -16,6 +16,7 @@ from PIL import Image
 from syncbench.bench import drawing, recorded, registry, sample
 from syncbench.bench.baseline import update
 from syncbench.bench.board import page
+from syncbench.bench.content import told_apart
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files import unseal
 from syncbench.bench.listing import list_components
@@ -166,7 +167,7 @@ def test_what_is_not_shown_is_said(copy: Path, mark: Path) -> None:
     cell = input_of(job)
     assert cell is not None
     assert cell.why == "input not shown: data set 'panoramas' is not installed"
-    assert (INPUT, job.header.item) in samples(store, [job])
+    assert (INPUT, job.header.item) in samples(store, [job], told_apart([(job.header.item, job.header.content)]))
     call("board", copy)
     assert cell.why in (copy / "board.html").read_text()
 

@@ -209,4 +209,4 @@ def test_streams_that_hold_less_are_no_traceback(tmp_path: Path) -> None:
     with (tmp_path / "full").open("wb") as file:
         full = subprocess.run([sys.executable, "-c", LIMITED], stdout=file, stderr=subprocess.PIPE, check=False)
     assert full.returncode == 2
-    assert full.stderr == b"error: cannot read or write standard output: File too large\n"
+    assert full.stderr == b"error: cannot write the answer: File too large\n"

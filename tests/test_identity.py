@@ -2,21 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from syncbench.bench import recorded
 from syncbench.bench import show as sheets
-from syncbench.bench.content import content_of, digest
+from syncbench.bench.content import content_of, digest, told_apart
 from syncbench.bench.execute import InProcess
 from syncbench.bench.gate import gate
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.lazy import Lazy
 from syncbench.bench.listing import list_components
 from syncbench.bench.plan import noise_seed, plan
-from syncbench.bench.registry import load
+from syncbench.bench.registry import load, split
 from syncbench.bench.report import report, rows
 from syncbench.bench.run import rescore, run
 from syncbench.bench.sample import forget_items, load_model
@@ -139,7 +141,7 @@ def test_groups_stay_as_they_are_until_something_changes(prompts: tuple[Path, di
     groups = Store(results).groups()
     run(suite, results)
     file.write_text("a whale\n")
-    rescore(results, InProcess())
+    rescore(results, InProcess(), trust=True)
     assert Store(results).groups() == groups, "scores of samples whose items are all gone are kept"
 
 
@@ -193,12 +195,12 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     run(suite, results)
     file.write_text("a fish\na dog\n")
     run(suite, results)
-    jobs = [(key, job) for key in Store(results).finished() if (job := Store(results).job(key))]
-    cells = sheets.samples(Store(results), sheets._told_apart(jobs), given=False)
+    jobs = [job for key in Store(results).finished() if (job := Store(results).job(key))]
+    cells = sheets.samples(Store(results), jobs, told_apart(sheets._held(job) for job in jobs))
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_of(jobs[0][1]) is None
+    assert sheets.input_of(jobs[0]) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -270,7 +272,7 @@ def test_a_file_that_moved_is_the_same_item(prompts: tuple[Path, dict[str, Any]]
 
 
 def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
-    tmp_path: Path, tiny_suite: dict[str, Any], results: Path
+    tmp_path: Path, tiny_suite: dict[str, Any], results: Path, monkeypatch: pytest.MonkeyPatch
 ):
     file = tmp_path / "grey.txt"
     file.write_text("0.25")
@@ -279,10 +281,16 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     [key] = Store(results).finished()
     job = Store(results).job(key)
     forget_items()
+    assert job is not None
+    installed = [SimpleNamespace(id=split(job.dataset.spec)[0])]
+    monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
     given = sheets.input_of(job)
     assert given is not None
     assert given.views is not None
     assert float(given.views.mean()) == 0.25
     file.write_text("0.75")
     forget_items()
-    assert sheets.input_of(job) is None
+    given = sheets.input_of(job)
+    assert given is not None
+    assert given.views is None
+    assert "has changed since 'grey' was made" in given.why

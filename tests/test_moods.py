@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,10 @@ def bytes_of(folder: Path, methods: list[str]) -> dict[tuple[str, str], Any]:
     for key in store.finished():
         job = store.job(key)
         assert job is not None
-        if job["header"]["method"] in methods:
-            cost = {name: value for name, value in (job["cost"] or {}).items() if name not in ("seconds", "peak_mb")}
-            place = job["header"]["method"], job["header"]["item"]
-            found[place] = job["files"], job["notes"], cost, store.scores(key)
+        if job.header.method in methods:
+            place = job.header.method, job.header.item
+            cost = replace(job.cost, seconds=0.0, peak_mb=0.0)
+            found[place] = job.files, job.notes, cost, store.scores(key)
     assert found
     return found
 
@@ -133,7 +134,7 @@ def test_the_others_are_the_same_byte_for_byte(crowd: tuple[Path, Any, Any, Any]
 def test_every_job_has_random_numbers_of_its_own(alone: Path) -> None:
     store = Store(alone)
     jobs = {key: job for key in store.finished() if (job := store.job(key)) is not None}
-    shades = [store.artifact(k).extras["shades"] for k, j in jobs.items() if "Sensitive" in j["header"]["method"]]
+    shades = [store.artifact(k).extras["shades"] for k, j in jobs.items() if "Sensitive" in j.header.method]
     assert len(shades) == 2
     assert all(bool((shades[0][n] != shades[1][n]).all()) for n in range(3)), "of torch, NumPy and Python"
 
@@ -154,9 +155,9 @@ def test_a_second_start_finds_nothing_to_do(crowd: tuple[Path, pd.DataFrame, Any
 def test_numbers_of_numpy_and_torch_are_numbers(crowd: tuple[Path, Any, Any, Any]) -> None:
     store = Store(crowd[0])
     notes = {
-        job["header"]["method"]: job["notes"]
+        job.header.method: job.notes
         for key in store.finished()
-        if (job := store.job(key)) is not None and job["status"] == "ok"
+        if (job := store.job(key)) is not None and job.status == "ok"
     }
     assert notes["moods:Moody[mood=notes numpy number]"] == {"x": 0.5, "y": 3, "z": True}
     assert notes["moods:Moody[mood=notes tensor number]"] == {"x": 3, "y": 0.5}

@@ -26,7 +26,7 @@ from syncbench.methods.independent import Independent
 from syncbench.metrics.clip_text import ClipText
 from typer.testing import CliRunner
 
-GUIDE = Path(__file__).with_name("own_data.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text(encoding="utf-8")
 BOX = """
 v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0 0 1\nv 1 0 1\nv 1 1 1\nv 0 1 1
 f 1 4 3 2\nf 5 6 7 8\nf 1 2 6 5\nf 2 3 7 6\nf 3 4 8 7\nf 4 1 5 8
@@ -122,7 +122,11 @@ def test_archives_and_devices_are_no_meshes(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.obj", BOX)
     os.symlink("/dev/zero", tmp_path / "zero.obj")
-    for name, words in (("a.zip", "is an archive"), ("zero.obj", "no mesh file"), ("x" * 300 + ".obj", "no mesh file")):
+    for name, words in (
+        ("a.zip", "an archive"),
+        ("zero.obj", "no mesh file"),
+        ("x" * 300 + ".obj", "no mesh file"),
+    ):
         with pytest.raises(SyncbenchError, match=words):
             Meshes(path=str(tmp_path / name), prompt="a thing").items()
 
@@ -300,4 +304,4 @@ def test_the_truth_of_a_mesh_that_has_none_is_null_and_not_an_error(place: Path)
     done = call("run", "quick", "--datasets", "meshes", *sets, *chosen)
     assert done.exit_code == 0, done.output
     frame = load_records([place / "out"])
-    assert set(frame[frame["method"] == "truth"]["reason"]) == {"the dataset knows no truth for this item"}
+    assert set(frame[frame["method"] == "truth"]["reason"]) == {"the dataset knows no true picture of this item"}

@@ -18,7 +18,7 @@ from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.events import Event
 from syncbench.bench.execute import InProcess, Lost, Workers, executor
-from syncbench.bench.files import STALE, clear_stale, host, temporary
+from syncbench.bench.files import STALE, clear_stale, host, temporary, write_whole
 from syncbench.bench.guard import attempt, describe, storable, threaded, unchanged
 from syncbench.bench.lazy import Lazy
 from syncbench.bench.progress import shown
@@ -26,6 +26,8 @@ from syncbench.bench.signals import Interrupted, heard
 from syncbench.bench.store import Store
 from syncbench.bench.threads import allowed_cores, free_cores, threads_for
 from typer.testing import CliRunner
+
+from . import stored_jobs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -369,7 +371,7 @@ def test_leftovers_beside_a_target_are_swept(tmp_path: Path, elsewhere: pytest.M
         path.write_text("half")
         old(path)
     elsewhere.delenv("SYNCBENCH_HOST")
-    report.save("whole", target)
+    write_whole(target, "whole")
     assert not draft.exists()
     assert other.exists(), "not this target's"
     assert target.read_text() == "whole"
@@ -387,13 +389,15 @@ def test_a_job_that_is_there_meanwhile_stays(
 
     def slow(job: Any) -> Any:
         made = original(job)
-        Store(results).save(job.key, {"status": "ok", "error": None, "header": job.header, "theirs": True}, {})
+        Store(results).save(job.key, stored_jobs.job(job.key, status="error", error="theirs"), {})
         return made
 
     monkeypatch.setattr(sample, "_make", slow)
     run.run({**tiny_suite, "limit": 1, "seeds": [0], "metrics": []}, results)
     store = Store(results)
-    assert all((store.job(key) or {})["theirs"] for key in store.finished())
+    jobs = [store.job(key) for key in store.finished()]
+    assert jobs
+    assert all(job is not None and job.error == "theirs" for job in jobs)
 
 
 def test_waiting_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:

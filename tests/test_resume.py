@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,8 @@ def everything(folder: Path) -> dict[str, Any]:
     for key in store.finished():
         job = store.job(key)
         assert job is not None
-        if job["status"] == "ok":
-            job["cost"] = {name: n for name, n in job["cost"].items() if name not in ("seconds", "peak_mb")}
-        job.pop("traceback", None)
-        found[key] = job, store.scores(key)
+        cost = replace(job.cost, seconds=0.0, peak_mb=0.0)
+        found[key] = job.model_copy(update={"cost": cost, "traceback": ""}), store.scores(key)
     return found | store.groups()
 
 

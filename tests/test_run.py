@@ -195,7 +195,7 @@ def test_what_cannot_be_is_null_with_a_reason(tiny_suite: dict[str, Any], result
     assert set(frame["status"]) == {"ok"}
     by_method = frame.groupby("method")["reason"].first().to_dict()
     assert "camera" in by_method["components:Needy"]
-    assert "no truth" in by_method["truth"]
+    assert "no true picture" in by_method["truth"]
     assert frame[frame["method"] == "independent"]["value"].notna().all()
 
 

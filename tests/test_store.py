@@ -163,8 +163,8 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         ('{"schema": 99}', "schema 99, and this syncbench reads schema 3"),
         ("{}", "schema None"),
         ("[]", "schema None"),
-        ("{", "cannot read"),
-        ("\xff", "cannot read"),
+        ("{", "cannot be read"),
+        ("\xff", "cannot be read"),
     ],
 )
 def test_results_of_another_schema_are_refused_for_reading_and_writing(tmp_path: Path, text: str, words: str) -> None:
