@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.models.reference import WEIGHTS, Reference
-from syncbench.bench.models.tiny import Tiny
+from syncbench.bench.models.reference import Reference
 from syncbench.bench.types import Item, Sampling
 from syncbench.methods.overlap.multidiffusion import MultiDiffusion
 
@@ -64,7 +63,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return Reference() if WEIGHTS.is_dir() else Tiny(kind="reference", widths="full", sample_size=16, batch=32)
+    return Reference()
 
 
 def test_loop_overhead(benchmark: Any, model: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,9 +80,8 @@ def test_loop_overhead(benchmark: Any, model: Any, capsys: pytest.CaptureFixture
 
     def run() -> None:
         clock = Clock(model.device)
-        pipe = model.pipeline
         with ExitStack() as stack:
-            for owner, name in ((pipe.unet, "forward"), (pipe.vae, "decode")):
+            for owner, name in ((model.network.module(), "forward"), (model.codec.module, "decode")):
                 stack.enter_context(clock.watch(owner, name))
             start = clock.now()
             method(item, model, 0)
