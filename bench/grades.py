@@ -1,6 +1,6 @@
 """What report cards say of a leaderboard's columns: which metrics kept their promises and which did not.
 
-The package ships the cards of its own metrics on the bundled backbones (`cards.json`); a user's own come from
+The package ships the cards of its own metrics on the bundled backbones (`cards/METRIC.json`); a user's own come from
 `syncbench validate METRIC --out DIR`. A card speaks for one metric, family, version and fingerprint, and for no other.
 """
 
@@ -15,11 +15,11 @@ from .errors import SyncbenchError
 from .registry import plain
 from .verdicts import Card
 
-CARDS = TypeAdapter(tuple[Card, ...], config=ConfigDict(allow_inf_nan=False))
+READER = TypeAdapter(tuple[Card, ...], config=ConfigDict(allow_inf_nan=False))
 State = Literal["passed", "failed", "silent", "unknown"]
-SHIPPED = Path(__file__).with_name("cards.json")
-NAME = "cards.json"
-"""What `syncbench validate --out` calls its file."""
+SHIPPED = Path(__file__).parent
+NAME = "cards"
+"""The folder, beside this file and where `syncbench validate --out` writes, that holds one file of cards a metric."""
 CURE = "`syncbench validate METRIC --out DIR` writes them"
 
 
@@ -59,19 +59,22 @@ class Grades:
 
 
 def grades(files: Iterable[str | Path] = ()) -> Grades:
-    """The shipped cards, then those of `files` (written by `validate --out`; a folder stands for its cards.json).
+    """The shipped cards, then those of `files` (written by `validate --out`; a folder stands for its cards/*.json).
 
     Raises SyncbenchError for files that are not report cards.
     """
     found: list[Card] = []
     for name in (SHIPPED, *map(Path, files)):
-        found += _read(name / NAME if name.is_dir() else name)
+        inside = sorted((name / NAME).glob("*.json")) if name.is_dir() else [name]
+        if not inside:
+            raise SyncbenchError(f"no report cards in '{name / NAME}': {CURE}")
+        found += [card for path in inside for card in _read(path)]
     return Grades(tuple(found))
 
 
 def _read(path: Path) -> tuple[Card, ...]:
     try:
-        return CARDS.validate_json(path.read_bytes())
+        return READER.validate_json(path.read_bytes())
     except OSError as error:
         raise SyncbenchError(f"cannot read report cards '{path}': {error.strerror}; {CURE}") from error
     except ValidationError as error:

@@ -18,6 +18,7 @@ Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, i
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, nan
@@ -36,6 +37,7 @@ from .report import loss
 from .roles import role_of
 from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
+from .grades import NAME
 from .verdicts import Card, Check, Ladder, climbed, judged
 
 WORLDS: dict[Family, str] = {
@@ -105,10 +107,14 @@ def _presets(one: Component) -> list[str]:
     return [f"{one.id}@{preset}" for preset in one.presets]
 
 
-def save(cards: Sequence[Card], path: Path) -> None:
-    """Write cards as JSON, one a line, whole or not at all."""
-    lines = [json.dumps(card.as_json(), allow_nan=False) for card in cards]
-    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n")
+def save(cards: Sequence[Card], folder: Path) -> None:
+    """Write `cards/METRIC.json` in `folder`, one file a metric with its presets and backbones, one card a line."""
+    of: dict[str, list[Card]] = {}
+    for card in cards:
+        of.setdefault(re.sub(r"[^\w.-]+", "_", re.split(r"[@\[]", card.metric)[0]), []).append(card)
+    for name, some in of.items():
+        lines = [json.dumps(card.as_json(), allow_nan=False) for card in some]
+        write_whole(folder / NAME / f"{name}.json", "[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:

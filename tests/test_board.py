@@ -203,7 +203,8 @@ def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
         assert said in done.output
     done = CliRunner().invoke(app, ["board", str(tmp_path / "r.parquet"), "--items", "-1"])
     assert (done.exit_code, "--items -1" in done.output) == (2, True)
-    (tmp_path / "cards.json").write_text("{}")
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "clip_text.json").write_text("{}")
     done = CliRunner().invoke(app, ["board", str(tmp_path / "r.parquet"), "--cards", str(tmp_path)])
     assert (done.exit_code, "holds no report cards" in done.output) == (2, True)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from syncbench.bench import baseline
-from syncbench.bench.grades import Grades, grades
+from syncbench.bench.grades import SHIPPED, Grades, grades
 from syncbench.bench.listing import list_components
 from syncbench.bench.registry import load
 from syncbench.bench.report import render, report
@@ -39,7 +39,7 @@ def test_every_metric_has_a_card_of_its_present_version(name: str, family: str) 
         pytest.skip("published weights are here; shipped cards are of the bundled backbones")
     grade = grades().of(family, name, metric.version, metric.fingerprint())
     assert grade.state in ("passed", "failed"), (
-        f"{grade.text}: run `syncbench validate --items 12 --out DIR` and put its cards.json into bench/"
+        f"{grade.text}: run `syncbench validate --items 12 --out DIR` and copy DIR/cards to {SHIPPED}"
     )
 
 
@@ -80,9 +80,9 @@ def test_a_card_speaks_for_its_metric_version_fingerprint_and_family(other: dict
 def test_ones_own_cards_count_and_later_ones_win(tmp_path: Path) -> None:
     fine = replace(CARD, checks=())
     for name, card in (("bad", CARD), ("good", fine)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cards.json").write_text(json.dumps([card.as_json()]))
-    both = grades([tmp_path / "bad", tmp_path / "good" / "cards.json"])
+        (tmp_path / name / "cards").mkdir(parents=True)
+        (tmp_path / name / "cards" / "seam_ratio.json").write_text(json.dumps([card.as_json()]))
+    both = grades([tmp_path / "bad", tmp_path / "good" / "cards" / "seam_ratio.json"])
     assert both.of("overlap", "seam_ratio", 1, "seam_ratio/v1").state == "passed"
     file = tmp_path / "r.parquet"
     baseline.write(frame(records()), file)
@@ -92,6 +92,10 @@ def test_ones_own_cards_count_and_later_ones_win(tmp_path: Path) -> None:
     infinite.write_text(json.dumps([replace(CARD, ladders=(replace(LADDER, rho=float("inf")),)).as_json()]))
     with pytest.raises(SyncbenchError, match="holds no report cards"):
         grades([infinite])
-    for path, said in ((tmp_path / "nowhere", "cannot read report cards"), (file, "holds no report cards")):
+    for path, said in (
+        (tmp_path / "nowhere", "cannot read report cards"),
+        (file, "holds no report cards"),
+        (tmp_path, "no report cards in"),
+    ):
         with pytest.raises(SyncbenchError, match=said):
             grades([path])

@@ -142,8 +142,8 @@ def test_fused_truth_is_the_truth(scenes: dict[str, list[Item]]) -> None:
 
 def test_cards_are_kept_and_told(tmp_path: Path) -> None:
     cards = validate(["normal_error"], families=["channels"], items=6, levels=2)
-    save(cards, tmp_path / "cards.json")
-    [kept] = json.loads((tmp_path / "cards.json").read_text())
+    save(cards, tmp_path)
+    [kept] = json.loads((tmp_path / "cards" / "normal_error.json").read_text())
     assert kept["passed"]
     assert kept["metric"] == "normal_error"
     assert kept["ladders"][0]["rungs"][-1]["change"] == cards[0].ladders[0].rungs[-1].change

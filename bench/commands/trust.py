@@ -18,7 +18,7 @@ def validate(
     items: Annotated[int, typer.Option(metavar="N", help="True scenes a family.")] = 12,
     levels: Annotated[int, typer.Option(metavar="N", help="Most rungs of a ladder of damage.")] = 5,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep cards.json and pictures of the ladders.")
+        Path | None, typer.Option(metavar="DIR", help="Keep cards/METRIC.json and pictures of the ladders.")
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -46,7 +46,7 @@ def validate(
     if not cards:
         raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
     if out is not None:
-        save(cards, out / "cards.json")
+        save(cards, out)
         pictures(cards, out)
     if as_json:
         print_json([card.as_json() for card in cards])
