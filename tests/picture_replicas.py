@@ -125,6 +125,7 @@ VAE_FLUX: Json = VAE16 | {"scaling_factor": 0.3611, "shift_factor": 0.1159}
 STRUCTURES: dict[str, tuple[str, Json, int, int]] = {
     "SD 1.5": ("UNet2DConditionModel", SD15, 859_520_964, 686),
     "InstructPix2Pix": ("UNet2DConditionModel", SD15 | {"in_channels": 8}, 859_532_484, 686),
+    "SD 1.5 inpainting": ("UNet2DConditionModel", SD15 | {"in_channels": 9}, 859_535_364, 686),
     "SD 2": ("UNet2DConditionModel", SD2, 865_910_724, 686),
     "SD 2 depth": ("UNet2DConditionModel", SD2 | {"in_channels": 5}, 865_913_604, 686),
     "SD XL": ("UNet2DConditionModel", XL, 2_567_463_684, 1680),
@@ -153,6 +154,7 @@ _SCALED: Json = {
 PNDM: Json = _SCALED | {"_class_name": "PNDMScheduler", "skip_prk_steps": True}
 SCHEDULERS: dict[str, Json] = {
     "sd15": PNDM,
+    "inpainting": PNDM,
     "sd2_depth": PNDM | {"prediction_type": "epsilon"},
     "xl": _SCALED
     | {"_class_name": "EulerDiscreteScheduler", "prediction_type": "epsilon", "timestep_spacing": "leading"}
@@ -178,6 +180,7 @@ _TINY_UNET: Json = _TINY | {"block_out_channels": [32, 64, 64, 64]}
 TINY: dict[str, Json] = {
     "SD 1.5": _TINY_UNET,
     "InstructPix2Pix": _TINY_UNET,
+    "SD 1.5 inpainting": _TINY_UNET,
     "SD 2 depth": _TINY_UNET | {"attention_head_dim": [2, 4, 4, 4]},
     "SD XL": _TINY
     | {"block_out_channels": [32, 64, 64], "attention_head_dim": [2, 4, 4], "transformer_layers_per_block": [1, 1, 2]}
@@ -268,6 +271,11 @@ def pipeline(name: str) -> Any:
         return _sd(name, "SD 1.5", "StableDiffusionPipeline")
     if name == "instruct_pix2pix":
         return _sd(name, "InstructPix2Pix", "StableDiffusionInstructPix2PixPipeline")
+    if name == "inpainting":
+        pipe = _sd(name, "SD 1.5 inpainting", "StableDiffusionInpaintPipeline")
+        pipe.vae.quant_conv.bias.data[4:] = -100.0  # the library draws the masked picture's latent: without spread
+        pipe.vae.quant_conv.weight.data[4:] = 0.0
+        return pipe
     if name == "sd2_depth":
         return _sd(name, "SD 2 depth", "StableDiffusionDepth2ImgPipeline", gelu=True)
     if name == "xl":
@@ -304,7 +312,7 @@ def saved(name: str, folder: Path) -> Path:
     for part in ("text_encoder", "text_encoder_2"):
         _prefixed(folder / part / "model.safetensors")
     index = json.loads((folder / "model_index.json").read_text())
-    if name in ("sd15", "instruct_pix2pix"):  # listed, and not there
+    if name in ("sd15", "instruct_pix2pix", "inpainting"):  # listed, and not there
         index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
         index["feature_extractor"] = ["transformers", "CLIPFeatureExtractor"]
     if name == "sd2_depth":

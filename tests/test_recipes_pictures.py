@@ -30,6 +30,7 @@ RECIPES = {
     "xl": "diffusers",
     "sd2_depth": "sd2_depth",
     "instruct_pix2pix": "instruct_pix2pix",
+    "inpainting": "inpainting",
     "sd3": "sd3",
     "sd35": "sd3",
     "flux": "flux",
@@ -236,6 +237,17 @@ def test_a_step_is_that_of_instruct_pix2pix(replica: Callable[[str], Path]) -> N
     agree(model, model.condition(PROMPTS, 5.0, NEGATIVE, image=image), watched)
 
 
+def test_a_step_is_that_of_inpainting(replica: Callable[[str], Path]) -> None:
+    folder, image, mask = replica("inpainting"), pixels(), (pixels(channels=1, seed=30) > 0.7).float()
+    guard = {"safety_checker": None, "feature_extractor": None}
+    pipe, watched = library(folder, "StableDiffusionInpaintPipeline", **guard)
+    pipe(image=image, mask_image=mask, strength=1.0, latents=noise(), **ASKED, **SIZED)
+    model = model_of(folder, "inpainting")
+    agree(model, model.condition(PROMPTS, 5.0, NEGATIVE, image=image, mask=mask), watched)
+    with pytest.raises(SyncbenchError, match="one channel of the size of `image`"):
+        model.condition(PROMPTS, 5.0, image=image, mask=mask[..., :32])
+
+
 def test_a_step_is_that_of_pixart(replica: Callable[[str], Path]) -> None:
     folder = replica("pixart")
     pipe, watched = library(folder, "PixArtSigmaPipeline")
@@ -356,6 +368,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "sd2_depth": {"normalise": "shared"},
     "instruct_pix2pix": {"picture": "video", "image_guidance": 2.0},
     "sd3": {},
+    "inpainting": {},
     "flux": {"size": 128},
     "pixart": {},
     "controlnet": {"scales": {"depth": 0.5}},
@@ -409,7 +422,8 @@ MISFITS: dict[str, tuple[str, str, Callable[[Path], None], str]] = {
         whole,
         r"in_channels = 4, not 8; that is a",
     ),
-    "depth as text to image": ("sd2_depth", "diffusers", whole, r"depth_estimator"),
+    "depth as text to image": ("sd2_depth", "diffusers", whole, r"--model sd2_depth"),
+    "inpainting as text to image": ("inpainting", "diffusers", whole, r"extra image inputs.*--model inpainting"),
     "inpainting as depth": (
         "sd2_depth",
         "sd2_depth",

@@ -37,6 +37,8 @@ PIPELINES = {
     "PixArtSigmaPipeline": "pixart",
     "StableDiffusionDepth2ImgPipeline": "sd2_depth",
     "StableDiffusionInstructPix2PixPipeline": "instruct_pix2pix",
+    "StableDiffusionInpaintPipeline": "inpainting",
+    "StableDiffusionXLInpaintPipeline": "inpainting",
 }
 """Pipelines that another model of the suite serves."""
 
@@ -47,11 +49,12 @@ def check_folder(folder: Place) -> None:
     parts, name = listed(folder.path, index), quoted(folder.path)
     if parts.get("unet", ("", ""))[1] not in UNET or "vae" not in parts:
         kind = index.get("_class_name", "pipeline")
-        other = PIPELINES.get(str(kind))
         raise SyncbenchError(
             f"{name} holds a {quoted(kind, 60)} without the UNet and codec of Stable Diffusion 1.x, 2.x or XL, the "
-            f"classes this model serves{f': use --model {other} --set model.path=FOLDER' if other else ''}"
+            f"classes this model serves{_instead(index)}"
         )
+    if "depth_estimator" in parts:
+        raise SyncbenchError(f"{name} reads depth beside the text{_instead(index)}")
     configs = Fingerprint(
         "Stable Diffusion",
         {
@@ -65,6 +68,12 @@ def check_folder(folder: Place) -> None:
         },
     ).check(folder)
     _check_fit(name, index, configs)
+
+
+def _instead(index: Json) -> str:
+    """The model that serves the folder, as the end of a sentence; empty where none is known."""
+    other = PIPELINES.get(str(index.get("_class_name")))
+    return f": use --model {other} --set model.path=FOLDER" if other else ""
 
 
 def _check_fit(name: str, index: Json, configs: Mapping[str, Json]) -> None:
@@ -82,7 +91,7 @@ def _check_fit(name: str, index: Json, configs: Mapping[str, Json]) -> None:
         raise SyncbenchError(
             f"{name} has a network of {unet.get('in_channels')} input channels and a codec of "
             f"{vae.get('latent_channels')}: checkpoints with extra image inputs (inpainting, depth) are not "
-            "text-to-image models"
+            f"text-to-image models{_instead(index)}"
         )
     texts = [configs[part] for part in ("text_encoder", "text_encoder_2") if part in configs]
     widths = [text.get("hidden_size", 512) for text in texts]

@@ -331,6 +331,29 @@ class Inverse(Silent):
 
 
 @dataclass(frozen=True)
+class Masked(Silent):
+    """Conditions `mask`, 1 where to paint, and `image`: the mask at latent size and the latent of the rest, on grey."""
+
+    factor: int
+    """Pixels to a latent cell."""
+    takes: frozenset[str] = frozenset({"image", "mask"})
+    needs: frozenset[str] = frozenset({"image", "mask"})
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """Rows `mask` and `masked`, the same in every pass. Raises SyncbenchError for a mask of another size."""
+        image, mask = needed(request, "image"), (needed(request, "mask") >= 0.5).to(request.inputs["image"])
+        if mask.shape[-2:] != image.shape[-2:] or mask.shape[1] != 1:
+            raise SyncbenchError(
+                f"condition `mask` is {tuple(mask.shape[1:])}: one channel of the size of `image`, "
+                f"{tuple(image.shape[-2:])}, is read"
+            )
+        rest = request.code(0.5 + (image - 0.5) * (1 - mask), False)
+        size = tuple(side // self.factor for side in mask.shape[-2:])
+        rows = {"mask": F.interpolate(mask, size=size), "masked": rest}
+        return rows, rows
+
+
+@dataclass(frozen=True)
 class Camera(Silent):
     """The 16 numbers of a camera-to-world matrix, rows first, its place at distance 1; zeros where there is none."""
 

@@ -40,8 +40,8 @@ MOST: dict[str, int] = {
 CURES: dict[tuple[str, Any], str] = {
     ("in_channels", 4): "a text-to-image network, for model diffusers",
     ("in_channels", 5): "that of Stable Diffusion 2 with depth, for model sd2_depth",
-    ("in_channels", 8): "a network that reads a picture beside the noise, such as InstructPix2Pix or Marigold",
-    ("in_channels", 9): "an inpainting network, which reads a mask and a picture",
+    ("in_channels", 8): "a network that reads a picture beside the noise, as that of model instruct_pix2pix",
+    ("in_channels", 9): "an inpainting network, for model inpainting",
 }
 """What a value of a field tells of a network that is not the one that was asked for."""
 FAMILIES: dict[Any, str] = {
