@@ -15,6 +15,7 @@ import diffusers
 import torch
 from safetensors.torch import load_file, save_file
 from syncbench.bench.models.tiny import _tokenizer as clip_tokenizer  # pyright: ignore[reportPrivateUsage]
+from torch import Tensor
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -184,7 +185,7 @@ TINY: dict[str, Json] = {
     "SD 2 depth": _TINY_UNET | {"attention_head_dim": [2, 4, 4, 4]},
     "SD XL": _TINY
     | {"block_out_channels": [32, 64, 64], "attention_head_dim": [2, 4, 4], "transformer_layers_per_block": [1, 1, 2]}
-    | {"cross_attention_dim": 64, "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 80},
+    | {"cross_attention_dim": 80, "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 96},
     "SD 3": {"num_layers": 2, "attention_head_dim": 8, "num_attention_heads": 2, "caption_projection_dim": 16}
     | {"joint_attention_dim": 96, "pooled_projection_dim": 64},
     "FLUX dev": {"num_layers": 1, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2}
@@ -218,13 +219,13 @@ def codec(config: Json) -> Any:
     return diffusers.AutoencoderKL(**config | _TINY_VAE).eval()
 
 
-def clip(projected: bool = False, gelu: bool = False, seed: int = 2) -> Any:
+def clip(projected: bool = False, gelu: bool = False, seed: int = 2, width: int = 32) -> Any:
     """A tiny CLIP text encoder, with or without its projection."""
     words = len(clip_tokenizer())
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    size = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     ends = {"bos_token_id": words - 2, "eos_token_id": words - 1, "pad_token_id": words - 1}
     config = CLIPTextConfig(
-        vocab_size=words, projection_dim=32, hidden_act="gelu" if gelu else "quick_gelu", **size, **ends
+        vocab_size=words, projection_dim=width, hidden_act="gelu" if gelu else "quick_gelu", **size, **ends
     )
     torch.manual_seed(seed)
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
@@ -280,7 +281,7 @@ def pipeline(name: str) -> Any:
         return _sd(name, "SD 2 depth", "StableDiffusionDepth2ImgPipeline", gelu=True)
     if name == "xl":
         return diffusers.StableDiffusionXLPipeline(
-            vae=codec(VAE_XL), text_encoder=clip(), text_encoder_2=clip(True, True, 4), tokenizer=clip_tokenizer(),
+            vae=codec(VAE_XL), text_encoder=clip(), text_encoder_2=clip(True, True, 4, 48), tokenizer=clip_tokenizer(),
             tokenizer_2=clip_tokenizer("!"), unet=made("SD XL"), scheduler=_scheduler(name), add_watermarker=False,
         )  # fmt: skip
     if name in ("sd3", "sd35"):
@@ -326,6 +327,100 @@ def saved(name: str, folder: Path) -> Path:
         )
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
+
+
+def original(pipe: Any) -> dict[str, Tensor]:
+    """A pipeline's weights by the names of Stable Diffusion's first code, as files of one piece have them."""
+    found = {f"model.diffusion_model.{k}": v for k, v in _original_unet(pipe.unet).items()}
+    found |= {f"first_stage_model.{k}": v for k, v in _original_codec(pipe.vae).items()}
+    clip = {k.removeprefix("text_model."): v for k, v in pipe.text_encoder.state_dict().items()}
+    two = getattr(pipe, "text_encoder_2", None)
+    prefix = "conditioner.embedders.0" if two is not None else "cond_stage_model"
+    found |= {f"{prefix}.transformer.text_model.{name}": value for name, value in clip.items()}
+    if two is not None:
+        found |= {f"conditioner.embedders.1.model.{k}": v for k, v in _open_clip(two).items()}
+    return {name: value.clone().contiguous() for name, value in found.items()}
+
+
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+
+
+def _original_unet(unet: Any) -> dict[str, Tensor]:
+    layers, levels = unet.config.layers_per_block, len(unet.config.block_out_channels)
+    places = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2"}
+    places |= {f"time_embedding.linear_{i}": f"time_embed.{2 * i - 2}" for i in (1, 2)}
+    places |= {f"add_embedding.linear_{i}": f"label_emb.0.{2 * i - 2}" for i in (1, 2)}
+    places |= {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
+    places |= {"mid_block.attentions.0": "middle_block.1"}
+    for level in range(levels):
+        for i in range(layers + 1):
+            down, up = 1 + level * (layers + 1) + i, level * (layers + 1) + i
+            places[f"down_blocks.{level}.resnets.{i}"] = f"input_blocks.{down}.0"
+            places[f"down_blocks.{level}.attentions.{i}"] = f"input_blocks.{down}.1"
+            places[f"up_blocks.{level}.resnets.{i}"] = f"output_blocks.{up}.0"
+            places[f"up_blocks.{level}.attentions.{i}"] = f"output_blocks.{up}.1"
+        places[f"down_blocks.{level}.downsamplers.0.conv"] = f"input_blocks.{(level + 1) * (layers + 1)}.0.op"
+        attended = "Attn" in unet.config.up_block_types[level]
+        places[f"up_blocks.{level}.upsamplers.0.conv"] = (
+            f"output_blocks.{level * (layers + 1) + layers}.{2 if attended else 1}.conv"
+        )
+    return _placed(unet.state_dict(), places, _RESNET)
+
+
+def _original_codec(vae: Any) -> dict[str, Tensor]:
+    levels = len(vae.config.block_out_channels)
+    places: dict[str, str] = {}
+    for side in ("encoder", "decoder"):
+        places |= {f"{side}.mid_block.resnets.{i}": f"{side}.mid.block_{i + 1}" for i in (0, 1)}
+        places |= {f"{side}.mid_block.attentions.0": f"{side}.mid.attn_1", f"{side}.conv_norm_out": f"{side}.norm_out"}
+    for i in range(levels):
+        for j in range(3):
+            places[f"encoder.down_blocks.{i}.resnets.{j}"] = f"encoder.down.{i}.block.{j}"
+            places[f"decoder.up_blocks.{i}.resnets.{j}"] = f"decoder.up.{levels - 1 - i}.block.{j}"
+        places[f"encoder.down_blocks.{i}.downsamplers.0"] = f"encoder.down.{i}.downsample"
+        places[f"decoder.up_blocks.{i}.upsamplers.0"] = f"decoder.up.{levels - 1 - i}.upsample"
+    inside = {"conv_shortcut": "nin_shortcut", "group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v"}
+    found = _placed(vae.state_dict(), places, inside | {"to_out.0": "proj_out"})
+    return {k: v[..., None, None] if "attn_1" in k and v.ndim == 2 else v for k, v in found.items()}
+
+
+def _open_clip(encoder: Any) -> dict[str, Tensor]:
+    weights = {k.removeprefix("text_model."): v for k, v in encoder.state_dict().items()}
+    found = {
+        "positional_embedding": weights["embeddings.position_embedding.weight"],
+        "token_embedding.weight": weights["embeddings.token_embedding.weight"],
+        "text_projection": weights["text_projection.weight"].T,
+    }
+    found |= {f"ln_final.{end}": weights[f"final_layer_norm.{end}"] for end in ("weight", "bias")}
+    for i in range(encoder.config.num_hidden_layers):
+        old, new = f"encoder.layers.{i}", f"transformer.resblocks.{i}"
+        for end in ("weight", "bias"):
+            found[f"{new}.attn.in_proj_{end}"] = torch.cat([weights[f"{old}.self_attn.{n}_proj.{end}"] for n in "qkv"])
+            pairs = {"self_attn.out_proj": "attn.out_proj", "layer_norm1": "ln_1", "layer_norm2": "ln_2"}
+            pairs |= {"mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+            found |= {f"{new}.{b}.{end}": weights[f"{old}.{a}.{end}"] for a, b in pairs.items()}
+    return found
+
+
+def _placed(weights: dict[str, Tensor], places: dict[str, str], inside: dict[str, str]) -> dict[str, Tensor]:
+    """Other names: the longest beginning of `places` that fits, then the parts of a layer."""
+    found: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        start = max((place for place in places if name.startswith(f"{place}.")), key=len, default="")
+        rest = name.removeprefix(f"{start}.") if start else name
+        known = (
+            next((old for old in inside if rest.startswith(f"{old}.")), "") if "transformer_blocks" not in rest else ""
+        )
+        rest = inside[known] + rest.removeprefix(known) if known else rest
+        found[f"{places[start]}.{rest}" if start else rest] = value
+    return found
 
 
 def _prefixed(path: Path) -> None:

@@ -213,7 +213,7 @@ LOADED: dict[str, dict[str, Any]] = {
     **{name: {"dtype": "float32"} for name in ("channels_joint", "channels_prompted", "channels_to_rgb")},
 }
 """Another value of every option of every model that changes what is computed."""
-FOLDERS = {"path", "base", "control"}
+FOLDERS = {"path", "base", "control", "file"}
 """Options that name weights, whose contents count: see the other tests, and `test_trained_models`."""
 ELSEWHERE = {"device", "batch", "commit", "widths"}
 """No part of a revision: where and in what portions; or (a hub's commit, widths that need gigabytes) not tried."""

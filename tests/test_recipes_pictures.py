@@ -23,7 +23,7 @@ from syncbench.bench.options import field_types
 from syncbench.bench.registry import load, load_class
 from torch import Tensor
 
-from .picture_replicas import SD2, SD15, STRUCTURES, XL, made, saved
+from .picture_replicas import SD2, SD15, STRUCTURES, XL, made, original, saved
 
 RECIPES = {
     "sd15": "diffusers",
@@ -374,7 +374,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "controlnet": {"scales": {"depth": 0.5}},
 }
 """Another value of every option of every recipe that changes what is computed."""
-ELSEWHERE = {"path", "nets", "commit", "variant", "device", "batch", "dtype"}
+ELSEWHERE = {"path", "nets", "file", "commit", "variant", "device", "batch", "dtype"}
 """Options that name weights, whose contents count; those of every checkpoint, which `test_models` tries."""
 
 
@@ -384,9 +384,8 @@ def test_every_option_that_changes_what_is_computed_is_in_the_revision(
 ) -> None:
     given: dict[str, Any] = {"path": str(replica("sd15" if name == "controlnet" else name)), "device": "cpu"}
     given |= {"nets": {"depth": str(replica(NETS["depth"]))}} if name == "controlnet" else {}
-    assert set(field_types(load_class("models", name))) == {*OTHER[name], *given} | ELSEWHERE - (
-        set() if name == "controlnet" else {"nets"}
-    )
+    options = set(field_types(load_class("models", name)))
+    assert options == {*OTHER[name], *(options & ELSEWHERE)}, "an option that no test knows"
     plain = load("models", name, given).revision
     found = [load("models", name, {**given, key: value}).revision for key, value in OTHER[name].items()]
     other = "float64" if load("models", name, given).precision == torch.float32 else "float32"
@@ -664,3 +663,50 @@ def test_a_prompt_is_read_by_the_encoder_with_the_most_places(replica: Callable[
     assert model_of(replica("sd15"), "sd15").read(words) == pytest.approx(75 / 120)
     assert model_of(replica("sd3"), "sd3").read(words) == 1
     assert model_of(replica("pixart"), "pixart").read("ab" * 299) == pytest.approx(299 / 599, abs=2e-3)
+
+
+# ---------------------------------------------------------------------------------------- checkpoints of one file
+
+
+@pytest.mark.parametrize("name", ["sd15", "xl"])
+def test_a_checkpoint_of_one_file_is_that_of_the_folder(
+    replica: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    """The file has the names of the original code; the folder beside it gives configuration and vocabulary only."""
+    folder, file = replica(name), tmp_path / "best-v2.safetensors"
+    kind = "StableDiffusionXLPipeline" if name == "xl" else "StableDiffusionPipeline"
+    guard = {} if name == "xl" else {"safety_checker": None, "feature_extractor": None}
+    save_file(original(library(folder, kind, **guard)[0]), file)
+    described = Path(shutil.copytree(folder, tmp_path / "described", ignore=shutil.ignore_patterns("*.safetensors")))
+    expected, found = (model_of(folder, name), model_of(described, name, file=str(file)))
+    found.ready()
+    assert found.name == "best-v2"
+    x, level = noise(), list(expected.schedule(4))[2]
+    results = [m.predict(x, level, m.condition(PROMPTS, 3.0, NEGATIVE)) for m in (expected, found)]
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.decode(x), expected.decode(x))
+    known = found.revision
+    weights = load_file(file)
+    weights["model.diffusion_model.out.2.bias"] += 1
+    save_file(weights, file)
+    assert model_of(described, name, file=str(file)).revision != known
+    del weights["model.diffusion_model.out.2.bias"]
+    save_file(weights, file)
+    with pytest.raises(SyncbenchError, match="it lacks tensors of the unet"):
+        model_of(described, name, file=str(file)).ready()
+
+
+def test_a_file_that_is_no_checkpoint_is_one_sentence(replica: Callable[[str], Path], tmp_path: Path) -> None:
+    folder, lora, pickle = str(replica("sd15")), tmp_path / "lora.safetensors", tmp_path / "model.ckpt"
+    save_file({"lora_unet.up.weight": torch.zeros(2)}, lora)
+    torch.save({}, pickle)
+    for file, words in (
+        (lora, "no whole checkpoint of Stable Diffusion"),
+        (pickle, "are pickles"),
+        (tmp_path / "none.safetensors", "no file"),
+    ):
+        with pytest.raises(SyncbenchError, match=words):
+            load("models", "diffusers", {"path": folder, "file": str(file), "device": "cpu"})
+    with pytest.raises(SyncbenchError, match=r"is one file, not a folder: --set model\.file=FILE"):
+        load("models", str(lora), {"device": "cpu"})

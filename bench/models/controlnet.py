@@ -5,11 +5,12 @@ Zhang et al. 2023, arXiv 2302.05543. For Stable Diffusion 1.x, 2.x and XL, with 
 and their siblings.
 """
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from annotated_types import Interval, Len
 
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Parts
 from .parts.conditioners import Hint
@@ -17,6 +18,7 @@ from .parts.denoiser import Precision
 from .parts.fingerprint import Fingerprint, Part, check_companion
 from .parts.network import Control, Controlled
 from .parts.recipe import Recipe
+from .parts.single_file import single_file
 from .parts.stable_diffusion import StableDiffusion
 
 
@@ -36,6 +38,7 @@ class Controlnet(Recipe):
         self,
         *,
         path: str = "",
+        file: str = "",
         nets: Annotated[dict[str, str], Len(min_length=1)] | None = None,
         scales: dict[str, Annotated[float, Interval(ge=0, le=10)]] | None = None,
         commit: str = "",
@@ -54,11 +57,13 @@ class Controlnet(Recipe):
                 'model controlnet needs ControlNets: --set \'model.nets={"depth": "FOLDER"}\' (or hub ids owner/name)'
             )
         self._scales = scales or {}
-        self._nets = nets
+        self._nets, self._file = nets, file
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
 
     def check(self) -> None:
         """Refuse a base or a ControlNet that is not whole, or ControlNets of another family than the base."""
+        if self._file:
+            self.source = replace(self.source, single=single_file(self._file))
         check_folder(self.source)
         for name in self._scales.keys() - self._nets.keys():
             raise SyncbenchError(f"model controlnet has a scale for '{name}' and no network: add it to model.nets")
@@ -70,7 +75,8 @@ class Controlnet(Recipe):
     @property
     def name(self) -> str:
         """What tables call it: the base and the conditions."""
-        return "+".join([super().name, *self.nets])
+        base = self.source.single.stem if self.source.single else super().name
+        return quoted("+".join([base, *self.nets]), 100)
 
     def parts(self) -> Parts:
         """The base's, and ControlNets beside its network."""

@@ -1,6 +1,6 @@
 """FLUX.1 dev or schnell: a transformer of rectified flow that was distilled, so that it makes one pass, not two.
 
-Black Forest Labs 2024. Checkpoints `black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
+Black Forest Labs 2024, https://github.com/black-forest-labs/flux; there is no paper. Checkpoints `black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
 """
 
 from typing import Annotated, ClassVar
@@ -26,7 +26,6 @@ class Flux(Recipe):
     """
 
     id = "flux"
-    paper: ClassVar[str] = "https://github.com/black-forest-labs/flux"
     licence: ClassVar[str] = "FLUX.1 [dev] Non-Commercial License (dev), Apache-2.0 (schnell)"
     fingerprint: ClassVar[Fingerprint] = Fingerprint(
         "FLUX.1",

@@ -37,7 +37,7 @@ def check_weights(folder: Path, name: str, base: str, variant: str | None) -> No
     if index.exists():
         _check_shards(index)
     if single.exists():
-        _tensors(single)
+        tensor_names(single)
 
 
 def variants(place: Path, base: str) -> list[str]:
@@ -80,7 +80,7 @@ def _check_shards(index: Path) -> None:
                 f"{quoted(index.parent)} lacks the shard '{quoted(file, 80)}' that {index.name} names: copy the "
                 "missing shard, or delete the index if the weights are one file"
             )
-        lacking = tensors - _tensors(path)
+        lacking = tensors - tensor_names(path)
         if lacking:
             raise SyncbenchError(
                 f"{quoted(path)} lacks the tensor '{quoted(min(lacking), 80)}' that {index.name} names: the index is "
@@ -88,7 +88,7 @@ def _check_shards(index: Path) -> None:
             )
 
 
-def _tensors(path: Path) -> set[str]:
+def tensor_names(path: Path) -> set[str]:
     """Names of a safetensors file's tensors, if it is whole. Raises SyncbenchError."""
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):

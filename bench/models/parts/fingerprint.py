@@ -65,6 +65,11 @@ class Place(Protocol):
         """E.g. `fp16`."""
         ...
 
+    @property
+    def single(self) -> Path | None:
+        """A checkpoint of one file, whose weights are read in place of the folder's."""
+        ...
+
 
 @dataclass(frozen=True)
 class Part:
@@ -129,6 +134,7 @@ class Fingerprint:
             kinds = listed(folder.path, index, self.unused)
             self._check_parts(folder.path, kinds)
         networks = {name: base for name, (library, _) in kinds.items() if (base := weights_name(name, library))}
+        networks = {} if folder.single is not None else networks
         check_variant(folder.path, networks, folder.variant)
         configs = {name: config_of(folder.path, name) for name in kinds if not name.startswith("tokenizer")}
         for name, base in networks.items():
