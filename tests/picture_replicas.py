@@ -210,6 +210,9 @@ def made(name: str, seed: int = 0) -> Any:
     for parameter in net.parameters():
         if parameter.ndim > 1 and not parameter.any():  # as ControlNets start, and the last layers of transformers
             torch.nn.init.normal_(parameter, std=0.1)
+    if hasattr(net, "controlnet_cond_embedding"):  # so that hints weigh as much as the noise
+        for parameter in net.controlnet_cond_embedding.parameters():
+            parameter.data *= 4
     return net.eval()
 
 

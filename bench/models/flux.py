@@ -1,6 +1,7 @@
 """FLUX.1 dev or schnell: a transformer of rectified flow that was distilled, so that it makes one pass, not two.
 
-Black Forest Labs 2024, https://github.com/black-forest-labs/flux; there is no paper. Checkpoints `black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
+Black Forest Labs 2024, https://github.com/black-forest-labs/flux; there is no paper. Checkpoints
+`black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
 """
 
 from typing import Annotated, ClassVar
