@@ -1,14 +1,17 @@
 """A Stable Diffusion 1.x, 2.x or XL checkpoint in diffusers' folder format: a local folder or a hub id."""
 
-from ..errors import SyncbenchError, quoted
+from dataclasses import replace
+
+from ..errors import quoted
 from .parts.checkpoint import check_folder
-from .parts.composed import Composed, Parts
+from .parts.composed import Parts
 from .parts.denoiser import Precision
+from .parts.recipe import Recipe
+from .parts.single_file import single_file
 from .parts.stable_diffusion import StableDiffusion
-from .parts.weights import Folder
 
 
-class Diffusers(Composed):
+class Diffusers(Recipe):
     """Weights are read from safetensors only. Anything else a folder holds (safety checker, images) is left alone."""
 
     id = "diffusers"
@@ -17,6 +20,7 @@ class Diffusers(Composed):
         self,
         *,
         path: str = "",
+        file: str = "",
         commit: str = "",
         variant: str = "",
         device: str = "auto",
@@ -25,22 +29,24 @@ class Diffusers(Composed):
     ) -> None:
         """`path`: a folder, or a hub id (`owner/name`) at branch, tag or `commit`; `variant`: e.g. fp16.
 
-        `dtype` is the precision of the denoising network; `batch` the views in one call of it, each of them
-        twice when guided. Raises SyncbenchError when the folder is not a complete pipeline, or is not on this machine.
+        `file`: a checkpoint of one .safetensors file, whose weights are read in place of the folder's; of the folder,
+        which has to be of the same family, only configuration and vocabulary are needed then. `dtype` is the precision
+        of the denoising network; `batch` the views in one call of it, each of them twice when guided. Raises
+        SyncbenchError when the folder is not a complete pipeline, or is not on this machine.
         """
-        super().__init__(device, dtype, batch)
-        if not path:
-            raise SyncbenchError("model diffusers needs a checkpoint: --set model.path=FOLDER (or a hub id owner/name)")
-        self._path = path
-        self.source: Folder = self.folder(path, commit=commit, variant=variant)
-        """The pipeline's folder on this machine."""
-        check_folder(self.source.path, self.source.variant)
+        self._file = file
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+
+    def check(self) -> None:
+        """Refuse a folder or a file that is not a complete pipeline."""
+        if self._file:
+            self.source = replace(self.source, single=single_file(self._file))
+        check_folder(self.source)
 
     @property
     def name(self) -> str:
-        """What tables call it: the hub id, or the last part of the folder's path."""
-        shown = self._path if self.source.commit else self.source.path.resolve().name
-        return quoted(shown or self.id, 100)
+        """What tables call it: the file's name, the hub id, or the last part of the folder's path."""
+        return quoted(self.source.single.stem, 100) if self.source.single else super().name
 
     def parts(self) -> Parts:
         """Those of its folder."""

@@ -7,7 +7,7 @@ transformers, and nothing is downloaded: `syncbench fetch` does that.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -65,16 +65,37 @@ class Weights:
     def module(self) -> Any:
         """The network, placed and frozen. Raises SyncbenchError where it cannot be loaded."""
         where = self.folder.path / self.part
+        if self.folder.single is not None:
+            return self.folder.placement.put(self._of_one_file(self.folder.single), self.exact)
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
+        how = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
         with quiet():
             try:
-                made = library_class(self.library, self.kind).from_pretrained(
-                    where, use_safetensors=True, local_files_only=True, **dtype, **variant, **self.options
+                made, info = library_class(self.library, self.kind).from_pretrained(
+                    where, **how, **dtype, **variant, **self.options
                 )
             except Exception as error:  # a damaged file shows as almost any type
                 raise SyncbenchError(f"cannot load the {self.kind} in {quoted(where)}: {first_line(error)}") from error
+        missing = sorted(info["missing_keys"])
+        if missing:  # the libraries would draw them at random
+            raise SyncbenchError(
+                f"cannot load the {self.kind} in {quoted(where)}: its files lack {len(missing)} tensors, such as "
+                f"'{quoted(missing[0], 80)}': they are of another network than its config.json says"
+            )
         return self.folder.placement.put(made, self.exact)
+
+    def _of_one_file(self, file: Path) -> Any:
+        from .single_file import load_part  # brings diffusers' loaders along
+
+        with quiet():
+            try:
+                return load_part(file, self.folder.path, self.part, self.library, self.kind)
+            except Exception as error:
+                raise SyncbenchError(
+                    f"cannot load the {self.part} of {quoted(file)} as {quoted(self.folder.path)} describes it: "
+                    f"{first_line(error)}; name a folder of the same family"
+                ) from error
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,8 @@ class Folder:
     variant: str | None = None
     commit: str = ""
     """Of the hub's snapshot; empty for a folder of the user's."""
+    single: Path | None = None
+    """A checkpoint of one file, whose weights are read in place of the folder's."""
 
     @cached_property
     def index(self) -> Json:
@@ -147,6 +170,11 @@ class Folder:
 
     def revision(self, parts: Iterable[str] = ()) -> str:
         """12 hex digits of configuration and weights: of the named parts, or of a single network's folder."""
+        if self.single is not None:
+            described = replace(self, single=None, variant="none").revision(parts)
+            content = self.single.stat()
+            weights = _hash(self.single.parent, ((str(self.single), content.st_mtime_ns, content.st_size),))
+            return hashlib.sha256(f"{weights} {described}".encode()).hexdigest()[:12]
         if self.commit:
             return self.commit[:12]
         files = _contents(self.path, tuple(parts), self.variant)
@@ -163,6 +191,11 @@ def find(path: str, placement: Placement, *, commit: str = "", variant: str = ""
     chosen = variant or None
     if path and is_folder(Path(path).expanduser()):
         return Folder(Path(path).expanduser(), placement, chosen)
+    if Path(path).suffix == ".safetensors":
+        raise SyncbenchError(
+            f"'{quoted(path)}' is one file, not a folder: --set model.file=FILE, and as model.path a folder of its "
+            "family, whose configuration and vocabulary are read"
+        )
     from .hub import snapshot  # brings the hub's client along
 
     found = snapshot(path, commit, what)
