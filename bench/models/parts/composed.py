@@ -171,6 +171,21 @@ class Composed(Denoiser):
         self.cost.decodes += len(latents) * self.views_in(height, width)
         return self.codec.decode(latents)
 
+    @property
+    def pace(self) -> int:
+        """Frames to a latent, but for the first, where a clip's latents are denoised and decoded together."""
+        return int(getattr(self.codec, "pace", 1))
+
+    def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
+        """Latents of one clip to its 1 + (n - 1) * pace frames in [0, 1], by a codec of clips where there is one."""
+        decode: Callable[[Tensor], Tensor] | None = getattr(self.codec, "decode_together", None)
+        if decode is None:
+            return self.decode(latents)
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        images = decode(latents)
+        self.cost.decodes += len(images) * self.views_in(height, width)
+        return images
+
     @contextmanager
     def attach(
         self,
@@ -225,5 +240,5 @@ class Composed(Denoiser):
         with self.calling(call):
             output = self.network(torch.cat([x] * len(passes)), call, rows).to(self.dtype)
         outputs = output[:, : x.shape[1]].chunk(len(passes))  # a learned variance stands behind the prediction
-        combined = self.made.guidance.combine(outputs, condition.guidance)
+        combined = self.made.guidance.combine(outputs, condition.guidance, condition.together)
         return level.split(x, combined, self.made.levels.prediction)

@@ -191,6 +191,8 @@ class Picture:
     """Another factor on the latent, or one a channel."""
     shape: tuple[int, ...] = ()
     """Of a latent (c, h, w), for `zeros` of a missing one."""
+    size: int = 0
+    """Pixels along the short side to which the picture is resized, and the middle square kept; 0: as it is."""
 
     @property
     def takes(self) -> frozenset[str]:
@@ -221,6 +223,7 @@ class Picture:
             named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
             return named, named
         per = request.views if self.per is None else self.per
+        found = squared(found, self.size) if self.size else found
         rows = self._code(found[::per], request).repeat_interleave(per, 0)[: request.views]
         if self.absent == "grey" and request.guided:
             grey = self._code(torch.full_like(found[:1], 0.5), request)
@@ -278,6 +281,17 @@ def camera_numbers(to_world: Tensor) -> Tensor:
     found = to_world.reshape(-1, 4, 4).clone()
     found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
     return found.flatten(1)
+
+
+def squared(images: Tensor, size: int) -> Tensor:
+    """Pictures (n, c, H, W) resized until the short side fits, the middle (n, c, size, size) kept."""
+    height, width = images.shape[-2:]
+    scale = size / min(height, width)
+    new = max(size, round(height * scale)), max(size, round(width * scale))
+    if new != (height, width):
+        images = torch.nn.functional.interpolate(images, new, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (new[0] - size) // 2, (new[1] - size) // 2
+    return images[..., top : top + size, left : left + size]
 
 
 def stacked(parts: Sequence[Rows]) -> Rows:

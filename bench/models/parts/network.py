@@ -20,7 +20,7 @@ from ..interface import Call
 from .conditioners import Rows
 from .joint import joint, referring
 from .library import library_class, quiet
-from .weights import Held, Weights
+from .weights import Loadable, Weights
 
 Couples = Literal["views", "frames", "channels", "tiles"]
 """What a network denoises together."""
@@ -71,7 +71,7 @@ class UNet:
     Reads rows `text`; `class_labels`; `pooled` (XL's, with the size of the view itself, uncropped).
     """
 
-    weights: Weights | Held
+    weights: Loadable
     factor: int = 8
     """Pixels to a latent cell, which XL is told sizes in."""
     couples: Couples | None = None
@@ -156,7 +156,10 @@ class MotionUNet:
             return self.image(x, call, rows, **more)
         clip = self.clip
         frames = x.to(clip.dtype).unflatten(0, (-1, call.views)).transpose(1, 2)
-        found = clip(frames, call.level.t, **self.image.inputs(x, rows), **cast(more, clip.dtype)).sample
+        given = self.image.inputs(x, rows)
+        if "added_cond_kwargs" in given:  # XL's network repeats these for every frame, but not the text
+            given["added_cond_kwargs"] = {k: v[:: call.views] for k, v in given["added_cond_kwargs"].items()}
+        found = clip(frames, call.level.t, **given, **cast(more, clip.dtype)).sample
         return found.transpose(1, 2).flatten(0, 1)
 
 
