@@ -64,7 +64,7 @@ class ClipNetwork:
 
 @dataclass(frozen=True)
 class VideoUNet(ClipNetwork):
-    """A `UNet3DConditionModel` (ModelScope, Zeroscope), or with frames first a `UNetSpatioTemporalConditionModel` (SVD).
+    """A `UNet3DConditionModel` (ModelScope), or with frames first a `UNetSpatioTemporalConditionModel` (SVD).
 
     Reads rows `text`, in SVD's case the picture's embedding, and `time_ids`, SVD's three numbers.
     """

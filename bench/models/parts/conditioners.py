@@ -97,6 +97,8 @@ class Text(Silent):
     """More arguments of `encode_prompt`."""
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """More arguments of the pipeline's constructor, mostly None for what it does without."""
+    suffix: str = ""
+    """Words at the end of every prompt that the network was trained with; a negative prompt is left as it is."""
     _known: dict[str, Rows] = field(default_factory=dict[str, Rows], compare=False, repr=False)
 
     offers: frozenset[str] = frozenset({"text"})
@@ -112,7 +114,7 @@ class Text(Silent):
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """Each text is encoded once and kept."""
-        given = stacked([self.encode(prompt) for prompt in request.prompts])
+        given = stacked([self.encode(prompt + self.suffix) for prompt in request.prompts])
         if not request.guided:
             return given, {}
         if not request.negative and self.zeros:
@@ -133,7 +135,9 @@ class Text(Silent):
         """Fraction of the text's tokens that the first encoder has places for, in (0, 1]."""
         pipe = self.loaded
         tokenizer = pipe.tokenizer if getattr(pipe, "tokenizer", None) is not None else pipe.tokenizer_2
-        count = len(tokenizer(text, truncation=False, verbose=False).input_ids) - 2  # marks of beginning and end
+        count = (
+            len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids) - 2
+        )  # marks of beginning and end
         return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
 
 
