@@ -135,9 +135,8 @@ class Text(Silent):
         """Fraction of the text's tokens that the first encoder has places for, in (0, 1]."""
         pipe = self.loaded
         tokenizer = pipe.tokenizer if getattr(pipe, "tokenizer", None) is not None else pipe.tokenizer_2
-        count = (
-            len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids) - 2
-        )  # marks of beginning and end
+        tokens = len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids)
+        count = tokens - 2  # marks of beginning and end
         return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
 
 

@@ -20,7 +20,7 @@ from ..interface import Call
 from .conditioners import Rows
 from .joint import joint, referring
 from .library import library_class, quiet
-from .weights import Loadable, Weights
+from .weights import Loadable, Weights, first_line
 
 Couples = Literal["views", "frames", "channels", "tiles"]
 """What a network denoises together."""
@@ -130,8 +130,13 @@ class MotionUNet:
         """The network of whole clips: the picture network's layers and the temporal ones."""
         plain, adapter = self.image.module(), self.adapter.module
         with quiet():
-            made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
-        return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
+            try:
+                made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
+            except ValueError as error:
+                raise SyncbenchError(
+                    f"the motion adapter was made for another network: {first_line(error)}; take one of the base's family"
+                ) from error
+            return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
 
     @property
     def frames(self) -> int:
