@@ -208,7 +208,8 @@ def original_names(weights: dict[str, Any], layers: int) -> dict[str, Any]:
         "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
     }  # fmt: skip
     blocks = {
-        "conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+        "conv_in": "input_blocks.0.0",
+        "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
         "class_embedding.linear_1": "camera_embed.0", "class_embedding.linear_2": "camera_embed.2",
         "conv_norm_out": "out.0", "conv_out": "out.2", "mid_block.resnets.0": "middle_block.0",
         "mid_block.attentions.0": "middle_block.1", "mid_block.resnets.1": "middle_block.2",
@@ -244,7 +245,8 @@ def svd(folder: Path, frames: int = 25) -> Path:
         **{"cross_attention_dim": 32, "sample_size": 96, "num_frames": frames},
         **{"addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 768},
     )
-    vae = seeded(diffusers.AutoencoderKLTemporalDecoder, **{**SVD_VAE, "block_out_channels": [32] * 4}, sample_size=768)
+    narrow = {"block_out_channels": [32] * 4, "layers_per_block": 1}
+    vae = seeded(diffusers.AutoencoderKLTemporalDecoder, **{**SVD_VAE, **narrow}, sample_size=768)
     parts = {"unet": unet, "vae": vae, "image_encoder": tower(), "feature_extractor": transformers.CLIPImageProcessor()}
     return written(folder, "StableVideoDiffusionPipeline", parts, KARRAS)
 
@@ -260,7 +262,9 @@ def zero123plus(folder: Path) -> Path:
     parts = {"unet": unet, **words("sd21"), "vision_encoder": tower()}
     parts |= {"feature_extractor_clip": transformers.CLIPImageProcessor(), "feature_extractor_vae": large}
     ramp = [0.003018 + i / 77 for i in range(77)]
-    return written(folder, "Zero123PlusPipeline", parts, ANCESTRAL, ramping_coefficients=ramp, safety_checker=[None] * 2)
+    return written(
+        folder, "Zero123PlusPipeline", parts, ANCESTRAL, ramping_coefficients=ramp, safety_checker=[None] * 2
+    )
 
 
 def modelscope(folder: Path) -> Path:

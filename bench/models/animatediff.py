@@ -24,7 +24,7 @@ LEVELS: dict[str, Any] = {
     **{"timestep_spacing": "linspace", "steps_offset": 1, "rescale_betas_zero_snr": False},
 }
 """Of the released inference configurations (`linear`) and of diffusers' documentation (`linspace`)."""
-ADAPTER = Fingerprint("AnimateDiff's motion adapter", {"": Part(("MotionAdapter",))})
+ADAPTER = Fingerprint("AnimateDiff's motion adapter", {"": Part(("MotionAdapter",), fields={"conv_in_channels": None})})
 CONTROL = Fingerprint("a ControlNet", {"": Part(("ControlNetModel",))})
 
 

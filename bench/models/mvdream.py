@@ -31,10 +31,8 @@ from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.weights import Loadable
 
-STOCK = Part(
-    UNET, fields={"in_channels": 4, "class_embed_type": "projection", "projection_class_embeddings_input_dim": 16}
-)
-"""MVDream's network as a class of diffusers."""
+CAMERA = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 16}
+"""How a class of diffusers takes 16 numbers."""
 OTHERS = {"vae": CODEC, "text_encoder": CLIP, "tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULER}
 
 

@@ -134,8 +134,10 @@ class MotionUNet:
                 made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
             except ValueError as error:
                 raise SyncbenchError(
-                    f"the motion adapter was made for another network: {first_line(error)}; take one of the base's family"
+                    f"the motion adapter was made for another network: {first_line(error)}; take one of its family"
                 ) from error
+            # diffusers leaves some of the picture network's layers (XL's `add_embedding`) as they were drawn at random
+            made.load_state_dict(plain.state_dict(), strict=False)
             return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
 
     @property
