@@ -30,7 +30,7 @@ class LdmUNet:
     folder: Folder
     part: str = "unet"
 
-    @cached_property
+    @property
     def config(self) -> Json:
         """Diffusers' configuration of it. Raises SyncbenchError where the folder's lacks a number."""
         return stock_config(self.folder.config(self.part), str(self.folder.path / self.part))
