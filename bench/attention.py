@@ -30,13 +30,13 @@ TEMPORAL = ("motion_modules", "temporal", "temp_attentions", "transformer_in.")
 
 
 def self_attention(name: str, layer: Any) -> bool:
-    """Layers whose queries, keys and values all come from the image."""
-    return not layer.is_cross_attention
+    """Layers whose queries, keys and values all come from the image, or from one sequence of image and text."""
+    return not cross_attention(name, layer)
 
 
 def cross_attention(name: str, layer: Any) -> bool:
     """Layers whose keys and values come from the text."""
-    return bool(layer.is_cross_attention)
+    return bool(getattr(layer, "is_cross_attention", False))  # FLUX's blocks have one sequence and no such mark
 
 
 def spatial(name: str, layer: Any) -> bool:
@@ -95,18 +95,20 @@ class _Probe:
         self.inner = inner
         self.calls = 0
 
-    # A layer passes only arguments that its processor's `__call__` names, so they are named.
+    # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
     def __call__(
         self,
         attn: nn.Module,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        *args: Any,
         temb: Tensor | None = None,
+        **more: Any,
     ) -> Tensor:
         self.calls += 1
-        more = {} if temb is None else {"temb": temb}
-        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, **more)
+        more = more if temb is None else {**more, "temb": temb}
+        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, *args, **more)
 
 
 def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -> bool:

@@ -286,4 +286,7 @@ def _unsupported(method: Method, model: Model, item: Item) -> str | None:
     missing = sorted(set(method.requires) - model.capabilities)
     if missing:
         return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
+    lacking = sorted(getattr(model, "needs", frozenset[str]()) - set(item.conditions))
+    if lacking:
+        return f"model {model.id} needs condition `{'`, `'.join(lacking)}`, which the item has not"
     return method.lacks(item) if hasattr(method, "lacks") else None

@@ -12,6 +12,7 @@ from syncbench.bench.listing import list_components
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.interface import Model
+from syncbench.bench.models.parts.recipe import Recipe
 from syncbench.bench.models.reference import Reference
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.options import field_types
@@ -218,7 +219,11 @@ ELSEWHERE = {"device", "batch", "commit", "widths"}
 """No part of a revision: where and in what portions; or (a hub's commit, widths that need gigabytes) not tried."""
 
 
-@pytest.mark.parametrize("component", list_components("models"), ids=lambda component: component.id)
+OWN = [c for c in list_components("models") if c.id in LOADED or not issubclass(load_class("models", c.id), Recipe)]
+"""Recipes of published checkpoints are tried on replicas, in `test_recipes_*`."""
+
+
+@pytest.mark.parametrize("component", OWN, ids=lambda component: component.id)
 def test_every_option_that_changes_what_is_computed_is_in_the_revision(
     component: Any, folder: Path, tmp_path: Path
 ) -> None:

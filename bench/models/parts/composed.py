@@ -99,6 +99,11 @@ class Composed(Denoiser):
         return found
 
     @property
+    def needs(self) -> frozenset[str]:
+        """Conditions of an item that it cannot do without."""
+        return frozenset().union(*(conditioner.needs for conditioner in self.made.conditioners))
+
+    @property
     def places(self) -> tuple[int, int] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Fewest and most views that can be denoised together; None: any number."""
         return self.made.places
@@ -143,7 +148,7 @@ class Composed(Denoiser):
             if len(value) not in (1, views):
                 raise SyncbenchError(f"condition `{name}` has {len(value)} rows for {views} views")
         full = {k: v.expand(views, *v.shape[1:]).to(self.device, self.dtype) for k, v in inputs.items()}
-        request = Request(tuple(prompts), negative, len(passes) > 1, full, self._code)
+        request = Request(tuple(prompts), negative, len(passes) > 1, full, self._code, guidance)
         told: list[Rows] = [{} for _ in passes]
         with torch.no_grad():
             for conditioner in self.made.conditioners:
@@ -209,7 +214,7 @@ class Composed(Denoiser):
         """
         self.network.load()
         _ = self.codec.module
-        if any(conditioner.needs for conditioner in self.made.conditioners) or self.network.always:
+        if self.needs or self.network.always:
             return
         side, kept = min(TRIAL, self.window // self.factor), self.cost
         x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))

@@ -8,9 +8,11 @@ A conditioner answers twice: what is given, and what stands in its place where g
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import SyncbenchError
@@ -34,6 +36,8 @@ class Request:
     """An item's conditions, one row per view, on the model's device."""
     code: Callable[[Tensor, bool], Tensor]
     """Latents of pictures; with True the encoder's own mean, neither shifted nor scaled."""
+    guidance: float = 1.0
+    """The scale that is asked for."""
 
     @property
     def views(self) -> int:
@@ -132,12 +136,28 @@ class Text(Silent):
         return self._known[text]
 
     def read(self, text: str) -> float:
-        """Fraction of the text's tokens that the first encoder has places for, in (0, 1]."""
-        pipe = self.loaded
-        tokenizer = pipe.tokenizer if getattr(pipe, "tokenizer", None) is not None else pipe.tokenizer_2
-        tokens = len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids)
-        count = tokens - 2  # marks of beginning and end
-        return min(1.0, (tokenizer.model_max_length - 2) / max(1, count))
+        """Fraction of the text's tokens that the encoder with the most places has room for, in (0, 1]."""
+        pipe, most = self.loaded, int(self.options.get("max_sequence_length", 77))
+        shares: list[float] = []
+        for name in self.tokenizers:
+            tokenizer = getattr(pipe, name)
+            marks = tokenizer.num_special_tokens_to_add()  # of beginning and end
+            places = most if "T5" in type(tokenizer).__name__ else tokenizer.model_max_length
+            count = len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids) - marks
+            shares.append((places - marks) / max(1, count))
+        return min(1.0, max(shares))
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """What stands for a network in a pipeline of text encoders that asks it for nothing but its configuration."""
+
+    config: Any
+
+    @staticmethod
+    def of(config: Mapping[str, Any]) -> "Unloaded":
+        """Of a `config.json`."""
+        return Unloaded(SimpleNamespace(**config))
 
 
 @dataclass(frozen=True)
@@ -219,9 +239,7 @@ class Picture:
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """The latents. Raises SyncbenchError where a needed condition is missing."""
-        found = request.inputs.get(self.name)
-        if found is None and self.missing == "refused":
-            raise SyncbenchError(f"the model needs condition `{self.name}`: choose a dataset that has it")
+        found = needed(request, self.name) if self.missing == "refused" else request.inputs.get(self.name)
         if found is None:
             named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
             return named, named
@@ -245,20 +263,76 @@ class Hint(Silent):
     name: str = "depth"
     channels: int = 3
     out: str = ""
+    needed: bool = False
+    """Whether the model cannot do without it."""
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The condition."""
         return frozenset({self.name})
 
+    @property
+    def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The condition, if it is needed."""
+        return self.takes if self.needed else frozenset()
+
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The same in every pass."""
-        if self.name not in request.inputs:
+        """The same in every pass. Raises SyncbenchError for one that is needed and missing, or of other channels."""
+        if self.name not in request.inputs and not self.needed:
             return {}, {}
-        found = request.inputs[self.name]
+        found = needed(request, self.name)
+        if found.shape[1] not in (1, self.channels):
+            raise SyncbenchError(
+                f"condition `{self.name}` has {found.shape[1]} channels, and the model reads {self.channels}"
+            )
         rows = found.expand(-1, self.channels, -1, -1) if found.shape[1] == 1 else found
         named = {self.out or self.name: rows}
         return named, named
+
+
+@dataclass(frozen=True)
+class Strength(Silent):
+    """The guidance scale as a number that the network reads: one that was distilled from guided passes (FLUX.1-dev)."""
+
+    out: str = "guidance"
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """One number a view, (views,)."""
+        rows = {self.out: torch.full((request.views,), request.guidance)}
+        return rows, rows
+
+
+@dataclass(frozen=True)
+class Inverse(Silent):
+    """Condition `depth`, normalised inverse depth (N, 1, H, W), as a latent channel in [-1, 1]: 1 nearest, -1 farthest.
+
+    Stable Diffusion 2 with depth reads it so. The stretch is each view's own, as in every published use, or one of all
+    views, which keeps equal depths equal between them.
+    """
+
+    factor: int
+    """Pixels to a latent cell."""
+    normalise: Literal["per_view", "shared"] = "per_view"
+    out: str = "depth"
+    takes: frozenset[str] = frozenset({"depth"})
+    needs: frozenset[str] = frozenset({"depth"})
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The same in every pass. Raises SyncbenchError for no depth, and for depth that is the same everywhere."""
+        found = needed(request, "depth")
+        size = tuple(side // self.factor for side in found.shape[-2:])
+        small = F.interpolate(found, size=size, mode="bicubic", align_corners=False)
+        over = (1, 2, 3) if self.normalise == "per_view" else (0, 1, 2, 3)
+        low, high = small.amin(over, keepdim=True), small.amax(over, keepdim=True)
+        flat = (found.amax((1, 2, 3)) == found.amin((1, 2, 3))) if self.normalise == "per_view" else high == low
+        if bool(flat.any()):
+            which = f"view {int(flat.flatten().nonzero()[0])}" if self.normalise == "per_view" else "all views"
+            raise SyncbenchError(
+                f"condition `depth` is the same everywhere in {which}, which cannot be stretched to [-1, 1]: show the "
+                "object in every view, or set model.normalise=shared"
+            )
+        rows = {self.out: 2 * (small - low) / (high - low) - 1}
+        return rows, rows
 
 
 @dataclass(frozen=True)
@@ -295,6 +369,13 @@ def squared(images: Tensor, size: int) -> Tensor:
         images = torch.nn.functional.interpolate(images, new, mode="bilinear", antialias=True, align_corners=False)
     top, left = (new[0] - size) // 2, (new[1] - size) // 2
     return images[..., top : top + size, left : left + size]
+
+
+def needed(request: Request, name: str) -> Tensor:
+    """A condition that the model cannot do without. Raises SyncbenchError where the item has none."""
+    if name not in request.inputs:
+        raise SyncbenchError(f"the model needs condition `{name}`: choose a dataset that has it")
+    return request.inputs[name]
 
 
 def stacked(parts: Sequence[Rows]) -> Rows:

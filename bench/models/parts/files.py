@@ -13,7 +13,7 @@ from ...files import is_file, is_folder, read_object
 
 def check_variant(folder: Path, bases: Mapping[str, str], variant: str | None) -> None:
     """Refuse a variant (`fp16`, ...) that no part of a pipeline has. `bases` are the parts' names of weights files."""
-    known = sorted({word for name, base in bases.items() for word in _variants(folder / name, base)})
+    known = sorted({word for name, base in bases.items() for word in variants(folder / name, base)})
     if variant is not None and variant not in known:
         raise SyncbenchError(
             f"no part of {quoted(folder)} has the variant '{quoted(variant, 40)}': it has {', '.join(known) or 'none'}"
@@ -29,7 +29,7 @@ def check_weights(folder: Path, name: str, base: str, variant: str | None) -> No
     for path in place.glob("*") if is_folder(place) else ():
         if path.suffix in {".safetensors", ".json"} and not is_file(path):
             raise SyncbenchError(f"{quoted(path)} is no regular file, or leads nowhere: copy the weights themselves")
-    chosen = variant if variant in _variants(place, base) else None
+    chosen = variant if variant in variants(place, base) else None
     single = place / (f"{base}.{chosen}.safetensors" if chosen else f"{base}.safetensors")
     index = place / (f"{base}.safetensors.index.{chosen}.json" if chosen else f"{base}.safetensors.index.json")
     if not single.exists() and not index.exists():
@@ -40,7 +40,7 @@ def check_weights(folder: Path, name: str, base: str, variant: str | None) -> No
         _tensors(single)
 
 
-def _variants(place: Path, base: str) -> list[str]:
+def variants(place: Path, base: str) -> list[str]:
     """What stands between a weights file's name and its ending, e.g. `fp16`."""
     pattern = rf"{base}\.(\w+)(-\d+-of-\d+)?\.safetensors|{base}\.safetensors\.index\.(\w+)\.json"
     found = (re.fullmatch(pattern, path.name) for path in sorted(place.glob("*")))
@@ -49,7 +49,7 @@ def _variants(place: Path, base: str) -> list[str]:
 
 def _missing(place: Path, base: str, variant: str | None) -> str:
     """Why there are no weights where they should be, and what to do."""
-    name, others = place.name, sorted(set(_variants(place, base)))
+    name, others = place.name, sorted(set(variants(place, base)))
     if others and variant is None:
         return (
             f"has the weights of its {name} in the variant {' and '.join(others)} only: "

@@ -223,6 +223,8 @@ class Controlled(Wrapper):
     """ControlNets beside a UNet (Zhang et al. 2023, arXiv 2302.05543), residuals added. Absent hints add none."""
 
     controls: tuple[Control, ...] = ()
+    factor: int = 8
+    """Pixels to a latent cell."""
 
     def load(self) -> None:
         """Load all."""
@@ -236,11 +238,17 @@ class Controlled(Wrapper):
         for control in self.controls:
             if control.name not in rows:
                 continue
-            network = control.weights.module
+            network, hint = control.weights.module, rows[control.name]
+            seen, wanted = tuple(hint.shape[-2:]), tuple(side * self.factor for side in x.shape[-2:])
+            if seen != wanted:
+                raise SyncbenchError(
+                    f"condition `{control.name}` has {seen[0]}x{seen[1]} pixels, and the view that it belongs to "
+                    f"has {wanted[0]}x{wanted[1]}: give the dataset the same size for both"
+                )
             down, middle = network(
                 x.to(network.dtype),
                 call.level.t,
-                controlnet_cond=rows[control.name].to(network.dtype),
+                controlnet_cond=hint.to(network.dtype),
                 conditioning_scale=control.scale,
                 return_dict=False,
                 **self.inputs(x, rows),

@@ -1,10 +1,12 @@
 """What every recipe of a published checkpoint has alike: the options, the folder and the check of its fingerprint."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from ...errors import SyncbenchError, quoted
 from .composed import Composed
 from .denoiser import Precision
+from .files import variants
 from .fingerprint import Fingerprint
 from .weights import Folder
 
@@ -46,6 +48,14 @@ class Recipe(Composed):
     def check(self) -> None:
         """Refuse a folder that is not what this recipe reads. Raises SyncbenchError."""
         self.fingerprint.check(self.source)
+
+    def addition(self, path: str, what: str, weights: str = "diffusion_pytorch_model") -> Folder:
+        """The folder of a ControlNet or adapter, in the variant of the checkpoint, or in the only one that it has."""
+        found = self.folder(path, what=what)
+        known = sorted(set(variants(found.path, weights)))
+        plain = any(found.path.glob(f"{weights}.safetensors*"))
+        chosen = self.source.variant if self.source.variant in known else known[0] if known and not plain else None
+        return replace(found, variant=chosen)
 
     @property
     def name(self) -> str:

@@ -7,12 +7,16 @@ from typing import Any
 
 from .codec import Autoencoder
 from .conditioners import Text
+from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, SCHEDULER
 from .levels import Levels, levels_of
+from .native import native_size
 from .network import UNet
 from .weights import Folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 """What decides a model's answers."""
+ONE_TEXT = {"vae": CODEC, "text_encoder": CLIP, "tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULER}
+"""For fingerprints: the parts of a 1.x or 2.x folder but for the network."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,8 @@ class StableDiffusion:
         return UNet(self.folder.weights("UNet2DConditionModel", "unet"), self.codec.factor)
 
     def window(self, native: int | None = None) -> int:
-        """Native size in pixels: `native`, or what the network's configuration says, which is not always true."""
-        size: Any = self.folder.config("unet").get("sample_size", 64)
-        return native or int(max(size) if isinstance(size, list | tuple) else size) * self.codec.factor
+        """Native size in pixels: `native`, or that of `native_size`."""
+        return native or native_size(self.folder.config("unet"), self.codec.factor)
 
     def revision(self) -> str:
         """Of the parts that are used."""

@@ -67,13 +67,20 @@ class Weights:
         where = self.folder.path / self.part
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
+        how = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
         with quiet():
             try:
-                made = library_class(self.library, self.kind).from_pretrained(
-                    where, use_safetensors=True, local_files_only=True, **dtype, **variant, **self.options
+                made, info = library_class(self.library, self.kind).from_pretrained(
+                    where, **how, **dtype, **variant, **self.options
                 )
             except Exception as error:  # a damaged file shows as almost any type
                 raise SyncbenchError(f"cannot load the {self.kind} in {quoted(where)}: {first_line(error)}") from error
+        missing = sorted(info["missing_keys"])
+        if missing:  # the libraries would draw them at random
+            raise SyncbenchError(
+                f"cannot load the {self.kind} in {quoted(where)}: its files lack {len(missing)} tensors, such as "
+                f"'{quoted(missing[0], 80)}': they are of another network than its config.json says"
+            )
         return self.folder.placement.put(made, self.exact)
 
 
