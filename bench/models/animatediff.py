@@ -67,8 +67,8 @@ class AnimateDiff(Recipe):
     def check(self) -> None:
         """Refuse folders that are no base, adapter or ControlNet, or not of one family."""
         check_folder(self.source)
-        variant, kinds = self.source.variant or "", ("MotionAdapter", "UNet2DConditionModel")
-        self.adapter: Folder = self.folder(self._adapter, variant=variant, what="motion adapter")
+        kinds = ("MotionAdapter", "UNet2DConditionModel")
+        self.adapter: Folder = self.addition(self._adapter, "motion adapter")
         ADAPTER.check(self.adapter)
         check_companion(self.adapter, self.source, ["block_out_channels"], what="motion adapter", kinds=kinds)
         if self.source.config("unet").get("use_linear_projection") and not self.xl:
@@ -78,7 +78,7 @@ class AnimateDiff(Recipe):
             )
         self.control: Folder | None = None
         if self._control:
-            self.control = self.folder(self._control, variant=variant, what="ControlNet")
+            self.control = self.addition(self._control, "ControlNet")
             CONTROL.check(self.control)
             fields = ["block_out_channels", "cross_attention_dim"]
             check_companion(self.control, self.source, fields, what="ControlNet")

@@ -218,10 +218,13 @@ class Composed(Denoiser):
             return
         side, kept = min(TRIAL, self.window // self.factor), self.cost
         x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))
+        grey = torch.full((1, 3, side * self.factor, side * self.factor), 0.5)
+        inputs = {"image": grey} if "image" in self.capabilities else {}
         level, self.cost = next(iter(self.schedule(1))), Cost()
         try:
             with torch.no_grad():
-                x0, _ = self.predict(x.to(self.device, self.dtype), level, self.condition(["a picture"], 2.0))
+                condition = self.condition(["a picture"], 2.0, **inputs)
+                x0, _ = self.predict(x.to(self.device, self.dtype), level, condition)
                 image = self.decode(x0)
         except SyncbenchError:
             raise

@@ -39,12 +39,16 @@ class Vision(Silent):
     otherwise: str = ""
     """The condition whose first row is the picture where there is no `image`."""
     group: str = "image"
-    needs: frozenset[str] = frozenset({"image"})
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The picture, or the clip that it begins."""
         return frozenset({"image", self.otherwise} - {""})
+
+    @property
+    def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The picture, unless something else may stand in."""
+        return frozenset() if self.otherwise else self.takes
 
     @torch.no_grad()
     def embed(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 d"]:
@@ -102,12 +106,16 @@ class FirstFrame(Silent):
     otherwise: str = "video"
     """The condition whose first row is the frame where there is no `image`."""
     group: str = "image"
-    needs: frozenset[str] = frozenset({"image"})
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The picture, or the clip that it begins."""
         return frozenset({"image", self.otherwise} - {""})
+
+    @property
+    def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The picture, unless something else may stand in."""
+        return frozenset() if self.otherwise else self.takes
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """One latent a view, the same for all."""
