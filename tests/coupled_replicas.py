@@ -173,7 +173,8 @@ def sdxl(folder: Path) -> Path:
 
 def control(folder: Path) -> Path:
     """A depth ControlNet for `sd15`."""
-    net = diffusers.ControlNetModel.from_unet(diffusers.UNet2DConditionModel.from_pretrained(folder.parent / "unet"))
+    types = {"down_block_types": SD2["down_block_types"], "attention_head_dim": 8, "cross_attention_dim": 32}
+    net = seeded(diffusers.ControlNetModel, **types, **SMALL)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
@@ -297,5 +298,5 @@ def pieces() -> Any:
 
 REPLICAS: dict[str, Any] = {
     **{"animatediff": sd15, "mvdream": mvdream, "svd": svd, "zero123plus": zero123plus},
-    **{"modelscope": modelscope, "wan": wan},
+    **{"modelscope": modelscope, "wan": wan, "motion": motion, "control": control},
 }

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,8 @@ from syncbench.bench.models.parts.guidance import PerView
 from syncbench.bench.models.parts.ldm import stock_config, stock_weights
 from syncbench.bench.models.parts.levels import Discrete
 from syncbench.bench.models.parts.vision import shrunk
-from syncbench.bench.registry import load
+from syncbench.bench.options import field_types
+from syncbench.bench.registry import load, load_class
 from syncbench.datasets.world_views import WorldViews
 from torch.nn import functional as F
 
@@ -50,20 +51,29 @@ FULL: dict[str, tuple[str, dict[str, Any], int, int]] = {
 """Class, published configuration where it is not the class's default, parameters and tensors."""
 
 
+class Made(dict[str, Any]):
+    """What is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self.make(name)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder of every checkpoint."""
     root = tmp_path_factory.mktemp("checkpoints")
-    found = {name: make(root / name) for name, make in replicas.REPLICAS.items()}
-    found["motion"] = replicas.motion(root / "motion")
-    found["control"] = replicas.control(found["animatediff"] / "control")
-    return found
+    return Made(lambda name: replicas.REPLICAS[name](root / name))
 
 
 @pytest.fixture(scope="module")
 def models(folders: dict[str, Path]) -> dict[str, Any]:
     """A model of every checkpoint."""
-    return {name: model_of(folders, name) for name in replicas.REPLICAS}
+    return Made(lambda name: model_of(folders, name))
 
 
 def model_of(folders: dict[str, Path], name: str, **options: Any) -> Any:
@@ -651,3 +661,21 @@ def test_half_precision_files_are_read_as_such(folders: dict[str, Path], tmp_pat
             load("models", name, {"path": str(half), "device": "cpu"})
         model = load("models", name, {"path": str(half), "device": "cpu", "variant": "fp16"})
         model.ready()
+
+
+def test_every_option_that_changes_what_is_computed_is_in_the_revision(
+    folders: dict[str, Path], models: dict[str, Any], tmp_path: Path
+) -> None:
+    other = str(replicas.motion(tmp_path / "motion", "v1-5-3"))
+    changed: dict[str, dict[str, Any]] = {
+        "animatediff": {"adapter": other, "control": str(folders["control"]), "dtype": "float16"},
+        "mvdream": {"suffix": "", "dtype": "float16"},
+        "svd": {"fps": 8, "motion": 100, "noise": 0.1, "chunk": 2, "dtype": "float16"},
+        **{name: {"dtype": "float16"} for name in ("zero123plus", "modelscope", "wan")},
+    }
+    for name, options in changed.items():
+        known = {*options, "path", "adapter", "variant", "commit", "device", "batch"}
+        assert set(field_types(load_class("models", name))) <= known, "an option that no test knows"
+        found = [model_of(folders, name, **{key: value}).revision for key, value in options.items()]
+        assert len({models[name].revision, *found}) == 1 + len(found), name
+        assert model_of(folders, name, batch=3).revision == models[name].revision

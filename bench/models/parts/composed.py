@@ -219,7 +219,7 @@ class Composed(Denoiser):
         side, kept = min(TRIAL, self.window // self.factor), self.cost
         x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))
         grey = torch.full((1, 3, side * self.factor, side * self.factor), 0.5)
-        inputs = {"image": grey} if "image" in self.capabilities else {}
+        inputs: dict[str, Any] = {"image": grey} if "image" in self.capabilities else {}
         level, self.cost = next(iter(self.schedule(1))), Cost()
         try:
             with torch.no_grad():
