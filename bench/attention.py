@@ -25,6 +25,10 @@ Where = Callable[[str, Any], bool]
 """(name, layer) -> whether to hook it."""
 
 
+TEMPORAL = ("motion_modules", "temporal", "temp_attentions", "transformer_in.")
+"""What the names of layers along time contain: AnimateDiff's, Stable Video Diffusion's, and two of ModelScope's."""
+
+
 def self_attention(name: str, layer: Any) -> bool:
     """Layers whose queries, keys and values all come from the image, or from one sequence of image and text."""
     return not cross_attention(name, layer)
@@ -36,8 +40,8 @@ def cross_attention(name: str, layer: Any) -> bool:
 
 
 def spatial(name: str, layer: Any) -> bool:
-    """Self-attention among the pixels of one image; not that of motion modules, whose batch holds pixels."""
-    return self_attention(name, layer) and "motion_modules" not in name and "temporal" not in name
+    """Self-attention among the pixels of one image; not that of temporal layers, whose batch holds pixels."""
+    return self_attention(name, layer) and not any(word in name for word in TEMPORAL)
 
 
 def inside(*parts: str) -> Where:

@@ -119,6 +119,10 @@ class Canvas:
         """The same layout with other weights."""
         return replace(self, weight=weight)
 
+    def every(self, pace: int) -> "Canvas":
+        """The first view and every `pace`-th one after it."""
+        return self if pace == 1 else replace(self, index=self.index[::pace], weight=self.weight[::pace])
+
     def magnify(self, factor: int) -> "Canvas":
         """The pixels of a two-dimensional latent canvas: every cell and every view pixel becomes a square block.
 

@@ -24,7 +24,7 @@ from .canvas import Canvas
 from .limits import Fraction
 from .models.interface import Condition, Model
 from .schedule import Level
-from .types import Anchor, Artifact, Door, Item, Sampling
+from .types import Anchor, Artifact, Door, Item, Sampling, SyncbenchError
 
 
 class Reported(TypedDict):
@@ -167,7 +167,9 @@ class Sync(Method):
         """Run the loop."""
         sampling = item.protocol
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
-        prompts = item.prompts * canvas.views if len(item.prompts) == 1 else item.prompts
+        views, pace = canvas.views, pace_of(model, canvas.views) if self.together else 1
+        prompts = item.prompts * views if len(item.prompts) == 1 else item.prompts
+        canvas, prompts = canvas.every(pace), prompts[::pace]
         noise = Noise(canvas, model, seed)
         pixels = cache(lambda: pixels_of(item, canvas, model))
         spreads: list[float] = []
@@ -189,7 +191,7 @@ class Sync(Method):
             artifact.extras["disagreement"] = torch.tensor(spreads)
         if canvas.borders:
             artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
-        artifact.notes["views"] = canvas.views
+        artifact.notes["views"] = views
         unseen = sorted(set(item.conditions) - model.capabilities)
         if unseen:
             artifact.notes["unseen"] = unseen
@@ -204,6 +206,26 @@ def pixels_of(item: Item, canvas: Canvas, model: Model) -> Canvas:
     if item.surface.picture:
         return canvas.magnify(model.factor)
     return item.surface.canvas().to(model.device)
+
+
+def pace_of(model: Model, frames: int) -> int:
+    """Frames to a latent of a clip that is denoised together: 1 but for models whose codec compresses time.
+
+    Raises SyncbenchError for a number of frames that does not fill the latents.
+    """
+    pace = int(getattr(model, "pace", 1))
+    if (frames - 1) % pace:
+        raise SyncbenchError(
+            f"model {model.id} makes clips of {pace} k + 1 frames, not of {frames}: set frames to "
+            f"{(frames - 1) // pace * pace + 1} or {(frames - 1) // pace * pace + pace + 1} in the dataset"
+        )
+    return pace
+
+
+def decode_together(latents: Tensor, model: Model) -> Tensor:
+    """Latents (n, c, h, w) of views that were denoised together to those views (1 + (n - 1) * pace, 3, H, W)."""
+    decode: Callable[[Tensor], Tensor] = getattr(model, "decode_together", model.decode)
+    return decode(latents)
 
 
 def seen(item: Item, model: Model) -> dict[str, Tensor]:

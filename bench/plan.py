@@ -18,7 +18,7 @@ from .content import content_of
 from .errors import quoted
 from .guard import named
 from .limits import ITEMS, JOBS, NAME
-from .loop import Method
+from .loop import Method, pace_of
 from .measure import machine_name
 from .models.interface import Model
 from .options import as_json, check_text, convert, field_types, field_values
@@ -257,10 +257,13 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
     """Refuse more views (or other numbers of them) than a network that denoises them together has places for."""
     least, most = getattr(model, "places", None) or (1, None)
     count = getattr(item.surface, "check", None)
-    if most is None or count is None or "joint" not in method.requires or set(method.requires) - model.capabilities:
+    if count is None or "joint" not in method.requires or set(method.requires) - model.capabilities:
+        return
+    if most is None and getattr(model, "pace", 1) == 1:
         return
     views = count()
-    if not least <= views <= most:
+    pace_of(model, views)
+    if most is not None and not least <= views <= most:
         takes = f"exactly {most}" if least == most else f"at most {most}"
         raise SyncbenchError(
             f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "

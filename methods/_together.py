@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..bench.types import Anchor
+from ..bench.canvas import Canvas
+from ..bench.loop import decode_together, views_artifact
+from ..bench.models.interface import Model
+from ..bench.types import Anchor, Artifact, Item
 from .independent import Independent
 
 
@@ -16,3 +19,7 @@ class Together(Independent):
     together: ClassVar[bool] = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     requires: ClassVar[tuple[str, ...]] = ("joint",)
+
+    def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """Decode all views together, by a codec of clips where the model has one."""
+        return views_artifact(decode_together(state, model), item, canvas, model.factor)

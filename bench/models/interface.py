@@ -55,11 +55,13 @@ class Call:
 class Model(Protocol):
     """A denoiser with its codec.
 
-    Five more may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
+    More may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
     raising SyncbenchError with the reason where that fails; called once, before the model's first job, so that its jobs
     do not fail one by one. `places`: the fewest and the most views that `together` has room for, which planning checks.
     `needs`: the conditions without which it makes nothing, so that planning leaves out items that have none.
-    `read(prompt)`: the fraction of a prompt that its text encoder has places for.
+    `read(prompt)`: the fraction of a prompt that its text encoder has places for. `pace` and `decode_together(latents)`
+    of a model whose codec compresses time: a clip of 1 + k * pace frames that is denoised together has 1 + k latents,
+    which become its frames when decoded together.
     """
 
     id: str

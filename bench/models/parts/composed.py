@@ -176,6 +176,21 @@ class Composed(Denoiser):
         self.cost.decodes += len(latents) * self.views_in(height, width)
         return self.codec.decode(latents)
 
+    @property
+    def pace(self) -> int:
+        """Frames to a latent, but for the first, where a clip's latents are denoised and decoded together."""
+        return int(getattr(self.codec, "pace", 1))
+
+    def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
+        """Latents of one clip to its 1 + (n - 1) * pace frames in [0, 1], by a codec of clips where there is one."""
+        decode: Callable[[Tensor], Tensor] | None = getattr(self.codec, "decode_together", None)
+        if decode is None:
+            return self.decode(latents)
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        images = decode(latents)
+        self.cost.decodes += len(images) * self.views_in(height, width)
+        return images
+
     @contextmanager
     def attach(
         self,
@@ -203,10 +218,13 @@ class Composed(Denoiser):
             return
         side, kept = min(TRIAL, self.window // self.factor), self.cost
         x = torch.randn(1, self.channels, side, side, generator=torch.Generator().manual_seed(0))
+        grey = torch.full((1, 3, side * self.factor, side * self.factor), 0.5)
+        inputs: dict[str, Any] = {"image": grey} if "image" in self.capabilities else {}
         level, self.cost = next(iter(self.schedule(1))), Cost()
         try:
             with torch.no_grad():
-                x0, _ = self.predict(x.to(self.device, self.dtype), level, self.condition(["a picture"], 2.0))
+                condition = self.condition(["a picture"], 2.0, **inputs)
+                x0, _ = self.predict(x.to(self.device, self.dtype), level, condition)
                 image = self.decode(x0)
         except SyncbenchError:
             raise
@@ -230,5 +248,5 @@ class Composed(Denoiser):
         with self.calling(call):
             output = self.network(torch.cat([x] * len(passes)), call, rows).to(self.dtype)
         outputs = output[:, : x.shape[1]].chunk(len(passes))  # a learned variance stands behind the prediction
-        combined = self.made.guidance.combine(outputs, condition.guidance)
+        combined = self.made.guidance.combine(outputs, condition.guidance, condition.together)
         return level.split(x, combined, self.made.levels.prediction)

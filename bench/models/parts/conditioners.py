@@ -101,6 +101,8 @@ class Text(Silent):
     """More arguments of `encode_prompt`."""
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """More arguments of the pipeline's constructor, mostly None for what it does without."""
+    suffix: str = ""
+    """Words at the end of every prompt that the network was trained with; a negative prompt is left as it is."""
     _known: dict[str, Rows] = field(default_factory=dict[str, Rows], compare=False, repr=False)
 
     offers: frozenset[str] = frozenset({"text"})
@@ -116,7 +118,7 @@ class Text(Silent):
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """Each text is encoded once and kept."""
-        given = stacked([self.encode(prompt) for prompt in request.prompts])
+        given = stacked([self.encode(prompt + self.suffix) for prompt in request.prompts])
         if not request.guided:
             return given, {}
         if not request.negative and self.zeros:
@@ -141,7 +143,7 @@ class Text(Silent):
             tokenizer = getattr(pipe, name)
             marks = tokenizer.num_special_tokens_to_add()  # of beginning and end
             places = most if "T5" in type(tokenizer).__name__ else tokenizer.model_max_length
-            count = len(tokenizer(text, truncation=False, verbose=False).input_ids) - marks
+            count = len(tokenizer(text + self.suffix, truncation=False, verbose=False).input_ids) - marks
             shares.append((places - marks) / max(1, count))
         return min(1.0, max(shares))
 
@@ -212,6 +214,8 @@ class Picture:
     """Another factor on the latent, or one a channel."""
     shape: tuple[int, ...] = ()
     """Of a latent (c, h, w), for `zeros` of a missing one."""
+    size: int = 0
+    """Pixels along the short side to which the picture is resized, and the middle square kept; 0: as it is."""
 
     @property
     def takes(self) -> frozenset[str]:
@@ -240,6 +244,7 @@ class Picture:
             named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
             return named, named
         per = request.views if self.per is None else self.per
+        found = squared(found, self.size) if self.size else found
         rows = self._code(found[::per], request).repeat_interleave(per, 0)[: request.views]
         if self.absent == "grey" and request.guided:
             grey = self._code(torch.full_like(found[:1], 0.5), request)
@@ -376,6 +381,17 @@ def camera_numbers(to_world: Tensor) -> Tensor:
     found = to_world.reshape(-1, 4, 4).clone()
     found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
     return found.flatten(1)
+
+
+def squared(images: Tensor, size: int) -> Tensor:
+    """Pictures (n, c, H, W) resized until the short side fits, the middle (n, c, size, size) kept."""
+    height, width = images.shape[-2:]
+    scale = size / min(height, width)
+    new = max(size, round(height * scale)), max(size, round(width * scale))
+    if new != (height, width):
+        images = torch.nn.functional.interpolate(images, new, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (new[0] - size) // 2, (new[1] - size) // 2
+    return images[..., top : top + size, left : left + size]
 
 
 def needed(request: Request, name: str) -> Tensor:

@@ -20,8 +20,8 @@ class Guidance(Protocol):
         """Groups of conditions that each pass drops, in the order in which the network sees them."""
         ...
 
-    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
-        """One output (views, c, h, w) from those of every pass."""
+    def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
+        """One output (views, c, h, w) from those of every pass; `together`: the views are those of one clip."""
         ...
 
 
@@ -33,7 +33,7 @@ class Plain:
         """All dropped, none dropped."""
         return (frozenset(),) if scale == 1.0 else (EVERYTHING, frozenset())
 
-    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+    def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
         """One output from those of every pass."""
         if len(outputs) == 1:
             return outputs[0]
@@ -43,7 +43,10 @@ class Plain:
 
 @dataclass(frozen=True)
 class PerView:
-    """A scale per view that rises linearly from `low` at the first to the protocol's at the last, as in SVD."""
+    """A scale per view that rises linearly from `low` at the first to the protocol's at the last, as in SVD.
+
+    Views that are not denoised together are clips of one frame and have the protocol's scale.
+    """
 
     low: float = 1.0
 
@@ -51,12 +54,13 @@ class PerView:
         """All dropped, none dropped."""
         return (frozenset(),) if scale == self.low == 1.0 else (EVERYTHING, frozenset())
 
-    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+    def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
         """One output from those of every pass."""
         if len(outputs) == 1:
             return outputs[0]
         negative, given = outputs
-        scales = torch.linspace(self.low, scale, len(given), device=given.device, dtype=given.dtype)
+        low = self.low if together else scale
+        scales = torch.linspace(low, scale, len(given), device=given.device, dtype=given.dtype)
         return negative + scales.view(-1, *[1] * (given.ndim - 1)) * (given - negative)
 
 
@@ -77,7 +81,7 @@ class TextAndImage:
             return (frozenset(),)
         return (EVERYTHING, frozenset({"text"}), frozenset())
 
-    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+    def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
         """One output from those of every pass."""
         if len(outputs) == 1:
             return outputs[0]
@@ -98,7 +102,7 @@ class Distilled:
         """None dropped."""
         return (frozenset(),)
 
-    def combine(self, outputs: Sequence[Tensor], scale: float) -> Tensor:
+    def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
         """The only output."""
         [output] = outputs
         return output

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ...errors import SyncbenchError
 from ...schedule import Prediction, Schedule
-from .library import library_class
+from .library import library_class, quiet
 
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "eps",
@@ -156,7 +156,8 @@ class Edm:
         if steps < 1:
             raise SyncbenchError(f"{steps} denoising steps: this model has 1 or more")
         config = {name: value for name, value in self.config.items() if not name.startswith("_")}
-        scheduler = library_class("diffusers", "EulerDiscreteScheduler")(**config)
+        with quiet():  # files carry keys of other classes, which diffusers leaves aside with a warning
+            scheduler = library_class("diffusers", "EulerDiscreteScheduler").from_config(config)
         scheduler.set_timesteps(steps)
         sigmas: list[float] = scheduler.sigmas.tolist()
         root = [(1 + s * s) ** 0.5 for s in sigmas]

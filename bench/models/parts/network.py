@@ -20,7 +20,7 @@ from ..interface import Call
 from .conditioners import Rows
 from .joint import joint, referring
 from .library import library_class, quiet
-from .weights import Held, Weights
+from .weights import Loadable, Weights, first_line
 
 Couples = Literal["views", "frames", "channels", "tiles"]
 """What a network denoises together."""
@@ -71,7 +71,7 @@ class UNet:
     Reads rows `text`; `class_labels`; `pooled` (XL's, with the size of the view itself, uncropped).
     """
 
-    weights: Weights | Held
+    weights: Loadable
     factor: int = 8
     """Pixels to a latent cell, which XL is told sizes in."""
     couples: Couples | None = None
@@ -130,8 +130,15 @@ class MotionUNet:
         """The network of whole clips: the picture network's layers and the temporal ones."""
         plain, adapter = self.image.module(), self.adapter.module
         with quiet():
-            made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
-        return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
+            try:
+                made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
+            except ValueError as error:
+                raise SyncbenchError(
+                    f"the motion adapter was made for another network: {first_line(error)}; take one of its family"
+                ) from error
+            # diffusers leaves some of the picture network's layers (XL's `add_embedding`) as they were drawn at random
+            made.load_state_dict(plain.state_dict(), strict=False)
+            return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
 
     @property
     def frames(self) -> int:
@@ -156,7 +163,10 @@ class MotionUNet:
             return self.image(x, call, rows, **more)
         clip = self.clip
         frames = x.to(clip.dtype).unflatten(0, (-1, call.views)).transpose(1, 2)
-        found = clip(frames, call.level.t, **self.image.inputs(x, rows), **cast(more, clip.dtype)).sample
+        given = self.image.inputs(x, rows)
+        if "added_cond_kwargs" in given:  # XL's network repeats these for every frame, but not the text
+            given["added_cond_kwargs"] = {k: v[:: call.views] for k, v in given["added_cond_kwargs"].items()}
+        found = clip(frames, call.level.t, **given, **cast(more, clip.dtype)).sample
         return found.transpose(1, 2).flatten(0, 1)
 
 

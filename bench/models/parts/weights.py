@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
@@ -110,6 +110,20 @@ class Held:
         return dict(self.module.config)
 
 
+class Loadable(Protocol):
+    """A network that is loaded when it is first asked for: `Weights`, `Held`, or one that is converted."""
+
+    @property
+    def config(self) -> Json:
+        """Its configuration."""
+        ...
+
+    @property
+    def module(self) -> Any:
+        """The network, placed and frozen."""
+        ...
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder of weights on this machine."""
@@ -159,6 +173,15 @@ class Folder:
                 return library_class("transformers", kind).from_pretrained(self.path / part, local_files_only=True)
             except Exception as error:
                 raise SyncbenchError(f"cannot load the {part} in {quoted(self.path)}: {first_line(error)}") from error
+
+    def processor(self, part: str) -> Any:
+        """What prepares pictures for a vision tower or a codec: CLIP's, from a part's `preprocessor_config.json`."""
+        if not (self.path / part / "preprocessor_config.json").exists():
+            raise SyncbenchError(f"{quoted(self.path)} has no {part}/preprocessor_config.json: copy the whole folder")
+        with quiet():
+            return library_class("transformers", "CLIPImageProcessor").from_pretrained(
+                self.path / part, local_files_only=True
+            )
 
     def scheduler(self, part: str = "scheduler") -> Json:
         """A scheduler's configuration with its class's defaults filled in, and `_class_name`."""

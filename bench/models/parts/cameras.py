@@ -1,0 +1,49 @@
+"""Cameras as multi-view networks were told them."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .conditioners import Request, Rows, Silent
+
+
+@dataclass(frozen=True)
+class OrbitCamera(Silent):
+    """MVDream's 16 numbers a camera, see `orbit_numbers`; zeros where there is none, which is its two-dimensional mode.
+
+    They are the same in every pass of guidance.
+    """
+
+    takes: frozenset[str] = frozenset({"camera"})
+    out: str = "class_labels"
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """One row a view."""
+        found = request.inputs.get("camera")
+        rows = torch.zeros(request.views, 16) if found is None else orbit_numbers(found)
+        return {self.out: rows}, {self.out: rows}
+
+
+def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:
+    """Camera-to-world matrices, row by row, as MVDream was trained with them, from those of this package.
+
+    The world is Blender's, z up, as here. Camera axes are OpenGL's (y up, z backward) in place of OpenCV's. The origin
+    is the point that the cameras look at, and every camera is at distance 1 of it.
+    """
+    found = to_world.reshape(-1, 4, 4).double().clone()
+    found[:, :3, 3] -= looked_at(found[:, :3, 3], found[:, :3, 2])
+    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    found[:, :3, 1:3] *= -1
+    return found.flatten(1).to(to_world)
+
+
+def looked_at(places: Float[Tensor, "n 3"], forward: Float[Tensor, "n 3"]) -> Float[Tensor, " 3"]:
+    """The point nearest to all optical axes, in the sense of least squares; `forward` are unit vectors along them.
+
+    Where they leave it open, as a single camera does, it is the one of these points nearest to the world's origin.
+    """
+    across = torch.eye(3).to(places) - forward[:, :, None] * forward[:, None, :]
+    right = (across @ places[:, :, None]).sum(0)
+    return (torch.linalg.pinv(across.sum(0), rtol=1e-6, hermitian=True) @ right)[:, 0]
