@@ -1,0 +1,371 @@
+"""Fingerprints: what a recipe expects in a folder of weights, and one sentence about what it finds instead.
+
+Everything is told by JSON files and by the headers of weights. No weight is loaded and no code of a folder is run.
+"""
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from math import isfinite
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from ...errors import SyncbenchError, quoted
+from ...files import is_file, read_object
+from .files import check_variant, check_weights
+from .levels import PREDICTIONS
+from .library import LIBRARIES, library_class
+
+Json = dict[str, Any]
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts that most pipelines list and sampling does not need: never loaded, so that they may be missing."""
+MOST: dict[str, int] = {
+    **dict.fromkeys(
+        ("layers_per_block", "transformer_layers_per_block", "num_encoder_blocks", "num_decoder_blocks"), 64
+    ),
+    **dict.fromkeys(("in_channels", "out_channels", "latent_channels", "num_hidden_layers", "num_layers"), 256),
+    **dict.fromkeys(("norm_num_groups", "num_attention_heads", "attention_head_dim", "sample_size"), 4_096),
+    **dict.fromkeys(("block_out_channels", "encoder_block_out_channels", "decoder_block_out_channels"), 16_384),
+    **dict.fromkeys(
+        ("cross_attention_dim", "hidden_size", "addition_time_embed_dim", "max_position_embeddings"), 16_384
+    ),
+    **dict.fromkeys(("intermediate_size", "projection_dim", "projection_class_embeddings_input_dim"), 65_536),
+    **dict.fromkeys(("joint_attention_dim", "caption_channels", "d_model", "d_ff"), 65_536),
+    **dict.fromkeys(("vocab_size", "num_train_timesteps"), 1_000_000),
+}
+"""The largest numbers that any network has; more would be built until the memory is full."""
+CURES: dict[tuple[str, Any], str] = {
+    ("in_channels", 4): "a text-to-image network, for model diffusers",
+    ("in_channels", 5): "that of Stable Diffusion 2 with depth, for model sd2_depth",
+    ("in_channels", 8): "a network that reads a picture beside the noise, such as InstructPix2Pix or Marigold",
+    ("in_channels", 9): "an inpainting network, which reads a mask and a picture",
+}
+"""What a value of a field tells of a network that is not the one that was asked for."""
+FAMILIES: dict[Any, str] = {
+    768: " (as Stable Diffusion 1.x)",
+    1024: " (as Stable Diffusion 2.x)",
+    2048: " (as Stable Diffusion XL)",
+}
+"""Published UNets by the width of the text they read, `cross_attention_dim`."""
+
+
+class Place(Protocol):
+    """A folder and the variant of its weights; see `weights.Folder`."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        ...
+
+    @property
+    def variant(self) -> str | None:
+        """E.g. `fp16`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a folder: the classes that are served, and what its configuration has to say."""
+
+    classes: tuple[str, ...] = ()
+    """Names of the classes; for a scheduler none: any that diffusers has."""
+    library: str = "diffusers"
+    """What the index names before the class. Anything but diffusers and transformers is never imported."""
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Values of the configuration: one value, or a tuple of those that are served. A list is a list."""
+    optional: bool = False
+
+
+UNET = ("UNet2DConditionModel",)
+CODEC = Part(("AutoencoderKL", "AutoencoderTiny", "AsymmetricAutoencoderKL"))
+CLIP = Part(("CLIPTextModel", "CLIPTextModelWithProjection"), "transformers")
+T5 = Part(("T5EncoderModel",), "transformers")
+CLIP_TOKENIZER = Part(("CLIPTokenizer", "CLIPTokenizerFast"), "transformers")
+T5_TOKENIZER = Part(("T5Tokenizer", "T5TokenizerFast"), "transformers")
+SCHEDULER = Part()
+
+
+@dataclass(frozen=True)
+class Agree:
+    """A number of one part's configuration is the sum of numbers of others, e.g. the width of the text it reads.
+
+    Each is written `part.field`. Parts that the folder does not have count nothing.
+    """
+
+    one: str
+    others: tuple[str, ...]
+    because: str = "they are of unlike checkpoints"
+
+
+TEXT_WIDTH = Agree("unet.cross_attention_dim", ("text_encoder.hidden_size", "text_encoder_2.hidden_size"))
+"""For UNets."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A kind of folder: a pipeline's, whose parts are subfolders, or one network's own, which is the part ``."""
+
+    what: str
+    """Its name in a sentence, e.g. `InstructPix2Pix`."""
+    parts: Mapping[str, Part]
+    agree: tuple[Agree, ...] = ()
+    unused: tuple[str, ...] = UNUSED
+    """Parts that may be listed, or missing, and are never loaded; any other is refused."""
+    scalars: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Values that the index itself has to have."""
+    own_pipeline: bool = False
+    """Whether the folder may ask for a pipeline's code of its own; it is never read, because parts are loaded alone."""
+
+    def check(self, folder: Place) -> dict[str, Json]:
+        """Configurations by part. Raises SyncbenchError with cause and cure for a folder that is not of this kind."""
+        if "" in self.parts:
+            index: Json = {}
+            kinds = {"": self._alone(folder.path)}
+        else:
+            index = read_index(folder.path, self.own_pipeline)
+            kinds = listed(folder.path, index, self.unused)
+            self._check_parts(folder.path, kinds)
+        networks = {name: base for name, (library, _) in kinds.items() if (base := weights_name(name, library))}
+        check_variant(folder.path, networks, folder.variant)
+        configs = {name: config_of(folder.path, name) for name in kinds if not name.startswith("tokenizer")}
+        for name, base in networks.items():
+            check_weights(folder.path, name, base, folder.variant)
+        for name in kinds:
+            if name.startswith("tokenizer"):
+                encoder = configs.get(name.replace("tokenizer", "text_encoder"), {})
+                _check_tokenizer(folder.path, name, encoder, kinds[name][1])
+            elif name.startswith("scheduler"):
+                _check_scheduler(quoted(folder.path), configs[name])
+        self._check_fields(folder.path, kinds, index, configs)
+        return configs
+
+    def _alone(self, path: Path) -> tuple[str, str]:
+        """Library and class of a folder that is one network's own."""
+        wanted = self.parts[""]
+        if not is_file(path / "config.json"):
+            whole = " (it is a whole pipeline's)" if is_file(path / "model_index.json") else ""
+            raise SyncbenchError(
+                f"{quoted(path)} is no folder of {self.what}: it has no config.json of its own{whole}; name the folder "
+                "that has config.json and its weights"
+            )
+        config = read_object(path / "config.json")
+        names = config.get("_class_name") or config.get("architectures")
+        name = str(cast(list[Any], names)[0] if isinstance(names, list) and names else names)
+        if name not in wanted.classes:
+            raise SyncbenchError(
+                f"{quoted(path)} is no {self.what}: it holds a {quoted(name, 60)}, not a {' or '.join(wanted.classes)}"
+            )
+        return wanted.library, name
+
+    def _check_parts(self, path: Path, kinds: Mapping[str, tuple[str, str]]) -> None:
+        for name in kinds:
+            if name not in self.parts:
+                raise SyncbenchError(
+                    f"{quoted(path)} has a part '{quoted(name, 60)}', which would not be used: take the checkpoint "
+                    "that it was added to"
+                )
+        for name, wanted in self.parts.items():
+            if name not in kinds and not wanted.optional:
+                raise SyncbenchError(f"{quoted(path)} lists no {name}, as {self.what} does: copy the whole folder")
+        for name, (library, found) in kinds.items():
+            wanted = self.parts[name]
+            served = found in wanted.classes if wanted.classes else re.fullmatch(r"\w+Scheduler", found)
+            if library != wanted.library or not served:
+                raise SyncbenchError(
+                    f"{quoted(path)} names {quoted(library, 60)}.{quoted(found, 60)} as its {name}, which is not "
+                    f"{' or '.join(wanted.classes) or 'a scheduler'} of {wanted.library}; code from elsewhere is never "
+                    "loaded"
+                )
+
+    def _check_fields(
+        self, path: Path, kinds: Mapping[str, tuple[str, str]], index: Json, configs: Mapping[str, Json]
+    ) -> None:
+        facts = [("", name, index.get(name), value) for name, value in self.scalars.items()]
+        for part in configs:
+            values = self.parts[part].fields.items()
+            facts += [(part, name, value_of(*kinds[part], configs[part], name), value) for name, value in values]
+        for part, name, found, wanted in facts:
+            served = cast(tuple[Any, ...], wanted) if isinstance(wanted, tuple) else (wanted,)
+            if found not in served:
+                known = CURES.get((name, found) if isinstance(found, int | str) else ("", None))
+                raise SyncbenchError(
+                    f"{quoted(path)} is not {self.what}: {f'its {part} has' if part else 'it has'} {name} = "
+                    f"{quoted(found, 60)}, not {' or '.join(map(str, served))}{f'; that is {known}' if known else ''}"
+                )
+        for rule in self.agree:
+            check_agreement(path, rule, kinds, configs)
+
+
+def check_agreement(path: Path, rule: Agree, kinds: Mapping[str, tuple[str, str]], configs: Mapping[str, Json]) -> None:
+    """Refuse a folder whose parts do not have the numbers of `rule`. Raises SyncbenchError."""
+
+    def number(place: str) -> Any:
+        part, _, name = place.partition(".")
+        return value_of(*kinds[part], configs[part], name)
+
+    known = [other for other in rule.others if other.partition(".")[0] in kinds]
+    found, others = number(rule.one), [number(other) for other in known]
+    if all(isinstance(one, int) for one in (found, *others)) and found != sum(others):
+        raise SyncbenchError(
+            f"{quoted(path)}: {rule.one} is {found}, and {' and '.join(known)} {'are' if others[1:] else 'is'} "
+            f"{' and '.join(map(str, others))}: {rule.because}"
+        )
+
+
+def check_companion(
+    addition: Place,
+    base: Place,
+    fields: Sequence[str],
+    *,
+    what: str,
+    part: str = "unet",
+    kinds: tuple[str, str] = ("ControlNetModel", "UNet2DConditionModel"),
+) -> None:
+    """Refuse an addition (a ControlNet, an adapter) that was made for another network than a base folder's `part`.
+
+    `fields` are those of both configurations that have to be equal, `kinds` the classes of addition and network. Raises
+    SyncbenchError naming the first difference.
+    """
+    own, other = config_of(addition.path, ""), config_of(base.path, part)
+    for name in fields:
+        mine, theirs = value_of("diffusers", kinds[0], own, name), value_of("diffusers", kinds[1], other, name)
+        if mine != theirs:
+            family = FAMILIES if name == "cross_attention_dim" else {}
+            mine, theirs = (f"{quoted(value, 60)}{family.get(value, '') if family else ''}" for value in (mine, theirs))
+            raise SyncbenchError(
+                f"the {what} in {quoted(addition.path)} was made for another network than that of {quoted(base.path)}: "
+                f"it has {name} = {mine}, and the network has {theirs}; take a {what} and a base of one family"
+            )
+
+
+def read_index(folder: Path, own_pipeline: bool = False) -> Json:
+    """The content of `model_index.json`. Raises SyncbenchError where there is none, or not as diffusers writes it."""
+    path = folder / "model_index.json"
+    if not path.exists():
+        raise SyncbenchError(f"{quoted(folder)} is no diffusers pipeline: it has no model_index.json")
+    index = read_object(path)
+    name = index.get("_class_name", "")
+    # diffusers would take either for code of the folder
+    if not own_pipeline and (not isinstance(name, str) or is_file(folder / "None.py")):
+        raise SyncbenchError(f"{quoted(folder)} asks for a pipeline's code of its own, which is never loaded")
+    return index
+
+
+def listed(folder: Path, index: Mapping[str, Any], unused: Sequence[str] = UNUSED) -> dict[str, tuple[str, str]]:
+    """Library and class of every part that an index lists and that is used."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in index.items():
+        if not isinstance(value, list) or name.startswith("_"):
+            continue
+        pair = cast(list[Any], value)
+        if name in unused:
+            continue
+        if len(pair) != 2 or not all(word is None or isinstance(word, str) for word in pair):
+            raise SyncbenchError(
+                f"{quoted(folder)}/model_index.json: '{quoted(name, 60)}' is not a library and the name of a class"
+            )
+        if pair[0] is None or pair[1] is None:
+            continue
+        found[name] = (pair[0], pair[1])
+    return found
+
+
+def config_of(folder: Path, name: str) -> Json:
+    """The configuration of a part. Raises SyncbenchError where there is none, or with numbers beyond any network."""
+    path = folder / name / ("scheduler_config.json" if name.startswith("scheduler") else "config.json")
+    if not path.exists():
+        shown = f"{name}/{path.name}" if name else path.name
+        raise SyncbenchError(f"{quoted(folder)} has no {shown}: copy the whole pipeline folder")
+    config = read_object(path)
+    for key, most in MOST.items():
+        numbers = _numbers(config.get(key))
+        if any(not isfinite(number) or number > most or number < 0 for number in numbers) or len(numbers) > 64:
+            raise SyncbenchError(
+                f"{quoted(path)}: {key} = {quoted(config[key], 60)} is beyond any network (at most {most:,})"
+            )
+    return config
+
+
+def value_of(library: str, kind: str, config: Mapping[str, Any], name: str) -> Any:
+    """A field of a configuration; the class's own default where the file does not say."""
+    if name in config:
+        return config[name]
+    return _defaults(library, kind).get(name) if library in LIBRARIES else None
+
+
+def weights_name(part: str, library: str) -> str:
+    """What a part's weights files are called before their ending; empty for parts without weights."""
+    if part.startswith(("tokenizer", "scheduler", "feature_extractor", "image_processor")):
+        return ""
+    return "model" if library == "transformers" else "diffusion_pytorch_model"
+
+
+@cache
+def _defaults(library: str, kind: str) -> dict[str, Any]:
+    cls = library_class(library, kind)
+    if library == "transformers":
+        return dict(cls.config_class().to_dict())
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    found = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
+    # as JSON has it
+    return {name: list(cast(Any, value)) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, list):
+        return [number for one in cast(list[Any], value) for number in _numbers(one)]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def _check_tokenizer(folder: Path, name: str, encoder: Json, kind: str) -> None:
+    place = folder / name
+    if kind.startswith("T5"):
+        pieces = is_file(place / "spiece.model")
+        if not pieces and not is_file(place / "tokenizer.json"):
+            raise SyncbenchError(
+                f"{quoted(folder)} has no vocabulary for its {name} ({name}/tokenizer.json or spiece.model): copy the "
+                "whole pipeline folder"
+            )
+        if pieces and not is_file(place / "tokenizer.json") and find_spec("sentencepiece") is None:
+            raise SyncbenchError(
+                f"{quoted(folder)} has its {name} as spiece.model only, which takes the package sentencepiece to read: "
+                "pip install sentencepiece protobuf"
+            )
+        return
+    if not is_file(place / "tokenizer.json") and not all(is_file(place / f) for f in ("vocab.json", "merges.txt")):
+        raise SyncbenchError(
+            f"{quoted(folder)} has no vocabulary for its {name} ({name}/tokenizer.json, or vocab.json and merges.txt): "
+            "copy the whole pipeline folder"
+        )
+    if not is_file(place / "tokenizer_config.json"):
+        raise SyncbenchError(f"{quoted(folder)} has no {name}/tokenizer_config.json: copy the whole pipeline folder")
+    length, places = read_object(place / "tokenizer_config.json").get("model_max_length"), _places(encoder)
+    if not isinstance(length, int) or not 2 < length <= places:
+        raise SyncbenchError(
+            f"{quoted(place)}/tokenizer_config.json: model_max_length = {quoted(length, 40)} does not fit a text "
+            f"encoder of {places} places"
+        )
+
+
+def _places(encoder: Json) -> int:
+    """Tokens that a text encoder reads; CLIP's own number where its configuration is silent."""
+    found = encoder.get("max_position_embeddings", 77)
+    return found if isinstance(found, int) else 77
+
+
+def _check_scheduler(name: str, scheduler: Json) -> None:
+    kind = scheduler.get("prediction_type", "epsilon")
+    if kind not in PREDICTIONS:
+        raise SyncbenchError(f"{name} predicts '{quoted(kind, 40)}': served are {', '.join(PREDICTIONS)}")
+    for key in ("beta_start", "beta_end"):
+        value = scheduler.get(key, 0.01)
+        if not (isinstance(value, int | float) and 0 < value < 1):
+            raise SyncbenchError(f"{name}: scheduler_config.json: {key} = {quoted(value, 40)} is not between 0 and 1")
+    steps = scheduler.get("num_train_timesteps", 1000)
+    if not isinstance(steps, int) or not 1 <= steps <= 100_000:
+        raise SyncbenchError(
+            f"{name}: scheduler_config.json: num_train_timesteps = {quoted(steps, 40)} is not from 1 to 100,000"
+        )
