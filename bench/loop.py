@@ -167,7 +167,9 @@ class Sync(Method):
         """Run the loop."""
         sampling = item.protocol
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
-        prompts = item.prompts * canvas.views if len(item.prompts) == 1 else item.prompts
+        names = channel_names(item, model)
+        one = len(item.prompts) == 1
+        prompts = (names or item.prompts * canvas.views) if one else item.prompts
         noise = Noise(canvas, model, seed)
         pixels = cache(lambda: pixels_of(item, canvas, model))
         spreads: list[float] = []
@@ -185,6 +187,9 @@ class Sync(Method):
                     spreads.append(spread)
                 state = self.step(state, x, s)
             artifact = self.finish(state, item, canvas, model)
+        if names:
+            shown: Callable[[tuple[str, ...], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
+            artifact.views = shown(names, artifact.views)
         if spreads:
             artifact.extras["disagreement"] = torch.tensor(spreads)
         if canvas.borders:
@@ -204,6 +209,11 @@ def pixels_of(item: Item, canvas: Canvas, model: Model) -> Canvas:
     if item.surface.picture:
         return canvas.magnify(model.factor)
     return item.surface.canvas().to(model.device)
+
+
+def channel_names(item: Item, model: Model) -> tuple[str, ...]:
+    """Which channel of a picture each view is, where the model makes channels; empty elsewhere."""
+    return tuple(getattr(item.surface, "names", ())) if getattr(model, "makes", ()) else ()
 
 
 def seen(item: Item, model: Model) -> dict[str, Tensor]:

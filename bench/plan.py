@@ -88,6 +88,7 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
         for item in chosen(part, items):
             for method_entry, method in methods:
                 _check_places(method_entry, method, remembered, item)
+            _check_channels(dataset_entry, remembered, item)
             with named(f"data set {dataset_entry.label}, item {item.id}"):
                 content = content_of(item)
             for seed in part.seeds:
@@ -266,6 +267,23 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
             f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "
             f"{takes}, but item '{item.id}' has {views}: set another number of them in its dataset"
         )
+
+
+def _check_channels(entry: Entry, model: Model, item: Item) -> None:
+    """Refuse channels of a picture that a model does not make, or that it makes together with others only."""
+    makes, names = tuple(getattr(model, "makes", ())), tuple(getattr(item.surface, "names", ()))
+    fits = names == makes if "joint" in model.capabilities else set(names) <= set(makes)
+    if makes and names and not fits:
+        dataset = split(entry.spec)[0]
+        cure = f"add --set '{label(dataset)}.channels={json.dumps(makes)}'" if _has(entry, "channels") else ""
+        raise SyncbenchError(
+            f"model {model.id} makes the channels {', '.join(makes)}, but item '{item.id}' of {entry.label} asks for "
+            f"{', '.join(names)}: {cure or 'take a data set that asks for those'}"
+        )
+
+
+def _has(entry: Entry, name: str) -> bool:
+    return name in field_values(entry.load())
 
 
 def _unnameable(value: Any, name: str = "") -> str:
