@@ -6,6 +6,8 @@ what the picture shows; models of channels do not read it, and `clip_text` compa
 their header says, transparency lies on white, and colours are taken for sRGB.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -77,7 +79,7 @@ class Photos:
         if not is_folder(path):
             return [_row(path)]
         endings = {ending for some in FORMATS.values() for ending in some}
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and is_file(file))
         if not found or len(found) > ITEMS:
             what = f"more than {ITEMS:,} pictures" if found else f"no pictures ({', '.join(sorted(endings))})"
             raise SyncbenchError(f"{quoted(path)}: {what} in this folder")
@@ -85,7 +87,8 @@ class Photos:
 
     def _item(self, row: dict[str, str]) -> Item:
         path = Path(row["photo"])
-        high, wide = self._sides(_opened(path))
+        with undamaged(path):
+            high, wide = self._sides(_opened(path))
         prompt = row["prompt"] or self.prompt.strip()
         digits = sha256(path.read_bytes()).hexdigest()
         return Item(
@@ -110,11 +113,9 @@ class Photos:
 
 def read_photo(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height width"]:
     """A picture in [0, 1], scaled (bilinear, antialiased). Raises SyncbenchError for a damaged one."""
-    try:
+    with undamaged(path):
         image = ImageOps.exif_transpose(_opened(path))
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SyncbenchError(f"{quoted(path)}: this picture is damaged ({error}): copy it again") from error
     levels: Any = np.asarray(image, dtype=np.float32) / 255
     share = levels[..., 3:] if levels.shape[-1] == 4 else 1.0
     opaque = levels[..., :3] * share + (1 - share)
@@ -122,6 +123,15 @@ def read_photo(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height
     if picture.shape[2:] != (height, width):
         picture = F.interpolate(picture, (height, width), mode="bilinear", antialias=True, align_corners=False)
     return picture.clamp(0, 1)
+
+
+@contextmanager
+def undamaged(path: Path) -> Generator[None]:
+    """Whatever Pillow finds wrong with a picture while it reads it, as a SyncbenchError."""
+    try:
+        yield
+    except (OSError, ValueError, SyntaxError) as error:
+        raise SyncbenchError(f"{quoted(path)}: this picture is damaged ({error}): copy it again") from error
 
 
 def _opened(path: Path) -> Image.Image:

@@ -20,6 +20,7 @@ from diffusers import (
     MarigoldNormalsPipeline,
     UNet2DConditionModel,
 )
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from syncbench import run
 from syncbench.bench.errors import SyncbenchError
@@ -430,6 +431,37 @@ def test_methods_sample_the_world_through_the_recipes(folders: dict[str, Path]) 
         torch.testing.assert_close(artifact.views, again.views, rtol=0, atol=0)
         if "roughness" in channels:
             torch.testing.assert_close(artifact.views[1, 0], artifact.views[1, 2], rtol=0, atol=0)
+
+
+def test_a_view_is_asked_for_by_the_name_of_its_channel(folders: dict[str, Path]) -> None:
+    """One view, one noise: only the word differs."""
+    model = RgbToX(path=str(folders["rgb_to_x"]), device="cpu")
+    made = [
+        RGBX()(WorldChannels(count=1, size=64, channels=(name,)).items()[0], model, 0).views
+        for name in ("albedo", "shading")
+    ]
+    assert (made[0] - made[1]).abs().max() > 1e-3
+
+
+def test_a_sweep_takes_photos_apart(folders: dict[str, Path], tmp_path: Path) -> None:
+    """A folder of pictures, none of them square, through the suite's own metrics: what has no truth is null."""
+    (tmp_path / "mine").mkdir()
+    for number in range(2):
+        Image.fromarray((picture(1, 96, number)[0, :, :40] * 255).byte().permute(1, 2, 0).numpy()).save(
+            tmp_path / "mine" / f"{number}.png"
+        )
+    for model, method, channels in (
+        ("marigold", "marigold_iid", ["albedo", "shading", "residual"]),
+        ("rgb_to_x", "rgbx", ["albedo", "shading"]),
+    ):
+        plan = suite(model, folders["lighting" if model == "marigold" else model], method)
+        photos = {"id": "photos", "path": str(tmp_path / "mine"), "size": 64, "channels": channels}
+        run({**plan, "datasets": [photos]}, tmp_path / model)
+        rows = load_records([tmp_path / model])
+        assert set(rows["status"]) == {"ok"}
+        assert rows["item"].nunique() == 2
+        assert rows[rows["metric"] == "channel_reconstruction"]["value"].notna().all()
+        assert set(rows[rows["metric"] == "albedo_error"]["reason"]) == {"the item's truth has no albedo"}
 
 
 def suite(model: str, folder: Path, method: str, **dataset: Any) -> dict[str, Any]:
