@@ -331,9 +331,8 @@ def test_files_that_are_no_photos_are_one_sentence(tmp_path: Path) -> None:
             Photos(path=str(tmp_path / path) if path else "").items()
     whole = photo(tmp_path / "cut.png", 512, 512)
     whole.write_bytes(whole.read_bytes()[:300])
-    [item] = Photos(path=str(whole)).items()
     with pytest.raises(SyncbenchError, match="this picture is damaged"):
-        _ = item.conditions["image"]
+        _ = Photos(path=str(whole)).items()[0].conditions["image"]
 
 
 def test_what_is_not_read_of_a_prompt_is_said() -> None:
