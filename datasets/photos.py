@@ -29,6 +29,7 @@ from ..bench.lazy import Lazy
 from ..bench.limits import ITEMS, PIXELS, Length, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ._rows import READERS, checked_prompt, read_rows
+from .world.grammar import speaks
 from .world.truth import CHANNELS
 
 FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
@@ -94,6 +95,7 @@ class Photos:
         return Item(
             id=f"{row['id']}-{digits[:6]}",
             family=self.family,
+            world=speaks(prompt),
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),

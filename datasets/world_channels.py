@@ -64,6 +64,7 @@ class WorldChannels:
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
+            world=True,
             prompts=(caption,),
             surface=Shared(tuple(self.channels), self.size, self.size),
             protocol=Sampling(steps=STEPS, guidance=1.0),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -339,8 +340,9 @@ def test_what_is_not_read_of_a_prompt_is_said() -> None:
     """By the sample's note, as far as the model goes; by the coverage, as far as the judge does."""
     short, long = "a red ball", "a landscape of red meadow and " * 20
     model = Tiny(device="cpu")
-    item = Item(id="a", family="overlap", prompts=(short,), surface=Strip(64, 128, 64), protocol=Sampling(steps=1))
-    longer = Item(id="b", family="overlap", prompts=(long,), surface=item.surface, protocol=item.protocol)
+    strip = Strip(64, 128, 64)
+    item = Item(id="a", family="overlap", prompts=(short,), world=True, surface=strip, protocol=Sampling(steps=1))
+    longer = replace(item, id="b", prompts=(long,))
     assert "unread" not in Independent()(item, model, 0).notes
     made = Independent()(longer, model, 0)
     tokens = len(long.replace(" ", ""))  # a tokenizer without merges: a token a letter
@@ -360,6 +362,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if kind in files:
             (tmp_path / files[kind]).write_text(text.replace("steps = 16", "steps = 2"))
     (tmp_path / "teapot.obj").write_text(BOX)
+    (tmp_path / "photos").mkdir()
+    photo(tmp_path / "photos" / "wall.jpg")
     clip(tmp_path / "walk.mp4", [corner()] * 8, "mpeg4", "yuv420p")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -376,7 +380,7 @@ def test_the_guides_suite_works_and_is_scored_from_anywhere(place: Path, monkeyp
         assert done.exit_code == 0, (command, done.output)
     root = place / "results" / "runs" / "mine"
     frame = load_records([root])
-    assert set(frame["family"]) == {"overlap", "geometry", "frames"}
+    assert set(frame["family"]) == {"overlap", "geometry", "frames", "channels"}
     assert set(frame["status"]) == {"ok"}
     for job in root.glob("jobs/*"):
         (job / "scores.json").unlink()
@@ -391,7 +395,12 @@ def test_the_guides_suite_works_and_is_scored_from_anywhere(place: Path, monkeyp
 
 
 def test_the_truth_of_a_mesh_that_has_none_is_null_and_not_an_error(place: Path) -> None:
-    fields = ["meshes.path=teapot.obj", "meshes.prompt=a teapot", "meshes.size=64", "protocol.steps=1"]
+    fields = [
+        "meshes.path=teapot.obj",
+        "meshes.prompt=a red ball on a green meadow under a blue sky",
+        "meshes.size=64",
+        "protocol.steps=1",
+    ]
     sets = [word for field in fields for word in ("--set", field)]
     chosen = ["--methods", "independent,truth", "--metrics", "network_evaluations", "--out", "out"]
     done = call("run", "quick", "--datasets", "meshes", *sets, *chosen)

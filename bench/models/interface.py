@@ -55,12 +55,13 @@ class Call:
 class Model(Protocol):
     """A denoiser with its codec.
 
-    Six more may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
+    More may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
     raising SyncbenchError with the reason where that fails; called once, before the model's first job, so that its jobs
     do not fail one by one. `places`: the fewest and the most views that `together` has room for, which planning checks.
     `read(prompt)`: the fraction of a prompt that its text encoder has places for. `makes`: the channels of a picture
     that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded views
-    as the suite writes those channels.
+    as the suite writes those channels. `unknown(prompt)`: the words that a model of a small world does not know, which
+    planning refuses.
     """
 
     id: str
