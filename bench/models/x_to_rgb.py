@@ -37,6 +37,11 @@ def light(picture: Tensor) -> Tensor:
     return picture**2.2
 
 
+def upward(normals: Tensor) -> Tensor:
+    """The suite's normals, of unit length, in axes x right, y up, z to the viewer."""
+    return turned(unit(normals))
+
+
 class XToRgb(Recipe):
     """Conditions `albedo`, `normal`, `shading`, `roughness`, `metallic`: (N, 3, H, W) pictures in [0, 1]."""
 
@@ -75,7 +80,7 @@ class XToRgb(Recipe):
     def parts(self) -> Parts:
         """The channels stand after the noise."""
         found, factor = StableDiffusion(self.source, LEVELS), StableDiffusion(self.source).codec.factor
-        before = {"albedo": light, "normal": lambda picture: turned(unit(picture))}
+        before = {"albedo": light, "normal": upward}
         pictures = [
             Picture(name, name, True, "zeros", "nothing", scale=scale, prepared=before.get(name))
             for name, scale in FACTORS.items()

@@ -57,6 +57,6 @@ def shown(
     channels: Sequence[Channel], names: Sequence[str], views: Float[Tensor, "n 3 h w"]
 ) -> Float[Tensor, "n 3 h w"]:
     """Decoded views as the suite writes them; `names` says for every view which channel it is."""
-    habits = {channel.name: channel.habit for channel in channels}
+    habits: dict[str, Habit] = {channel.name: channel.habit for channel in channels}
     made = [HABITS[habits[name]](view[None]) for name, view in zip(names, views, strict=True)]
     return torch.cat(made)
