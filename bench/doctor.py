@@ -40,7 +40,8 @@ def doctor(results: Path = Path("results")) -> list[Finding]:
         ("components", _components),
         ("reference model", lambda: _bundled("reference model", "reference/model_index.json")),
         ("reference judge", lambda: _bundled("reference judge", "judge/open_clip_config.json")),
-        ("lpips weights", _lpips),
+        ("lpips weights", lambda: _torch_weights("lpips weights", "VGG16")),
+        ("style weights", lambda: _torch_weights("style weights", "VGG19")),
         ("clip weights", _clip),
         ("results folder", lambda: _writable(results)),
     )
@@ -126,12 +127,27 @@ def _bundled(name: str, file: str) -> Finding:
     return Finding(name, "ok", f"bundled, {size:.1f} MiB")
 
 
-def _lpips() -> Finding:
-    from ..metrics.backbones.published import VGG16, hub_folder
+LOOKS = {
+    "VGG16": "intra_lpips, straddle_lpips, variety, edit_strength; syncdiffusion@paper",
+    "VGG19": "intra_style",
+    "clip": "clip_text, frame_clip",
+}
+"""What looks through published weights, by network."""
 
-    if not (hub_folder() / VGG16).is_file():
-        return Finding("lpips weights", "ok", "not on this machine: metrics use the bundled judge and say so")
-    return Finding("lpips weights", "ok", f"published ({VGG16})")
+
+def _torch_weights(name: str, network: str) -> Finding:
+    from ..metrics.backbones import published
+
+    file = getattr(published, network)
+    if (published.hub_folder() / file).is_file():
+        return Finding(name, "ok", f"published ({file})")
+    return _absent(name, LOOKS[network], published.FETCHED[file])
+
+
+def _absent(name: str, looks: str, fetched: str) -> Finding:
+    """Weights that are not here: fine in the reference world, which has a judge of its own, and nowhere else."""
+    said = f"not on this machine: null outside the reference world ({looks}) until `syncbench fetch {fetched}`"
+    return Finding(name, "ok", said)
 
 
 def _clip() -> Finding:
@@ -144,10 +160,9 @@ def _clip() -> Finding:
         for name, repository in CLIPS.items()
         if isinstance(try_to_load_from_cache(repository, "open_clip_model.safetensors"), str)
     ]
-    found = (
-        f"published ({', '.join(here)})" if here else "not on this machine: metrics use the bundled judge and say so"
-    )
-    return Finding("clip weights", "ok", found)
+    if not here:
+        return _absent("clip weights", LOOKS["clip"], "clip")
+    return Finding("clip weights", "ok", f"published ({', '.join(here)})")
 
 
 def _writable(results: Path) -> Finding:

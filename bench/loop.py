@@ -168,7 +168,8 @@ class Sync(Method):
         sampling = item.protocol
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
         views, pace = canvas.views, pace_of(model, canvas.views) if self.together else 1
-        prompts = item.prompts * views if len(item.prompts) == 1 else item.prompts
+        names = channel_names(item, model)
+        prompts = (names or item.prompts * views) if len(item.prompts) == 1 else item.prompts
         canvas, prompts = canvas.every(pace), prompts[::pace]
         noise = Noise(canvas, model, seed)
         pixels = cache(lambda: pixels_of(item, canvas, model))
@@ -187,6 +188,9 @@ class Sync(Method):
                     spreads.append(spread)
                 state = self.step(state, x, s)
             artifact = self.finish(state, item, canvas, model)
+        if names:
+            shown: Callable[[tuple[str, ...], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
+            artifact.views = shown(names, artifact.views)
         if spreads:
             artifact.extras["disagreement"] = torch.tensor(spreads)
         if canvas.borders:
@@ -226,6 +230,11 @@ def decode_together(latents: Tensor, model: Model) -> Tensor:
     """Latents (n, c, h, w) of views that were denoised together to those views (1 + (n - 1) * pace, 3, H, W)."""
     decode: Callable[[Tensor], Tensor] = getattr(model, "decode_together", model.decode)
     return decode(latents)
+
+
+def channel_names(item: Item, model: Model) -> tuple[str, ...]:
+    """Which channel of a picture each view is, where the model makes channels; empty elsewhere."""
+    return tuple(getattr(item.surface, "names", ())) if getattr(model, "makes", ()) else ()
 
 
 def seen(item: Item, model: Model) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ made it is the same: method, model, dataset, item, protocol and seed.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from math import isfinite
@@ -25,6 +25,9 @@ from .options import as_json, check_text, convert, field_types, field_values
 from .registry import label, split
 from .suite import Entry, Part, Suite
 from .types import Dataset, Item, Json, Sampling, SyncbenchError
+
+WORDS = 6
+"""Unknown words of a prompt that a refusal names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,8 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
     """Every job of `part` on one model: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
-    another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once. `known` are the items of
-    datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for.
+    another up to its label (`trap` and `trap@constant`) is planned once. `known` are the items of datasets that have
+    been listed already, by token. Raises SyncbenchError for what a model has no places for.
     """
     jobs: dict[str, Job] = {}
     remembered: Any = _Remembered(model)
@@ -88,6 +91,8 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
         for item in chosen(part, items):
             for method_entry, method in methods:
                 _check_places(method_entry, method, remembered, item)
+            _check_channels(dataset_entry, remembered, item)
+            _check_world(dataset_entry, remembered, item)
             with named(f"data set {dataset_entry.label}, item {item.id}"):
                 content = content_of(item)
             for seed in part.seeds:
@@ -269,6 +274,42 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
             f"{entry.label} denoises all views or frames of an item together, and model {model.id} has places for "
             f"{takes}, but item '{item.id}' has {views}: set another number of them in its dataset"
         )
+
+
+def _check_channels(entry: Entry, model: Model, item: Item) -> None:
+    """Refuse channels of a picture that a model does not make, or that it makes together with others only."""
+    makes, names = tuple(getattr(model, "makes", ())), tuple(getattr(item.surface, "names", ()))
+    fits = names == makes if "joint" in model.capabilities else set(names) <= set(makes)
+    if makes and names and not fits:
+        dataset = split(entry.spec)[0]
+        cure = f"add --set '{label(dataset)}.channels={json.dumps(makes)}'" if _has(entry, "channels") else ""
+        raise SyncbenchError(
+            f"model {model.id} makes the channels {', '.join(makes)}, but item '{item.id}' of {entry.label} asks for "
+            f"{', '.join(names)}: {cure or 'take a data set that asks for those'}"
+        )
+
+
+def _check_world(entry: Entry, model: Model, item: Item) -> None:
+    """Refuse items that a bundled model cannot know: words that its world has not, pictures that are not of it."""
+    unknown: Callable[[str], Sequence[str]] | None = getattr(model, "unknown", None)
+    if unknown is None:
+        return
+    words = list(dict.fromkeys(word for prompt in item.prompts for word in unknown(prompt)))
+    cure = (
+        "use a real checkpoint (--model FOLDER, or a recipe that `syncbench ls models` shows), or a caption of the "
+        "reference world, such as 'a red ball on a green meadow under a blue sky'"
+    )
+    where = f"item '{item.id}' of {entry.label}"
+    if words:
+        shown = ", ".join(f"*{quoted(word, 40)}*" for word in words[:WORDS])
+        more = f" and {len(words) - WORDS} more words" if len(words) > WORDS else ""
+        raise SyncbenchError(f"`{model.id}` does not know {shown}{more} ({where}): {cure}")
+    if not item.world and (item.conditions or not any(item.prompts)):
+        raise SyncbenchError(f"`{model.id}` knows the reference world only, and {where} is not of it: {cure}")
+
+
+def _has(entry: Entry, name: str) -> bool:
+    return name in field_values(entry.load())
 
 
 def _unnameable(value: Any, name: str = "") -> str:

@@ -4,7 +4,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -48,6 +48,20 @@ def methods(folders: Sequence[str | Path] | str | Path, names: Collection[str]) 
             job = store.job(key)
             if job and job.about and (name := plain(job.header.method)) in names:
                 found.setdefault(name, job.about.model_dump())
+    return found
+
+
+def unseen(folders: Sequence[str | Path] | str | Path) -> dict[str, tuple[str, ...]]:
+    """Conditions of an item that its model took no notice of, by the key of the job; `.parquet` files do not tell."""
+    from .store import Store
+
+    found: dict[str, tuple[str, ...]] = {}
+    for store in (Store(name) for name in paths(folders) if not is_file(name)):
+        for key in store.finished():
+            job = store.job(key)
+            said: Any = job.notes.get("unseen") if job else None
+            if isinstance(said, list):
+                found[key] = tuple(sorted(map(str, cast(list[Any], said))))
     return found
 
 

@@ -7,7 +7,7 @@ items they share. Rows of unlike versions, fingerprints, protocols or weights ar
 # pyright: reportMissingTypeStubs=false
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from .errors import SyncbenchError
 from .escaping import csv_cell, printable_json
 from .files import write_whole
 from .records import Table as Table
-from .records import load, of_families, paths
+from .records import load, of_families, paths, unseen
 
 if TYPE_CHECKING:
     from .compare import Pairs
@@ -250,6 +250,19 @@ def _spans(table: Table, items: Table) -> Table:
     return span
 
 
+def of_boards(r: Table, unseen: Mapping[str, tuple[str, ...]]) -> dict[tuple[Any, ...], list[str]]:
+    """Sentences about conditions that models took no notice of (names by the key of a job), by leaderboard."""
+    known = r.drop_duplicates("key")[["key", "model", *BOARD]]
+    known = known[known["key"].isin(list(unseen))]
+    said: dict[tuple[Any, ...], dict[str, None]] = {}
+    for key, model, *board in known.sort_values([*BOARD, "model"]).itertuples(index=False, name=None):
+        names = unseen[key]
+        many = "conditions" if len(names) > 1 else "condition"
+        text = f"Model {model} takes no notice of the items' {many} {', '.join(names)}."
+        said.setdefault(tuple(board), {})[text] = None
+    return {board: list(texts) for board, texts in said.items()}
+
+
 def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
     """Split rows into what may be compared: same family, dataset and protocol."""
     for key, part in table.groupby(BOARD, sort=True):
@@ -298,6 +311,7 @@ def report(
         of_families(load(folders), families),
         format,
         primary,
+        unseen=unseen(folders),
         pairs=pairs,
         against=against,
         exploratory=exploratory,
@@ -318,6 +332,7 @@ def render(
     format: str,
     primary: Sequence[str] | None = None,
     *,
+    unseen: Mapping[str, tuple[str, ...]] | None = None,
     pairs: "Pairs" = "best",
     against: str | None = None,
     exploratory: bool = False,
@@ -328,7 +343,7 @@ def render(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """`report` of records already loaded."""
+    """`report` of records already loaded; `unseen` are conditions that models took no notice of, by job."""
     r = tidy(records)
     if brief:
         r = r[(r["metric"] == "") | in_brief(r)]  # the empty metric stands for failed jobs
@@ -347,7 +362,8 @@ def render(
     compared = r[:0]
     if not brief and format != "tex":
         compared = differences(r, primary, pairs=pairs, against=against, exploratory=exploratory)
-    laid = lay_out(table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs)
+    blind = of_boards(r, unseen or {})
+    laid = lay_out(table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs, more=blind)
     if format == "tex":
         from .latex import latex
 

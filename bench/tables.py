@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import floor as down
 from math import isfinite, log10
@@ -154,17 +154,18 @@ def lay_out(
     span: bool = False,
     brief: bool = False,
     pairs: Pairs | None = "best",
+    more: Mapping[tuple[Any, ...], Sequence[str]] | None = None,
 ) -> list[Leaderboard]:
     """Leaderboards from `standing.stand` and `compare.differences`.
 
     With `grades`, metrics whose report cards fail are marked, and metrics without one are named. `pairs` is how the
-    differences were chosen; None where they are all from one line.
+    differences were chosen; None where they are all from one line. `more` are other remarks by leaderboard.
     """
     compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
     laid: list[Leaderboard] = []
     for board, part in boards(table):
         one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
-        said: list[str] = []
+        said = list((more or {}).get(tuple(board.values()), ()))
         if one.differences and pairs == "best" and len(one.methods) > MANY:
             said.append(
                 "Paired differences from the best and the floor only; report --pairs all compares every two methods."

@@ -102,6 +102,9 @@ class Item:
     """What the model may see, by name: `depth`, `image`, `camera`, ..."""
     truth: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
     """What only metrics and the ceiling anchor may see: `canvas` (3, H, W), `views` (N, 3, h, w), ..."""
+    world: bool = False
+    """Whether it is of the reference world: a caption of its grammar, which is all that the bundled networks know. The
+    bundled judge has no say about other items."""
     content: str = ""
     """What tensors that are made on first access will be made from, e.g. the hash of a file; see `content`."""
 

@@ -30,6 +30,7 @@ import torch
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
 from .files import write_whole
+from .grades import NAME
 from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
@@ -37,7 +38,6 @@ from .report import loss
 from .roles import role_of
 from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
-from .grades import NAME
 from .verdicts import Card, Check, Ladder, climbed, judged
 
 WORLDS: dict[Family, str] = {
@@ -64,7 +64,7 @@ def validate(
 ) -> list[Card]:
     """Report cards of `metrics` over the first `items` of each world.
 
-    `metrics` are ids, presets or files; none: all of the tree, with their presets.
+    `metrics` are ids, presets or files; none: all of the tree, with their presets, whose weights are on this machine.
 
     Raises SyncbenchError for unknown names, fewer than `stats.ENOUGH` items (which judge nothing) or two levels.
     """
@@ -74,6 +74,8 @@ def validate(
         raise SyncbenchError(f"validation takes at most 1,000 items and 100 levels, not {items:,} and {levels:,}")
     specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
     judges = {label(spec): load("metrics", spec) for spec in specs}
+    if not metrics:
+        judges = {name: judge for name, judge in judges.items() if _loads(judge)}
     judges = {name: judge for name, judge in judges.items() if role_of(judge, name) != "cost"}
     plan: list[tuple[Family, list[str]]] = [
         (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
@@ -105,6 +107,15 @@ def validate(
 
 def _presets(one: Component) -> list[str]:
     return [f"{one.id}@{preset}" for preset in one.presets]
+
+
+def _loads(judge: Any) -> bool:
+    """Whether a metric's weights are on this machine."""
+    try:
+        judge.fingerprint()
+    except SyncbenchError:
+        return False
+    return True
 
 
 def save(cards: Sequence[Card], folder: Path) -> None:

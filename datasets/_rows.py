@@ -21,28 +21,38 @@ from ..bench.plan import check_id
 
 Rows = Iterator[tuple[str, Any]]
 """A row's place in its file, in words, and the row."""
+Words = tuple[str, ...]
+"""Columns of which a table needs one; a row that is a text alone is the first."""
+PROMPT: Words = ("prompt", "caption")
 WEIGHTS = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>|\([^()]*:\s*\d*\.\d+\s*\)")
 """What some programs take for instructions, and a text encoder for words."""
 
 
 def read_rows(
-    path: str, needs: Sequence[str] = (), takes: Sequence[str] = (), formats: Sequence[str] = ()
+    path: str,
+    needs: Sequence[str] = (),
+    takes: Sequence[str] = (),
+    formats: Sequence[str] = (),
+    prompted: bool = True,
 ) -> list[dict[str, str]]:
     """Rows with `prompt`, `id`, `negative`, the columns it `needs` and those it `takes` (empty where a row has none).
 
     They are in order, and an id defaults to its row's place in the file. A prompt may be called `caption`, too, and an
-    id may be a whole number. Raises SyncbenchError naming file and line of a row that cannot be used, or that says the
-    same as an earlier one.
+    id may be a whole number. Where rows are not `prompted` a prompt may be missing (it is empty then), and a row that
+    is a text alone is the first column that they need. Raises SyncbenchError naming file and line of a row that cannot
+    be used, or that says the same as an earlier one.
     """
     file, name = Path(path), quoted(path)
     reader = READERS.get(file.suffix.lower())
     if reader is None or (formats and file.suffix.lower() not in formats):
         raise SyncbenchError(
-            f"{name}: a prompt file ends in {', '.join(formats or READERS)}, not in '{quoted(file.suffix)}'"
+            f"{name}: a {'prompt file' if prompted else 'list'} ends in {', '.join(formats or READERS)}, not in "
+            f"'{quoted(file.suffix)}'"
         )
     rows: list[dict[str, str]] = []
     ids, contents = dict[str, str](), dict[tuple[str, ...], str]()
-    for place, given in reader(name, read_text(file)):
+    words = PROMPT if prompted else tuple(needs[:1])
+    for place, given in reader(name, read_text(file), words):
         if len(rows) == ITEMS:
             raise SyncbenchError(
                 f"{name}: more than {ITEMS:,} rows, which is all that one plan may have: split the file"
@@ -50,7 +60,7 @@ def read_rows(
         where = f"{name}:{place.removeprefix('line ')}" if place.startswith("line ") else f"{name}: {place}"
         if not isinstance(given, dict):
             raise SyncbenchError(f'{where}: expected an object such as {{"prompt": "..."}}')
-        row = _checked(cast(dict[str, Any], given), where, needs, takes)
+        row = _checked(cast(dict[str, Any], given), where, needs, takes, prompted)
         word, number = place.split()
         row["id"] = row["id"] or f"{word}-{int(number):04d}"
         if row["id"] in ids:
@@ -64,7 +74,7 @@ def read_rows(
         ids[row["id"]] = contents[content] = place
         rows.append(row)
     if not rows:
-        raise SyncbenchError(f"{name}: no prompts in this file")
+        raise SyncbenchError(f"{name}: no {'prompts' if prompted else 'rows'} in this file")
     return rows
 
 
@@ -84,10 +94,12 @@ def checked_prompt(text: str, where: str) -> str:
     return prompt
 
 
-def _checked(row: dict[str, Any], where: str, needs: Sequence[str], takes: Sequence[str]) -> dict[str, str]:
+def _checked(
+    row: dict[str, Any], where: str, needs: Sequence[str], takes: Sequence[str], prompted: bool
+) -> dict[str, str]:
     prompt = row.get("prompt", row.get("caption"))
     names = ", ".join(quoted(name, 40) for name in row) or "nothing"
-    for name in ("prompt", *needs):
+    for name in (*PROMPT[:prompted], *needs):
         if name not in row and not (name == "prompt" and "caption" in row):
             raise SyncbenchError(f"{where}: no '{name}' (there is {names})")
     number = row.get("id")
@@ -105,39 +117,40 @@ def _checked(row: dict[str, Any], where: str, needs: Sequence[str], takes: Seque
         if set(found["id"]) & set("/\\,") or found["id"] in {".", ".."}:
             raise SyncbenchError(f"{where}: id '{found['id']}' is a name, so leave out slashes and commas")
     checked_prompt(found["negative"] or "none", where)
-    return {"prompt": checked_prompt(prompt or "", where), **found}
+    said = checked_prompt(prompt or "", where) if prompted or prompt else ""
+    return {"prompt": said, **found}
 
 
-def _txt(name: str, text: str) -> Rows:
+def _txt(name: str, text: str, words: Words) -> Rows:
     for line, content in enumerate(_lines(text), 1):
         if content.strip() and not content.lstrip().startswith("#"):
-            yield f"line {line}", {"prompt": content}
+            yield f"line {line}", {words[0]: content}
 
 
-def _jsonl(name: str, text: str) -> Rows:
+def _jsonl(name: str, text: str, words: Words) -> Rows:
     for line, content in enumerate(_lines(text), 1):
         if content.strip():
             yield f"line {line}", _parsed(content, f"{name}:{line}")
 
 
-def _json(name: str, text: str) -> Rows:
+def _json(name: str, text: str, words: Words) -> Rows:
     found = _parsed(text, name)
     if isinstance(found, dict) and "annotations" in found:  # COCO's captions
         found = cast(dict[str, Any], found)["annotations"]
     if not isinstance(found, list):
         raise SyncbenchError(f'{name}: expected a list of prompts, or of objects such as {{"prompt": "..."}}')
     for number, row in enumerate(cast(list[Any], found), 1):
-        yield f"entry {number}", {"prompt": row} if isinstance(row, str) else row
+        yield f"entry {number}", {words[0]: row} if isinstance(row, str) else row
 
 
-def _csv(name: str, text: str) -> Rows:
+def _csv(name: str, text: str, words: Words) -> Rows:
     lines = csv.DictReader(io.StringIO("\n".join(_lines(text)), newline=""), strict=True, skipinitialspace=True)
     start = 1
     try:
         header = lines.fieldnames or ()
-        if not {"prompt", "caption"} & set(header):
+        if not set(words) & set(header):
             shown = ", ".join(quoted(column, 40) for column in header) or "nothing"
-            raise SyncbenchError(f"{name}:1: the header has no 'prompt' column (it has {shown})")
+            raise SyncbenchError(f"{name}:1: the header has no '{words[0]}' column (it has {shown})")
         start = lines.line_num
         for row in lines:
             if None in row:
@@ -161,6 +174,6 @@ def _parsed(text: str, where: str) -> Any:
         raise SyncbenchError(f"{where}: nested too deeply, or a number is too long") from error
 
 
-READERS: dict[str, Callable[[str, str], Rows]] = {".txt": _txt, ".jsonl": _jsonl, ".csv": _csv, ".json": _json}
+READERS: dict[str, Callable[[str, str, Words], Rows]] = {".txt": _txt, ".jsonl": _jsonl, ".csv": _csv, ".json": _json}
 TABLES = (".jsonl", ".csv", ".json")
 """Formats of rows with more than a prompt."""

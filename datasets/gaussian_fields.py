@@ -51,6 +51,7 @@ class GaussianFields:
             Item(
                 id=f"{number:02d}",
                 family=self.family,
+                world=True,
                 prompts=("",),
                 surface=surface,
                 protocol=Sampling(steps=50, guidance=1.0),

@@ -22,6 +22,7 @@ from ..bench.lazy import Lazy
 from ..bench.limits import Density, Length, Views, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ._rows import TABLES, checked_prompt, read_rows
+from .world.grammar import speaks
 
 GLANCE = 64
 """Pixels of a view that only tells how much of it the mesh fills."""
@@ -71,6 +72,7 @@ class Meshes:
         return Item(
             id=row["id"],
             family=self.family,
+            world=speaks(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Atlas.of(mesh, shown, density=self.density),
             protocol=Sampling(negative=row["negative"]),

@@ -50,6 +50,7 @@ class Panoramas:
             Item(
                 id=f"{number:02d}-{'-'.join(caption.split()[3:5])}",
                 family=self.family,
+                world=True,
                 prompts=(caption,),
                 surface=surface,
                 protocol=Sampling(steps=16, guidance=4.0),

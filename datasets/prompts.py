@@ -12,6 +12,7 @@ from ..bench.geometry.strip import Strip
 from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ._rows import read_rows
+from .world.grammar import speaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Prompts:
             Item(
                 id=row["id"],
                 family=self.family,
+                world=speaks(row["prompt"]),
                 prompts=(row["prompt"],),
                 surface=surface,
                 protocol=Sampling(negative=row["negative"]),

@@ -24,6 +24,7 @@ from ..bench.geometry.shared import Apart
 from ..bench.limits import PIXELS, Length, check_size
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .meshes import files_of
+from .world.grammar import speaks
 
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,gif,apng,webp_pipe,mjpeg,"
@@ -69,6 +70,7 @@ class Videos:
         return Item(
             id=f"{row['id']}-{digest}",
             family=self.family,
+            world=speaks(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Apart(len(clip), self.size, self.size),
             protocol=Sampling(negative=row["negative"]),

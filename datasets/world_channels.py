@@ -5,18 +5,24 @@ product is above 1 the picture holds 1. Of the 24 pictures one has such pixels, 
 0.012.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Interval, MinLen
+from jaxtyping import Float
+from torch import Tensor
 
 from ..bench.geometry.shared import Shared
 from ..bench.lazy import Lazy
 from ..bench.limits import Length
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from .world.stream import take
-from .world.truth import CHANNELS, channels, truth, views
+from .world.trace import Take
+from .world.truth import CHANNELS, channels, truth
+from .world.truth import views as picture
 
 SCENES = 3 * 10**9 + 3000
 """Seeds of these stages start here, past any that a training stream draws."""
@@ -36,12 +42,14 @@ class WorldChannels:
     """Pictures, each of another random scene."""
     size: Length = 128
     """Height and width in pixels; the reference models' native size."""
+    channels: Annotated[tuple[str, ...], MinLen(1)] = CHANNELS
+    """What the views are, in order: what the model makes. The truth is known of albedo, normal and shading."""
 
     def items(self) -> list[Item]:
         """The pictures in order; all tensors are made on first access.
 
-        `truth["views"]` (3, 3, h, w) are the channels as pictures; the other names (see `world.truth.truth`) have one
-        view. `conditions["image"]` (1, 3, h, w) is the picture, sRGB.
+        `truth["views"]` (n, 3, h, w) are the channels as pictures, where all are known; the other names (see
+        `world.truth.truth`) have one view. `conditions["image"]` (1, 3, h, w) is the picture, sRGB.
         """
         if self.count < 1:
             raise SyncbenchError(f"world_channels needs at least one picture, not {self.count}")
@@ -50,13 +58,22 @@ class WorldChannels:
     def _item(self, number: int) -> Item:
         shot = take(np.random.default_rng([SCENES, number]), "single", self.size)
         caption = shot.stage.caption
+        views: Callable[[], Tensor] | None = None
+        if set(self.channels) <= set(CHANNELS):
+            views = partial(known, shot, self.channels)
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
+            world=True,
             prompts=(caption,),
-            surface=Shared(CHANNELS, self.size, self.size),
+            surface=Shared(tuple(self.channels), self.size, self.size),
             protocol=Sampling(steps=STEPS, guidance=1.0),
-            conditions=Lazy(image=lambda: views(shot)),
-            truth=truth(shot, views=lambda: channels(shot)),
+            conditions=Lazy(image=lambda: picture(shot)),
+            truth=truth(shot, views=views),
             content=shot.digest,
         )
+
+
+def known(shot: Take, names: Sequence[str]) -> Float[Tensor, "n 3 h w"]:
+    """The named channels of a picture, in order."""
+    return channels(shot)[[CHANNELS.index(name) for name in names]]

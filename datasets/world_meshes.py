@@ -96,6 +96,7 @@ class WorldMeshes:
         return Item(
             id=f"{name}-{number % 2 + 1}",
             family=self.family,
+            world=True,
             prompts=(caption,),
             surface=Atlas.of(made.shape.mesh, shown, pose, self.density),
             protocol=Sampling(steps=16, guidance=4.0),

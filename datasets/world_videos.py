@@ -122,6 +122,7 @@ class WorldVideos:
         return Item(
             id=f"{number:02d}-{kind}-{edit.split()[2]}",
             family=self.family,
+            world=True,
             prompts=(edit,),
             surface=Tracks.of(take.film),
             protocol=Sampling(steps=16, guidance=4.0),

@@ -75,6 +75,7 @@ class WorldViews:
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
+            world=True,
             prompts=(caption,),
             surface=Apart(self.views, self.size, self.size),
             protocol=Sampling(steps=16, guidance=4.0),

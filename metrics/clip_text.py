@@ -6,7 +6,7 @@ canvas squeezed to CLIP's square (`squeezed`). Families without a wide canvas sh
 image of the crop's mean colour.
 
 Radford et al. 2021, arXiv 2103.00020; in the form of Mean-CLIP-S (SyncDiffusion, arXiv 2306.05178), but over all
-crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT-B values (25 to
+crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT values (25 to
 35) and the judge's are not comparable.
 
 Traps. CLIP sees only the central square of an image, hence the crops. Text scores have a large offset: a blank
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.clip import Clip, clip
+from .backbones.judge import beyond
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
 from .views.pictures import pictures, prompts
 
@@ -39,10 +40,17 @@ class ClipText:
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"squeezed": {"look": "squeezed"}, "margin": {"margin": True}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "squeezed": {"look": "squeezed"},
+        "margin": {"margin": True},
+        "b16": {"backbone": "ViT-B-16"},
+        "b32": {"backbone": "ViT-B-32"},
+        "l14": {"backbone": "ViT-L-14"},
+        "l14-336": {"backbone": "ViT-L-14-336"},
+    }
 
     backbone: str | None = None
-    """`ViT-B-16`, `ViT-B-32` or `reference`; None takes the first that is on the machine."""
+    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is here."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
     look: Literal["crops", "squeezed"] = "crops"
@@ -62,6 +70,11 @@ class ClipText:
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean; coverage is the fraction of the canvas that was shown, times that of the prompt that was read."""
+        if not any(item.prompts):
+            return Score.none("the item has no prompt")
+        beyond_it = beyond(self.provider().name, self.folder, item, "clip")
+        if beyond_it:
+            return Score.none(beyond_it)
         return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:

@@ -18,6 +18,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
+from .backbones.judge import beyond
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, device
 from .views.images import eight_bit
@@ -61,6 +62,9 @@ class EditStrength:
         if not made.shape == source.shape == truth.shape:
             return Score.none("output, source and truth are of unlike lengths or sizes")
         provider = self.provider()
+        beyond_it = beyond(provider.name, self.folder, item, "lpips")
+        if beyond_it:
+            return Score.none(beyond_it)
         if min(made.shape[2:]) < provider.minimum:
             return Score.none(f"frames are smaller than the {provider.minimum} px {provider.name} needs")
         asked = _distance(provider, truth, source)

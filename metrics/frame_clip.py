@@ -20,6 +20,7 @@ import torch
 
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .backbones.clip import Clip, clip
+from .backbones.judge import beyond
 from .strips.crops import INPUT, device
 from .views.images import stored
 
@@ -33,10 +34,16 @@ class FrameClip:
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"all": {"pairs": "all"}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "all": {"pairs": "all"},
+        "b16": {"backbone": "ViT-B-16"},
+        "b32": {"backbone": "ViT-B-32"},
+        "l14": {"backbone": "ViT-L-14"},
+        "l14-336": {"backbone": "ViT-L-14-336"},
+    }
 
     backbone: str | None = None
-    """`ViT-B-16`, `ViT-B-32` or `reference`; None takes the first that is on the machine."""
+    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is here."""
     folder: str | None = None
     """Another judge than the bundled one, for `reference`."""
     pairs: Literal["adjacent", "all"] = "adjacent"
@@ -57,6 +64,9 @@ class FrameClip:
         if len(frames) < 2:
             return Score.none("there is only one frame")
         provider = self.provider()
+        beyond_it = beyond(provider.name, self.folder, item, "clip")
+        if beyond_it:
+            return Score.none(beyond_it)
         seen = torch.cat([provider.image(frame[None]) for frame in frames]).double()
         if self.pairs == "adjacent":
             cosines = (seen[1:] * seen[:-1]).sum(1)

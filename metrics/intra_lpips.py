@@ -28,6 +28,7 @@ class IntraLpips(Intra):
     version: ClassVar[int] = 1
     primary: ClassVar[dict[str, int]] = {"overlap": 2}
     unit: ClassVar[str] = ""
+    weights: ClassVar[str] = "lpips"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"statistics": {"backbone": "statistics"}}
 
     def provider(self) -> Perceptual:

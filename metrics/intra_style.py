@@ -25,6 +25,7 @@ class IntraStyle(Intra):
 
     version: ClassVar[int] = 1
     unit: ClassVar[str] = "x1e-2"
+    weights: ClassVar[str] = "vgg19"
     scale: ClassVar[float] = 100.0
 
     def provider(self) -> Style:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..bench.types import Artifact, Family, Item, Role, Score
+from .backbones.judge import beyond
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.borders import Borders, border_columns
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels
@@ -52,6 +53,9 @@ class StraddleLpips:
         if image is None:
             return Score.none(NO_CANVAS)
         provider, w = self.provider(), item.surface.window[1] // 4
+        beyond_it = beyond(provider.name, self.folder, item, "lpips")
+        if beyond_it:
+            return Score.none(beyond_it)
         columns, _ = border_columns(artifact, item, self.borders)
         width = image.shape[2]
         fit = [s for s in columns if s - w >= 0 and s + 2 * w <= width]

@@ -29,6 +29,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
+from .backbones.judge import beyond
 from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, windows
 from .views.pictures import pictures, spread_out
@@ -67,7 +68,11 @@ class Variety:
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
         """The pseudo-value by item id; coverage is the fraction of partners whose images have the same size."""
         provider = self.provider()
-        shown = {name: _shown(artifacts[name], items[name], provider) for name in sorted(artifacts)}
+        shown = {
+            name: beyond(provider.name, self.folder, items[name], "lpips")
+            or _shown(artifacts[name], items[name], provider)
+            for name in sorted(artifacts)
+        }
         kept = {name: found for name, found in shown.items() if not isinstance(found, str)}
         names = list(kept)
         known: dict[tuple[str, str], float] = {}

@@ -106,7 +106,7 @@ def orbit(size: int = 96, count: int = 6, **options: Any) -> Item:
     """Views all around at 25 degrees, and two held-out cameras between them."""
     seen = truth([(360 * k / count, 25) for k in range(count)], size, **options)
     held = truth([(40, 35), (220, 10)], size, "held_", **options)
-    return Item(id="x", family="geometry", prompts=("a ball",), surface=Plain(size), truth={**seen, **held})
+    return Item(id="x", family="geometry", prompts=("a ball",), world=True, surface=Plain(size), truth={**seen, **held})
 
 
 def moving(size: int = 96, frames: int = 6, step: float = 3.0, **options: Any) -> Item:
@@ -114,7 +114,7 @@ def moving(size: int = 96, frames: int = 6, step: float = 3.0, **options: Any) -
     seen = truth([(step * k, 25) for k in range(frames)], size, **options)
     flow, visible = zip(*(displacement(seen, t, t + 1, size) for t in range(frames - 1)), strict=True)
     known = {**seen, "flow": torch.stack(flow).float(), "visible": torch.stack(visible).float()}
-    return Item(id="x", family="frames", prompts=("a ball",), surface=Plain(size), truth=known)
+    return Item(id="x", family="frames", prompts=("a ball",), world=True, surface=Plain(size), truth=known)
 
 
 def displacement(seen: dict[str, Tensor], here: int, there: int, size: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,14 @@ from torch import Tensor, nn
 
 GOLDEN = Path(__file__).parent / "golden"
 COMPONENTS = {component.id: component for component in registry.list_components("methods")}
-SPECS = [spec for c in COMPONENTS.values() for spec in (c.id, *(f"{c.id}@{preset}" for preset in c.presets))]
+PUBLISHED = {"syncdiffusion@paper"}
+"""What needs published weights, which no test has: see `test_real_pictures`."""
+SPECS = [
+    spec
+    for c in COMPONENTS.values()
+    for spec in (c.id, *(f"{c.id}@{preset}" for preset in c.presets))
+    if spec not in PUBLISHED
+]
 
 
 def strip_item(model: Any, windows: float = 2.5, wrap: bool = False, guidance: float = 2.0, eta: float = 0.0) -> Item:

@@ -43,7 +43,7 @@ WINDOW, WIDTH = 64, 256
 
 def strip(width: int = WIDTH, wrap: bool = False, window: int = WINDOW) -> Item:
     surface = Strip(height=64, width=width, window_width=window, wrap=wrap)
-    return Item(id="x", family="overlap", prompts=("a b",), surface=surface)
+    return Item(id="x", family="overlap", prompts=("a b",), world=True, surface=surface)
 
 
 def scene(k: int, width: int = WIDTH) -> Tensor:
@@ -286,7 +286,7 @@ def test_nothing_to_compare_is_null_with_a_reason(folder: str) -> None:
         (
             ClipText(folder=folder, look="squeezed"),
             made(scene(0)),
-            Item(id="x", family="overlap", prompts=("a", "b"), surface=strip().surface),
+            Item(id="x", family="overlap", prompts=("a", "b"), world=True, surface=strip().surface),
         ),
         (Disagreement(), made(scene(0)), strip()),
         (Seconds(), made(scene(0)), strip()),
@@ -393,7 +393,7 @@ def test_cost_is_read_as_recorded() -> None:
 
 def test_clip_text_uses_each_views_own_prompt(folder: str) -> None:
     prompts = ("red sky", "blue sea", "green hills", "grey city")
-    item = Item(id="x", family="overlap", prompts=prompts, surface=strip().surface)
+    item = Item(id="x", family="overlap", prompts=prompts, world=True, surface=strip().surface)
     provider = clip("reference", folder)
     images = provider.image(torch.stack(scene(0).split(WINDOW, -1)))
     expected = 100 * float((images * provider.text(prompts)).sum(1).mean())

@@ -38,7 +38,7 @@ def levels(seed: int, *shape: int) -> Tensor:
 
 def strip(width: int, window: int = 32, height: int = 32, wrap: bool = False) -> Item:
     surface = Strip(height=height, width=width, window_width=window, wrap=wrap)
-    return Item(id="x", family="overlap", prompts=("a",), surface=surface)
+    return Item(id="x", family="overlap", prompts=("a",), world=True, surface=surface)
 
 
 def made(canvas: Tensor, borders: list[int] | None = None) -> Artifact:
@@ -80,7 +80,9 @@ def test_lpips_equals_the_package(package: lpips.LPIPS, hub: Path) -> None:
         assert (theirs > 0.01).all()
         torch.testing.assert_close(ours.distance(a, b), theirs, rtol=1e-5, atol=1e-5)
         halves = package(2 * a[:1, ..., :24] - 1, 2 * a[:1, ..., 24:] - 1)
-    item = Item(id="x", family="overlap", prompts=("a",), surface=Strip(height=64, width=48, window_width=24))
+    item = Item(
+        id="x", family="overlap", prompts=("a",), world=True, surface=Strip(height=64, width=48, window_width=24)
+    )
     assert IntraLpips()(made(a[0]), item).value == pytest.approx(float(halves), rel=1e-5, abs=1e-5)
 
 
@@ -216,7 +218,7 @@ def test_seam_phase_by_loops() -> None:
 
 def test_intra_scores_by_loops(folder: str) -> None:
     image = levels(8, 1, 3, 64, 70)[0]  # two rows of two windows, six columns left over
-    item = Item(id="x", family="overlap", prompts=("a",), surface=_Tiled())
+    item = Item(id="x", family="overlap", prompts=("a",), world=True, surface=_Tiled())
     crops = [image[None, :, y : y + 32, x : x + 32] for y in (0, 32) for x in (0, 32)]
     for metric, scale in (
         (IntraLpips(backbone="reference", folder=folder), 1),

@@ -57,7 +57,13 @@ def decomposed(size: int = 96, seed: int = 0, fineness: float = 6.0) -> Item:
     seen = truth([(20, 25)], size, seed=seed, fineness=fineness)
     picture = {"image": seen["views"]}
     return Item(
-        id="x", family="channels", prompts=("a ball",), surface=Plain(size, NAMES), truth=seen, conditions=picture
+        id="x",
+        family="channels",
+        prompts=("a ball",),
+        world=True,
+        surface=Plain(size, NAMES),
+        truth=seen,
+        conditions=picture,
     )
 
 
@@ -189,7 +195,7 @@ def test_reprojection_on_a_plane_is_the_homography(around: Item) -> None:
     """Two cameras over the ground alone: x' ~ K2 [r1 r2 t] ([r1 r2 t]^-1 K1^-1) x, warped by SciPy."""
     angles = [(0.0, 50.0), (20.0, 60.0)]
     seen = truth(angles, 96, ball=False)
-    item = Item(id="x", family="geometry", prompts=("a",), surface=Plain(96), truth=seen)
+    item = Item(id="x", family="geometry", prompts=("a",), world=True, surface=Plain(96), truth=seen)
     views = (seen["views"] + 0.02 * noise(seen["views"])).clamp(0, 1)
     views = (views * 255).round() / 255
     planes = [k @ e[:3, [0, 1, 3]] for e, k in (camera(*a, 96) for a in angles)]
@@ -351,7 +357,7 @@ def slide(shift: int, size: int = 48, frames: int = 2) -> Item:
         "flow": torch.stack(flow[:-1]),
         "visible": torch.stack(visible[:-1]),
     }
-    return Item(id="x", family="frames", prompts=("a",), surface=Plain(size), truth=known)
+    return Item(id="x", family="frames", prompts=("a",), world=True, surface=Plain(size), truth=known)
 
 
 def test_whole_pixel_motion_has_no_error_and_hidden_pixels_do_not_count() -> None:
@@ -533,7 +539,7 @@ def test_constant_normals_on_a_ball_are_forty_five_degrees_off() -> None:
     inner = x**2 + y**2 < 0.9999
     ball = np.stack([x, y, -np.sqrt(np.where(inner, 1 - x**2 - y**2, 1))]) * inner
     known = {"normal": torch.from_numpy(ball)[None].float(), "surface": torch.from_numpy(inner)[None, None].float()}
-    item = Item(id="x", family="channels", prompts=("a",), surface=Plain(200, NAMES), truth=known)
+    item = Item(id="x", family="channels", prompts=("a",), world=True, surface=Plain(200, NAMES), truth=known)
     for towards, degrees in ((-1.0, 45), (1.0, 135), (0.0, 90)):  # the viewer, away, nowhere
         normal = torch.tensor([0.0, 0.0, towards])[:, None, None].expand(3, 200, 200)
         images = torch.stack([torch.zeros(3, 200, 200), (normal + 1) / 2, torch.zeros(3, 200, 200)])
@@ -596,7 +602,7 @@ def test_geometry_edges_are_found_where_they_are(family: str) -> None:
 
 def test_no_geometry_edges_is_null_with_a_reason(around: Item) -> None:
     flat = truth([(0.0, 60.0)], 96, ball=False)
-    item = Item(id="x", family="geometry", prompts=("a",), surface=Plain(96), truth=flat)
+    item = Item(id="x", family="geometry", prompts=("a",), world=True, surface=Plain(96), truth=flat)
     assert "no edges" in reason(EdgeAlignment(), flat["views"], item)
     assert "no depth" in reason(EdgeAlignment(), around.truth["views"], without(around, "depth"))
     assert "no normals" in reason(EdgeAlignment(), around.truth["views"], replace(around, family="channels"))

@@ -1,9 +1,10 @@
-"""One's own prompts, meshes and clips: what is read as it stands, what is refused, and the guide's suite."""
+"""One's own prompts, meshes, clips and photos: what is read as it stands, what is refused, and the guide's suite."""
 
 import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from syncbench.bench.cli import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.tiny import Tiny
+from syncbench.bench.plan import dataset_fields
 from syncbench.bench.registry import load
 from syncbench.bench.store import load_records
 from syncbench.bench.types import Artifact, Item, Sampling
 from syncbench.datasets.meshes import Meshes
+from syncbench.datasets.photos import Photos
 from syncbench.datasets.prompts import Prompts
 from syncbench.datasets.videos import Videos
 from syncbench.methods.independent import Independent
@@ -242,12 +246,103 @@ def test_a_sliver_is_no_frame(tmp_path: Path) -> None:
         Videos(path=path, prompt="a robot", frames=2, size=32).items()
 
 
+def photo(path: Path, high: int = 48, wide: int = 96, **how: Any) -> Path:
+    """Black, with a white square in the top left corner."""
+    Image.fromarray(corner(high, wide)).save(path, **how)
+    return path
+
+
+def test_a_folder_of_photos_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    photo(tmp_path / "b.png")
+    photo(tmp_path / "a, b.jpg", 96, 48)
+    (tmp_path / "notes.md").write_text("no picture")
+    (tmp_path / "c.PNG").mkdir()
+    items = Photos(path=str(tmp_path), size=64, channels=("albedo", "shading")).items()
+    assert len(items) == 2
+    assert [item.id.rpartition("-")[0] for item in items] == ["a_ b", "b"]
+    assert [item.surface.window for item in items] == [(64, 32), (32, 64)]
+    for item in items:
+        assert re.fullmatch("[0-9a-f]{6}", item.id.rpartition("-")[2])
+        image = item.conditions["image"]
+        assert image.shape == (1, 3, *item.surface.window)
+        assert float(image[0, 0, 1, 1]) > 0.95 > 0.05 > float(image[0, 0, -1, -1])
+        assert not item.truth
+        assert item.surface.canvas(8).views == 2
+
+
+def test_photos_are_told_apart_by_their_content_and_not_by_their_place(tmp_path: Path) -> None:
+    found: list[Item] = []
+    for name, wide in (("one", 96), ("two", 96), ("three", 90)):
+        (tmp_path / name).mkdir()
+        found += Photos(path=str(photo(tmp_path / name / "a.png", 48, wide)), size=64).items()
+    assert found[0].id == found[1].id != found[2].id
+    assert dataset_fields(Photos(path="a.png")) == dataset_fields(Photos(path="b.png"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "x.png\n# not this\nsub/y.png\n"),
+        ("a.jsonl", '{"photo": "x.png", "prompt": "a room"}\n{"photo": "sub/y.png"}\n'),
+        ("a.csv", "photo\nx.png\nsub/y.png\n"),
+        ("a.json", '["x.png", {"photo": "sub/y.png", "id": "y"}]'),
+    ],
+)
+def test_lists_of_photos_need_no_prompts(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "sub").mkdir()
+    photo(tmp_path / "x.png")
+    photo(tmp_path / "sub" / "y.png", 64, 64)
+    (tmp_path / name).write_text(content)
+    items = Photos(path=str(tmp_path / name), prompt="a garden").items()
+    assert [item.surface.window for item in items] == [(384, 768), (768, 768)]
+    assert [item.prompts for item in items] == [("a room" if "room" in content else "a garden",), ("a garden",)]
+
+
+def test_photos_are_turned_and_laid_on_white(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise: the top left corner goes to the top right
+    [item] = Photos(path=str(photo(tmp_path / "a.jpg", exif=exif)), size=64).items()
+    image = item.conditions["image"][0].mean(0)
+    assert image.shape == (64, 32)
+    assert float(image[1, -2]) > 0.9 > 0.1 > float(image[1, 1])
+    Image.fromarray(np.zeros((32, 32, 4), np.uint8)).save(tmp_path / "b.png")
+    [item] = Photos(path=str(tmp_path / "b.png"), size=32).items()
+    assert float(item.conditions["image"].min()) == 1
+    Image.fromarray(corner(32, 32)).convert("P").save(tmp_path / "c.png")
+    Image.fromarray(corner(32, 32)).convert("CMYK").save(tmp_path / "d.jpg")
+    for name in ("c.png", "d.jpg"):
+        [item] = Photos(path=str(tmp_path / name), size=32).items()
+        assert float(item.conditions["image"][0, :, 1, 1].min()) > 0.9
+
+
+def test_files_that_are_no_photos_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("no picture")
+    Image.fromarray(np.zeros((16, 16), np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "list.csv").write_text("picture\na.png\n")
+    for path, words in (
+        ("", "photos needs pictures: add --set photos.path=FOLDER"),
+        ("nowhere.png", "no picture '"),
+        ("empty", "no pictures .* in this folder"),
+        ("text.png", "this is no picture that can be read"),
+        ("deep.png", "more than 8 bits"),
+        ("list.csv", "has no 'photo' column"),
+    ):
+        with pytest.raises(SyncbenchError, match=words):
+            Photos(path=str(tmp_path / path) if path else "").items()
+    whole = photo(tmp_path / "cut.png", 512, 512)
+    whole.write_bytes(whole.read_bytes()[:300])
+    with pytest.raises(SyncbenchError, match="this picture is damaged"):
+        _ = Photos(path=str(whole)).items()[0].conditions["image"]
+
+
 def test_what_is_not_read_of_a_prompt_is_said() -> None:
     """By the sample's note, as far as the model goes; by the coverage, as far as the judge does."""
     short, long = "a red ball", "a landscape of red meadow and " * 20
     model = Tiny(device="cpu")
-    item = Item(id="a", family="overlap", prompts=(short,), surface=Strip(64, 128, 64), protocol=Sampling(steps=1))
-    longer = Item(id="b", family="overlap", prompts=(long,), surface=item.surface, protocol=item.protocol)
+    strip = Strip(64, 128, 64)
+    item = Item(id="a", family="overlap", prompts=(short,), world=True, surface=strip, protocol=Sampling(steps=1))
+    longer = replace(item, id="b", prompts=(long,))
     assert "unread" not in Independent()(item, model, 0).notes
     made = Independent()(longer, model, 0)
     tokens = len(long.replace(" ", ""))  # a tokenizer without merges: a token a letter
@@ -267,6 +362,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if kind in files:
             (tmp_path / files[kind]).write_text(text.replace("steps = 16", "steps = 2"))
     (tmp_path / "teapot.obj").write_text(BOX)
+    (tmp_path / "photos").mkdir()
+    photo(tmp_path / "photos" / "wall.jpg")
     clip(tmp_path / "walk.mp4", [corner()] * 8, "mpeg4", "yuv420p")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -283,7 +380,7 @@ def test_the_guides_suite_works_and_is_scored_from_anywhere(place: Path, monkeyp
         assert done.exit_code == 0, (command, done.output)
     root = place / "results" / "runs" / "mine"
     frame = load_records([root])
-    assert set(frame["family"]) == {"overlap", "geometry", "frames"}
+    assert set(frame["family"]) == {"overlap", "geometry", "frames", "channels"}
     assert set(frame["status"]) == {"ok"}
     for job in root.glob("jobs/*"):
         (job / "scores.json").unlink()
@@ -298,7 +395,12 @@ def test_the_guides_suite_works_and_is_scored_from_anywhere(place: Path, monkeyp
 
 
 def test_the_truth_of_a_mesh_that_has_none_is_null_and_not_an_error(place: Path) -> None:
-    fields = ["meshes.path=teapot.obj", "meshes.prompt=a teapot", "meshes.size=64", "protocol.steps=1"]
+    fields = [
+        "meshes.path=teapot.obj",
+        "meshes.prompt=a red ball on a green meadow under a blue sky",
+        "meshes.size=64",
+        "protocol.steps=1",
+    ]
     sets = [word for field in fields for word in ("--set", field)]
     chosen = ["--methods", "independent,truth", "--metrics", "network_evaluations", "--out", "out"]
     done = call("run", "quick", "--datasets", "meshes", *sets, *chosen)

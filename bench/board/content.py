@@ -19,9 +19,9 @@ from ..compare import differences
 from ..events import Tally
 from ..grades import Grades
 from ..listing import PACKAGE, list_components
-from ..records import Table, gather, is_file, methods, of_families
+from ..records import Table, gather, is_file, methods, of_families, unseen
 from ..registry import plain, suggest
-from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, summary, tidy
+from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, of_boards, summary, tidy
 from ..standing import stand
 from ..store import Store
 from ..tables import DIFFERENCES, Leaderboard, lay_out
@@ -53,7 +53,7 @@ def content(
         return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing}
     r = tidy(of_families(records, families))
     table = stand(r, summary(r)).reset_index(drop=True)
-    laid = lay_out(table, differences(r), grades=grades, pairs="best")
+    laid = lay_out(table, differences(r), grades=grades, pairs="best", more=of_boards(r, unseen(folders)))
     values, named = _by_item(r, table)
     pictures = _gallery(stores, r, items, progress) if items and stores else {}
     for store in stores:

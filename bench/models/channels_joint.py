@@ -8,6 +8,7 @@ residual. Trained by `syncbench train channels_joint`.
 from typing import ClassVar
 
 from .parts.bundled import Bundled
+from .parts.channels import Channel
 from .parts.composed import Parts
 from .parts.conditioners import Picture, Silence
 from .parts.denoiser import Precision
@@ -36,5 +37,7 @@ class ChannelsJoint(Bundled):
             codec=base.codec,
             levels=base.levels,
             window=base.window(),
+            places=(3, 3),
             folders=self.folders(),
+            channels=tuple(map(Channel, ("albedo", "normal", "shading"))),
         )

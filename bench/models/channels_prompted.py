@@ -8,6 +8,7 @@ Trained by `syncbench train channels_prompted`.
 from typing import ClassVar
 
 from .parts.bundled import Bundled
+from .parts.channels import Channel
 from .parts.composed import Parts
 from .parts.conditioners import Picture, Words
 from .parts.denoiser import Precision
@@ -40,4 +41,5 @@ class ChannelsPrompted(Bundled):
             levels=base.levels,
             window=base.window(),
             folders=self.folders(),
+            channels=tuple(map(Channel, ("albedo", "normal", "shading"))),
         )

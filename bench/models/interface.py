@@ -61,7 +61,9 @@ class Model(Protocol):
     `needs`: the conditions without which it makes nothing, so that planning leaves out items that have none.
     `read(prompt)`: the fraction of a prompt that its text encoder has places for. `pace` and `decode_together(latents)`
     of a model whose codec compresses time: a clip of 1 + k * pace frames that is denoised together has 1 + k latents,
-    which become its frames when decoded together.
+    which become its frames when decoded together. `makes`: the channels of a picture that it makes, by the suite's
+    names and in order, which planning checks; `shown(names, views)`: its decoded views as the suite writes those
+    channels. `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses.
     """
 
     id: str

@@ -119,6 +119,19 @@ def parse(caption: str) -> Slots:
     return Slots(kind, tuple(parts), cloudy)
 
 
+def speaks(caption: str) -> bool:
+    """Whether a text is a caption of the grammar, e.g. not where it names something that the world has not.
+
+    >>> speaks("a red ball on a green meadow under a blue sky"), speaks("a woman running in a garden"), speaks("")
+    (True, False, False)
+    """
+    try:
+        parse(caption)
+    except ValueError:
+        return False
+    return True
+
+
 def alternatives(caption: str) -> list[tuple[str, str, list[str]]]:
     """Every slot of a caption with its rivals.
 

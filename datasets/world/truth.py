@@ -60,7 +60,7 @@ def _flows(take: Take, backward: bool, part: int) -> Tensor:
     return torch.stack([film.flow(start, end)[part] for start, end in pairs])
 
 
-def truth(take: Take, held: Take | None = None, moving: bool = False, **instead: Callable[[], Tensor]) -> Lazy:
+def truth(take: Take, held: Take | None = None, moving: bool = False, **instead: Callable[[], Tensor] | None) -> Lazy:
     """Truth of one item by name, made when asked for.
 
     n views of h x w; float32 unless said. `views` (n, 3, h, w) sRGB in [0, 1]; `linear`, `albedo` (n, 3, h, w) linear
@@ -70,7 +70,7 @@ def truth(take: Take, held: Take | None = None, moving: bool = False, **instead:
     1 object; the object's face or -1); `extrinsics` (n, 4, 4), `intrinsics` (n, 3, 3): see `bench.geometry.camera`.
     `held` adds what other cameras see, as `held_...`; `moving` adds `flow` (n - 1, 2, h, w) from frame t to t + 1,
     `backward` from t + 1 to t, and `visible`, `visible_backward` (n - 1, 1, h, w): 1 where the point is seen there.
-    `instead` replaces what is made for a name.
+    `instead` replaces what is made for a name; None leaves the name out.
     """
     names = (*_SEEN, "extrinsics", "intrinsics")
     makers: dict[str, Callable[[], Tensor]] = {name: partial(_one, take, name) for name in names}
@@ -81,7 +81,7 @@ def truth(take: Take, held: Take | None = None, moving: bool = False, **instead:
         makers["visible"] = partial(_flows, take, False, 1)
         makers["backward"] = partial(_flows, take, True, 0)
         makers["visible_backward"] = partial(_flows, take, True, 1)
-    return Lazy(**(makers | instead))
+    return Lazy(**{name: make for name, make in (makers | instead).items() if make is not None})
 
 
 def camera(take: Take) -> Tensor:

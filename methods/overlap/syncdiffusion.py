@@ -2,8 +2,9 @@
 
 Lee, Kim, Kim, Sung, NeurIPS 2023, arXiv 2306.05178. Written from the formula and checked against upstream
 KAIST-Visual-AI-Group/SyncDiffusion (MIT), whose three entry points disagree: `paper` is the method's signature,
-`release` the argparse defaults, `fast` the shell script. Left out: the loop closure by extra wrapped windows
-(a strip that wraps has them anyway).
+`release` the argparse defaults, `fast` the shell script. All three descend LPIPS on VGG16, as `paper` does here; the
+default, `release` and `fast` descend plain statistics unless `guide` says otherwise. Left out: the loop closure by
+extra wrapped windows (a strip that wraps has them anyway).
 
 Each step is upstream's to 6e-7, but the descent is chaotic: at the paper's weight of 20, on the bundled network, a
 difference of 1e-7 in the latents grows to 1e-2 within four steps. So the sums of another processor, number of threads
@@ -19,7 +20,10 @@ from torch import Tensor
 
 from ...bench.limits import Fraction, Scale, Share
 from ...bench.loop import Reported, Step
+from ...bench.types import Item
+from ...metrics.backbones.judge import beyond
 from ...metrics.backbones.perceptual import perceptual
+from ...metrics.backbones.published import VGG16, checkpoint
 from .multidiffusion import MultiDiffusion
 
 
@@ -55,7 +59,7 @@ class SyncDiffusion(MultiDiffusion):
         },
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"weight": 20.0, "decay": 0.95, "fraction": 1.0, "stride": 0.25},
+        "paper": {"weight": 20.0, "decay": 0.95, "fraction": 1.0, "stride": 0.25, "guide": "vgg"},
         "release": {"weight": 0.1, "decay": 0.99, "fraction": 0.8, "stride": 0.125},
         "fast": {"weight": 20.0, "decay": 0.95, "fraction": 0.2, "stride": 0.25},
     }
@@ -81,8 +85,20 @@ class SyncDiffusion(MultiDiffusion):
             raise ValueError(f"chunk = {self.chunk} windows at once: use 1 or more")
 
     def loads(self) -> dict[str, str]:
-        """The guide's weights, where it has some."""
-        return {} if self.guide == "statistics" else {"guide_weights": perceptual(self.guide).fingerprint}
+        """The guide's weights, where it has some and they are on this machine."""
+        if self.guide == "statistics" or self._missing:
+            return {}
+        return {"guide_weights": perceptual(self.guide).fingerprint}
+
+    def lacks(self, item: Item) -> str | None:
+        """LPIPS's network, where it is to be descended; for the bundled judge an item that it knows."""
+        if self._missing:
+            return "it descends LPIPS on VGG16, which is not on this machine: `syncbench fetch lpips` brings it"
+        return beyond(f"lpips[{self.guide}]", None, item, "lpips")
+
+    @property
+    def _missing(self) -> bool:
+        return self.guide == "vgg" and checkpoint(VGG16) is None
 
     def look(self, state: Tensor, s: Step) -> Tensor:
         """Windows after their gradient step."""

@@ -1,4 +1,4 @@
-"""Image-text similarity through open_clip: published ViT-B weights if cached here, else the bundled judge.
+"""Image-text similarity through open_clip: published ViT weights if cached here, else the bundled judge.
 
 Radford et al., ICML 2021, arXiv 2103.00020; OpenCLIP, arXiv 2212.07143. The network's own preprocessing is used, on
 8-bit PIL images, so numbers equal the package's. The ViT models are the `quickgelu` ones: loading OpenAI's weights
@@ -22,11 +22,11 @@ from torch import Tensor
 
 from ...bench.types import SyncbenchError
 from .judge import judge
-from .published import CLIPS, digest
+from .published import CLIPS, FETCHED, digest
 
 
 def clip(which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu") -> "Clip":
-    """A CLIP on `device`: `ViT-B-16`, `ViT-B-32` or `reference`; None takes the first that is here.
+    """A CLIP on `device`: one of CLIPS, or `reference`; None takes the first that is here.
 
     `folder` names another judge than the bundled one for `reference`. Nothing is downloaded.
     Raises SyncbenchError for an unknown name or missing weights.
@@ -42,7 +42,10 @@ def clip(which: str | None = None, folder: str | Path | None = None, device: tor
         raise SyncbenchError(f"unknown CLIP {which!r}: choose one of {', '.join([*CLIPS, 'reference'])}")
     path = _cached(which)
     if path is None:
-        raise SyncbenchError(f"{CLIPS[which]} is not in the hub cache: fetch it, or use backbone=reference")
+        raise SyncbenchError(
+            f"{CLIPS[which]} is not on this machine: syncbench fetch {FETCHED[which]} brings it, or use "
+            "backbone=reference"
+        )
     return _published(which, path, str(device))
 
 

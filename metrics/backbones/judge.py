@@ -13,7 +13,7 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor
 
-from ...bench.types import SyncbenchError
+from ...bench.types import Item, SyncbenchError
 from .published import digest
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bench" / "models" / "weights" / "judge"
@@ -53,6 +53,19 @@ def judge(folder: str | Path | None = None, device: torch.device | str = "cpu") 
             cure = "reinstall syncbench" if folder is None else "point to a folder in open_clip's local-dir format"
             raise SyncbenchError(f"the judge's weights are missing ({place / name} does not exist): {cure}")
     return _load(str(place.resolve()), str(device), revision(place))
+
+
+def beyond(name: str, folder: str | Path | None, item: Item, weights: str) -> str | None:
+    """Why the bundled judge has no say about an item, with the command that fetches `weights`; None where it has.
+
+    `name` is a backbone's, such as `lpips[reference]`; published weights and a judge in a `folder` judge anything.
+    """
+    if item.world or folder is not None or not name.endswith("[reference]"):
+        return None
+    return (
+        "the bundled judge knows the reference world only, and the item is not of it: "
+        f"`syncbench fetch {weights}` brings the published weights"
+    )
 
 
 def revision(folder: Path) -> str:

@@ -20,8 +20,21 @@ VGG19 = "vgg19-dcbb9e9d.pth"
 CLIPS = {
     "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
     "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
+    "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
+    "ViT-L-14-336": "timm/vit_large_patch14_clip_336.openai",
 }
 """Choice of CLIP to the hub repository whose cached copy is used; the first one found wins."""
+
+
+FETCHED = {
+    VGG16: "lpips",
+    VGG19: "vgg19",
+    "ViT-B-16": "clip",
+    "ViT-B-32": "clip-b32",
+    "ViT-L-14": "clip-l14",
+    "ViT-L-14-336": "clip-l14-336",
+}
+"""What `syncbench fetch` calls them."""
 
 
 def hub_folder() -> Path:
@@ -57,7 +70,9 @@ def required(name: str, instead: str) -> Path:
     """The torch hub's copy of `name`; SyncbenchError naming the alternative `instead` when there is none."""
     path = checkpoint(name)
     if path is None:
-        raise SyncbenchError(f"{name} is not in {hub_folder()}: put it there, or use backbone={instead}")
+        raise SyncbenchError(
+            f"{name} is not in {hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use backbone={instead}"
+        )
     return path
 
 

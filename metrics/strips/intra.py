@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor
 
 from ...bench.types import Artifact, Family, Item, Role, Score
+from ..backbones.judge import beyond
 from .crops import INPUT, NO_CANVAS, Embedder, features, pixels, share, windows
 
 
@@ -30,6 +31,8 @@ class Intra(ABC):
     role: ClassVar[Role] = "consistency"
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
+    weights: ClassVar[str]
+    """What `syncbench fetch` calls the published weights."""
     scale: ClassVar[float] = 1.0
     """Multiplies the mean."""
 
@@ -53,6 +56,9 @@ class Intra(ABC):
         if image is None:
             return Score.none(NO_CANVAS)
         boxes, provider = windows(image, item), self.provider()
+        beyond_it = beyond(provider.name, self.folder, item, self.weights)
+        if beyond_it:
+            return Score.none(beyond_it)
         if len(boxes) < 2:
             return Score.none("the canvas holds fewer than two whole windows")
         if min(item.surface.window) < provider.minimum:

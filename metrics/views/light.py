@@ -7,19 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...bench.geometry.shared import SHADING_MAX
+from ...bench.light import encoded as encoded
+from ...bench.light import linear as linear
 from ...bench.types import Artifact, Item
 from .images import stored
 from .shots import Region
-
-
-def linear(srgb: Tensor) -> Tensor:
-    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def encoded(light: Tensor) -> Tensor:
-    """sRGB values of linear light in [0, 1]."""
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,11 @@
 """What the bundled models have in common: the reference model's text encoder, codec and noise levels."""
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
+from ...files import is_file, read_object
 from ...types import SyncbenchError
 from .composed import SHIPPED, Composed
 from .denoiser import Precision
@@ -39,6 +43,19 @@ class Bundled(Composed):
             )
         return folder
 
+    def unknown(self, prompt: str) -> tuple[str, ...]:
+        """Words of a prompt that the reference world's grammar has not, in order, each once."""
+        known = vocabulary(self.base.folder.path / "tokenizer" / "vocab.json")
+        words = dict.fromkeys(re.findall(r"[^\W\d_]{2,}|\d+", prompt.lower()))
+        return tuple(word for word in words if known and word not in known)
+
     def folders(self, **more: str) -> dict[str, str]:
         """Revisions of what the model is made of; the reference's network counts only where it is used."""
         return {"base": self.base.revision(), "own": self.weights.revision(), **more}
+
+
+@cache
+def vocabulary(path: Path) -> frozenset[str]:
+    """Words that a tokenizer has as one token each, two letters or more; empty where there is no such file."""
+    tokens = read_object(path) if is_file(path) else {}
+    return frozenset(word for token in tokens if len(word := token.removesuffix("</w>")) > 1 and word != token)

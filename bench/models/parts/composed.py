@@ -20,6 +20,7 @@ from ...attention import replaced, spatial
 from ...schedule import Level, Schedule
 from ...types import Cost, SyncbenchError
 from ..interface import Call, Condition
+from .channels import Channel, shown
 from .codec import Codec
 from .conditioners import Conditioner, Request, Rows, Text
 from .denoiser import Denoiser, digest
@@ -49,6 +50,8 @@ class Parts:
     """Revisions of the folders of weights, by what they are for."""
     places: tuple[int, int] | None = None
     """Fewest and most views that can be denoised together; None: any number."""
+    channels: tuple[Channel, ...] = ()
+    """The channels of a picture that it makes, in order, where it makes channels."""
 
 
 class Composed(Denoiser):
@@ -107,6 +110,15 @@ class Composed(Denoiser):
     def places(self) -> tuple[int, int] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Fewest and most views that can be denoised together; None: any number."""
         return self.made.places
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """Names of the channels of a picture that it makes, in order; empty where it makes none."""
+        return tuple(channel.name for channel in self.made.channels)
+
+    def shown(self, names: Sequence[str], views: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Decoded views as the suite writes channels; `names` says for every view which of `makes` it is."""
+        return shown(self.made.channels, names, views)
 
     @property
     def revision(self) -> str:

@@ -135,6 +135,13 @@ class Text(Silent):
             self._known[text] = {name: value for name, value in names if name and value is not None}
         return self._known[text]
 
+    @torch.no_grad()
+    def marks(self) -> Rows:
+        """Embeddings of the empty text without padding, (1, 2, ...), by the first encoder alone."""
+        pipe = self.loaded
+        ids = pipe.tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
+        return {self.outputs[0]: pipe.text_encoder(ids.to(_device(self.encoders)))[0]}
+
     def read(self, text: str) -> float:
         """Fraction of the text's tokens that the encoder with the most places has room for, in (0, 1]."""
         pipe, most = self.loaded, int(self.options.get("max_sequence_length", 77))
@@ -188,11 +195,13 @@ class Silence(Silent):
     """The empty text, whatever the prompt: a network of pictures alone that was trained with text layers."""
 
     text: Text
+    short: bool = False
+    """The two marks of beginning and end alone, not padded to the encoder's places, as Marigold was trained."""
     offers: frozenset[str] = frozenset({"text"})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """The same in every pass."""
-        rows = repeated(self.text.encode(""), request.views)
+        rows = repeated(self.text.marks() if self.short else self.text.encode(""), request.views)
         return rows, rows
 
 
@@ -212,6 +221,8 @@ class Picture:
     """Views that share a picture; None: all, the first row serves every view."""
     scale: float | tuple[float, ...] = 1.0
     """Another factor on the latent, or one a channel."""
+    prepared: Callable[[Tensor], Tensor] | None = None
+    """What is done to the picture (n, 3, h, w) in [0, 1] before it is coded, e.g. from sRGB to linear light."""
     shape: tuple[int, ...] = ()
     """Of a latent (c, h, w), for `zeros` of a missing one."""
     size: int = 0
@@ -245,7 +256,9 @@ class Picture:
             return named, named
         per = request.views if self.per is None else self.per
         found = squared(found, self.size) if self.size else found
-        rows = self._code(found[::per], request).repeat_interleave(per, 0)[: request.views]
+        kept = found[::per]
+        kept = kept if self.prepared is None else self.prepared(kept)
+        rows = self._code(kept, request).repeat_interleave(per, 0)[: request.views]
         if self.absent == "grey" and request.guided:
             grey = self._code(torch.full_like(found[:1], 0.5), request)
             return {self.out: rows}, {self.out: grey.expand_as(rows)}
@@ -356,6 +369,36 @@ class Masked(Silent):
         size = tuple(side // self.factor for side in mask.shape[-2:])
         rows = {"mask": F.interpolate(mask, size=size), "masked": rest}
         return rows, rows
+
+
+class Thumbnail(Silent):
+    """A picture that is shrunk to the latent's size (bilinear, antialiased) in [-1, 1], and not coded.
+
+    Where guidance drops it, zeros. Absent, it is no row.
+    """
+
+    name: str
+    out: str
+    factor: int = 8
+    """Pixels to a latent cell."""
+    prepared: Callable[[Tensor], Tensor] | None = None
+    """See `Picture`."""
+    group: str = "image"
+
+    @property
+    def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The condition."""
+        return frozenset({self.name})
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The pictures (views, c, h, w)."""
+        found = request.inputs.get(self.name)
+        if found is None:
+            return {}, {}
+        size = [side // self.factor for side in found.shape[-2:]]
+        shown = 2 * (found if self.prepared is None else self.prepared(found)) - 1
+        rows = F.interpolate(shown, size, mode="bilinear", align_corners=False, antialias=True)
+        return {self.out: rows}, {self.out: torch.zeros_like(rows)}
 
 
 @dataclass(frozen=True)

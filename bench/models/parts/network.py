@@ -327,10 +327,18 @@ class Concatenated(Wrapper):
     """Rows that come first."""
     after: tuple[str, ...] = ()
     """Rows that come last."""
+    optional: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Channels of rows that may be missing; zeros stand for them."""
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
         """The inner network's answer."""
-        parts = [*(rows[name] for name in self.before), x, *(rows[name] for name in self.after)]
+
+        def part(name: str) -> Tensor:
+            if name in rows or name not in self.optional:
+                return rows[name]
+            return x.new_zeros(len(x), self.optional[name], *x.shape[2:])
+
+        parts = [*map(part, self.before), x, *map(part, self.after)]
         return self.inner(torch.cat(parts, 1), call, rows, **more)
 
 

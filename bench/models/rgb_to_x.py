@@ -1,0 +1,70 @@
+"""RGB-to-X: one channel of a picture at a time, asked for by a fixed prompt.
+
+Zeng, Deschaintre, Georgiev et al., SIGGRAPH 2024, arXiv 2405.00666. Checkpoint: `zheng95z/rgb-to-x`. The picture enters
+in linear light (levels to the power 2.2). Its scheduler is rebuilt with zero terminal SNR and trailing times, as in the
+released code, which guides by neither text nor picture. Which way its normals point is not written down: they are
+taken as x right, y up, z to the viewer, as its pictures look.
+"""
+
+from typing import ClassVar
+
+from .parts.channels import Channel
+from .parts.composed import Parts
+from .parts.conditioners import Picture, Words
+from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
+from .parts.guidance import Distilled
+from .parts.network import Concatenated
+from .parts.recipe import Recipe
+from .parts.stable_diffusion import StableDiffusion
+
+NATIVE = 1000
+"""Pixels along the longer side."""
+LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+WORDS = {
+    "albedo": "Albedo (diffuse basecolor)",
+    "normal": "Camera-space Normal",
+    "shading": "Irradiance (diffuse lighting)",
+    "roughness": "Roughness",
+    "metallic": "Metallicness",
+}
+CHANNELS = (
+    Channel("albedo", "linear"),
+    Channel("normal", "normal"),
+    Channel("shading", "linear"),
+    Channel("roughness", "first"),
+    Channel("metallic", "first"),
+)
+
+
+class RgbToX(Recipe):
+    """Condition `image`: (1, 3, H, W), sRGB. Views are any of albedo, normal, shading, roughness and metallic."""
+
+    id = "rgb_to_x"
+    paper: ClassVar[str] = "2405.00666"
+    licence: ClassVar[str] = "Adobe Research, non-commercial"
+    fingerprint = Fingerprint(
+        "RGB-to-X",
+        {
+            "unet": Part(UNET, fields={"in_channels": 8, "out_channels": 4, "class_embed_type": None}),
+            "vae": CODEC,
+            "text_encoder": CLIP,
+            "tokenizer": CLIP_TOKENIZER,
+            "scheduler": Part(fields={"prediction_type": "v_prediction"}),
+        },
+        (TEXT_WIDTH,),
+        own_pipeline=True,
+    )
+
+    def parts(self) -> Parts:
+        """The picture's latent stands after the noise."""
+        found = StableDiffusion(self.source, LEVELS)
+        return Parts(
+            network=Concatenated(found.unet, after=("image",)),
+            conditioners=(Words(found.text, WORDS), Picture(prepared=lambda image: image**2.2)),
+            codec=found.codec,
+            levels=found.levels,
+            guidance=Distilled(),
+            window=NATIVE,
+            folders={"pipeline": found.revision()},
+            channels=CHANNELS,
+        )

@@ -1,0 +1,98 @@
+"""X-to-RGB: a picture from its channels, any of which may be missing, and a prompt.
+
+Zeng, Deschaintre, Georgiev et al., SIGGRAPH 2024, arXiv 2405.00666. Checkpoint: `zheng95z/x-to-rgb`. The network reads
+23 channels: the noise, latents of albedo, normal, roughness and metallic, each by a factor of its own, and irradiance,
+which is shrunk and not coded. Albedo and irradiance are in linear light. Its scheduler is rebuilt with zero terminal
+SNR and trailing times. Left out: the exposure of EXR files. On the axes of normals see `rgb_to_x`.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from .parts.channels import turned, unit
+from .parts.composed import Parts
+from .parts.conditioners import Picture, Thumbnail
+from .parts.denoiser import Precision
+from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
+from .parts.guidance import TextAndImage
+from .parts.network import Concatenated
+from .parts.recipe import Recipe
+from .parts.stable_diffusion import StableDiffusion
+
+NATIVE = 768
+"""Pixels along a side."""
+LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+FACTORS = {
+    "albedo": 0.17301377137652138,
+    "normal": 0.17483895473058078,
+    "roughness": 0.1680724853626448,
+    "metallic": 0.13135013390855135,
+}
+"""What the encoder's mean of each channel is multiplied by, in the order in which the network reads them."""
+
+
+def light(picture: Tensor) -> Tensor:
+    """Linear light of an sRGB picture, as the released code has it."""
+    return picture**2.2
+
+
+def upward(normals: Tensor) -> Tensor:
+    """The suite's normals, of unit length, in axes x right, y up, z to the viewer."""
+    return turned(unit(normals))
+
+
+class XToRgb(Recipe):
+    """Conditions `albedo`, `normal`, `shading`, `roughness`, `metallic`: (N, 3, H, W) pictures in [0, 1]."""
+
+    id = "x_to_rgb"
+    paper: ClassVar[str] = "2405.00666"
+    licence: ClassVar[str] = "Adobe Research, non-commercial"
+    fingerprint = Fingerprint(
+        "X-to-RGB",
+        {
+            "unet": Part(UNET, fields={"in_channels": 23, "out_channels": 4, "class_embed_type": None}),
+            "vae": CODEC,
+            "text_encoder": CLIP,
+            "tokenizer": CLIP_TOKENIZER,
+            "scheduler": Part(fields={"prediction_type": "v_prediction"}),
+        },
+        (TEXT_WIDTH,),
+        own_pipeline=True,
+    )
+
+    def __init__(
+        self,
+        *,
+        path: str = "",
+        commit: str = "",
+        variant: str = "",
+        image_guidance: float = 1.5,
+        rescale: float = 0.7,
+        device: str = "auto",
+        dtype: Precision = "float32",
+        batch: int = 8,
+    ) -> None:
+        """`image_guidance` is the channels' scale beside the protocol's of the text; see `TextAndImage` for both."""
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        self._guidance = TextAndImage(image_guidance, rescale)
+
+    def parts(self) -> Parts:
+        """The channels stand after the noise."""
+        found, factor = StableDiffusion(self.source, LEVELS), StableDiffusion(self.source).codec.factor
+        before = {"albedo": light, "normal": upward}
+        pictures = [
+            Picture(name, name, True, "zeros", "nothing", scale=scale, prepared=before.get(name))
+            for name, scale in FACTORS.items()
+        ]
+        return Parts(
+            network=Concatenated(
+                found.unet, after=(*FACTORS, "shading"), optional={**dict.fromkeys(FACTORS, 4), "shading": 3}
+            ),
+            conditioners=(found.text, *pictures, Thumbnail("shading", "shading", factor, light)),
+            codec=found.codec,
+            levels=found.levels,
+            guidance=self._guidance,
+            window=NATIVE,
+            folders={"pipeline": found.revision(), "guidance": str(self._guidance)},
+        )
