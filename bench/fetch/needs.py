@@ -58,8 +58,8 @@ def check_here(suite: Suite) -> None:
     """Refuse a suite whose models lack weights, all of them in one sentence. Raises SyncbenchError."""
     missing = absent(suite)
     if missing:
-        names = ", ".join(one.repository for one in missing)
-        raise SyncbenchError(f"suite {suite.name} needs {names}, not on this machine: {fetch_line(suite, missing)}")
+        names, are = ", ".join(f"'{one.repository}'" for one in missing), "is" if len(missing) == 1 else "are"
+        raise SyncbenchError(f"{names} {are} not on this machine: {fetch_line(suite, missing)} brings what is missing")
 
 
 def fetch_line(suite: Suite, missing: Iterable[Weights]) -> str:

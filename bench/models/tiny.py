@@ -19,7 +19,7 @@ from .parts.conditioners import Text
 from .parts.denoiser import Precision, digest
 from .parts.levels import Discrete
 from .parts.network import UNet
-from .parts.weights import Held
+from .parts.weights import Held, building
 
 Kind = Literal["sd15", "sd21", "sdxl", "reference"]
 Widths = Literal["tiny", "full"]
@@ -115,6 +115,11 @@ class Tiny(Composed):
         self._sample_size, self._seed = sample_size, seed
 
     @property
+    def native(self) -> None:
+        """None: nothing was trained."""
+        return None
+
+    @property
     def revision(self) -> str:
         """12 hex digits of the weights and the configuration."""
         total = hashlib.sha256()
@@ -132,7 +137,8 @@ class Tiny(Composed):
         """The diffusers pipeline, on the device, frozen, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            pipe = self._build()
+            with building(self.device):
+                pipe = self._build()
         for name, part in pipe.components.items():
             if isinstance(part, torch.nn.Module):
                 self.placement.put(part, exact=name != "unet")

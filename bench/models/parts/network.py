@@ -20,7 +20,7 @@ from ..interface import Call
 from .conditioners import Rows
 from .joint import joint, referring
 from .library import library_class, quiet
-from .weights import Held, Weights
+from .weights import Held, Weights, building
 
 Couples = Literal["views", "frames", "channels", "tiles"]
 """What a network denoises together."""
@@ -129,9 +129,9 @@ class MotionUNet:
     def clip(self) -> Any:
         """The network of whole clips: the picture network's layers and the temporal ones."""
         plain, adapter = self.image.module(), self.adapter.module
-        with quiet():
+        with quiet(), building(plain.device):
             made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
-        return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
+            return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
 
     @property
     def frames(self) -> int:
