@@ -23,6 +23,7 @@ from .fetch import where
 from .fetch.manifest import Weights as Published
 from .fetch.manifest import of_repository
 from .fetch.needs import absent, fetch_line, metrics_of, repositories
+from .geometry.strip import Strip
 from .guard import threaded
 from .models.interface import Model
 from .models.parts.composed import Composed
@@ -298,6 +299,8 @@ class _Stage:
         method, steps = job.method.load(), item.protocol.steps
         height, width = item.surface.window
         whole = steps <= SHORT[1] or max(1, views) * height * width * steps <= WHOLE
+        wide, item = item, item if whole else _narrowed(item)
+        more = 1.0 if wide is item else views / max(1, item.surface.check(self._model.factor, method.stride))  # pyright: ignore[reportAttributeAccessIssue]
         runs: list[tuple[Bill, float]] = []
         for number in (1, steps) if whole else SHORT:
             model = Rehearsal(self._model, self._hollow, self._flop)
@@ -309,7 +312,16 @@ class _Stage:
         if whole:
             return high, last
         longer = (steps - SHORT[1]) / (SHORT[1] - SHORT[0])
-        return high.scaled(low, *SHORT, steps), max(last, last + longer * (last - min(first, last)))
+        seconds = last + longer * (last - min(first, last))
+        return high.scaled(low, *SHORT, steps).times(more), seconds * more
+
+
+def _narrowed(item: Item) -> Item:
+    """The item on a strip of two windows, where it is on a wider one: costs grow with the number of windows."""
+    surface = item.surface
+    if not isinstance(surface, Strip) or surface.width <= 2 * surface.window_width:
+        return item
+    return replace(item, surface=replace(surface, width=2 * surface.window_width))
 
 
 def _kept(named: Sequence[str], limit: int | None, items: Sequence[Item]) -> int:

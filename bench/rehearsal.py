@@ -59,6 +59,12 @@ class Bill:
         cost = Cost(**{name: at(getattr(self.cost, name), getattr(low.cost, name)) for name in names})
         return Bill(cost, Counter({one: at(self.calls[one], low.calls[one]) for one in self.calls | low.calls}))
 
+    def times(self, factor: float) -> "Bill":
+        """So many times this bill."""
+        names = ("evaluations", "backward", "encodes", "decodes")
+        cost = Cost(**{name: round(getattr(self.cost, name) * factor) for name in names})
+        return Bill(cost, Counter({one: round(number * factor) for one, number in self.calls.items()}))
+
 
 class Rehearsal(Denoiser):
     """Everything `model` says of itself, and no network: (x0, eps) are half of x, pictures are grey.
