@@ -183,8 +183,16 @@ def _model(
         )
         note = f"{', '.join(lacking)} not on this machine yet: nothing more is known before"
         return Line(
-            **{"model": entry.label, "jobs": jobs, "done": 0, "evaluations": None, "tflop": None, "hours": None},
-            **{"hours_from": "", "disk": 0.0, "parameters": None, "notes": (note,)},
+            model=entry.label,
+            jobs=jobs,
+            done=0,
+            evaluations=None,
+            tflop=None,
+            hours=None,
+            hours_from="",
+            disk=0.0,
+            parameters=None,
+            notes=(note,),
         )
     jobs = list({job.key: job for part in parts for job in plan(part, entry, model, items)}.values())
     left = [job for job in jobs if store is None or store.job(job.key) is None]
@@ -444,7 +452,7 @@ def _rate(device: str, precision: torch.dtype) -> float:
     for _ in range(4):
         _wait(place)
         begun = time.perf_counter()
-        a @ a
+        _ = a @ a
         _wait(place)
         times.append(time.perf_counter() - begun)
     return 2 * n**3 / min(times[1:])

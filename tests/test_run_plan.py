@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 SUITE: dict[str, Any] = {
     "model": {"id": "tiny", "device": "cpu"},
     "datasets": [{"id": "panoramas", "width": 128, "height": 64, "window": 64}],
-    "methods": ["independent", {"id": "multidiffusion", "stride": 0.5}, "batch_attention", "trap@blur", "truth"],
+    "methods": ["independent", {"id": "multidiffusion", "stride": 0.5}, "trap@blur", "truth"],
     "metrics": ["network_evaluations", "seconds"],
     "protocol": {"steps": 3, "guidance": 2.0},
     "limit": 2,
@@ -41,11 +41,11 @@ def test_evaluations_are_what_the_jobs_then_count(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     frame = run(suite, tmp_path / "out")
     counted = frame[frame["metric"] == "network_evaluations"]["value"].sum()
-    assert (line.jobs, line.done, line.evaluations, line.notes) == (6, 0, counted, ())
+    assert (line.jobs, line.done, line.evaluations, line.notes) == (5, 0, counted, ())
     assert counted > 0
     assert line.hours_from == "timed"
     [again] = of(suite, tmp_path / "out").lines
-    assert (again.jobs, again.done, again.evaluations, again.hours) == (6, 6, 0, 0)
+    assert (again.jobs, again.done, again.evaluations, again.hours) == (5, 5, 0, 0)
 
 
 def test_hours_are_those_of_finished_jobs_where_there_are_some(tmp_path: Path) -> None:

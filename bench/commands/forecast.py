@@ -12,7 +12,7 @@ NAMES = ("model", "jobs", "done", "evaluations", "TFLOP", "hours", "from", "samp
 
 def forecast_text(found: "Forecast") -> str:
     """A table with a row a model, then what is missing, in sentences."""
-    rows = [NAMES]
+    rows: list[tuple[str, ...]] = [NAMES]
     for line in found.lines:
         rows.append(
             (

@@ -55,7 +55,9 @@ def manifest() -> dict[str, Weights]:
     found: dict[str, Weights] = {}
     data = _data()
     for name, entry in {**data["hub"], **data["torch"]}.items():
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
         if "url" in values:
             values.setdefault("sha256", Path(values["url"]).stem.rpartition("-")[2])
         found[name] = Weights(name=name, **values)
