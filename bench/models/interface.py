@@ -55,11 +55,11 @@ class Call:
 class Model(Protocol):
     """A denoiser with its codec.
 
-    More may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
+    Four more may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
     raising SyncbenchError with the reason where that fails; called once, before the model's first job, so that its jobs
     do not fail one by one. `places`: the fewest and the most views that `together` has room for, which planning checks.
-    `native`: the longer side in pixels that views must have, which planning checks; None where any is served.
     `read(prompt)`: the fraction of a prompt that its text encoder has places for.
+    And `native`: the longer side in pixels that views must have, which planning checks; None where any is served.
     """
 
     id: str

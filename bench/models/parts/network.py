@@ -18,9 +18,10 @@ from ...errors import SyncbenchError
 from ...schedule import Prediction
 from ..interface import Call
 from .conditioners import Rows
+from .hollow import building
 from .joint import joint, referring
 from .library import library_class, quiet
-from .weights import Held, Weights, building
+from .weights import Held, Weights
 
 Couples = Literal["views", "frames", "channels", "tiles"]
 """What a network denoises together."""

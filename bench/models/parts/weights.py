@@ -7,7 +7,6 @@ transformers, and nothing is downloaded: `syncbench fetch` does that.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import nn
 
 from ...errors import SyncbenchError, quoted
 from ...files import is_folder, read_object
+from .hollow import hollow
 from .library import library_class, quiet
 
 Json = dict[str, Any]
@@ -64,22 +64,18 @@ class Weights:
 
     @cached_property
     def module(self) -> Any:
-        """The network, placed and frozen. Raises SyncbenchError where it cannot be loaded.
-
-        On the device `meta` it has shapes and no values, and its weights are not read.
-        """
+        """The network, placed and frozen. Raises SyncbenchError where it cannot be loaded."""
         where = self.folder.path / self.part
+        if self.folder.placement.device.type == "meta":
+            made = hollow(library_class(self.library, self.kind), where, self.library)
+            return self.folder.placement.put(made, self.exact)
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
         with quiet():
             try:
-                cls = library_class(self.library, self.kind)
-                if self.folder.placement.device.type == "meta":
-                    made = hollow(cls, where, self.library)
-                else:
-                    made = cls.from_pretrained(
-                        where, use_safetensors=True, local_files_only=True, **dtype, **variant, **self.options
-                    )
+                made = library_class(self.library, self.kind).from_pretrained(
+                    where, use_safetensors=True, local_files_only=True, **dtype, **variant, **self.options
+                )
             except Exception as error:  # a damaged file shows as almost any type
                 raise SyncbenchError(f"cannot load the {self.kind} in {quoted(where)}: {first_line(error)}") from error
         return self.folder.placement.put(made, self.exact)
@@ -159,21 +155,6 @@ class Folder:
             return self.commit[:12]
         files = _contents(self.path, tuple(parts), self.variant)
         return _hash(self.path, tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
-
-
-def building(device: torch.device) -> AbstractContextManager[Any]:
-    """Around the making of modules: for the device `meta` they have shapes only."""
-    from accelerate import init_empty_weights
-
-    return init_empty_weights(include_buffers=True) if device.type == "meta" else nullcontext()
-
-
-def hollow(cls: Any, folder: Path, library: str) -> Any:
-    """A network of the class with the folder's configuration, whose parameters have shapes only."""
-    with building(torch.device("meta")):
-        if library == "diffusers":
-            return cls.from_config(cls.load_config(folder, local_files_only=True))
-        return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
 
 
 def first_line(error: Exception) -> str:
