@@ -425,7 +425,8 @@ def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) ->
     if asked.what == "encode":
         return lambda: model.encode(x)
     if asked.what == "decode":
-        return lambda: model.decode(x)
+        decode = getattr(model, "decode_together", model.decode) if asked.together else model.decode
+        return lambda: decode(x)
     prompts, guidance, negative, together, inputs, level = samples[asked]
     views = asked.shape[0]
     given = {name: value if len(value) == 1 else value[:views] for name, value in inputs.items()}

@@ -88,7 +88,10 @@ class Rehearsal(Denoiser):
         self._last: tuple[Any, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        found = getattr(self._model, name)
+        if callable(found):  # it might call a network
+            raise AttributeError(name)
+        return found
 
     @property
     def factor(self) -> int:
@@ -143,6 +146,15 @@ class Rehearsal(Denoiser):
         self._count(asked, lambda model, x: model.codec.decode(x))
         grey = 0.5 + 0 * latents[:, :1].expand(-1, 3, -1, -1)
         return grey.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
+
+    def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
+        """Grey frames of a clip, of which a latent may stand for several."""
+        frames = 1 + (len(latents) - 1) * int(getattr(self._model, "pace", 1))
+        self.cost.decodes += frames * self.views_in(*(side * self.factor for side in latents.shape[-2:]))
+        asked = Asked("decode", tuple(latents.shape), together=True)
+        self._count(asked, lambda model, x: getattr(model, "decode_together", model.decode)(x))
+        high, wide = (side * self.factor for side in latents.shape[-2:])
+        return latents.new_full((frames, 3, high, wide), 0.5)
 
     @contextmanager
     def attach(
