@@ -7,10 +7,10 @@ progress and errors to stderr.
 from .signals import importing
 
 with importing():
-    from .commands import results, sweeps, trust
+    from .commands import fetch, results, sweeps, trust
     from .commands.options import app
 
-__all__ = ["app", "results", "sweeps", "trust"]
+__all__ = ["app", "fetch", "results", "sweeps", "trust"]
 
 if __name__ == "__main__":
     app()

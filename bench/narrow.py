@@ -29,6 +29,8 @@ class Narrowing(TypedDict, total=False):
     overrides: Sequence[str]
     """`name.field=value` or `protocol.field=value`."""
     device: str | None
+    any_size: bool
+    """Views need not be of the model's native size."""
 
 
 def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
@@ -56,6 +58,7 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
             items=part.items if items is None else tuple(items),
             limit=part.limit if limit is None else limit,
             seeds=part.seeds if seeds is None else tuple(seeds),
+            any_size=part.any_size or bool(how.get("any_size")),
         )
         for part in parts
     )

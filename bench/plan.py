@@ -79,8 +79,9 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
     """Every job of `part` on one model: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
-    another up to its label (`trap` and `trap@constant`) is planned once. `known` are the items of datasets that have
-    been listed already, by token. Raises SyncbenchError for what a model has no places for.
+    another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once. `known` are the items of
+    datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for, and
+    for views that are not of its native size.
     """
     jobs: dict[str, Job] = {}
     remembered: Any = _Remembered(model)
@@ -93,6 +94,8 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
                 _check_places(method_entry, method, remembered, item)
             _check_channels(dataset_entry, remembered, item)
             _check_world(dataset_entry, remembered, item)
+            if not part.any_size:
+                _check_size(dataset_entry, dataset, remembered, item)
             with named(f"data set {dataset_entry.label}, item {item.id}"):
                 content = content_of(item)
             for seed in part.seeds:
@@ -310,6 +313,22 @@ def _check_world(entry: Entry, model: Model, item: Item) -> None:
 
 def _has(entry: Entry, name: str) -> bool:
     return name in field_values(entry.load())
+
+
+def _check_size(entry: Entry, dataset: Dataset, model: Model, item: Item) -> None:
+    """Refuse views that are not of the model's native size, with the option that mends it. Raises SyncbenchError."""
+    native, (height, width) = getattr(model, "native", None), item.surface.window
+    if native is None or max(height, width) == native:
+        return
+    name, fields, factor = split(entry.spec)[0], field_values(dataset), native / max(height, width)
+    cures = [f"--set {label(name)}.{field}={native}" for field in ("window", "size") if field in fields][:1]
+    sides = [side for side in ("width", "height") if cures and fields.get(side) is not None]
+    cures += [f"--set {label(name)}.{side}={round(fields[side] * factor)}" for side in sides]
+    cure = " ".join(cures) or "take a data set whose views have that size"
+    raise SyncbenchError(
+        f"item '{item.id}' of {entry.label} has views of {height} x {width} px, and model {model.id} was trained at "
+        f"{native} px: {cure}; or, where another size is meant, --any-size (any_size = true in a suite)"
+    )
 
 
 def _unnameable(value: Any, name: str = "") -> str:

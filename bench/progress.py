@@ -23,6 +23,7 @@ from .files import STALE
 
 VERBS = {
     "plan": "planning",
+    "forecast": "rehearsing",
     "unwrap": "unwrapping",
     "sample": "sampling",
     "score": "scoring",

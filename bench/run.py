@@ -20,6 +20,7 @@ from .dispatch import Carried, Outcome, Prepare
 from .errors import quoted
 from .events import Event, Listener
 from .execute import Executor, Lost, executor
+from .fetch.needs import check_here
 from .files import disk
 from .listing import list_components
 from .measure import machine, versions
@@ -96,12 +97,13 @@ def sweep(
     listen = progress or _silent
     forget_items()
     suite = located(suite)
+    check_here(suite)
     for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
     items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
     for entry in suite.listed("datasets"):
         remember_items(entry, items[entry.token])
-    _check_items(suite, items)
+    check_items(suite, items)
     rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
     result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
@@ -126,7 +128,7 @@ def sweep(
         store.warn()
         if execute.apart:
             release_model()
-        small = _small([entry])
+        small = are_small([entry])
         problem = _problem(entry, list(todo.values()), execute, items, small)
         if problem is not None and len(models) == 1:
             raise SyncbenchError(problem)
@@ -140,7 +142,7 @@ def sweep(
         release_model()
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
-    small = _small(suite.listed("models"))
+    small = are_small(suite.listed("models"))
     mine = {key: asked[key] for key in result.keys}
     datasets = {key: job.dataset for key, job in planned.items()}
     result.scored = _score(store, mine, datasets, execute, retry_errors, listen, small)
@@ -218,7 +220,7 @@ def rescore(
                 own[key] = entry
             elif missing(store, key, asked[key], retry_errors):
                 refused[job.name] = entry
-    listen, small = progress or _silent, _small([Entry("models", one.spec) for one in store.used("models")])
+    listen, small = progress or _silent, are_small([Entry("models", one.spec) for one in store.used("models")])
     mine = {key: some for key, some in asked.items() if key in own}
     scored = _score(store, mine, own, execute, retry_errors, listen, small)
     today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
@@ -297,7 +299,7 @@ def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
     return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
 
 
-def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
+def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     """Every item asked for exists, and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
     there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
@@ -310,7 +312,7 @@ def _check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
         raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
 
 
-def _small(models: Sequence[Entry]) -> bool:
+def are_small(models: Sequence[Entry]) -> bool:
     """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
     shipped = {component.id for component in list_components("models")} - {"diffusers"}
     return all(split(entry.spec)[0] in shipped for entry in models)

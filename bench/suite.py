@@ -8,6 +8,7 @@ metrics = ["seam_ratio"]
 seeds = [0, 1]
 limit = 8                            # first items of each dataset; leave out for all
 protocol = { steps = 12 }            # changes to the datasets' own protocol
+any_size = true                      # views need not be of the model's native size
 
 A suite of several families has parts, each crossed for itself; what a part leaves out it takes from the top:
 
@@ -32,7 +33,7 @@ from .options import DEEPEST, as_json, check_text, convert, shown
 from .registry import FILE, find, is_checkpoint, label, load, split, suggest
 
 FOLDER = Path(__file__).parent / "suites"
-PART_KEYS = ("model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol")
+PART_KEYS = ("model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol", "any_size")
 KEYS = ("title", *PART_KEYS, "parts")
 LONGEST = 4_096
 """Characters of a component's name, which may be a path."""
@@ -86,6 +87,8 @@ class Part:
     """First items of each dataset to keep."""
     protocol: dict[str, Any] = field(default_factory=dict[str, Any])
     """Changes to the protocol of the datasets."""
+    any_size: bool = False
+    """Whether views need not be of the model's native size."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -128,7 +131,18 @@ def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
     names = {entry["id"] for entry in list_suites()}
     if str(suite) not in names:
         raise SyncbenchError(f"unknown suite '{quoted(suite)}'{suggest(str(suite), names, 'known are')}")
-    return _checked(_parse(FOLDER / f"{suite}.toml"), str(suite), f"suite {suite}")
+    return _with_data(_checked(_parse(FOLDER / f"{suite}.toml"), str(suite), f"suite {suite}"))
+
+
+def _with_data(suite: Suite) -> Suite:
+    """The suite with its own files, which lie in `data` beside it, where its datasets name one of them."""
+
+    def placed(entry: Entry) -> Entry:
+        path = FOLDER / "data" / str(entry.overrides.get("path") or ".")
+        return entry.with_overrides({"path": str(path)}) if is_file(path) else entry
+
+    parts = tuple(replace(part, datasets=tuple(placed(entry) for entry in part.datasets)) for part in suite.parts)
+    return replace(suite, parts=parts)
 
 
 def unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -222,6 +236,7 @@ def _part(data: Mapping[str, Any], where: str) -> Part:
         items=convert(data.get("items", []), tuple[str, ...], f"{where}: items"),
         limit=limit,
         protocol=convert(data.get("protocol", {}), dict[str, Any], f"{where}: protocol"),
+        any_size=convert(data.get("any_size", False), bool, f"{where}: any_size"),
     )
 
 

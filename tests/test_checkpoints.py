@@ -270,7 +270,7 @@ def test_a_variant_is_chosen_from_the_command_line(folder: Path, tmp_path: Path)
 def test_another_model_goes_on_where_one_cannot(folder: Path, tmp_path: Path, execute: Any) -> None:
     not_a_number(folder)
     small = [{"id": "panoramas", "width": 64, "height": 16, "window": 16}]
-    suite = {**SUITE, "datasets": small, "models": [str(folder), "gauss"], "limit": 3}
+    suite = {**SUITE, "datasets": small, "models": [str(folder), "gauss"], "limit": 3, "any_size": True}
     with execute as working:
         done = sweep(read_suite(suite), tmp_path / "out", working)
     assert done.sampled == len(done.keys) == 3

@@ -23,7 +23,7 @@ from ..escaping import json_text, visible
 from ..limits import SEED
 from ..signals import AGAIN, GOES_ON, heard
 
-RESUMED = ("run", "score", "train")
+RESUMED = ("run", "score", "train", "fetch")
 """Commands that go on where they were interrupted."""
 
 

@@ -72,6 +72,10 @@ def run(
     ] = None,
     set_: Set = [],  # noqa: B006
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda")] = None,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Views need not be of the model's native size.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would take, and neither start nor write anything.")
+    ] = False,
     jobs: Jobs = 1,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N parts.")] = None,
     retry_errors: Retry = False,
@@ -95,12 +99,21 @@ def run(
         model=model,
         overrides=set_,
         device=device,
+        any_size=any_size,
     )
     from ..execute import executor
     from ..progress import shown
     from ..run import RUNS, parse_shard, sweep
 
     root, part = out or RUNS / chosen.name, parse_shard(shard)
+    if plan:
+        from ..forecast import forecast
+        from .forecast import forecast_text
+
+        with shown() as listener:
+            expected = forecast(chosen, root, listener)
+        print_json(expected.as_json()) if as_json else sys.stdout.write(forecast_text(expected))
+        return
     with executor(jobs, timeout, threads) as execute, shown() as listener:
         done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
     _finish(done, as_json)

@@ -17,6 +17,7 @@ from .parts.codec import Autoencoder
 from .parts.composed import Composed, Parts
 from .parts.conditioners import Text
 from .parts.denoiser import Precision, digest
+from .parts.hollow import building
 from .parts.levels import Discrete
 from .parts.network import UNet
 from .parts.weights import Held
@@ -115,6 +116,11 @@ class Tiny(Composed):
         self._sample_size, self._seed = sample_size, seed
 
     @property
+    def native(self) -> None:
+        """None: nothing was trained."""
+        return None
+
+    @property
     def revision(self) -> str:
         """12 hex digits of the weights and the configuration."""
         total = hashlib.sha256()
@@ -132,7 +138,8 @@ class Tiny(Composed):
         """The diffusers pipeline, on the device, frozen, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            pipe = self._build()
+            with building(self.device):
+                pipe = self._build()
         for name, part in pipe.components.items():
             if isinstance(part, torch.nn.Module):
                 self.placement.put(part, exact=name != "unet")

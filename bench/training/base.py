@@ -204,7 +204,7 @@ def _run(
 
 def read(folder: Path) -> Base:
     """UNet and text encoder of a pipeline folder, in single precision."""
-    how: dict[str, Any] = {"use_safetensors": True}
+    how: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
     unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32, **how)
     return Base(unet, CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32, **how))
 

@@ -35,7 +35,7 @@ def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
 @torch.no_grad()
 def _begin(model: AutoencoderTiny, folder: Path) -> None:
     """Start from the weights of ``folder``, which may have fewer latent channels: new ones enter silently."""
-    old = AutoencoderTiny.from_pretrained(folder, use_safetensors=True).state_dict()
+    old = AutoencoderTiny.from_pretrained(folder, use_safetensors=True, local_files_only=True).state_dict()
     for name, value in model.state_dict().items():
         known = old[name]
         if name == "decoder.layers.0.weight":

@@ -69,7 +69,9 @@ def base_figures(
     reference: Path, judged: Path, n: int = 200, guidance: float = 5.0, steps: int = 25
 ) -> dict[str, float]:
     """Shares of words the judge reads out of samples of n held-out captions, over all and by kind of scene."""
-    pipe = StableDiffusionPipeline.from_pretrained(reference, torch_dtype=torch.float32, use_safetensors=True)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        reference, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
     _, captions = pictures(HELD_OUT + 1, n, 1)
     images = draw(pipe, captions, guidance, steps)
     ready = judge.load(judged)

@@ -120,7 +120,9 @@ def reference_release(
 def codec_release(out: Path, runs: list[Path]) -> None:
     """Ship the codec of the last run in ``out``."""
     _fresh(out)
-    vae: Any = AutoencoderTiny.from_pretrained(runs[-1], torch_dtype=torch.float32, use_safetensors=True)
+    vae: Any = AutoencoderTiny.from_pretrained(
+        runs[-1], torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
     start.save(vae.eval(), out)
     kept = codec.quality(codec_of(out))
     steps, minutes = cards.spent(runs)
@@ -159,7 +161,9 @@ def finish(name: str, out: Path, codec_folder: Path) -> None:
 
 
 def _sheets(out: Path, guidance: float, steps: int) -> None:
-    pipe = StableDiffusionPipeline.from_pretrained(out, torch_dtype=torch.float32, use_safetensors=True)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        out, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
     _, objects = pictures(measure.HELD_OUT + 2, 8, 1, kind="object")
     captions = [*PANORAMA_CAPTIONS[:16], *objects[:8]]
     cards.sheet(measure.draw(pipe, captions, guidance, steps, seed=1), 8, out / "samples.png")

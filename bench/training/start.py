@@ -35,7 +35,9 @@ def check(base: Path, codec: Path | None = None) -> Path:
 def network(base: Path) -> Any:
     """The base's UNet in single precision."""
     with quiet():
-        return UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32, use_safetensors=True)
+        return UNet2DConditionModel.from_pretrained(
+            base / "unet", torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
 
 
 def altered(unet: Any, **changes: Any) -> Any:
@@ -63,7 +65,9 @@ class Words:
     def __init__(self, base: Path, captions: list[str]) -> None:
         tokenizer: Any = build_tokenizer()
         with quiet():
-            text: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32, use_safetensors=True)
+            text: Any = CLIPTextModel.from_pretrained(
+                base / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
         text.eval()
         rows = tokenizer(["", *captions], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
         with torch.no_grad():

@@ -121,5 +121,7 @@ def _encode(codec: Path, seed: int, kind: Which | None = None) -> tuple[torch.Te
 def codec_of(folder: Path) -> Any:
     """The codec in a folder, in single precision, ready to use on the CPU."""
     with quiet():
-        model: Any = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32, use_safetensors=True)
+        model: Any = AutoencoderTiny.from_pretrained(
+            folder, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
     return model.eval().to(memory_format=torch.channels_last)

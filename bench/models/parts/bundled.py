@@ -24,6 +24,11 @@ class Bundled(Composed):
         self._path, self._base = path, base
 
     @property
+    def native(self) -> None:
+        """None: small experiments, too, are what they are for."""
+        return None
+
+    @property
     def base(self) -> StableDiffusion:
         """The reference model's folder."""
         return StableDiffusion(self.shipped("reference", self._base, "model_index.json"))

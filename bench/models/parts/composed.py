@@ -140,6 +140,11 @@ class Composed(Denoiser):
         """Native image size in pixels."""
         return self.made.window
 
+    @property
+    def native(self) -> int | None:
+        """The longer side in pixels that views must have; None where any is served."""
+        return self.window
+
     def read(self, prompt: str) -> float:
         """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
         readers = [one for one in self.made.conditioners if isinstance(one, Text)]

@@ -12,12 +12,13 @@ def snapshot(path: str, commit: str = "", what: str = "checkpoint") -> Path:
         raise SyncbenchError(f"no {what} is named: give a folder, or a hub id owner/name")
     if not re.fullmatch(r"\w[\w.-]*/[\w.-]+", path):
         raise SyncbenchError(f"no folder '{quoted(path)}': give a folder with a {what}, or a hub id (owner/name)")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from ...fetch.hub import here
+    from ...fetch.lock import locked
 
-    try:
-        return Path(snapshot_download(path, revision=commit or None, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise SyncbenchError(
-            f"'{path}' is not on this machine: syncbench fetch {path} brings it from the hub"
-        ) from error
+    found = here(path, commit)
+    if found is not None and (locked(path).get("commit") != found.name or locked(path).get("whole", True)):
+        return found
+    if found is not None:
+        raise SyncbenchError(f"'{path}' was not brought to its end: syncbench fetch {path} goes on")
+    at = f" at commit {quoted(commit, 40)}" if commit else ""
+    raise SyncbenchError(f"'{path}' is not on this machine{at}: syncbench fetch {path} brings it from the hub")

@@ -18,6 +18,7 @@ from ...errors import SyncbenchError
 from ...schedule import Prediction
 from ..interface import Call
 from .conditioners import Rows
+from .hollow import building
 from .joint import joint, referring
 from .library import library_class, quiet
 from .weights import Loadable, Weights, first_line
@@ -129,7 +130,7 @@ class MotionUNet:
     def clip(self) -> Any:
         """The network of whole clips: the picture network's layers and the temporal ones."""
         plain, adapter = self.image.module(), self.adapter.module
-        with quiet():
+        with quiet(), building(plain.device):
             try:
                 made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
             except ValueError as error:

@@ -17,6 +17,7 @@ from torch import nn
 
 from ...errors import SyncbenchError, quoted
 from ...files import is_folder, read_object
+from .hollow import hollow
 from .library import library_class, quiet
 
 Json = dict[str, Any]
@@ -67,6 +68,9 @@ class Weights:
         where = self.folder.path / self.part
         if self.folder.single is not None:
             return self.folder.placement.put(self._of_one_file(self.folder.single), self.exact)
+        if self.folder.placement.device.type == "meta":
+            made = hollow(library_class(self.library, self.kind), where, self.library)
+            return self.folder.placement.put(made, self.exact)
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
         how = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}

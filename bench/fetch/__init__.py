@@ -1,0 +1,159 @@
+"""Bringing published weights to this machine: the only part of syncbench that ever asks the network for anything."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import SyncbenchError
+from .files import bring_file, size_of
+from .hub import Remote, bring, here, look
+from .lock import cache_folder, locked
+from .manifest import Weights, manifest
+from .torch_folder import torch_folder
+
+Told = Callable[[str, int, int | None], None]
+"""Told of a name, the bytes that have come of it, and of how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing as a listing shows it."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    """Repository of the hub, or address."""
+    size: int | None
+    """Bytes: here, or to be brought; None: not known."""
+    about: bool
+    """Whether the size is of the manifest's word only."""
+    where: str | None
+    """Where it lies on this machine; None: it is not here, or not whole."""
+    commit: str = ""
+    """Of what is here, or would come."""
+    gated: bool = False
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def listing(entries: Sequence[Weights] | None = None) -> list[Line]:
+    """What there is to fetch and what lies here. Asks nothing of the network."""
+    return [_line(entry) for entry in (manifest().values() if entries is None else entries)]
+
+
+def fetch(
+    entries: Sequence[Weights], *, variant: str = "", dry: bool = False, told: Told = lambda name, got, of: None
+) -> list[Line]:
+    """Bring weights that are not here, one after another; what is here is looked at again, which takes a second.
+
+    `variant`: the hub's name of other weights of the same networks, such as fp16. `dry`: say what would come and bring
+    nothing. Raises SyncbenchError, in one sentence, for the first that cannot be brought; those before it stay.
+    """
+    _check_online(dry)
+    done: list[Line] = []
+    for entry in entries:
+        done.append(_file(entry, dry, told) if entry.url else _repository(entry, variant, dry, told))
+    return done
+
+
+def where(entry: Weights) -> Path | None:
+    """The place of an entry on this machine; None where it is not here, or not whole."""
+    if entry.url:
+        place = torch_folder() / entry.file
+        return place if place.is_file() else None
+    if locked(entry.repository).get("whole") is False:
+        return None
+    return here(entry.repository, entry.commit)
+
+
+def _repository(entry: Weights, variant: str, dry: bool, told: Told) -> Line:
+    if dry and _offline():
+        return _line(entry)
+    remote = look(entry, variant)
+    if dry:
+        return _line(entry, remote)
+    came = 0
+
+    def more(count: int) -> None:
+        nonlocal came
+        came += count
+        told(entry.name, came, remote.size)
+
+    _check_space(entry, remote)
+    told(entry.name, 0, remote.size)
+    bring(entry, remote, more)
+    return _line(entry)
+
+
+def _file(entry: Weights, dry: bool, told: Told) -> Line:
+    if dry:
+        return _line(entry)
+    came, size = 0, None if where(entry) else size_of(entry)
+
+    def more(count: int) -> None:
+        nonlocal came
+        came += count
+        told(entry.name, came, size)
+
+    told(entry.name, 0, size)
+    bring_file(entry, torch_folder(), more)
+    return _line(entry)
+
+
+def _line(entry: Weights, remote: Remote | None = None) -> Line:
+    place = where(entry)
+    size: int | None = None if entry.gigabytes is None else round(entry.gigabytes * 1e9)
+    about = True
+    if remote is not None:
+        size, about = remote.size, False
+    elif place is not None:
+        size, about = _size(place), False
+    commit = remote.commit if remote is not None else "" if entry.url or place is None else place.name
+    return Line(
+        name=entry.name,
+        title=entry.title,
+        licence=entry.licence,
+        source=entry.url or entry.repository,
+        size=size,
+        about=about,
+        where=None if place is None else str(place),
+        commit=commit,
+        gated=entry.gated,
+        note=entry.note,
+    )
+
+
+def _size(place: Path) -> int:
+    """Bytes of a file, or of what a folder's links lead to."""
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
+
+
+def _check_space(entry: Weights, remote: Remote) -> None:
+    """Refuse what the disk has no room for, before it is full. Raises SyncbenchError."""
+    place = next(p for p in (cache_folder(), *cache_folder().parents) if p.exists())
+    blobs = cache_folder() / f"models--{remote.repository.replace('/', '--')}" / "blobs"
+    have = sum(path.stat().st_size for path in blobs.glob("*")) if blobs.is_dir() else 0
+    need, free = remote.size - have, shutil.disk_usage(place).free
+    if need > free:
+        raise SyncbenchError(
+            f"{entry.name} needs {need / 1e9:.1f} GB more, and {place} has {free / 1e9:.1f} GB free: free some, or set "
+            "HF_HOME to a larger disk"
+        )
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _check_online(dry: bool) -> None:
+    if _offline() and not dry:
+        raise SyncbenchError("HF_HUB_OFFLINE is set, which forbids what fetch is for: unset it for this command")

@@ -1,0 +1,84 @@
+"""What a suite needs that is fetched: the repositories its models name, and the weights its metrics look through."""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import SyncbenchError
+from ..files import is_folder
+from ..registry import is_checkpoint, load_class, plain, split
+from ..suite import Entry, Suite, list_suites, read_suite
+from .hub import here
+from .manifest import HUB_ID, Weights, manifest, of_repository
+
+
+def repositories(entry: Entry) -> dict[str, str]:
+    """Repositories of the hub that a model entry names, by itself, in its options or in their defaults.
+
+    The value is the commit it asks for, or empty. Folders of this machine are none of them.
+    """
+    base, options = split(entry.spec)[0], dict[str, Any]()
+    if is_checkpoint(base):
+        options["path"] = base
+    cls: Any = load_class("models", base, entry.spec)
+    for name, option in inspect.signature(cls).parameters.items():
+        if option.default is not inspect.Parameter.empty:
+            options.setdefault(name, option.default)
+    options |= entry.overrides
+    commit = options.get("commit")
+    named = {name: list(_ids(value)) for name, value in options.items() if name != "commit"}
+    return {
+        one: str(commit or "") if name == "path" else ""
+        for name, found in named.items()
+        for one in found
+        if not is_folder(Path(one).expanduser())
+    }
+
+
+def models_of(suite: Suite) -> list[Weights]:
+    """What the models of a suite need, in order."""
+    names = {one: None for entry in suite.listed("models") for one in repositories(entry)}
+    return [of_repository(name) for name in names]
+
+
+def metrics_of(suite: Suite) -> list[Weights]:
+    """What the metrics of a suite look through on real pictures."""
+    ids = {plain(entry.label) for entry in suite.listed("metrics")}
+    return [one for one in manifest().values() if ids & set(one.metrics)]
+
+
+def absent(suite: Suite) -> list[Weights]:
+    """What the models of a suite need and this machine has not."""
+    asked = {one: commit for entry in suite.listed("models") for one, commit in repositories(entry).items()}
+    return [of_repository(name) for name, commit in asked.items() if here(name, commit) is None]
+
+
+def check_here(suite: Suite) -> None:
+    """Refuse a suite whose models lack weights, all of them in one sentence. Raises SyncbenchError."""
+    missing = absent(suite)
+    if missing:
+        names, are = ", ".join(f"'{one.repository}'" for one in missing), "is" if len(missing) == 1 else "are"
+        raise SyncbenchError(f"{names} {are} not on this machine: {fetch_line(suite, missing)} brings what is missing")
+
+
+def fetch_line(suite: Suite, missing: Iterable[Weights]) -> str:
+    """The command that brings what is missing: the suite's own where it names all of it."""
+    wanted = [one.name for one in missing]
+    if suite.name in {one["id"] for one in list_suites()}:
+        own = {one.name for one in models_of(read_suite(suite.name))}
+        if set(wanted) <= own:
+            return f"syncbench fetch --suite {suite.name}"
+    return f"syncbench fetch {' '.join(wanted)}"
+
+
+def _ids(value: Any) -> Iterator[str]:
+    """Hub ids in an option's value."""
+    if isinstance(value, str):
+        yield from (one.strip() for one in value.split(",") if HUB_ID.fullmatch(one.strip()))
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _ids(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _ids(one)

@@ -1,0 +1,22 @@
+"""Networks on the device `meta`: shapes as their configuration builds them, no values, and no weights read."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def building(device: torch.device) -> AbstractContextManager[Any]:
+    """Around the making of modules: for the device `meta` they have shapes only."""
+    from accelerate import init_empty_weights
+
+    return init_empty_weights(include_buffers=True) if device.type == "meta" else nullcontext()
+
+
+def hollow(cls: Any, folder: Path, library: str) -> Any:
+    """A network of the class, of diffusers or transformers, with the folder's configuration and without values."""
+    with building(torch.device("meta")):
+        if library == "diffusers":
+            return cls.from_config(cls.load_config(folder, local_files_only=True))
+        return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
