@@ -79,7 +79,7 @@ def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[It
     """Every job of `part` on one model: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
-    another up to its label (`syncdiffusion` and `syncdiffusion@paper`) is planned once. `known` are the items of
+    another up to its label (`trap` and `trap@constant`) is planned once. `known` are the items of
     datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for, and
     for views that are not of its native size.
     """

@@ -63,8 +63,8 @@ class Model(Protocol):
     of a model whose codec compresses time: a clip of 1 + k * pace frames that is denoised together has 1 + k latents,
     which become its frames when decoded together. `makes`: the channels of a picture that it makes, by the suite's
     names and in order, which planning checks; `shown(names, views)`: its decoded views as the suite writes those
-    channels. `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses. `native`: the
-    longer side in pixels that views must have, which planning checks; None where any is served.
+    channels. `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses.
+    `native`: the longer side in pixels that views must have, which planning checks; None where any is served.
     """
 
     id: str
