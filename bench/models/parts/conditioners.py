@@ -371,6 +371,7 @@ class Masked(Silent):
         return rows, rows
 
 
+@dataclass(frozen=True)
 class Thumbnail(Silent):
     """A picture that is shrunk to the latent's size (bilinear, antialiased) in [-1, 1], and not coded.
 
