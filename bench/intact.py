@@ -5,7 +5,8 @@ torch counts changes in place (`_version`), but not what NumPy writes through sh
 
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch import Tensor
 from .types import Artifact, Item
 
 Mark = tuple[int, int]
+DEEPEST = 12
+"""Objects within objects that are looked into for a model's networks."""
 
 
 def mark(tensor: Tensor) -> Mark:
@@ -66,10 +69,21 @@ def model_intact(model: Any, marks: dict[int, int]) -> bool:
 
 
 def _modules(model: Any) -> Iterator[torch.nn.Module]:
-    for value in list(getattr(model, "__dict__", {}).values()):
-        for part in (value, *dict(getattr(value, "components", None) or {}).values()):
-            if isinstance(part, torch.nn.Module):
-                yield part
+    """The networks that a model holds, however deep in parts, lists and pipelines."""
+    seen, inside = set[int](), [(model, 0)]
+    while inside:
+        value, depth = inside.pop()
+        if id(value) in seen or depth > DEEPEST:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.nn.Module):
+            yield value
+        elif isinstance(value, Mapping):
+            inside += [(one, depth + 1) for one in list(cast(Mapping[Any, Any], value).values())]
+        elif isinstance(value, list | tuple):
+            inside += [(one, depth + 1) for one in cast(list[Any], value)]
+        elif not isinstance(value, type | Tensor | FunctionType):
+            inside += [(one, depth + 1) for one in list(getattr(value, "__dict__", {}).values())]
 
 
 def _facts(module: Any) -> Iterator[tuple[Any, ...]]:

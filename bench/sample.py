@@ -145,6 +145,14 @@ def load_model(entry: Entry) -> Model:
     return _held["model"][1]
 
 
+def in_memory(entry: Entry) -> Model:
+    """`load_model` with its networks: outside a job's time, and before a method can change what comes late."""
+    model: Any = load_model(entry)
+    if hasattr(model, "load"):
+        model.load()
+    return model
+
+
 def release_model() -> None:
     """Forget the model, so that its memory is free for metrics or workers."""
     if _held:
@@ -205,7 +213,7 @@ def _made_of(job: Job) -> tuple[dict[str, bytes], Json]:
     method: Method = job.method.load()
     seed = noise_seed(job.identity["dataset"]["id"], job.item, job.seed)
     _warm_up(job, method, seed)
-    model, item = load_model(job.model), load_item(job.dataset, job.item, job.protocol)
+    model, item = in_memory(job.model), load_item(job.dataset, job.item, job.protocol)
     if not same_item(job.identity, job.dataset, item):
         raise SyncbenchError(f"'{item.id}' of {job.dataset.label} has changed since the sweep was planned: run again")
     model.cost = Cost()
@@ -228,8 +236,7 @@ def _measured(method: Method, item: Item, model: Model, seed: int) -> tuple[Arti
 
 def _warm_up(job: Job, method: Method, seed: int) -> None:
     """A short call before the first timed one of each method and surface, which pays for lazy loading and tuning."""
-    model = load_model(job.model)
-    _ = model.factor  # a model that is loaded when it is first used is loaded now, outside the job's time
+    model = in_memory(job.model)
     name = f"{job.method.token}{job.identity['item']['surface']}"
     if name not in _held:
         item = load_item(job.dataset, job.item, job.protocol)

@@ -76,8 +76,8 @@ def in_blocks(size: int) -> Selector:
 
 def attend(
     query: Float[Tensor, "groups samples tokens heads d"],
-    key: Float[Tensor, "groups samples tokens heads d"],
-    value: Float[Tensor, "groups samples tokens heads d"],
+    key: Float[Tensor, "groups samples keys heads d"],
+    value: Float[Tensor, "groups samples keys heads d"],
     sources: Sequence[Sequence[int]],
     scale: float | None = None,
 ) -> Float[Tensor, "groups samples tokens heads d"]:

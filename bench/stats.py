@@ -92,7 +92,7 @@ def intervals(
         reason = f"{n} item{'' if n == 1 else 's'}: an interval needs {FEWEST}"
         return [Interval(mean=float(m), low=None, high=None, n=n, reason=reason) for m in means]
     alike = _alike(table)
-    many = np.broadcast_to(np.asarray(tests), (columns,))
+    many = np.broadcast_to(np.asarray(tests, dtype=float), (columns,))
     lows, highs, p = (np.full(columns, nan) for _ in range(3))
     varied = np.flatnonzero(~alike)
     if len(varied):
@@ -199,7 +199,7 @@ def pooled(
     values = values[np.argsort(group, kind="stable")]
     sizes = np.bincount(group, minlength=groups)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    many = np.broadcast_to(np.asarray(tests), (groups,))
+    many = np.broadcast_to(np.asarray(tests, dtype=float), (groups,))
     answers: dict[int, Interval] = {}
     for n in np.unique(sizes):
         which = np.flatnonzero(sizes == n)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from . import shapes
+
+shapes.install()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

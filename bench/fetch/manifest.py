@@ -11,7 +11,7 @@ from ..errors import SyncbenchError, quoted
 from ..registry import suggest
 
 FILE = Path(__file__).with_name("manifest.toml")
-HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+HUB_ID = re.compile(r"(?=.{3,96}$)\w[\w.-]*/[\w.-]+")
 """A repository of the hub, owner/name."""
 
 

@@ -55,16 +55,20 @@ class Call:
 class Model(Protocol):
     """A denoiser with its codec.
 
-    More may be there. `name`: what tables call it, if not its id. `ready()`: load what is needed and try it,
-    raising SyncbenchError with the reason where that fails; called once, before the model's first job, so that its jobs
-    do not fail one by one. `places`: the fewest and the most views that `together` has room for, which planning checks.
-    `needs`: the conditions without which it makes nothing, so that planning leaves out items that have none.
-    `read(prompt)`: the fraction of a prompt that its text encoder has places for. `pace` and `decode_together(latents)`
-    of a model whose codec compresses time: a clip of 1 + k * pace frames that is denoised together has 1 + k latents,
-    which become its frames when decoded together. `makes`: the channels of a picture that it makes, by the suite's
-    names and in order, which planning checks; `shown(names, views)`: its decoded views as the suite writes those
-    channels. `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses.
-    `native`: the longer side in pixels that views must have, which planning checks; None where any is served.
+    More may be there:
+
+    `name`: what tables call it, if not its id. `load()`: bring its networks into memory, if they come when first used.
+    `ready()`: load what is needed and try it, raising SyncbenchError with the reason where that fails; called once,
+    before the model's first job, so that its jobs do not fail one by one. `places`: the fewest and the most views that
+    `together` has room for, which planning checks. `needs`: the conditions without which it makes nothing, so that
+    planning leaves out items that have none. `native`: the longer side in pixels that views must have, which planning
+    checks; None where any is served. `read(prompt)`: the fraction of a prompt that its text encoder has places for.
+    `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses.
+
+    `pace` and `decode_together(latents)` of a model whose codec compresses time: a clip of 1 + k * pace frames that is
+    denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
+    picture that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded
+    views as the suite writes those channels.
     """
 
     id: str

@@ -224,13 +224,17 @@ class Composed(Denoiser):
         finally:
             self.whole = before
 
+    def load(self) -> None:
+        """Bring network and codec into memory. Raises SyncbenchError where one cannot be loaded."""
+        self.network.load()
+        _ = self.codec.module
+
     def ready(self) -> None:
         """Load every part and try the model on a small picture, unless it needs conditions that only data sets have.
 
         Raises SyncbenchError where a part cannot be loaded, the parts do not fit each other, or answer NaN.
         """
-        self.network.load()
-        _ = self.codec.module
+        self.load()
         if self.needs or self.network.always:
             return
         side, kept = min(TRIAL, self.window // self.factor), self.cost

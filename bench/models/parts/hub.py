@@ -1,6 +1,5 @@
 """Checkpoints in the model hub's cache on this machine. Nothing is downloaded here: `syncbench fetch` does that."""
 
-import re
 from pathlib import Path
 
 from ...errors import SyncbenchError, quoted
@@ -10,11 +9,12 @@ def snapshot(path: str, commit: str = "", what: str = "checkpoint") -> Path:
     """The cached folder of a hub id, whose name is the commit. SyncbenchError where it is not on this machine."""
     if not path:
         raise SyncbenchError(f"no {what} is named: give a folder, or a hub id owner/name")
-    if not re.fullmatch(r"\w[\w.-]*/[\w.-]+", path):
-        raise SyncbenchError(f"no folder '{quoted(path)}': give a folder with a {what}, or a hub id (owner/name)")
     from ...fetch.hub import here
     from ...fetch.lock import locked
+    from ...fetch.manifest import HUB_ID
 
+    if not HUB_ID.fullmatch(path):
+        raise SyncbenchError(f"no folder '{quoted(path)}': give a folder with a {what}, or a hub id (owner/name)")
     found = here(path, commit)
     if found is not None and (locked(path).get("commit") != found.name or locked(path).get("whole", True)):
         return found
