@@ -21,6 +21,7 @@ from syncbench.bench.models.parts.guidance import PerView
 from syncbench.bench.models.parts.ldm import stock_config, stock_weights
 from syncbench.bench.models.parts.levels import Discrete
 from syncbench.bench.models.parts.vision import shrunk
+from syncbench.bench.models.parts.weights import channels_last
 from syncbench.bench.options import field_types
 from syncbench.bench.registry import load, load_class
 from syncbench.datasets.world_views import WorldViews
@@ -679,3 +680,28 @@ def test_every_option_that_changes_what_is_computed_is_in_the_revision(
         found = [model_of(folders, name, **{key: value}).revision for key, value in options.items()]
         assert len({models[name].revision, *found}) == 1 + len(found), name
         assert model_of(folders, name, batch=3).revision == models[name].revision
+
+
+def test_half_precision_leaves_what_diffusers_keeps_whole(folders: dict[str, Path], models: dict[str, Any]) -> None:
+    half, exact = model_of(folders, "wan", dtype="bfloat16"), models["wan"]
+    expected = diffusers.WanTransformer3DModel.from_pretrained(
+        folders["wan"] / "transformer", torch_dtype=torch.bfloat16
+    )
+    network = half.network.module()
+    assert {n: p.dtype for n, p in network.named_parameters()} == {n: p.dtype for n, p in expected.named_parameters()}
+    assert network.dtype == torch.bfloat16
+    whole = dict(exact.network.module().state_dict(), **dict(exact.network.module().named_buffers()))
+    kept = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name in ("rope.freqs_cos", "condition_embedder.time_embedder.linear_1.weight", "scale_shift_table"):
+        assert torch.equal(kept[name], whole[name]), "never rounded"
+    x, level = noise(2, 16, 8, 8), list(half.schedule(4))[1]
+    x0, other = (m.predict(x, level, m.condition(["a"] * 2, 2.0, together=True))[0] for m in (half, exact))
+    assert x0.dtype == torch.float32
+    assert 0 < float((x0 - other).norm() / other.norm()) < 0.05
+
+
+def test_three_dimensional_convolutions_are_no_obstacle_to_a_layout() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3), torch.nn.Conv3d(4, 4, 3))
+    channels_last(network)
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert network[1].weight.is_contiguous()
