@@ -137,9 +137,10 @@ LOOKS = {
 
 def _torch_weights(name: str, network: str) -> Finding:
     from ..metrics.backbones import published
+    from .fetch import torch_hub
 
     file = getattr(published, network)
-    if (published.hub_folder() / file).is_file():
+    if (torch_hub.hub_folder() / file).is_file():
         return Finding(name, "ok", f"published ({file})")
     return _absent(name, LOOKS[network], published.FETCHED[file])
 

@@ -77,7 +77,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Hub]:
 @pytest.fixture
 def torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "torch" / "checkpoints"
-    monkeypatch.setattr("syncbench.metrics.backbones.published.hub_folder", lambda: place)
+    monkeypatch.setattr("syncbench.bench.fetch.torch_hub.hub_folder", lambda: place)
     return place
 
 

@@ -13,6 +13,7 @@ from syncbench import run
 from syncbench.bench.cli import app
 from syncbench.bench.doctor import doctor
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.fetch import torch_hub
 from syncbench.bench.geometry.shared import Apart, Shared
 from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.loop import Noise, Step
@@ -39,7 +40,7 @@ REAL = "a woman running in a garden"
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without published weights."""
-    monkeypatch.setattr(published, "hub_folder", lambda: tmp_path / "torch")
+    monkeypatch.setattr(torch_hub, "hub_folder", lambda: tmp_path / "torch")
     monkeypatch.setattr("syncbench.metrics.backbones.clip.try_to_load_from_cache", lambda *about: None)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *about: None)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SyncbenchError
+from . import torch_hub
 from .files import bring_file, size_of
 from .hub import Remote, bring, here, look
 from .lock import cache_folder, locked
 from .manifest import Weights, manifest
-from .torch_folder import torch_folder
 
 Told = Callable[[str, int, int | None], None]
 """Told of a name, the bytes that have come of it, and of how many."""
@@ -65,7 +65,7 @@ def fetch(
 def where(entry: Weights) -> Path | None:
     """The place of an entry on this machine; None where it is not here, or not whole."""
     if entry.url:
-        place = torch_folder() / entry.file
+        place = torch_hub.hub_folder() / entry.file
         return place if place.is_file() else None
     if locked(entry.repository).get("whole") is False:
         return None
@@ -102,7 +102,7 @@ def _file(entry: Weights, dry: bool, told: Told) -> Line:
         told(entry.name, came, size)
 
     told(entry.name, 0, size)
-    bring_file(entry, torch_folder(), more)
+    bring_file(entry, torch_hub.hub_folder(), more)
     return _line(entry)
 
 

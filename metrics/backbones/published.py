@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...bench.errors import SyncbenchError
+from ...bench.fetch import torch_hub
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,25 +37,9 @@ FETCHED = {
 """What `syncbench fetch` calls them."""
 
 
-def hub_folder() -> Path:
-    """Where torch hub keeps published weights on this machine, as `torch.hub.get_dir()` says it."""
-    if hub := _set_dir():
-        return hub / "checkpoints"
-    cache = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(cache).expanduser() / "hub" / "checkpoints"
-
-
-def _set_dir() -> Path | None:
-    """What `torch.hub.set_dir` has named in this process."""
-    import sys
-
-    hub = getattr(sys.modules.get("torch"), "hub", None)
-    return Path(hub.get_dir()) if hub is not None else None
-
-
 def checkpoint(name: str) -> Path | None:
     """The torch hub's copy of `name`, or None. Raises SyncbenchError when the file is not what its name says."""
-    path = hub_folder() / name
+    path = torch_hub.hub_folder() / name
     if not path.is_file():
         return None
     prefix = Path(name).stem.rsplit("-", 1)[1]
@@ -71,7 +55,7 @@ def required(name: str, instead: str) -> Path:
     path = checkpoint(name)
     if path is None:
         raise SyncbenchError(
-            f"{name} is not in {hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use backbone={instead}"
+            f"{name} is not in {torch_hub.hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use backbone={instead}"
         )
     return path
 
