@@ -55,7 +55,8 @@ def required(name: str, instead: str) -> Path:
     path = checkpoint(name)
     if path is None:
         raise SyncbenchError(
-            f"{name} is not in {torch_hub.hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use backbone={instead}"
+            f"{name} is not in {torch_hub.hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use "
+            f"backbone={instead}"
         )
     return path
 
