@@ -470,6 +470,7 @@ def suite(model: str, folder: Path, method: str, **dataset: Any) -> dict[str, An
         "datasets": [{"id": "world_channels", "count": 1, "size": 64, **dataset}],
         "methods": [method],
         "metrics": ["albedo_error", "normal_error", "channel_reconstruction"],
+        "any_size": True,
         "protocol": {"steps": 2, "guidance": 1.0},
     }
 

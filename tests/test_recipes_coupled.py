@@ -517,7 +517,7 @@ def test_zero123plus_steps_as_written_out(folders: dict[str, Path], models: dict
 
 def sweep(model: str, options: dict[str, Any], dataset: dict[str, Any], methods: list[str], out: Path) -> Any:
     suite = {
-        **{"model": {"id": model, **options}, "datasets": [dataset], "methods": methods, "limit": 1},
+        **{"model": {"id": model, **options}, "datasets": [dataset], "methods": methods, "limit": 1, "any_size": True},
         **{"metrics": ["network_evaluations"], "protocol": {"steps": 2, "guidance": 2.0}},
     }
     frame = run(suite, out)

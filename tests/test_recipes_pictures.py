@@ -323,7 +323,13 @@ GEOMETRY = ["independent", "synctweedies", "batch_attention"]
 
 def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[Any], out: Path) -> Any:
     """A data frame of one item of a data set."""
-    suite = {"datasets": [dataset], "methods": methods, "metrics": ["network_evaluations", "sharpness"], "limit": 1}
+    suite = {
+        "datasets": [dataset],
+        "methods": methods,
+        "metrics": ["network_evaluations", "sharpness"],
+        "limit": 1,
+        "any_size": True,
+    }
     return run({**suite, "model": {**model, "device": "cpu"}, "protocol": {"steps": 2, "guidance": 3.0}}, out)
 
 
