@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Each makes the virtual environment if it is missing or out of date.
+# Two commands: `make demo` and `make test`, and a few more (`make help`). Each makes the virtual environment if it is missing or out of date.
 # Nothing here needs sudo, a GPU or a model hub. Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -10,13 +10,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e
 
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench lint docs clean
 
 help:
 	@echo "make demo   sample, score and rank on the bundled models; prints the leaderboard, makes the board"
 	@echo "make test   the test suite"
 	@echo "make bench  timings (pytest-benchmark)"
 	@echo "make lint   ruff and pyright"
+	@echo "make docs   the site: guides, decisions, a page for every component; build/site/index.html"
 	@echo "make clean  remove the environment and caches, keep results"
 
 demo: export HF_HUB_OFFLINE = 1
@@ -41,6 +42,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -54,6 +59,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "installing syncbench and its test tools into $(VENV) (the first time PyTorch is downloaded: a few minutes)"
 	@$(INSTALL) '.[test,lint]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "installing syncbench and the tools of its site into $(VENV) (the first time PyTorch is downloaded: a few minutes)"
+	@$(INSTALL) '.[docs]'
 	@touch $(VENV)/.run $@
 
 $(VENV)/pyvenv.cfg:
