@@ -297,6 +297,6 @@ def pieces() -> Any:
 
 
 REPLICAS: dict[str, Any] = {
-    **{"animatediff": sd15, "mvdream": mvdream, "svd": svd, "zero123plus": zero123plus},
+    **{"sd_animatediff": sd15, "sd_mvdream": mvdream, "svd": svd, "sd_zero123plus": zero123plus},
     **{"modelscope": modelscope, "wan": wan, "motion": motion, "control": control},
 }

@@ -78,7 +78,7 @@ def models(folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def model_of(folders: dict[str, Path], name: str, **options: Any) -> Any:
-    more = {"adapter": str(folders["motion"])} if name == "animatediff" else {}
+    more = {"adapter": str(folders["motion"])} if name == "sd_animatediff" else {}
     return load("models", name, {"path": str(folders[name]), "device": "cpu", **more, **options})
 
 
@@ -157,7 +157,7 @@ def table(beta_schedule: str) -> np.ndarray:
     return np.cumprod(1 - betas)
 
 
-@pytest.mark.parametrize("name", ["animatediff", "zero123plus"])
+@pytest.mark.parametrize("name", ["sd_animatediff", "sd_zero123plus"])
 def test_linear_betas(models: dict[str, Any], name: str) -> None:
     found = {level.t: level.a**2 for level in models[name].schedule(1000)}
     assert [found[t] for t in (0, 500, 999)] == pytest.approx([0.99915, 0.160772, 0.001579], rel=1e-3)
@@ -167,16 +167,16 @@ def test_linear_betas(models: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "times"),
     [
-        ("animatediff", [999, 979, 958, 0]),
-        ("zero123plus", [999, 979, 959, 19]),
-        ("mvdream", [981, 961, 941, 1]),
+        ("sd_animatediff", [999, 979, 958, 0]),
+        ("sd_zero123plus", [999, 979, 959, 19]),
+        ("sd_mvdream", [981, 961, 941, 1]),
         ("modelscope", [981, 961, 941, 1]),
     ],
 )
 def test_times(models: dict[str, Any], name: str, times: list[int]) -> None:
     levels = list(models[name].schedule(50))
     assert [level.t for level in (*levels[:3], levels[-1])] == times
-    bars = table("linear" if name in ("animatediff", "zero123plus") else "scaled_linear")
+    bars = table("linear" if name in ("sd_animatediff", "sd_zero123plus") else "scaled_linear")
     assert [level.a**2 for level in levels] == pytest.approx([bars[int(level.t)] for level in levels], rel=1e-4)
 
 
@@ -209,7 +209,7 @@ def test_zero_terminal_levels_of_cogvideox() -> None:
 
 @pytest.mark.parametrize("follow", [False, True], ids=["alone", "with a ControlNet"])
 def test_animatediff_steps_as_its_pipeline(folders: dict[str, Path], follow: bool) -> None:
-    base = {"pretrained_model_name_or_path": folders["animatediff"], "safety_checker": None}
+    base = {"pretrained_model_name_or_path": folders["sd_animatediff"], "safety_checker": None}
     adapter = diffusers.MotionAdapter.from_pretrained(folders["motion"])
     schedule = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "linspace"}
     parts: dict[str, Any] = {
@@ -227,7 +227,7 @@ def test_animatediff_steps_as_its_pipeline(folders: dict[str, Path], follow: boo
     with steps_of(pipe) as seen:
         pipe("a dog", negative_prompt="fog", num_inference_steps=4, guidance_scale=7.5, latents=noise(1, 4, 4, 8, 8),
              **sizes, **more)  # fmt: skip
-    model = model_of(folders, "animatediff", **({"control": str(folders["control"])} if follow else {}))
+    model = model_of(folders, "sd_animatediff", **({"control": str(folders["control"])} if follow else {}))
     inputs = {"depth": depth} if follow else {}
     condition = model.condition(["a dog"] * 4, 7.5, "fog", together=True, **inputs)
     plain = model.condition(["a dog"] * 4, 7.5, "fog", together=True)
@@ -257,7 +257,7 @@ def test_animatediff_xl_steps_as_its_pipeline(tmp_path: Path) -> None:
     with steps_of(pipe) as seen:
         pipe("a dog", num_inference_steps=4, guidance_scale=5.0, latents=noise(1, 4, 3, 8, 8), height=64, width=64,
              num_frames=3, output_type="latent")  # fmt: skip
-    model = load("models", "animatediff", {"path": str(folder), "adapter": str(adapter), "device": "cpu"})
+    model = load("models", "sd_animatediff", {"path": str(folder), "adapter": str(adapter), "device": "cpu"})
     assert (model.window, model.places) == (1024, (1, 32))
     condition = model.condition(["a dog"] * 3, 5.0, together=True)
     level, (sample, output, following) = next(iter(model.schedule(4))), seen[0]
@@ -432,7 +432,7 @@ def test_cameras_are_mvdreams() -> None:
 def test_mvdream_steps_as_written_out(folders: dict[str, Path], tmp_path: Path, stock: bool) -> None:
     plain = replicas.mvdream(tmp_path / "stock", stock=True)
     unet = diffusers.UNet2DConditionModel.from_pretrained(plain / "unet")
-    model = load("models", "mvdream", {"path": str(plain if stock else folders["mvdream"]), "device": "cpu"})
+    model = load("models", "sd_mvdream", {"path": str(plain if stock else folders["sd_mvdream"]), "device": "cpu"})
     prompt, scale, z = "a dog", 7.5, noise(4, 4, 8, 8)
     item = WorldViews(size=64).items()[0]
     given = item.conditions["camera"]
@@ -462,7 +462,7 @@ def test_mvdream_steps_as_written_out(folders: dict[str, Path], tmp_path: Path, 
 
 
 def test_zero123plus_steps_as_written_out(folders: dict[str, Path], models: dict[str, Any]) -> None:
-    model, folder, image, scale = models["zero123plus"], folders["zero123plus"], picture(), 4.0
+    model, folder, image, scale = models["sd_zero123plus"], folders["sd_zero123plus"], picture(), 4.0
     from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
     unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet")
@@ -544,9 +544,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["animatediff", "svd", "modelscope", "wan"])
+@pytest.mark.parametrize("name", ["sd_animatediff", "svd", "modelscope", "wan"])
 def test_clips_are_made_by_their_family(folders: dict[str, Path], clip: Path, tmp_path: Path, name: str) -> None:
-    options = {"adapter": str(folders["motion"])} if name == "animatediff" else {}
+    options = {"adapter": str(folders["motion"])} if name == "sd_animatediff" else {}
     options |= {"path": str(folders[name])}
     world = {"id": "world_videos", "frames": 5, "size": 64}
     own = {"id": "videos", "path": str(clip), "prompt": "a cat", "frames": 5, "size": 64}
@@ -559,10 +559,10 @@ def test_clips_are_made_by_their_family(folders: dict[str, Path], clip: Path, tm
 def test_views_are_made_by_their_family(folders: dict[str, Path], tmp_path: Path) -> None:
     four, six = ({"id": "world_views", "views": n, "size": size} for n, size in ((4, 64), (6, 64)))
     methods = ["independent", "batch_attention"]
-    found = sweep("mvdream", {"path": str(folders["mvdream"])}, four, ["mvdream", *methods], tmp_path / "four")
+    found = sweep("sd_mvdream", {"path": str(folders["sd_mvdream"])}, four, ["mvdream", *methods], tmp_path / "four")
     assert dict(found) == dict.fromkeys(("mvdream", *methods), 16)
     methods = ["zero123plus", "independent"]
-    found = sweep("zero123plus", {"path": str(folders["zero123plus"])}, six, methods, tmp_path / "six")
+    found = sweep("sd_zero123plus", {"path": str(folders["sd_zero123plus"])}, six, methods, tmp_path / "six")
     assert dict(found) == {"zero123plus": 24, "independent": 24}
 
 
@@ -575,7 +575,7 @@ def test_clips_that_do_not_fill_latents_or_places_are_refused_before_the_first_j
             sweep(name, {"path": str(folders[name]), **options}, dataset, ["animatediff"], tmp_path / "out")
 
     refused("wan", 8, "clips of 4 k \\+ 1 frames, not of 8: set frames to 5 or 9")
-    refused("animatediff", 40, "places for at most 32", adapter=str(folders["motion"]))
+    refused("sd_animatediff", 40, "places for at most 32", adapter=str(folders["motion"]))
     refused("svd", 26, "places for at most 25")
 
 
@@ -591,9 +591,9 @@ def edited(folder: Path, name: str, **values: Any) -> Path:
 MISFITS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "other channels": ("svd", "unet/config.json", {"in_channels": 12}, "in_channels = 12, not 8"),
     "another embedding": ("svd", "image_encoder/config.json", {"projection_dim": 768}, "projection_dim is 768"),
-    "another prediction": ("zero123plus", "scheduler/scheduler_config.json", {"prediction_type": "epsilon"}, "epsilon"),
-    "other cameras": ("mvdream", "unet/config.json", {"camera_dim": 12}, "camera_dim = 12, not 16"),
-    "another network": ("mvdream", "model_index.json", {"unet": ["imagedream", "Unet"]}, "never loaded"),
+    "another prediction": ("svd", "scheduler/scheduler_config.json", {"prediction_type": "epsilon"}, "epsilon"),
+    "other cameras": ("sd_mvdream", "unet/config.json", {"camera_dim": 12}, "camera_dim = 12, not 16"),
+    "another network": ("sd_mvdream", "model_index.json", {"unet": ["imagedream", "Unet"]}, "never loaded"),
     "image to video": ("wan", "transformer/config.json", {"in_channels": 36}, "in_channels = 36, not 16"),
     "two networks": ("wan", "model_index.json", {"transformer_2": ["diffusers", "X"]}, "'transformer_2'"),
     "a picture network": ("modelscope", "model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "UNet3D"),
@@ -620,37 +620,39 @@ def test_pickles_adapters_of_other_networks_and_missing_parts_are_refused(
         assert "\n" not in str(caught.value)
 
     (tmp_path / "sd-v2.1-base-4view.pt").write_bytes(b"PK")
-    refused("mvdream", "is a pickle.*syncbench fetch", path=str(tmp_path / "sd-v2.1-base-4view.pt"))
-    refused("animatediff", "needs a motion adapter", path=str(folders["animatediff"]))
+    refused("sd_mvdream", "is a pickle.*syncbench fetch", path=str(tmp_path / "sd-v2.1-base-4view.pt"))
+    refused("sd_animatediff", "needs a motion adapter", path=str(folders["sd_animatediff"]))
     xl = str(replicas.motion(tmp_path / "xl", "sdxl-beta"))
-    refused("animatediff", "block_out_channels", path=str(folders["animatediff"]), adapter=xl)
+    refused("sd_animatediff", "block_out_channels", path=str(folders["sd_animatediff"]), adapter=xl)
     second = edited(
-        Path(shutil.copytree(folders["animatediff"], tmp_path / "sd2")), "unet/config.json", use_linear_projection=True
+        Path(shutil.copytree(folders["sd_animatediff"], tmp_path / "sd2")),
+        "unet/config.json",
+        use_linear_projection=True,
     )
-    refused("animatediff", "Stable Diffusion 2 checkpoint", path=str(second), adapter=str(folders["motion"]))
-    short = edited(Path(shutil.copytree(folders["zero123plus"], tmp_path / "z")), "model_index.json",
+    refused("sd_animatediff", "Stable Diffusion 2 checkpoint", path=str(second), adapter=str(folders["motion"]))
+    short = edited(Path(shutil.copytree(folders["sd_zero123plus"], tmp_path / "z")), "model_index.json",
                    ramping_coefficients=[0.1] * 7)  # fmt: skip
-    model = load("models", "zero123plus", {"path": str(short), "device": "cpu"})
+    model = load("models", "sd_zero123plus", {"path": str(short), "device": "cpu"})
     with pytest.raises(SyncbenchError, match="7 ramping_coefficients for a text of 77"):
         model.condition(["a"] * 6, 2.0, image=picture())
     for part in ("feature_extractor_clip", "feature_extractor_vae"):
-        bare = Path(shutil.copytree(folders["zero123plus"], tmp_path / part))
+        bare = Path(shutil.copytree(folders["sd_zero123plus"], tmp_path / part))
         shutil.rmtree(bare / part)
-        model = load("models", "zero123plus", {"path": str(bare), "device": "cpu"})
+        model = load("models", "sd_zero123plus", {"path": str(bare), "device": "cpu"})
         with pytest.raises(SyncbenchError, match=f"no {part}/preprocessor_config.json"):
             model.condition(["a"] * 6, 2.0, image=picture())
     weights = tmp_path / "m"
-    shutil.copytree(folders["mvdream"], weights)
+    shutil.copytree(folders["sd_mvdream"], weights)
     file = weights / "unet" / "diffusion_pytorch_model.safetensors"
     torch.save(load_file(file), file.with_suffix(".bin"))
     file.unlink()
-    refused("mvdream", "pickles, which run code", path=str(weights))
+    refused("sd_mvdream", "pickles, which run code", path=str(weights))
 
 
 def test_half_precision_files_are_read_as_such(folders: dict[str, Path], tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    for name in ("mvdream", "svd"):
+    for name in ("sd_mvdream", "svd"):
         half = Path(shutil.copytree(folders[name], tmp_path / name))
         for file in half.rglob("*.safetensors"):
             weights = {
@@ -669,10 +671,10 @@ def test_every_option_that_changes_what_is_computed_is_in_the_revision(
 ) -> None:
     other = str(replicas.motion(tmp_path / "motion", "v1-5-3"))
     changed: dict[str, dict[str, Any]] = {
-        "animatediff": {"adapter": other, "control": str(folders["control"]), "dtype": "float16"},
-        "mvdream": {"suffix": "", "dtype": "float16"},
+        "sd_animatediff": {"adapter": other, "control": str(folders["control"]), "dtype": "float16"},
+        "sd_mvdream": {"suffix": "", "dtype": "float16"},
         "svd": {"fps": 8, "motion": 100, "noise": 0.1, "chunk": 2, "dtype": "float16"},
-        **{name: {"dtype": "float16"} for name in ("zero123plus", "modelscope", "wan")},
+        **{name: {"dtype": "float16"} for name in ("sd_zero123plus", "modelscope", "wan")},
     }
     for name, options in changed.items():
         known = {*options, "path", "adapter", "variant", "commit", "device", "batch"}

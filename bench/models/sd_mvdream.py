@@ -43,7 +43,7 @@ class MVDream(Recipe):
     apart. Else each attends to itself and knows its camera only.
     """
 
-    id = "mvdream"
+    id = "sd_mvdream"
     paper: ClassVar[str] = "2308.16512"
     licence: ClassVar[str] = "code MIT, weights OpenRAIL"
     title: ClassVar[str] = "MVDream"

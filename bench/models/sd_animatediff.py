@@ -34,7 +34,7 @@ class AnimateDiff(Recipe):
     With a ControlNet frames follow condition `depth` (N, 1, H, W): normalised inverse depth, 1 near.
     """
 
-    id = "animatediff"
+    id = "sd_animatediff"
     paper: ClassVar[str] = "2307.04725"
     licence: ClassVar[str] = "Apache-2.0 (adapters)"
     title: ClassVar[str] = "AnimateDiff"
@@ -58,7 +58,7 @@ class AnimateDiff(Recipe):
         """
         if path and not adapter:
             raise SyncbenchError(
-                "model animatediff needs a motion adapter: --set model.adapter=FOLDER (or a hub id, e.g. "
+                "model sd_animatediff needs a motion adapter: --set model.adapter=FOLDER (or a hub id, e.g. "
                 "guoyww/animatediff-motion-adapter-v1-5-2)"
             )
         self._adapter, self._control = adapter, control

@@ -33,7 +33,7 @@ class Zero123Plus(Recipe):
     its attention but its pose unknown.
     """
 
-    id = "zero123plus"
+    id = "sd_zero123plus"
     paper: ClassVar[str] = "2310.15110"
     licence: ClassVar[str] = "code Apache-2.0, weights CC-BY-NC-4.0"
     title: ClassVar[str] = "Zero123++"
