@@ -30,6 +30,7 @@ import torch
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
 from .files import write_whole
+from .grades import NAME
 from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
@@ -37,7 +38,6 @@ from .report import loss
 from .roles import role_of
 from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
-from .grades import NAME
 from .verdicts import Card, Check, Ladder, climbed, judged
 
 WORLDS: dict[Family, str] = {
