@@ -1,4 +1,4 @@
-"""A baseline: the records of a run in one small file, for the gate to compare with and for git to keep.
+"""Records in one small file: what the gate compares with and git keeps.
 
 Parquet with the columns of `Record`; `params` and `protocol` are JSON text, and the file's metadata holds the schema
 and a checksum of the rows. Wherever results folders are read, such a file may stand in place of one.
@@ -11,7 +11,7 @@ and a checksum of the rows. Wherever results folders are read, such a file may s
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from .errors import SyncbenchError
 from .files import parse_json, read_bytes, write_whole
-from .gate import FRACTION, Gate, compare
-from .records import load
 from .stored import LARGEST, adapter, column_types, finite, misfit
 from .types import SCHEMA, Json, Record
 
@@ -37,25 +35,6 @@ ROWS = 2_000_000
 UNPACKED = 2**30
 """Most rows and bytes, by what the file declares, that are read."""
 ORDER = ["family", "dataset", "model", "method", "item", "seed", "metric", "fingerprint", "key"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Update:
-    """What writing a baseline did."""
-
-    path: Path
-    records: int
-    gate: Gate | None
-    """The comparison with the baseline that was replaced; None if there was none."""
-    dropped: tuple[str, ...] = ()
-    """Methods of the replaced baseline that the new one lacks."""
-
-    def text(self) -> str:
-        """What was accepted, for a person."""
-        said = f"baseline {self.path}: {self.records} records written\n"
-        if self.dropped:
-            said = f"no longer in the baseline: {', '.join(self.dropped)}\n{said}"
-        return said
 
 
 def write(records: pd.DataFrame, path: Path) -> None:
@@ -235,35 +214,3 @@ def _values(column: _Column, found: Any, where: str) -> Any:
     every = np.empty(len(known) + 1, dtype=object)
     every[:-1] = known
     return every[places]
-
-
-def update(
-    candidate: Sequence[str | Path] | str | Path,
-    path: str | Path,
-    *,
-    margins: Mapping[str, float] | None = None,
-    fraction: float = FRACTION,
-    reseeded: bool = False,
-) -> Update:
-    """Make a run the new baseline, and say how it compares with the old one.
-
-    Raises SyncbenchError, leaving the old baseline as it is, for a run with failed jobs (their missing values would
-    never be missed again), without records, or if the old file cannot be read.
-    """
-    target = Path(path)
-    records: Any = load(candidate)
-    failed = records[records["status"] == "error"]
-    if len(failed):
-        one = failed.iloc[0]
-        raise SyncbenchError(
-            f"{failed['key'].nunique()} jobs of the new baseline failed, first {one['method']} on "
-            f"{one['dataset']}/{one['item']} ({one['reason']}): mend them (`--retry-errors`), the old baseline stays"
-        )
-    answer: Gate | None = None
-    dropped: tuple[str, ...] = ()
-    if target.exists():
-        old: Any = read(target)
-        answer = compare(records, old, margins=margins, fraction=fraction, reseeded=reseeded)
-        dropped = tuple(sorted(set(old["method"]) - set(records["method"])))
-    write(records, target)
-    return Update(path=target, records=len(records), gate=answer, dropped=dropped)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .escaping import bibtex, bibtex_key, visible
+from .escaping import visible
+from .frame import in_brief
+from .latex import escape
 from .listing import PACKAGE, Kind, list_components
 from .records import load, methods, of_families
 from .registry import plain
-from .report import in_brief
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 NAME = re.compile(r"[^\W\d_a-z][^\W\d_]*([ '.-]+[^\W\d_]+)*")
@@ -67,3 +68,13 @@ def _entry(id: str, title: str, doc: str, paper: str) -> str:
         kind, fields["doi"] = "article", bibtex_key(paper)
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return f"@{kind}{{{bibtex_key(id).replace(',', '')},\n" + "\n".join(lines) + "\n}"
+
+
+def bibtex(text: str) -> str:
+    """The value of a BibTeX field: LaTeX that shows `text`, its braces as parentheses, so that they stay balanced."""
+    return escape(visible(" ".join(text.split())).translate(str.maketrans("{}", "()")))
+
+
+def bibtex_key(text: str) -> str:
+    """An entry's key, or an identifier, with nothing but letters, digits and ./:;()_- in it."""
+    return re.sub(r"[^A-Za-z0-9./:;()_-]", "", text)

@@ -13,9 +13,9 @@ import pandas as pd
 
 from . import stats
 from .errors import SyncbenchError
+from .frame import METRIC, Table, base, boards, by_item, floors, leads, target, tidy
 from .pairwise import by_sample, comparisons, judged, paired
 from .registry import suggest
-from .report import METRIC, Table, base, boards, by_item, floors, leads, target, tidy
 
 COLUMNS = [
     *("family", "dataset", "metric", "fingerprint", "direction", "a", "b", "difference", "ci_low", "ci_high"),

@@ -1,7 +1,7 @@
-"""Text made safe for where it goes: terminals, Markdown, CSV, JSON, XML, BibTeX.
+"""Text made safe for where it goes: terminals, Markdown, CSV, JSON, XML.
 
 Names, reasons and prompts may be a stranger's. HTML is escaped by Jinja's autoescape and by `board.page.embedded`,
-LaTeX by `latex.escape`; both show what `visible` leaves.
+LaTeX by `latex.escape`, BibTeX by `cite`; all show what `visible` leaves.
 """
 
 import codecs
@@ -74,18 +74,6 @@ def printable_json(text: str) -> str:
 def xml(text: Any) -> str:
     """Text that XML can hold; escaping `<` and the like is the writer's."""
     return NOT_XML.sub("�", str(text))
-
-
-def bibtex(text: str) -> str:
-    """The value of a BibTeX field: LaTeX that shows `text`, its braces as parentheses, so that they stay balanced."""
-    from .latex import escape
-
-    return escape(visible(" ".join(text.split())).translate(str.maketrans("{}", "()")))
-
-
-def bibtex_key(text: str) -> str:
-    """An entry's key, or an identifier, with nothing but letters, digits and ./:;()_- in it."""
-    return re.sub(r"[^A-Za-z0-9./:;()_-]", "", text)
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

@@ -28,10 +28,10 @@ from scipy import stats as scipy_stats
 from . import stats
 from .errors import SyncbenchError
 from .escaping import markdown, visible
+from .frame import BOARD, MODEL, Table, base, of_machines, tidy
 from .likeness import other_items, unlike
 from .pages import pipes
 from .records import load
-from .report import BOARD, MODEL, Table, base, of_machines, tidy
 
 Verdict = Literal["holds", "regressed", "undecided", "null"]
 ORDER: tuple[Verdict, ...] = ("regressed", "undecided", "null", "holds")

@@ -5,7 +5,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from .report import Table, of_machines
+from .frame import Table, of_machines
 
 
 def unlike(

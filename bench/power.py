@@ -12,7 +12,7 @@ from tabulate import tabulate
 from . import stats
 from .compare import differences
 from .escaping import visible
-from .tables import arrow
+from .frame import arrow
 
 COLUMNS = [
     *("family", "dataset", "metric", "a", "b"),

@@ -41,7 +41,7 @@ def syncbench_gate(request: pytest.FixtureRequest) -> "Compare":
         allow_undecided: bool = False,
         reseeded: bool = False,
     ) -> "Gate | None":
-        from .baseline import update
+        from .accept import update
         from .errors import SyncbenchError
         from .escaping import visible
         from .gate import gate

@@ -17,8 +17,8 @@ import pandas as pd
 from jaxtyping import Bool
 
 from . import stats
+from .frame import BOARD, METRIC, Table, of_machines
 from .pairwise import by_sample, comparisons, differences
-from .report import BOARD, METRIC, Table, of_machines
 
 AT_ONCE = 100_000
 """Pairs of methods compared at a time, which bounds the memory."""

@@ -14,9 +14,9 @@ import pandas as pd
 
 from . import stats
 from .compare import MANY, Pairs
+from .frame import METHOD, METRIC, Table, arrow, boards, floor, in_brief, leads, target
 from .grades import Grade, Grades
 from .pairwise import comparisons
-from .report import METHOD, METRIC, Table, boards, floor, in_brief, leads, target
 from .standing import Mark
 from .types import Role
 
@@ -232,12 +232,6 @@ def _subtitle(board: dict[str, Any], models: dict[str, str]) -> str:
     said = ", ".join(f"{name} {value}" for name, value in protocol.items() if value not in ("", None))
     weights = ", ".join([*models.values()] if len(models) == 1 else [f"{m} {r}" for m, r in models.items()])
     return f"{said}; dataset version {board['dataset_version']}, weights {weights}"
-
-
-def arrow(direction: str) -> str:
-    """↓, ↑ or → and the target."""
-    ideal = target(direction)
-    return {"lower": "↓", "higher": "↑"}[direction] if ideal is None else f"→{ideal:g}"
 
 
 def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) -> Column:

@@ -30,11 +30,11 @@ import torch
 from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
 from .events import Tally
 from .files import write_whole
+from .frame import loss
 from .grades import NAME
 from .guard import Failure, attempt, blamed
 from .listing import Component, list_components
 from .registry import label, load, plain
-from .report import loss
 from .roles import role_of
 from .stats import ENOUGH
 from .types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError

@@ -13,7 +13,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.gate import compare, gate
 from syncbench.bench.junit import junit
 from syncbench.bench.records import load
-from syncbench.bench.report import rows
+from syncbench.bench.summary import rows
 from typer.testing import CliRunner
 
 from .gate_records import run

@@ -20,9 +20,9 @@ from syncbench.bench.board import board
 from syncbench.bench.board.gallery import clip
 from syncbench.bench.board.page import embedded
 from syncbench.bench.cli import app
-from syncbench.bench.report import COLUMNS, rows
 from syncbench.bench.run import run
 from syncbench.bench.store import Store
+from syncbench.bench.summary import COLUMNS, rows
 from typer.testing import CliRunner
 
 from .chromium import CHROMIUM, browser, opened

@@ -12,7 +12,7 @@ import pytest
 from syncbench.bench import stats
 from syncbench.bench.compare import differences
 from syncbench.bench.gate import TAIL, compare
-from syncbench.bench.report import rows
+from syncbench.bench.summary import rows
 from syncbench.metrics.variety import pseudo_values
 
 from .gate_records import METRICS

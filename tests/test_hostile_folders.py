@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from syncbench.bench import drawing, recorded, registry, sample
-from syncbench.bench.baseline import update
+from syncbench.bench.accept import update
 from syncbench.bench.board import page
 from syncbench.bench.content import told_apart
 from syncbench.bench.errors import DamagedWarning, SyncbenchError

@@ -19,11 +19,12 @@ from syncbench.bench.lazy import Lazy
 from syncbench.bench.listing import list_components
 from syncbench.bench.plan import noise_seed, plan
 from syncbench.bench.registry import load, split
-from syncbench.bench.report import report, rows
+from syncbench.bench.report import report
 from syncbench.bench.run import rescore, run
 from syncbench.bench.sample import forget_items, load_model
 from syncbench.bench.store import Store, load_records
 from syncbench.bench.suite import read_suite
+from syncbench.bench.summary import rows
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.overlap.syncdiffusion import SyncDiffusion
 

@@ -24,7 +24,7 @@ from syncbench.bench.oracle.measured import measured
 from syncbench.bench.oracle.problem import Problem
 from syncbench.bench.oracle.samples import estimate, intervals, moments
 from syncbench.bench.records import load as load_records
-from syncbench.bench.report import summary
+from syncbench.bench.summary import summary
 from syncbench.datasets.gaussian_fields import GaussianFields
 from syncbench.methods.geometry.synctweedies import SyncTweedies
 from syncbench.methods.independent import Independent

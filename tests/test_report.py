@@ -12,7 +12,8 @@ import pytest
 from syncbench.bench import power, stats
 from syncbench.bench import report as reporting
 from syncbench.bench.compare import differences
-from syncbench.bench.report import COLUMNS, render, rows
+from syncbench.bench.report import render
+from syncbench.bench.summary import COLUMNS, rows
 from syncbench.bench.types import SyncbenchError
 
 from .report_records import METHODS, METRICS, frame, record, records

@@ -13,9 +13,10 @@ from syncbench.bench.gate import compare
 from syncbench.bench.listing import list_components
 from syncbench.bench.measure import machine_name
 from syncbench.bench.registry import load
-from syncbench.bench.report import render, rows
+from syncbench.bench.report import render
 from syncbench.bench.roles import primary_of, role_of
 from syncbench.bench.run import run
+from syncbench.bench.summary import rows
 from syncbench.bench.types import FAMILIES, ROLES, SyncbenchError
 
 from . import gate_records

@@ -11,7 +11,8 @@ import pytest
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from syncbench.bench import stats
 from syncbench.bench.latex import escape
-from syncbench.bench.report import render, rows
+from syncbench.bench.report import render
+from syncbench.bench.summary import rows
 
 from .report_records import METHODS, frame, record, records
 

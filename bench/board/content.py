@@ -17,13 +17,15 @@ import pandas as pd
 
 from ..compare import differences
 from ..events import Tally
+from ..frame import BOARD, METHOD, METRIC, boards, by_item, tidy
 from ..grades import Grades
 from ..listing import PACKAGE, list_components
 from ..records import Table, gather, is_file, methods, of_families, unseen
 from ..registry import plain, suggest
-from ..report import BOARD, COLUMNS, METHOD, METRIC, boards, by_item, of_boards, summary, tidy
+from ..report import of_boards
 from ..standing import stand
 from ..store import Store
+from ..summary import COLUMNS, summary
 from ..tables import DIFFERENCES, Leaderboard, lay_out
 from ..types import FAMILIES, Json, SyncbenchError
 

@@ -101,7 +101,7 @@ def gate(
             raise SyncbenchError(f"--margin {text}: write METRIC=LOSS, e.g. seam_ratio=0.1")
     written = None
     if update:
-        from ..baseline import update as renew
+        from ..accept import update as renew
 
         if len(baseline) != 1 or allow_undecided or junit:
             raise SyncbenchError(

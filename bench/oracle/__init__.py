@@ -14,12 +14,12 @@ import pandas as pd
 
 from ..errors import SyncbenchError
 from ..events import Tally
+from ..frame import Table
 from ..listing import list_components
 from ..loop import Method
 from ..narrow import meant
 from ..options import field_values
 from ..registry import load
-from ..report import Table
 from ..suite import Entry, read_suite, unique
 from .law import FIGURES, Law, Truth
 from .measured import SAMPLES, Measured, measured

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from ..errors import SyncbenchError
+from ..frame import METRIC, Table, by_item, tidy
 from ..records import load
-from ..report import METRIC, Table, by_item, tidy
 
 FEWEST = 3
 """Methods, and items, below which there is no correlation, and no interval."""

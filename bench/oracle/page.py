@@ -17,8 +17,8 @@ from rich.text import Text
 from ..drawing import png
 from ..escaping import visible
 from ..files import disk, write_whole
-from ..report import Table as Frame
-from ..report import csv
+from ..frame import Table as Frame
+from ..frame import csv
 from . import Oracle
 
 NARROWEST = 110
