@@ -7,34 +7,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bench.board import board
     from .bench.canvas import Canvas
+    from .bench.catalogue.registry import load
     from .bench.errors import SyncbenchError
-    from .bench.gate import gate
-    from .bench.geometry.strip import Strip
-    from .bench.loop import Method, Noise, Step, Sync, canvas_artifact, views_artifact
-    from .bench.registry import load
-    from .bench.report import report
-    from .bench.run import run
-    from .bench.show import show
-    from .bench.store import load_artifact, load_records
-    from .bench.types import Artifact, Cost, Item, Record, Sampling, Score
+    from .bench.gate.gate import gate
+    from .bench.models.interface import Model
+    from .bench.report.board import board
+    from .bench.report.report import report
+    from .bench.report.sheets import show
+    from .bench.run.sweep import run
+    from .bench.sampling.loop import Method, Noise, Step, Sync, canvas_artifact, views_artifact
+    from .bench.sampling.sharing import Sharing
+    from .bench.store.folder import load_artifact, load_records
+    from .bench.surfaces.strip import Strip
+    from .bench.types import Artifact, Cost, Dataset, Family, Item, Metric, Record, Sampling, Score
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "board": ("board",),
-    "canvas": ("Canvas",),
     "errors": ("SyncbenchError",),
-    "gate": ("gate",),
-    "geometry.strip": ("Strip",),
-    "loop": ("Method", "Noise", "Step", "Sync", "canvas_artifact", "views_artifact"),
-    "registry": ("load",),
-    "report": ("report",),
-    "run": ("run",),
-    "show": ("show",),
-    "store": ("load_artifact", "load_records"),
-    "types": ("Artifact", "Cost", "Item", "Record", "Sampling", "Score"),
+    "types": (
+        "Artifact",
+        "Cost",
+        "Dataset",
+        "Family",
+        "Item",
+        "Metric",
+        "Record",
+        "Sampling",
+        "Score",
+    ),
+    "canvas": ("Canvas",),
+    "catalogue.registry": ("load",),
+    "surfaces.strip": ("Strip",),
+    "models.interface": ("Model",),
+    "sampling.loop": (
+        "Method",
+        "Noise",
+        "Step",
+        "Sync",
+        "canvas_artifact",
+        "views_artifact",
+    ),
+    "sampling.sharing": ("Sharing",),
+    "run.sweep": ("run",),
+    "store.folder": (
+        "load_artifact",
+        "load_records",
+    ),
+    "report.report": ("report",),
+    "report.board": ("board",),
+    "report.sheets": ("show",),
+    "gate.gate": ("gate",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -42,12 +66,17 @@ __all__ = [
     "Artifact",
     "Canvas",
     "Cost",
+    "Dataset",
+    "Family",
     "Item",
     "Method",
+    "Metric",
+    "Model",
     "Noise",
     "Record",
     "Sampling",
     "Score",
+    "Sharing",
     "Step",
     "Strip",
     "Sync",

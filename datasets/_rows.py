@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from ..bench.catalogue.fields import check_text
 from ..bench.errors import SyncbenchError, quoted
 from ..bench.files import read_text
 from ..bench.limits import ITEMS, TEXT
-from ..bench.options import check_text
-from ..bench.plan import check_id
+from ..bench.run.plan import check_id
 
 Rows = Iterator[tuple[str, Any]]
 """A row's place in its file, in words, and the row."""

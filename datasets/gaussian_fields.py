@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..bench.geometry.strip import Strip
-from ..bench.lazy import Lazy
 from ..bench.limits import Count, Positive, Side
 from ..bench.models.gauss import Gauss
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 
 TRUE_DRAWS = 10**9

@@ -14,15 +14,15 @@ import numpy as np
 from torch import Tensor
 
 from ..bench.errors import quoted
-from ..bench.geometry.atlas import Atlas
-from ..bench.geometry.camera import Cameras, orbit, pinhole
-from ..bench.geometry.look import NAMES, look
-from ..bench.geometry.mesh import Mesh, read_mesh
-from ..bench.lazy import Lazy
 from ..bench.limits import Density, Length, Views, check_size
+from ..bench.surfaces.atlas import Atlas
+from ..bench.surfaces.camera import Cameras, orbit, pinhole
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.mesh import Mesh, read_mesh
+from ..bench.surfaces.visible import NAMES, look
 from ..bench.types import Family, Item, Sampling, SyncbenchError
+from ..bench.world.grammar import speaks
 from ._rows import TABLES, checked_prompt, read_rows
-from .world.grammar import speaks
 
 GLANCE = 64
 """Pixels of a view that only tells how much of it the mesh fills."""

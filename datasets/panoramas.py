@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..bench.content import digest
-from ..bench.geometry.strip import Strip
-from ..bench.lazy import Lazy
+from ..bench.catalogue.content import digest
 from ..bench.limits import Length
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling
-from .world import PANORAMA_CAPTIONS, Scene, landscape, render
+from ..bench.world import PANORAMA_CAPTIONS, Scene, landscape, render
 
 SCENES = 10**9
 """Seeds of the true scenes start here. Training draws scene seeds from [0, 2^31), so a meeting is very unlikely."""

@@ -24,13 +24,13 @@ from torch.nn import functional as F
 
 from ..bench.errors import quoted
 from ..bench.files import is_file, is_folder
-from ..bench.geometry.shared import Shared
-from ..bench.lazy import Lazy
 from ..bench.limits import ITEMS, PIXELS, Length, check_size
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
+from ..bench.world.grammar import speaks
+from ..bench.world.truth import CHANNELS
 from ._rows import READERS, checked_prompt, read_rows
-from .world.grammar import speaks
-from .world.truth import CHANNELS
 
 FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
 """Pillow's names of the formats that are read, and the endings by which a folder's pictures are known."""

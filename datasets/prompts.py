@@ -8,11 +8,11 @@ text and nothing else: weights such as (word:1.3) are refused, and what exceeds 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.geometry.strip import Strip
 from ..bench.limits import Length
+from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
+from ..bench.world.grammar import speaks
 from ._rows import read_rows
-from .world.grammar import speaks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from ..bench.errors import quoted
 from ..bench.files import is_file
-from ..bench.geometry.shared import Apart
 from ..bench.limits import PIXELS, Length, check_size
+from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
+from ..bench.world.grammar import speaks
 from .meshes import files_of
-from .world.grammar import speaks
 
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,gif,apng,webp_pipe,mjpeg,"

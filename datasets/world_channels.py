@@ -15,14 +15,14 @@ from annotated_types import Interval, MinLen
 from jaxtyping import Float
 from torch import Tensor
 
-from ..bench.geometry.shared import Shared
-from ..bench.lazy import Lazy
 from ..bench.limits import Length
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from .world.stream import take
-from .world.trace import Take
-from .world.truth import CHANNELS, channels, truth
-from .world.truth import views as picture
+from ..bench.world.stream import take
+from ..bench.world.trace import Take
+from ..bench.world.truth import CHANNELS, channels, truth
+from ..bench.world.truth import views as picture
 
 SCENES = 3 * 10**9 + 3000
 """Seeds of these stages start here, past any that a training stream draws."""

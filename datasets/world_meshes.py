@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..bench.geometry.atlas import Atlas
-from ..bench.lazy import Lazy
 from ..bench.limits import Density, Length, Views
+from ..bench.surfaces.atlas import Atlas
+from ..bench.surfaces.lazy import Lazy
 from ..bench.types import Family, Item, Sampling
-from .world.stage import around, placed, stage
-from .world.trace import Take
-from .world.truth import camera, depth, truth
+from ..bench.world.stage import around, placed, stage
+from ..bench.world.trace import Take
+from ..bench.world.truth import camera, depth, truth
 
 CAPTIONS = {
     "ball": (

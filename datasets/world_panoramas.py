@@ -12,8 +12,8 @@ from annotated_types import Interval
 
 from ..bench.limits import SEED, Count
 from ..bench.types import SyncbenchError
+from ..bench.world.scene import sample_slots
 from .panoramas import Panoramas
-from .world.scene import sample_slots
 
 
 @dataclass(frozen=True, kw_only=True)

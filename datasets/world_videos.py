@@ -10,14 +10,14 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Interval
 
-from ..bench.geometry.flow import Tracks
-from ..bench.lazy import Lazy
 from ..bench.limits import Length
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.tracks import Tracks
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from .world.scene import object_scene
-from .world.stage import around, placed, stage
-from .world.trace import Take
-from .world.truth import depth, truth, views
+from ..bench.world.scene import object_scene
+from ..bench.world.stage import around, placed, stage
+from ..bench.world.trace import Take
+from ..bench.world.truth import depth, truth, views
 
 CLIPS = (
     ("circle", "a red cube on a green meadow under a blue sky", "a yellow cube on a green meadow under a blue sky"),

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..bench.geometry.shared import Apart
-from ..bench.lazy import Lazy
 from ..bench.limits import Length, Views
+from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from .world.stage import around, placed, stage
-from .world.stream import GRID_AZIMUTH, GRID_ELEVATION
-from .world.trace import Take
-from .world.truth import camera, truth, views
+from ..bench.world.stage import around, placed, stage
+from ..bench.world.stream import GRID_AZIMUTH, GRID_ELEVATION
+from ..bench.world.trace import Take
+from ..bench.world.truth import camera, truth, views
 
 CAPTIONS = (
     "a red cube with white dots on a green meadow under a blue sky",

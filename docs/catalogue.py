@@ -13,12 +13,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import syncbench
-from syncbench.bench.grades import grades
-from syncbench.bench.listing import KINDS, Component, Kind, list_components
-from syncbench.bench.options import field_types, show_type, show_value
-from syncbench.bench.registry import NOUNS, load_class, plain
-from syncbench.bench.suite import Entry, Part, list_suites, read_suite
-from syncbench.bench.verdicts import Card
+from syncbench.bench.catalogue.fields import field_types, show_type, show_value
+from syncbench.bench.catalogue.listing import KINDS, Component, Kind, list_components
+from syncbench.bench.catalogue.registry import NOUNS, load_class, plain
+from syncbench.bench.suites.suite import Entry, Part, list_suites, read_suite
+from syncbench.bench.trust.grades import grades
+from syncbench.bench.trust.verdicts import Card
 
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "length ≥", "max_length": "length ≤"}
 """Attributes of annotated types that bound a field, and how a page writes them."""

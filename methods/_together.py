@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..bench.canvas import Canvas
-from ..bench.loop import decode_together, views_artifact
 from ..bench.models.interface import Model
+from ..bench.sampling.loop import decode_together, views_artifact
 from ..bench.types import Anchor, Artifact, Item
 from .independent import Independent
 

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ..bench.attention import inside, spatial
 from ..bench.canvas import Canvas
 from ..bench.limits import Share
 from ..bench.models.interface import Model
-from ..bench.sharing import Sharing, everyone
+from ..bench.models.parts.attention import inside, spatial
+from ..bench.sampling.sharing import Sharing, everyone
 from ..bench.types import Anchor
 from .independent import Independent
 

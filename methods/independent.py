@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ..bench.canvas import Canvas
-from ..bench.loop import Noise, Step, Sync, views_artifact
 from ..bench.models.interface import Model
+from ..bench.sampling.loop import Noise, Step, Sync, views_artifact
 from ..bench.types import Anchor, Artifact, Item
 
 

@@ -12,8 +12,8 @@ from torchvision.transforms.functional import gaussian_blur
 
 from ..bench.canvas import Canvas
 from ..bench.limits import Fraction
-from ..bench.loop import canvas_artifact
 from ..bench.models.interface import Model
+from ..bench.sampling.loop import canvas_artifact
 from ..bench.types import Anchor, Artifact, Item
 from .independent import Independent
 

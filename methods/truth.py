@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..bench.loop import Method, canvas_artifact
 from ..bench.models.interface import Model
+from ..bench.sampling.loop import Method, canvas_artifact
 from ..bench.types import Anchor, Artifact, Door, Item, SyncbenchError
 
 

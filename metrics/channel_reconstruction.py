@@ -15,7 +15,7 @@ images saturate at 1.25, so the truth has a small floor, larger where the scene 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..bench.geometry.shared import SHADING_MAX
+from ..bench.surfaces.shared import SHADING_MAX
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.images import eight_bit
 from .views.light import best_scale, channels, linear, scored

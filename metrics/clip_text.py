@@ -23,9 +23,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ..bench.backbones.clip import Clip, clip
+from ..bench.backbones.judge import beyond
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .backbones.clip import Clip, clip
-from .backbones.judge import beyond
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
 from .views.pictures import pictures, prompts
 

@@ -17,9 +17,9 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from ..bench.backbones.judge import beyond
+from ..bench.backbones.perceptual import Perceptual, perceptual
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .backbones.judge import beyond
-from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, device
 from .views.images import eight_bit
 

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from ..bench.backbones.clip import Clip, clip
+from ..bench.backbones.judge import beyond
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .backbones.clip import Clip, clip
-from .backbones.judge import beyond
 from .strips.crops import INPUT, device
 from .views.images import stored
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar
 
+from ..bench.backbones.perceptual import PackageLpips, Perceptual, perceptual
 from ..bench.types import Artifact, Item
-from .backbones.perceptual import PackageLpips, Perceptual, perceptual
 from .strips.crops import device, pixels, windows
 from .strips.intra import Intra
 

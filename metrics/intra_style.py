@@ -14,7 +14,7 @@ image scores 0.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .backbones.style import Style, style
+from ..bench.backbones.style import Style, style
 from .strips.crops import device
 from .strips.intra import Intra
 

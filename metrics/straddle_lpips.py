@@ -14,9 +14,9 @@ own grid, the same for every method. A constant image has no ratio (null).
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..bench.backbones.judge import beyond
+from ..bench.backbones.perceptual import Perceptual, perceptual
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .backbones.judge import beyond
-from .backbones.perceptual import Perceptual, perceptual
 from .strips.borders import Borders, border_columns
 from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels
 

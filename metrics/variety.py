@@ -28,9 +28,9 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from ..bench.backbones.judge import beyond
+from ..bench.backbones.perceptual import Perceptual, perceptual
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .backbones.judge import beyond
-from .backbones.perceptual import Perceptual, perceptual
 from .strips.crops import INPUT, NO_CANVAS, device, features, pixels, windows
 from .views.pictures import pictures, spread_out
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 from syncbench import Artifact, Canvas, Item, Method, Score
-from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.interface import Model
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.methods.independent import Independent
 
 LEAKED: list[Any] = []

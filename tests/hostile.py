@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from syncbench.bench.cli import app
+from syncbench.bench.cli.main import app
 from syncbench.bench.files import seal, unseal
 from typer.testing import CliRunner
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from syncbench import Artifact, Canvas, Cost, Item, Sampling, Score, Strip
-from syncbench.bench.lazy import Lazy
+from syncbench.bench.surfaces.lazy import Lazy
 from syncbench.methods.independent import Independent
 
 LONE = "\ud800"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.composed import SHIPPED as WEIGHTS
-from syncbench.bench.registry import load
 from syncbench.bench.types import Artifact
 
 EXACT: dict[str, tuple[str, dict[str, float]]] = {

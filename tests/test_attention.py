@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from syncbench.bench.attention import cross_attention, hook_is_live, layers, replaced, self_attention
 from syncbench.bench.models.gauss import Gauss
+from syncbench.bench.models.parts.attention import cross_attention, hook_is_live, layers, replaced, self_attention
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.types import SyncbenchError
 

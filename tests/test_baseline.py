@@ -7,13 +7,14 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 import yaml
-from syncbench.bench import baseline, files
-from syncbench.bench.cli import app
+from syncbench.bench import files
+from syncbench.bench.analysis.summary import rows
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.gate import compare, gate
-from syncbench.bench.junit import junit
-from syncbench.bench.records import load
-from syncbench.bench.summary import rows
+from syncbench.bench.gate.gate import compare, gate
+from syncbench.bench.gate.junit import junit
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.store.records import load
 from typer.testing import CliRunner
 
 from .gate_records import run
@@ -169,7 +170,7 @@ def test_the_pytest_fixture(pytester: pytest.Pytester, monkeypatch: pytest.Monke
     baseline.write(run(), pytester.path / "line.parquet")
     baseline.write(run(shift=shift), pytester.path / "new.parquet")
     pytester.makepyfile(PLUGIN.format(run=str(pytester.path / "new.parquet")))
-    plugin = ("-p", "syncbench.bench.pytest_plugin", "-p", "no:cacheprovider")
+    plugin = ("-p", "syncbench.bench.gate.pytest_plugin", "-p", "no:cacheprovider")
     done = pytester.runpytest(*plugin)
     done.assert_outcomes(**{outcome: 1})
     if shift:
@@ -185,16 +186,16 @@ def test_the_pytest_fixture_without_a_baseline(pytester: pytest.Pytester, monkey
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     baseline.write(run(), pytester.path / "new.parquet")
     pytester.makepyfile(PLUGIN.format(run=str(pytester.path / "new.parquet")))
-    done = pytester.runpytest("-p", "syncbench.bench.pytest_plugin")
+    done = pytester.runpytest("-p", "syncbench.bench.gate.pytest_plugin")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["*syncbench gate: no baseline*"])
 
 
 def test_the_plugin_is_declared_and_light():
     declared = (ROOT / "pyproject.toml").read_text()
-    assert 'syncbench = "syncbench.bench.pytest_plugin"' in declared
+    assert 'syncbench = "syncbench.bench.gate.pytest_plugin"' in declared
     for entry in importlib.metadata.entry_points(group="pytest11", name="syncbench"):
-        assert entry.value == "syncbench.bench.pytest_plugin"
+        assert entry.value == "syncbench.bench.gate.pytest_plugin"
 
 
 def test_the_workflow_shown_is_yaml():

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 import torch
 from playwright.sync_api import Browser, expect
-from syncbench.bench import baseline
-from syncbench.bench.board import board
-from syncbench.bench.board.gallery import clip
-from syncbench.bench.board.page import embedded
-from syncbench.bench.cli import app
-from syncbench.bench.run import run
-from syncbench.bench.store import Store
-from syncbench.bench.summary import COLUMNS, rows
+from syncbench.bench.analysis.summary import COLUMNS, rows
+from syncbench.bench.cli.main import app
+from syncbench.bench.report.board import board
+from syncbench.bench.report.board.gallery import clip
+from syncbench.bench.report.board.page import embedded
+from syncbench.bench.run.sweep import run
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.store.folder import Store
 from typer.testing import CliRunner
 
 from .chromium import CHROMIUM, browser, opened

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from syncbench.bench.canvas import Canvas
-from syncbench.bench.geometry.strip import Strip
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import SyncbenchError
 
 FACTOR = 2

@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from syncbench import run
-from syncbench.bench.cli import app
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.execute import InProcess, Workers
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.run import sweep
-from syncbench.bench.suite import read_suite
+from syncbench.bench.run.execute import InProcess, Workers
+from syncbench.bench.run.sweep import sweep
+from syncbench.bench.suites.suite import read_suite
 from typer.testing import CliRunner
 
 SUITE: dict[str, Any] = {
@@ -280,7 +280,7 @@ def test_another_model_goes_on_where_one_cannot(folder: Path, tmp_path: Path, ex
 
 
 def test_a_folder_is_no_preset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from syncbench.bench.registry import load, split
+    from syncbench.bench.catalogue.registry import load, split
 
     assert split(str(folder)) == (str(folder), "")
     assert load("models", str(folder), {"device": "cpu"}).source.path == folder

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syncbench.bench import baseline
-from syncbench.bench.cli import app
+from syncbench.bench.cli.main import app
+from syncbench.bench.store import parquet as baseline
 from typer.testing import CliRunner, Result
 
 from .report_records import frame, records
@@ -40,7 +40,7 @@ def suite(tmp_path: Path) -> Path:
 )
 def test_light_commands_import_no_torch(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom syncbench.bench.cli import app\n"
+        "import sys\nfrom syncbench.bench.cli.main import app\n"
         f"sys.argv = ['syncbench', *{arguments!r}]\n"
         "try:\n    app()\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('torch', 'pandas', 'numpy', 'PIL') if m in sys.modules])"
@@ -55,7 +55,7 @@ def test_reading_records_imports_no_torch(tmp_path: Path) -> None:
     baseline.write(frame(records()), file)
     for arguments in (["report", file], ["board", file], ["gate", file, "--baseline", file], ["cite", file]):
         code = (
-            "import sys\nfrom syncbench.bench.cli import app\n"
+            "import sys\nfrom syncbench.bench.cli.main import app\n"
             f"sys.argv = ['syncbench', *{[str(a) for a in arguments]!r}]\n"
             "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
             "print('torch' in sys.modules)"
@@ -216,7 +216,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(
 ) -> None:
     import errno
 
-    from syncbench.bench import store as module
+    from syncbench.bench.store import folder as module
 
     written: list[Path] = []
     original = module.write_bytes

@@ -9,10 +9,10 @@ from math import exp, pi
 import numpy as np
 import pandas as pd
 import pytest
-from syncbench.bench import stats
-from syncbench.bench.compare import differences
-from syncbench.bench.gate import TAIL, compare
-from syncbench.bench.summary import rows
+from syncbench.bench.analysis import stats
+from syncbench.bench.analysis.differences import differences
+from syncbench.bench.analysis.summary import rows
+from syncbench.bench.gate.gate import TAIL, compare
 from syncbench.metrics.variety import pseudo_values
 
 from .gate_records import METRICS

@@ -6,9 +6,9 @@ import pytest
 import torch
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.types import Dataset
+from syncbench.bench.world import parse
 from syncbench.datasets.panoramas import Panoramas
 from syncbench.datasets.prompts import Prompts
-from syncbench.datasets.world import parse
 from syncbench.datasets.world_panoramas import WorldPanoramas
 
 

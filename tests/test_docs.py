@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from syncbench.bench.check import check
-from syncbench.bench.cli import app as cli
-from syncbench.bench.listing import list_components
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.cli.main import app as cli
+from syncbench.bench.trust.check import check
 from syncbench.bench.types import Record
 from typer.testing import CliRunner
 
@@ -115,7 +115,7 @@ def test_the_commands_of_a_method_in_the_tree_work_as_written(tmp_path: Path):
     commands = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[0].splitlines()
     assert len(commands) == 3
     for command in commands:
-        call = [sys.executable, "-m", "syncbench.bench.cli", *command.split()[1:]]
+        call = [sys.executable, "-m", "syncbench.bench.cli.main", *command.split()[1:]]
         surroundings = {**os.environ, "PYTHONPATH": str(tmp_path)}
         done = subprocess.run(call, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)

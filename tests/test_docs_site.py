@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 import syncbench
-from syncbench.bench.listing import KINDS, list_components
-from syncbench.bench.options import field_types
-from syncbench.bench.registry import load_class
-from syncbench.bench.suite import list_suites
+from syncbench.bench.catalogue.fields import field_types
+from syncbench.bench.catalogue.listing import KINDS, list_components
+from syncbench.bench.catalogue.registry import load_class
+from syncbench.bench.suites.suite import list_suites
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
-from syncbench.bench.cli import app
+from syncbench.bench.backbones.published import checkpoint
+from syncbench.bench.catalogue.listing import ROOT, list_components
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.fetch import fetch, listing, where
 from syncbench.bench.fetch.files import bring_file
@@ -21,10 +23,8 @@ from syncbench.bench.fetch.lock import lock_file, locked
 from syncbench.bench.fetch.manifest import HUB_ID, Weights, groups, manifest, named
 from syncbench.bench.fetch.needs import repositories
 from syncbench.bench.fetch.wanted import wanted
-from syncbench.bench.listing import ROOT, list_components
 from syncbench.bench.models.parts.hub import snapshot
-from syncbench.bench.suite import Entry
-from syncbench.metrics.backbones.published import checkpoint
+from syncbench.bench.suites.suite import Entry
 from typer.testing import CliRunner
 
 from .hub_server import COMMIT, Hub, serving
@@ -277,7 +277,7 @@ def test_the_listing_says_what_lies_here(hub: Hub, torch_home: Path) -> None:
 
 def test_the_command_uses_the_endpoint_and_the_caches_of_the_environment(hub: Hub, tmp_path: Path) -> None:
     how = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-m", "syncbench.bench.cli", "fetch", NAME]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "fetch", NAME]
     done = subprocess.run(command, env=os.environ | how, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0].startswith(f"fetching {NAME}: 1")
@@ -348,7 +348,7 @@ def test_nothing_but_fetch_can_use_the_network() -> None:
 
 
 def test_a_sweep_opens_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from syncbench.bench.run import run
+    from syncbench.bench.run.sweep import run
 
     def refused(*args: Any) -> None:
         raise AssertionError(f"a connection to {args[1:]}")

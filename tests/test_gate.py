@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
-from syncbench.bench import stats
-from syncbench.bench.gate import TAIL, Gate, compare
+from syncbench.bench.analysis import stats
+from syncbench.bench.gate.gate import TAIL, Gate, compare
 from syncbench.bench.types import SyncbenchError
 
 from .gate_records import run

@@ -7,13 +7,13 @@ import pytest
 import torch
 import trimesh
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry.atlas import Atlas, unwrap
-from syncbench.bench.geometry.camera import Cameras, closeness, look_at, orbit, pinhole
-from syncbench.bench.geometry.flow import Film, Tracks
-from syncbench.bench.geometry.mesh import Mesh
-from syncbench.bench.geometry.shared import Apart, Shared
-from syncbench.bench.geometry.sphere import Sphere
-from syncbench.bench.geometry.warp import backward_warp, gather, pixel_grid, project, sample, unproject, visible
+from syncbench.bench.surfaces.atlas import Atlas, unwrap
+from syncbench.bench.surfaces.camera import Cameras, closeness, look_at, orbit, pinhole
+from syncbench.bench.surfaces.mesh import Mesh
+from syncbench.bench.surfaces.shared import Apart, Shared
+from syncbench.bench.surfaces.sphere import Sphere
+from syncbench.bench.surfaces.tracks import Film, Tracks
+from syncbench.bench.surfaces.warp import backward_warp, gather, pixel_grid, project, sample, unproject, visible
 from syncbench.bench.types import Surface
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syncbench.bench import baseline
-from syncbench.bench.grades import SHIPPED, Grades, grades
-from syncbench.bench.listing import list_components
-from syncbench.bench.registry import load
-from syncbench.bench.report import render, report
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.report.report import render, report
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.trust.grades import SHIPPED, Grades, grades
+from syncbench.bench.trust.verdicts import Card, Check, Ladder, Rung
 from syncbench.bench.types import SyncbenchError
-from syncbench.bench.verdicts import Card, Check, Ladder, Rung
 
 from .report_records import frame, records
 

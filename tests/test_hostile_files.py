@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import trimesh
-from syncbench.bench import baseline
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.files import host, read_bytes, whole, write_whole
-from syncbench.bench.geometry.mesh import read_mesh
-from syncbench.bench.report import render
+from syncbench.bench.report.report import render
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.surfaces.mesh import read_mesh
 from syncbench.bench.training import saved, scenes, silhouette, stream
 from syncbench.bench.training.loop import Plan, train
 from syncbench.datasets.videos import Videos, read_clip

@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from syncbench.bench import drawing, recorded, registry, sample
-from syncbench.bench.accept import update
-from syncbench.bench.board import page
-from syncbench.bench.content import told_apart
+from syncbench.bench.analysis import drawing
+from syncbench.bench.catalogue import registry
+from syncbench.bench.catalogue.content import told_apart
+from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files import unseal
-from syncbench.bench.listing import list_components
-from syncbench.bench.run import errors, run
-from syncbench.bench.show import INPUT, input_of, samples
-from syncbench.bench.store import Store, load_records
-from syncbench.bench.stored import Spec
+from syncbench.bench.gate.baseline import update
+from syncbench.bench.report.board import page
+from syncbench.bench.report.sheets import INPUT, input_of, samples
+from syncbench.bench.run import sample
+from syncbench.bench.run.sweep import errors, run
+from syncbench.bench.store.folder import Store, load_records
+from syncbench.bench.store.stored import Spec
+from syncbench.bench.suites import recorded
 
 from .hostile import call, edited
 

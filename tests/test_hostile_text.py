@@ -16,15 +16,19 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
-from syncbench.bench import baseline, cards, cite, power, progress
+from syncbench.bench.analysis import power
 from syncbench.bench.escaping import INVISIBLE, bibtex, csv_cell, json_text, markdown, visible
-from syncbench.bench.events import Event
-from syncbench.bench.gate import compare
-from syncbench.bench.junit import junit
-from syncbench.bench.report import render
-from syncbench.bench.show import draw
-from syncbench.bench.store import Store
-from syncbench.bench.verdicts import Card, Check
+from syncbench.bench.gate.gate import compare
+from syncbench.bench.gate.junit import junit
+from syncbench.bench.report import cite
+from syncbench.bench.report.report import render
+from syncbench.bench.report.sheets import draw
+from syncbench.bench.run import progress
+from syncbench.bench.run.events import Event
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.store.folder import Store
+from syncbench.bench.trust import cards
+from syncbench.bench.trust.verdicts import Card, Check
 
 from .hostile import PAYLOADS, call
 from .report_records import frame, record
@@ -189,21 +193,21 @@ def test_a_saved_csv_is_the_table(tmp_path: Path) -> None:
 LIMITED = (
     "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
-    "from syncbench.bench.cli import app; sys.argv[1:] = ['ls', 'methods']; app()"
+    "from syncbench.bench.cli.main import app; sys.argv[1:] = ['ls', 'methods']; app()"
 )
 
 
 def test_streams_that_hold_less_are_no_traceback(tmp_path: Path) -> None:
     made = frame([record(m, "seam_ratio", i, 0, float(i)) for m in ("independent", "multidiffusion") for i in range(4)])
     baseline.write(made, tmp_path / "r.parquet")
-    command = [sys.executable, "-m", "syncbench.bench.cli", "report", str(tmp_path / "r.parquet")]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "report", str(tmp_path / "r.parquet")]
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     plain = subprocess.run(command, env={**os.environ, **ascii_only}, capture_output=True, check=False)
     assert plain.returncode == 0, plain.stderr
     shown = plain.stdout.decode("ascii")
     assert "multidiffusion" in shown
     assert "+-" in shown
-    listed = [sys.executable, "-m", "syncbench.bench.cli", "ls", "methods"]
+    listed = [sys.executable, "-m", "syncbench.bench.cli.main", "ls", "methods"]
     closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *listed], capture_output=True, check=False)
     assert (closed.returncode, closed.stderr) == (0, b"")
     with (tmp_path / "full").open("wb") as file:

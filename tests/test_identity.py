@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from syncbench.bench import recorded
-from syncbench.bench import show as sheets
-from syncbench.bench.content import content_of, digest, told_apart
-from syncbench.bench.execute import InProcess
-from syncbench.bench.gate import gate
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.lazy import Lazy
-from syncbench.bench.listing import list_components
-from syncbench.bench.plan import noise_seed, plan
-from syncbench.bench.registry import load, split
-from syncbench.bench.report import report
-from syncbench.bench.run import rescore, run
-from syncbench.bench.sample import forget_items, load_model
-from syncbench.bench.store import Store, load_records
-from syncbench.bench.suite import read_suite
-from syncbench.bench.summary import rows
+from syncbench.bench.analysis.summary import rows
+from syncbench.bench.catalogue.content import content_of, digest, told_apart
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load, split
+from syncbench.bench.gate.gate import gate
+from syncbench.bench.report import sheets as sheets
+from syncbench.bench.report.report import report
+from syncbench.bench.run.execute import InProcess
+from syncbench.bench.run.plan import noise_seed, plan
+from syncbench.bench.run.sample import forget_items, load_model
+from syncbench.bench.run.sweep import rescore, run
+from syncbench.bench.store.folder import Store, load_records
+from syncbench.bench.suites import recorded
+from syncbench.bench.suites.suite import read_suite
+from syncbench.bench.surfaces.lazy import Lazy
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.overlap.syncdiffusion import SyncDiffusion
 

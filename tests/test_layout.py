@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import syncbench
-from syncbench.bench.listing import KINDS, ROOT, component_files, list_components, module_name, public_classes
+from syncbench.bench.catalogue.listing import KINDS, ROOT, component_files, list_components, module_name, public_classes
 
 TREES = ("bench", "methods", "metrics", "datasets")
 FILES = sorted(path for tree in TREES for path in (ROOT / tree).rglob("*.py") if "__pycache__" not in path.parts)

@@ -15,14 +15,14 @@ import torch
 import trimesh
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry import atlas, kept
-from syncbench.bench.geometry.atlas import Unwrapped, unwrap
-from syncbench.bench.geometry.mesh import Mesh, read_mesh
-from syncbench.bench.run import run
+from syncbench.bench.run.sweep import run
+from syncbench.bench.surfaces import atlas, kept
+from syncbench.bench.surfaces.atlas import Unwrapped, unwrap
+from syncbench.bench.surfaces.mesh import Mesh, read_mesh
+from syncbench.bench.world.stage import OBJECT, around, stage
+from syncbench.bench.world.trace import trace
 from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.videos import Videos
-from syncbench.datasets.world.stage import OBJECT, around, stage
-from syncbench.datasets.world.trace import trace
 
 BOX = """
 v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0 0 1\nv 1 0 1\nv 1 1 1\nv 0 1 1

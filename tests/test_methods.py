@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from syncbench.bench import registry
-from syncbench.bench.attention import layers
 from syncbench.bench.canvas import Canvas
+from syncbench.bench.catalogue import registry
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Method, Noise, views_artifact
+from syncbench.bench.models.parts.attention import layers
+from syncbench.bench.sampling.loop import Method, Noise, views_artifact
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling
 from syncbench.methods.independent import Independent
 from torch import Tensor, nn

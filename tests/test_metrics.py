@@ -15,12 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
-from syncbench.bench.geometry.strip import Strip
+from syncbench.bench.backbones.clip import clip
+from syncbench.bench.backbones.judge import judge
+from syncbench.bench.backbones.perceptual import perceptual
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Cost, GroupMetric, Item, Metric, SyncbenchError
-from syncbench.datasets.world import PANORAMA_CAPTIONS, landscape, render
-from syncbench.metrics.backbones.clip import clip
-from syncbench.metrics.backbones.judge import judge
-from syncbench.metrics.backbones.perceptual import perceptual
+from syncbench.bench.world import PANORAMA_CAPTIONS, landscape, render
 from syncbench.metrics.clip_text import ClipText
 from syncbench.metrics.disagreement import Disagreement
 from syncbench.metrics.intra_lpips import IntraLpips

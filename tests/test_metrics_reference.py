@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.ndimage import laplace
-from syncbench.bench.geometry.strip import Strip
+from syncbench.bench.backbones import perceptual as perceptual_module
+from syncbench.bench.backbones.clip import clip
+from syncbench.bench.backbones.perceptual import perceptual, unit
+from syncbench.bench.backbones.style import CONVOLUTIONS, VggStyle
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, SyncbenchError
-from syncbench.metrics.backbones import perceptual as perceptual_module
-from syncbench.metrics.backbones.clip import clip
-from syncbench.metrics.backbones.perceptual import perceptual, unit
-from syncbench.metrics.backbones.style import CONVOLUTIONS, VggStyle
 from syncbench.metrics.intra_lpips import IntraLpips
 from syncbench.metrics.intra_style import IntraStyle
 from syncbench.metrics.overlap_sharpness import OverlapSharpness

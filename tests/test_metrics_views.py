@@ -10,14 +10,14 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import spearmanr
+from syncbench.bench.backbones.clip import clip
+from syncbench.bench.backbones.perceptual import perceptual
 from syncbench.bench.types import Artifact, Item, Metric, SyncbenchError
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos
 from syncbench.datasets.world_views import WorldViews
 from syncbench.metrics.albedo_error import AlbedoError
-from syncbench.metrics.backbones.clip import clip
-from syncbench.metrics.backbones.perceptual import perceptual
 from syncbench.metrics.channel_reconstruction import ChannelReconstruction
 from syncbench.metrics.clip_text import ClipText
 from syncbench.metrics.edge_alignment import EdgeAlignment

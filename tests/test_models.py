@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from syncbench.bench.listing import list_components
+from syncbench.bench.catalogue.fields import field_types
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.models.diffusers import Diffusers
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.interface import Model
 from syncbench.bench.models.parts.recipe import Recipe
+from syncbench.bench.models.parts.schedule import Level
 from syncbench.bench.models.reference import Reference
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.options import field_types
-from syncbench.bench.registry import load, load_class
-from syncbench.bench.schedule import Level
 from syncbench.bench.types import Cost, SyncbenchError
 
 KINDS = ["sd15", "sd21", "sdxl", "reference"]

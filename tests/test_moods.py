@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from syncbench.bench.cli import app
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.run import run
-from syncbench.bench.store import Store
+from syncbench.bench.run.sweep import run
+from syncbench.bench.store.folder import Store
 from syncbench.bench.types import Artifact
 from typer.testing import CliRunner
 
@@ -185,8 +185,8 @@ def test_a_method_that_changes_the_model_changes_it_for_itself(results: Path, tm
 
 
 def test_a_well_behaved_method_costs_no_second_model(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from syncbench.bench import sample
-    from syncbench.bench.suite import Entry
+    from syncbench.bench.run import sample
+    from syncbench.bench.suites.suite import Entry
 
     loaded: list[str] = []
     original = Entry.load
@@ -326,7 +326,16 @@ def written(folder: Path, *names: str) -> Path:
 
 def test_the_command_line_stays_json_and_says_that_jobs_failed(tmp_path: Path) -> None:
     file = written(tmp_path, "prints", "closes stdout", "closes descriptor 1", "replaces stdout", "exits with 0")
-    command = [sys.executable, "-m", "syncbench.bench.cli", "run", str(file), "--json", "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "syncbench.bench.cli.main",
+        "run",
+        str(file),
+        "--json",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     facts = json.loads(done.stdout)
@@ -376,7 +385,7 @@ def test_every_death(tmp_path: Path, jobs: int) -> None:
 def test_a_death_in_this_process_is_told_at_the_next_start(tmp_path: Path, alone: Path) -> None:
     """With one job there is no worker: the sweep dies, and the next start makes that job in a process of its own."""
     file, out = written(tmp_path, "killed"), tmp_path / "out"
-    command = [sys.executable, "-m", "syncbench.bench.cli", "run", str(file), "--out", str(out)]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "run", str(file), "--out", str(out)]
     first = subprocess.run(command, capture_output=True, text=True, check=False)
     assert first.returncode == -signal.SIGKILL
     frame = run(file, out)  # in this process it would end the tests

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from syncbench.bench import loop
 from syncbench.bench.canvas import Canvas
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Method, Step, Sync
 from syncbench.bench.models.gauss import Gauss
+from syncbench.bench.sampling import loop
+from syncbench.bench.sampling.loop import Method, Step, Sync
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling
 from syncbench.methods.independent import Independent
 from syncbench.methods.overlap.multidiffusion import MultiDiffusion

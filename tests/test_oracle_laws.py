@@ -11,20 +11,20 @@ import pytest
 import torch
 from scipy import linalg, stats
 from syncbench import run
-from syncbench.bench.cli import app
+from syncbench.bench.analysis.summary import summary
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.loop import Method, Step
 from syncbench.bench.models.gauss import Gauss
-from syncbench.bench.oracle import COLUMNS, FIGURES, default_entries, oracle
-from syncbench.bench.oracle.agreement import agreement
-from syncbench.bench.oracle.agreement import results as results_of
-from syncbench.bench.oracle.law import Law, Truth
-from syncbench.bench.oracle.linear import affine
-from syncbench.bench.oracle.measured import measured
-from syncbench.bench.oracle.problem import Problem
-from syncbench.bench.oracle.samples import estimate, intervals, moments
-from syncbench.bench.records import load as load_records
-from syncbench.bench.summary import summary
+from syncbench.bench.sampling.loop import Method, Step
+from syncbench.bench.store.records import load as load_records
+from syncbench.bench.trust.oracle import COLUMNS, FIGURES, default_entries, oracle
+from syncbench.bench.trust.oracle.agreement import agreement
+from syncbench.bench.trust.oracle.agreement import results as results_of
+from syncbench.bench.trust.oracle.law import Law, Truth
+from syncbench.bench.trust.oracle.linear import affine
+from syncbench.bench.trust.oracle.measured import measured
+from syncbench.bench.trust.oracle.problem import Problem
+from syncbench.bench.trust.oracle.samples import estimate, intervals, moments
 from syncbench.datasets.gaussian_fields import GaussianFields
 from syncbench.methods.geometry.synctweedies import SyncTweedies
 from syncbench.methods.independent import Independent

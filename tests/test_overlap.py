@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix, diags, eye, kron, vstack
 from scipy.sparse.linalg import spsolve
+from syncbench.bench.backbones.perceptual import perceptual
 from syncbench.bench.canvas import Canvas
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Noise, Step, pixels_of
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.tiny import Tiny
+from syncbench.bench.sampling.loop import Noise, Step, pixels_of
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.independent import Independent
 from syncbench.methods.overlap.feather import Feather, feather
@@ -22,7 +23,6 @@ from syncbench.methods.overlap.multidiffusion import MultiDiffusion
 from syncbench.methods.overlap.syncdiffusion import SyncDiffusion
 from syncbench.methods.trap import Trap
 from syncbench.methods.truth import Truth
-from syncbench.metrics.backbones.perceptual import perceptual
 from torch import Tensor
 
 WINDOW, HEIGHT = 32, 32

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench.cli import app
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.plan import dataset_fields
-from syncbench.bench.registry import load
-from syncbench.bench.store import load_records
+from syncbench.bench.run.plan import dataset_fields
+from syncbench.bench.store.folder import load_records
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling
 from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.photos import Photos

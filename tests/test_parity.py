@@ -11,9 +11,9 @@ from diffusers import (
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
 )
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Noise, Sync
 from syncbench.bench.models.tiny import Kind, Tiny
+from syncbench.bench.sampling.loop import Noise, Sync
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling
 from syncbench.methods.overlap.multidiffusion import MultiDiffusion
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 from syncbench import run
-from syncbench.bench import baseline
-from syncbench.bench.cli import app
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.events import Event
 from syncbench.bench.files import read_text
-from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.limits import JOBS, PIXELS, check_size
-from syncbench.bench.narrow import narrowed
-from syncbench.bench.plan import chosen, job_key, listed
-from syncbench.bench.registry import load
-from syncbench.bench.run import MANY
-from syncbench.bench.suite import read_suite
+from syncbench.bench.run.events import Event
+from syncbench.bench.run.plan import chosen, job_key, listed
+from syncbench.bench.run.sweep import MANY
+from syncbench.bench.store import parquet as baseline
+from syncbench.bench.suites.narrow import narrowed
+from syncbench.bench.suites.suite import read_suite
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Sampling
 from typer.testing import CliRunner, Result
 
@@ -260,7 +260,7 @@ def test_a_new_data_set_goes_where_its_family_is_with_all_of_its_items() -> None
 
 def test_a_large_plan_says_its_size_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Event] = []
-    monkeypatch.setattr("syncbench.bench.run.MANY", 3)
+    monkeypatch.setattr("syncbench.bench.run.sweep.MANY", 3)
     run(asked({"seeds": [0, 1]}), tmp_path / "out", progress=heard.append)
     assert heard[0] == Event("plan", 0, 4)
     assert 3 < MANY < JOBS
@@ -312,7 +312,7 @@ def test_what_has_no_name_is_said_where_it_stands() -> None:
 
 
 def test_ranges_of_a_data_sets_own_protocol_are_checked(tmp_path: Path) -> None:
-    from syncbench.bench.plan import sampling
+    from syncbench.bench.run.plan import sampling
 
     assert sampling(Sampling(steps=3), {"eta": "0.5"}) == Sampling(steps=3, eta=0.5)
     assert isinstance(sampling(Sampling(guidance=4), {}).guidance, int), "what nobody changed keeps its identity"
@@ -362,7 +362,7 @@ def test_a_board_under_a_limit_of_address_space_is_made_or_says_why_not(tmp_path
     """The engine of its plots ends its whole process there."""
     file = tmp_path / "records.parquet"
     baseline.write(frame(records()), file)
-    command = [sys.executable, "-m", "syncbench.bench.cli", "board", str(file)]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "board", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_memory)
     assert done.returncode in (0, 2), done.stderr
     if done.returncode:
@@ -376,7 +376,7 @@ def small_files() -> None:
 
 
 def test_an_answer_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "syncbench.bench.cli", "ls"]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "ls"]
     with (tmp_path / "answer").open("w") as answer:
         done = subprocess.run(command, stdout=answer, stderr=subprocess.PIPE, text=True, preexec_fn=small_files)
     assert done.returncode == 2
@@ -387,7 +387,7 @@ def test_an_answer_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
 def test_any_alphabet_takes_an_answer(tmp_path: Path, surroundings: dict[str, str]) -> None:
     file = tmp_path / "records.parquet"
     baseline.write(frame(records()), file)
-    command = [sys.executable, "-m", "syncbench.bench.cli", "report", str(file)]
+    command = [sys.executable, "-m", "syncbench.bench.cli.main", "report", str(file)]
     done = subprocess.run(command, capture_output=True, env={**os.environ, **surroundings})
     assert done.returncode == 0, done.stderr
     assert b"independent" in done.stdout

@@ -12,19 +12,22 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from syncbench.bench import files, report, run, threads
-from syncbench.bench.claims import Claims
-from syncbench.bench.cli import app
+from syncbench.bench import files
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.events import Event
-from syncbench.bench.execute import InProcess, Lost, Workers, executor
 from syncbench.bench.files import STALE, clear_stale, host, temporary, write_whole
-from syncbench.bench.guard import attempt, describe, storable, threaded, unchanged
-from syncbench.bench.lazy import Lazy
-from syncbench.bench.progress import shown
-from syncbench.bench.signals import Interrupted, heard
-from syncbench.bench.store import Store
-from syncbench.bench.threads import allowed_cores, free_cores, threads_for
+from syncbench.bench.isolation import threads
+from syncbench.bench.isolation.guard import attempt, describe, storable, threaded, unchanged
+from syncbench.bench.isolation.signals import Interrupted, heard
+from syncbench.bench.isolation.threads import allowed_cores, free_cores, threads_for
+from syncbench.bench.report import report
+from syncbench.bench.run import sweep as run
+from syncbench.bench.run.claims import Claims
+from syncbench.bench.run.events import Event
+from syncbench.bench.run.execute import InProcess, Lost, Workers, executor
+from syncbench.bench.run.progress import shown
+from syncbench.bench.store.folder import Store
+from syncbench.bench.surfaces.lazy import Lazy
 from typer.testing import CliRunner
 
 from . import stored_jobs
@@ -61,7 +64,7 @@ def test_a_signal_ends_a_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_importing_shows_no_traceback(number: int) -> None:
-    code = "import os, signal\nfrom syncbench.bench.signals import importing\n"
+    code = "import os, signal\nfrom syncbench.bench.isolation.signals import importing\n"
     code += f"signal.signal({number}, signal.default_int_handler)\nwith importing():\n    "
     code += f"os.kill(os.getpid(), {number})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -79,7 +82,7 @@ def test_the_command_line_is_imported_under_that_protection() -> None:
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import syncbench.bench.cli\n"
+        "import syncbench.bench.cli.main\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130
@@ -294,7 +297,7 @@ def test_run_json_comes_first(results: Path, monkeypatch: pytest.MonkeyPatch) ->
     original = Path.mkdir
     monkeypatch.setattr(Path, "mkdir", lambda p, *a, **k: made.append(p.name) or original(p, *a, **k))
     monkeypatch.setattr(
-        "syncbench.bench.store.write_json",
+        "syncbench.bench.store.folder.write_json",
         lambda path, content: made.append(path.name) or files.write_json(path, content),
     )
     Store.create(results, {})
@@ -383,7 +386,7 @@ def test_a_job_that_is_there_meanwhile_stays(
     tiny_suite: dict[str, Any], results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another sweep took over a claim that only seemed dead: the first to finish wins, with its scores."""
-    from syncbench.bench import sample
+    from syncbench.bench.run import sample
 
     original = sample._make
 

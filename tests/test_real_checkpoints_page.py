@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from syncbench.bench.cli import app
-from syncbench.bench.listing import ROOT
+from syncbench.bench.catalogue.listing import ROOT
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.cli.main import app
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.registry import load
-from syncbench.bench.store import load_records
-from syncbench.bench.suite import list_suites
+from syncbench.bench.store.folder import load_records
+from syncbench.bench.suites.suite import list_suites
 from typer.main import get_command
 from typer.testing import CliRunner
 

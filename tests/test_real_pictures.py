@@ -10,25 +10,25 @@ import pytest
 import torch
 from PIL import Image
 from syncbench import run
-from syncbench.bench.cli import app
-from syncbench.bench.doctor import doctor
+from syncbench.bench.backbones import published
+from syncbench.bench.backbones.clip import clip
+from syncbench.bench.backbones.judge import BUNDLED
+from syncbench.bench.backbones.perceptual import PackageLpips, vgg_lpips
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.cli.doctor import doctor
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.fetch import torch_hub
-from syncbench.bench.geometry.shared import Apart, Shared
-from syncbench.bench.geometry.strip import Strip
-from syncbench.bench.loop import Noise, Step
 from syncbench.bench.models.reference import Reference
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.registry import load
-from syncbench.bench.report import report
-from syncbench.bench.store import load_records
+from syncbench.bench.report.report import report
+from syncbench.bench.sampling.loop import Noise, Step
+from syncbench.bench.store.folder import load_records
+from syncbench.bench.surfaces.shared import Apart, Shared
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling
-from syncbench.datasets.world.grammar import speaks
+from syncbench.bench.world.grammar import speaks
 from syncbench.methods.overlap import syncdiffusion
-from syncbench.metrics.backbones import published
-from syncbench.metrics.backbones.clip import clip
-from syncbench.metrics.backbones.judge import BUNDLED
-from syncbench.metrics.backbones.perceptual import PackageLpips, vgg_lpips
 from syncbench.metrics.clip_text import ClipText
 from torchvision.models import vgg16
 from typer.testing import CliRunner
@@ -41,7 +41,7 @@ REAL = "a woman running in a garden"
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without published weights."""
     monkeypatch.setattr(torch_hub, "hub_folder", lambda: tmp_path / "torch")
-    monkeypatch.setattr("syncbench.metrics.backbones.clip.try_to_load_from_cache", lambda *about: None)
+    monkeypatch.setattr("syncbench.bench.backbones.clip.try_to_load_from_cache", lambda *about: None)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *about: None)
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 from syncbench import run
-from syncbench.bench.cli import app
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load_class
+from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.fetch.manifest import manifest
 from syncbench.bench.fetch.needs import absent, models_of, repositories
-from syncbench.bench.listing import list_components
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.plan import chosen, listed
-from syncbench.bench.registry import load_class
-from syncbench.bench.suite import FOLDER, Suite, list_suites, read_suite
+from syncbench.bench.run.plan import chosen, listed
+from syncbench.bench.suites.suite import FOLDER, Suite, list_suites, read_suite
 from typer.testing import CliRunner
 
 REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "views", "photos")

@@ -24,14 +24,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from syncbench import run
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.light import encoded
-from syncbench.bench.loop import channel_names
 from syncbench.bench.models.marigold import Marigold
 from syncbench.bench.models.parts.channels import Channel, shown
 from syncbench.bench.models.rgb_to_x import RgbToX
 from syncbench.bench.models.tiny import _text_config, _tokenizer
 from syncbench.bench.models.x_to_rgb import FACTORS, XToRgb
-from syncbench.bench.store import load_records
+from syncbench.bench.sampling.loop import channel_names
+from syncbench.bench.store.folder import load_records
+from syncbench.bench.surfaces.light import encoded
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.methods.channels.marigold_iid import MarigoldIID
 from syncbench.methods.channels.rgbx import RGBX

@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from syncbench import run
+from syncbench.bench.catalogue.fields import field_types
+from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.cameras import looked_at, orbit_numbers
 from syncbench.bench.models.parts.guidance import PerView
@@ -22,8 +24,6 @@ from syncbench.bench.models.parts.ldm import stock_config, stock_weights
 from syncbench.bench.models.parts.levels import Discrete
 from syncbench.bench.models.parts.vision import shrunk
 from syncbench.bench.models.parts.weights import channels_last
-from syncbench.bench.options import field_types
-from syncbench.bench.registry import load, load_class
 from syncbench.datasets.world_views import WorldViews
 from torch.nn import functional as F
 
@@ -414,7 +414,7 @@ def mvdream_camera(elevation: float, azimuth: float) -> np.ndarray:
 
 
 def test_cameras_are_mvdreams() -> None:
-    from syncbench.datasets.world.stage import around
+    from syncbench.bench.world.stage import around
 
     for first, elevation in ((0.0, 15.0), (33.0, -10.0)):
         cameras = around(first + 90 * np.arange(4), elevation, 2.0)

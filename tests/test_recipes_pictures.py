@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from syncbench import run
-from syncbench.bench.attention import hook_is_live
+from syncbench.bench.catalogue.fields import field_types
+from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.models.parts.attention import hook_is_live
 from syncbench.bench.models.parts.native import native_size
 from syncbench.bench.models.parts.picture_transformer import packed, places, unpacked
-from syncbench.bench.options import field_types
-from syncbench.bench.registry import load, load_class
 from torch import Tensor
 
 from .picture_replicas import SD2, SD15, STRUCTURES, XL, made, original, saved

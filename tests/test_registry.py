@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
+from syncbench.bench.catalogue.fields import build, convert, field_values, parse_assignments
+from syncbench.bench.catalogue.listing import KINDS, component_files, list_components
+from syncbench.bench.catalogue.registry import label, load
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.listing import KINDS, component_files, list_components
-from syncbench.bench.options import build, convert, field_values, parse_assignments
-from syncbench.bench.registry import label, load
 
 PLUGIN = '''"""A method from outside the tree.
 
@@ -79,7 +79,7 @@ def test_listing_agrees_with_the_imported_classes() -> None:
 
 def test_listing_imports_neither_torch_nor_any_component() -> None:
     code = (
-        "import sys; from syncbench.bench.registry import list_components\n"
+        "import sys; from syncbench.bench.catalogue.registry import list_components\n"
         "for kind in ('methods', 'metrics', 'datasets', 'models'): list_components(kind)\n"
         "bad = [m for m in sys.modules if m == 'torch' or m.startswith(('syncbench.methods', 'syncbench.metrics'))]\n"
         "print(bad)"

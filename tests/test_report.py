@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from syncbench.bench import power, stats
-from syncbench.bench import report as reporting
-from syncbench.bench.compare import differences
-from syncbench.bench.report import render
-from syncbench.bench.summary import COLUMNS, rows
+from syncbench.bench.analysis import power, stats
+from syncbench.bench.analysis.differences import differences
+from syncbench.bench.analysis.summary import COLUMNS, rows
+from syncbench.bench.report import report as reporting
+from syncbench.bench.report.report import render
 from syncbench.bench.types import SyncbenchError
 
 from .report_records import METHODS, METRICS, frame, record, records

@@ -14,15 +14,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from syncbench.bench.execute import executor
-from syncbench.bench.run import run, sweep
-from syncbench.bench.store import Store, load_records
-from syncbench.bench.suite import read_suite
+from syncbench.bench.run.execute import executor
+from syncbench.bench.run.sweep import run, sweep
+from syncbench.bench.store.folder import Store, load_records
+from syncbench.bench.suites.suite import read_suite
 
 HERE = str(Path(__file__).with_name("components.py"))
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["syncbench.bench.run", "syncbench.methods.independent", "syncbench.bench.models.gauss", "pandas"]
+    ["syncbench.bench.run.sweep", "syncbench.methods.independent", "syncbench.bench.models.gauss", "pandas"]
 )
 
 

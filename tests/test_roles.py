@@ -7,16 +7,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from syncbench.bench.check import check
-from syncbench.bench.compare import differences
-from syncbench.bench.gate import compare
-from syncbench.bench.listing import list_components
-from syncbench.bench.measure import machine_name
-from syncbench.bench.registry import load
-from syncbench.bench.report import render
-from syncbench.bench.roles import primary_of, role_of
-from syncbench.bench.run import run
-from syncbench.bench.summary import rows
+from syncbench.bench.analysis.differences import differences
+from syncbench.bench.analysis.summary import rows
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.catalogue.roles import primary_of, role_of
+from syncbench.bench.gate.gate import compare
+from syncbench.bench.report.report import render
+from syncbench.bench.run.measure import machine_name
+from syncbench.bench.run.sweep import run
+from syncbench.bench.trust.check import check
 from syncbench.bench.types import FAMILIES, ROLES, SyncbenchError
 
 from . import gate_records

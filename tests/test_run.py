@@ -8,19 +8,19 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from syncbench.bench.catalogue.listing import list_components
+from syncbench.bench.catalogue.registry import load, split
+from syncbench.bench.catalogue.roles import primary_of, role_of
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
-from syncbench.bench.events import Event
-from syncbench.bench.execute import InProcess
-from syncbench.bench.listing import list_components
-from syncbench.bench.measure import measured, peak_resident
-from syncbench.bench.narrow import narrowed
-from syncbench.bench.plan import job_key, noise_seed, plan, shard
-from syncbench.bench.registry import load, split
-from syncbench.bench.roles import primary_of, role_of
-from syncbench.bench.run import parse_shard, rescore, run
-from syncbench.bench.sample import load_model
-from syncbench.bench.store import Store, load_records
-from syncbench.bench.suite import Entry, read_suite
+from syncbench.bench.run.events import Event
+from syncbench.bench.run.execute import InProcess
+from syncbench.bench.run.measure import measured, peak_resident
+from syncbench.bench.run.plan import job_key, noise_seed, plan, shard
+from syncbench.bench.run.sample import load_model
+from syncbench.bench.run.sweep import parse_shard, rescore, run
+from syncbench.bench.store.folder import Store, load_records
+from syncbench.bench.suites.narrow import narrowed
+from syncbench.bench.suites.suite import Entry, read_suite
 from syncbench.bench.types import FAMILIES, Record
 
 HERE = str(Path(__file__).with_name("components.py"))
@@ -419,7 +419,7 @@ def test_the_model_is_released_before_scoring(
         if event.phase == "score":
             alive.append(any(model() is not None for model in loaded))
 
-    monkeypatch.setattr("syncbench.bench.run.load_model", load)
+    monkeypatch.setattr("syncbench.bench.run.sweep.load_model", load)
     run(tiny_suite, results, progress=listen)
     assert loaded
     assert alive

@@ -9,13 +9,13 @@ import psutil
 import pytest
 import torch
 from syncbench import run
-from syncbench.bench import forecast as module
-from syncbench.bench.cli import app
-from syncbench.bench.forecast import Forecast, forecast
+from syncbench.bench.cli.main import app
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.narrow import narrowed
-from syncbench.bench.rehearsal import Asked, Bill
-from syncbench.bench.suite import read_suite
+from syncbench.bench.run import forecast as module
+from syncbench.bench.run.forecast import Forecast, forecast
+from syncbench.bench.run.rehearsal import Asked, Bill
+from syncbench.bench.suites.narrow import narrowed
+from syncbench.bench.suites.suite import read_suite
 from syncbench.bench.types import Cost
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
@@ -109,7 +109,7 @@ def test_bundled_models_are_counted_without_their_weights(model: str, monkeypatc
         raise AssertionError("weights were read")
 
     monkeypatch.setattr("safetensors.torch.load_file", never)
-    from syncbench.bench.suite import Entry
+    from syncbench.bench.suites.suite import Entry
 
     hollow = Entry("models", model, {"device": "meta"}).load()
     size = module._parameters(hollow)

@@ -7,13 +7,10 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.pipelines.deprecated.text_to_video_synthesis.pipeline_text_to_video_zero import CrossFrameAttnProcessor
-from syncbench.bench.attention import hook_is_live, inside, layers, wide
-from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.interface import Call, Condition
-from syncbench.bench.models.reference import Reference
-from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.schedule import Level
-from syncbench.bench.shared_attention import (
+from syncbench.bench.models.parts.attention import hook_is_live, inside, layers, wide
+from syncbench.bench.models.parts.schedule import Level
+from syncbench.bench.models.parts.shared_attention import (
     Selector,
     SharedAttention,
     attend,
@@ -25,7 +22,10 @@ from syncbench.bench.shared_attention import (
     middle,
     others,
 )
-from syncbench.bench.sharing import Sharing
+from syncbench.bench.models.reference import Reference
+from syncbench.bench.models.tiny import Tiny
+from syncbench.bench.sampling.sharing import Sharing
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.batch_attention import BatchAttention
 from syncbench.methods.independent import Independent

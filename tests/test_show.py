@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench.run import run
-from syncbench.bench.show import INPUT, Cell, draw, pictured, show
-from syncbench.bench.store import Store, load_artifact
-from syncbench.bench.stored import StoredJob
+from syncbench.bench.report.sheets import INPUT, Cell, draw, pictured, show
+from syncbench.bench.run.sweep import run
+from syncbench.bench.store.folder import Store, load_artifact
+from syncbench.bench.store.stored import StoredJob
 
 from .stored_jobs import job
 

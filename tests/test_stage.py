@@ -7,15 +7,15 @@ import pytest
 import torch
 import trimesh
 from scipy.ndimage import maximum_filter, minimum_filter
-from syncbench.bench.geometry.shared import SHADING_MAX
-from syncbench.bench.geometry.warp import backward_warp, project, sample, visible
-from syncbench.datasets.world import grammar, stream
-from syncbench.datasets.world.materials import linear, srgb
-from syncbench.datasets.world.scene import _RANGES
-from syncbench.datasets.world.solids import SOLIDS, solid
-from syncbench.datasets.world.stage import GROUND, OBJECT, SKY, Stage, around, placed, stage
-from syncbench.datasets.world.trace import Buffers, Take, buffers, trace
-from syncbench.datasets.world.truth import truth
+from syncbench.bench.surfaces.shared import SHADING_MAX
+from syncbench.bench.surfaces.warp import backward_warp, project, sample, visible
+from syncbench.bench.world import grammar, stream
+from syncbench.bench.world.materials import linear, srgb
+from syncbench.bench.world.scene import _RANGES
+from syncbench.bench.world.solids import SOLIDS, solid
+from syncbench.bench.world.stage import GROUND, OBJECT, SKY, Stage, around, placed, stage
+from syncbench.bench.world.trace import Buffers, Take, buffers, trace
+from syncbench.bench.world.truth import truth
 
 PATTERNED = "a red {} with white checks on a blue meadow under a cloudy yellow sky"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
-from syncbench.bench import stats
-from syncbench.bench.latex import escape
-from syncbench.bench.report import render
-from syncbench.bench.summary import rows
+from syncbench.bench.analysis import stats
+from syncbench.bench.analysis.summary import rows
+from syncbench.bench.report.latex import escape
+from syncbench.bench.report.report import render
 
 from .report_records import METHODS, frame, record, records
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 from scipy import stats as scipy_stats
-from syncbench.bench import stats
+from syncbench.bench.analysis import stats
 from syncbench.bench.errors import SyncbenchError
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench import store as module
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.files import temporary, unseal, write_json, write_sealed
-from syncbench.bench.png import decode_png, encode_png
-from syncbench.bench.store import Store, load_artifact, load_records
+from syncbench.bench.store import folder as module
+from syncbench.bench.store.folder import Store, load_artifact, load_records
+from syncbench.bench.store.png import decode_png, encode_png
 from syncbench.bench.types import Artifact, Cost, Record
 
 from .stored_jobs import job

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from syncbench.bench.registry import load
+from syncbench.bench.catalogue.registry import load
 
 from .test_methods import digest, same
 

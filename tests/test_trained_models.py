@@ -11,7 +11,6 @@ import pytest
 import torch
 from diffusers import ControlNetModel, MotionAdapter, UNet2DConditionModel
 from syncbench.bench import training
-from syncbench.bench.attention import layers
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.channels_joint import ChannelsJoint
 from syncbench.bench.models.channels_prompted import ChannelsPrompted
@@ -19,12 +18,13 @@ from syncbench.bench.models.channels_to_rgb import ChannelsToRgb
 from syncbench.bench.models.depth import Depth
 from syncbench.bench.models.grid import Grid
 from syncbench.bench.models.motion import Motion
+from syncbench.bench.models.parts.attention import layers
 from syncbench.bench.models.parts.composed import SHIPPED
 from syncbench.bench.models.parts.conditioners import camera_numbers
 from syncbench.bench.models.parts.joint import joint, referring
 from syncbench.bench.models.parts.network import Controlled, canvas_of, tiles_of
+from syncbench.bench.models.parts.shared_attention import SharedAttention
 from syncbench.bench.models.views import Views
-from syncbench.bench.shared_attention import SharedAttention
 from syncbench.bench.training import _channels, agreement, codec, depth, motion, scenes, start, views
 from syncbench.bench.training import base as base_trainer
 from syncbench.bench.training.loop import Plan

@@ -10,7 +10,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from syncbench.bench.training import TRAINERS, base, cards, codec, judge, tokenizer
 from syncbench.bench.training.loop import Plan, train
 from syncbench.bench.training.stream import pictures, psnr, signed
-from syncbench.datasets.world import PANORAMA_CAPTIONS, WORDS
+from syncbench.bench.world import PANORAMA_CAPTIONS, WORDS
 from transformers import CLIPTokenizer
 
 WEIGHTS = Path(base.__file__).parents[1] / "models" / "weights"

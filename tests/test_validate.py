@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from syncbench.bench.cards import text
-from syncbench.bench.cli import app
-from syncbench.bench.corruptions import CORRUPTIONS, corruption, from_views, of_family, short, true_views
-from syncbench.bench.registry import load
+from syncbench.bench.catalogue.registry import load
+from syncbench.bench.cli.main import app
+from syncbench.bench.trust.cards import text
+from syncbench.bench.trust.corruptions import CORRUPTIONS, corruption, from_views, of_family, short, true_views
+from syncbench.bench.trust.validate import WORLDS, save, validate
+from syncbench.bench.trust.verdicts import Ladder, Rung, judged
 from syncbench.bench.types import FAMILIES, Item, SyncbenchError
-from syncbench.bench.validate import WORLDS, save, validate
-from syncbench.bench.verdicts import Ladder, Rung, judged
 from typer.testing import CliRunner
 
 METRIC = '''

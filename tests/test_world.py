@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from syncbench.datasets import world
+from syncbench.bench import world
 
 
 def test_same_seed_same_bytes() -> None:

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from syncbench.bench.check import check
+from syncbench.bench import world
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.geometry.atlas import Atlas
-from syncbench.bench.geometry.flow import Tracks
-from syncbench.bench.geometry.shared import SHADING_MAX, Apart, Shared
-from syncbench.bench.geometry.warp import backward_warp, gather
+from syncbench.bench.surfaces.atlas import Atlas
+from syncbench.bench.surfaces.shared import SHADING_MAX, Apart, Shared
+from syncbench.bench.surfaces.tracks import Tracks
+from syncbench.bench.surfaces.warp import backward_warp, gather
+from syncbench.bench.trust.check import check
 from syncbench.bench.types import Dataset, Item
-from syncbench.datasets import world
-from syncbench.datasets.world.materials import linear, srgb
+from syncbench.bench.world.materials import linear, srgb
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..catalogue.registry import suggest
 from ..errors import SyncbenchError, quoted
-from ..registry import suggest
 
 FILE = Path(__file__).with_name("manifest.toml")
 HUB_ID = re.compile(r"(?=.{3,96}$)\w[\w.-]*/[\w.-]+")

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..catalogue.registry import is_checkpoint, load_class, plain, split
 from ..errors import SyncbenchError
 from ..files import is_folder
-from ..registry import is_checkpoint, load_class, plain, split
-from ..suite import Entry, Suite, list_suites, read_suite
+from ..suites.suite import Entry, Suite, list_suites, read_suite
 from .hub import here
 from .manifest import HUB_ID, Weights, manifest, of_repository
 

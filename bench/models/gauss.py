@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..limits import Positive, Share, Side
-from ..schedule import Level, Schedule
 from ..types import SyncbenchError
 from .interface import Condition
 from .parts.denoiser import Denoiser, Precision, digest
+from .parts.schedule import Level, Schedule
 
 
 class Gauss(Denoiser):

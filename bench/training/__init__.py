@@ -64,8 +64,8 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
 
     `assignments` are further arguments of its `main` as text, `name=value`. Raises SyncbenchError for what it lacks.
     """
-    from ..options import convert, field_types
-    from ..registry import suggest
+    from ..catalogue.fields import convert, field_types
+    from ..catalogue.registry import suggest
 
     if name not in TRAINERS:
         raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")

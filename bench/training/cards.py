@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..drawing import png
+from ..analysis.drawing import png
 from ..files import whole, write_whole
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...datasets.world.stream import shots
+from ..analysis.stats import Interval, interval
+from ..catalogue.registry import load
 from ..models.channels_joint import ChannelsJoint
 from ..models.channels_prompted import ChannelsPrompted
 from ..models.channels_to_rgb import ChannelsToRgb
@@ -21,9 +22,8 @@ from ..models.grid import Grid
 from ..models.motion import Motion
 from ..models.reference import Reference
 from ..models.views import Views
-from ..registry import load
-from ..stats import Interval, interval
 from ..types import Artifact
+from ..world.stream import shots
 from . import agreement
 from .cards import card, curve, machine, megabytes, sheet, spent
 from .measure import HELD_OUT

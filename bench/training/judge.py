@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from ...datasets.world import COLOURS, GROUNDS, LAYERS, PATTERNS, SHAPES, alternatives, parse
+from ..world import COLOURS, GROUNDS, LAYERS, PATTERNS, SHAPES, alternatives, parse
 from .loop import Plan, is_first, launch, train, where
 from .stream import pictures
 from .tokenizer import LENGTH

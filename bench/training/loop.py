@@ -28,7 +28,7 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 
 from ..files import disk, write_whole
-from ..threads import allowed_cores
+from ..isolation.threads import allowed_cores
 from ..types import SyncbenchError
 from .saved import read, write
 
@@ -253,8 +253,8 @@ def _progress(plan: Plan, step: int, spent: float) -> Generator[Callable[[int, f
     if total <= 0 or not is_first():
         yield lambda step, spent, loss: None
         return
-    from ..events import Event
-    from ..progress import shown
+    from ..run.events import Event
+    from ..run.progress import shown
 
     with shown() as listener:
         listener(Event("training", 0, total))

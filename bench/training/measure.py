@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from diffusers import StableDiffusionPipeline
 
-from ...datasets.world.stream import shots
+from ..world.stream import shots
 from . import codec, judge
 from .scenes import CHANNELS
 from .stream import Which, codec_of, pictures, psnr, signed

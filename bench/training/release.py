@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 
-from ...datasets.world import PANORAMA_CAPTIONS
+from ..world import PANORAMA_CAPTIONS
 from . import base as base_trainer
 from . import cards, codec, judge, measure, start
 from .stream import codec_of, pictures, signed

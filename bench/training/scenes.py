@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...datasets.world.stream import shots
+from ..world.stream import shots
 from .saved import read, write
 from .stream import codec_of, signed
 
@@ -58,8 +58,8 @@ def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int
         return
     folder.mkdir(parents=True, exist_ok=True)
     print(f"rendering {CHUNK * len(lacking)} scenes of rig {rig} into {folder}", file=sys.stderr, flush=True)
-    from ..events import Event
-    from ..progress import shown
+    from ..run.events import Event
+    from ..run.progress import shown
 
     jobs = [(str(codec), rig, seed * 100_003 + i, frames, str(path)) for i, path in lacking]
     with shown() as listener:

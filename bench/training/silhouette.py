@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.world.stream import shots
 from ..errors import SyncbenchError
+from ..world.stream import shots
 from .saved import read, write
 from .stream import signed
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
-from ...datasets.world import batch
-from ...datasets.world.grammar import Kind
-from ...datasets.world.stream import RIGS, VIEWS, shots
 from ..models.parts.library import quiet
+from ..world import batch
+from ..world.grammar import Kind
+from ..world.stream import RIGS, VIEWS, shots
 from .saved import read, write
 
 _CHUNK = 256

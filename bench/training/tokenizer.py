@@ -15,7 +15,7 @@ from typing import Any
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from ...datasets.world import WORDS
+from ..world import WORDS
 
 LENGTH = 24
 """Context length in tokens, start and end included; the longest caption takes 18."""

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ...bench.canvas import Canvas
 from ...bench.limits import Fraction, Scale, Share
-from ...bench.loop import Noise, Step, Sync, views_artifact
 from ...bench.models.interface import Model
+from ...bench.sampling.loop import Noise, Step, Sync, views_artifact
 from ...bench.types import Artifact, Item
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...bench.canvas import Canvas
 from ...bench.limits import Fraction
-from ...bench.loop import Noise, canvas_artifact
 from ...bench.models.interface import Model
+from ...bench.sampling.loop import Noise, canvas_artifact
 from ...bench.types import Anchor, Artifact, Item
 from ..independent import Independent
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ...bench.limits import Fraction
-from ...bench.loop import Reported, Step, Sync
+from ...bench.sampling.loop import Reported, Step, Sync
 
 
 @dataclass(frozen=True, kw_only=True)

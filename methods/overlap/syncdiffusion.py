@@ -18,12 +18,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...bench.backbones.judge import beyond
+from ...bench.backbones.perceptual import perceptual
+from ...bench.backbones.published import VGG16, checkpoint
 from ...bench.limits import Fraction, Scale, Share
-from ...bench.loop import Reported, Step
+from ...bench.sampling.loop import Reported, Step
 from ...bench.types import Item
-from ...metrics.backbones.judge import beyond
-from ...metrics.backbones.perceptual import perceptual
-from ...metrics.backbones.published import VGG16, checkpoint
 from .multidiffusion import MultiDiffusion
 
 

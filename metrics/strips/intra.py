@@ -7,8 +7,8 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
+from ...bench.backbones.judge import beyond
 from ...bench.types import Artifact, Family, Item, Role, Score
-from ..backbones.judge import beyond
 from .crops import INPUT, NO_CANVAS, Embedder, features, pixels, share, windows
 
 

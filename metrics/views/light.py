@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...bench.geometry.shared import SHADING_MAX
-from ...bench.light import encoded as encoded
-from ...bench.light import linear as linear
+from ...bench.surfaces.light import encoded as encoded
+from ...bench.surfaces.light import linear as linear
+from ...bench.surfaces.shared import SHADING_MAX
 from ...bench.types import Artifact, Item
 from .images import stored
 from .shots import Region

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ...bench.geometry import warp
+from ...bench.surfaces import warp
 
 JUMP = 0.02
 """Second difference of inverse depth, relative to it, above which there is an edge. It is 0 on every plane."""

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
-from syncbench.bench.measure import MIB, measured
-from syncbench.bench.sharing import SharedAttention
+from syncbench.bench.run.measure import MIB, measured
+from syncbench.bench.sampling.sharing import SharedAttention
 
 CHANNELS, HEADS, TOKENS, HALVES = 320, 8, 256, 2
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

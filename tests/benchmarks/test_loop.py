@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from syncbench.bench.geometry.strip import Strip
 from syncbench.bench.models.reference import Reference
+from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling
 from syncbench.methods.overlap.multidiffusion import MultiDiffusion
 

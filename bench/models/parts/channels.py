@@ -1,7 +1,7 @@
 """Channels of a picture (albedo, normal, shading, ...): what a network calls them, and how it writes them as pictures.
 
 The suite writes albedo and shading in sRGB encoding and normals as (n + 1) / 2 in the camera's axes x right, y down,
-z forward (`datasets.world.truth.channels`). Published networks have habits of their own.
+z forward (`bench.world.truth.channels`). Published networks have habits of their own.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...light import encoded
+from ...surfaces.light import encoded
 
 Habit = Literal["suite", "linear", "normal", "grey", "first"]
 

@@ -16,10 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...attention import replaced, spatial
-from ...schedule import Level, Schedule
 from ...types import Cost, SyncbenchError
 from ..interface import Call, Condition
+from .attention import replaced, spatial
 from .channels import Channel, shown
 from .codec import Codec
 from .conditioners import Conditioner, Request, Rows, Text
@@ -27,6 +26,7 @@ from .denoiser import Denoiser, digest
 from .guidance import Guidance, Plain
 from .levels import Levels
 from .network import OFFERS, Network
+from .schedule import Level, Schedule
 from .weights import Folder, Placement, find, first_line
 
 SHIPPED = Path(__file__).parents[1] / "weights"
@@ -216,7 +216,7 @@ class Composed(Denoiser):
         *,
         together: bool = False,
     ) -> Generator[Any]:
-        """Attention processors for the denoising network; see `bench.attention.replaced`."""
+        """Attention processors for the denoising network; see `bench.models.parts.attention.replaced`."""
         before, self.whole = self.whole, True
         try:
             with replaced(self.network.module(together), processor, where or spatial) as made:

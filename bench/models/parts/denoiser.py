@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...schedule import Level
 from ...types import Cost, SyncbenchError
 from ..interface import Call, Condition
+from .schedule import Level
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 

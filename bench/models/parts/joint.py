@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...attention import replaced
-from ...shared_attention import SharedAttention
+from .attention import replaced
+from .shared_attention import SharedAttention
 
 
 @contextmanager

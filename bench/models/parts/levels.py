@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ...errors import SyncbenchError
-from ...schedule import Prediction, Schedule
 from .library import library_class, quiet
+from .schedule import Prediction, Schedule
 
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": "eps",

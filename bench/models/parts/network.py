@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SyncbenchError
-from ...schedule import Prediction
 from ..interface import Call
 from .conditioners import Rows
 from .hollow import building
 from .joint import joint, referring
 from .library import library_class, quiet
+from .schedule import Prediction
 from .weights import Loadable, Weights, first_line
 
 Couples = Literal["views", "frames", "channels", "tiles"]

@@ -1,0 +1,75 @@
+"""Published weights already on this machine. Nothing here downloads, and only reading them imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SyncbenchError
+from ..fetch import torch_hub
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VGG16 = "vgg16-397923af.pth"
+"""torchvision's ImageNet VGG16, the trunk of `lpips`. File names end in the first digits of their SHA-256."""
+VGG19 = "vgg19-dcbb9e9d.pth"
+"""torchvision's ImageNet VGG19, the network of Intra-Style-L."""
+CLIPS = {
+    "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
+    "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
+    "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
+    "ViT-L-14-336": "timm/vit_large_patch14_clip_336.openai",
+}
+"""Choice of CLIP to the hub repository whose cached copy is used; the first one found wins."""
+
+
+FETCHED = {
+    VGG16: "lpips",
+    VGG19: "vgg19",
+    "ViT-B-16": "clip",
+    "ViT-B-32": "clip-b32",
+    "ViT-L-14": "clip-l14",
+    "ViT-L-14-336": "clip-l14-336",
+}
+"""What `syncbench fetch` calls them."""
+
+
+def checkpoint(name: str) -> Path | None:
+    """The torch hub's copy of `name`, or None. Raises SyncbenchError when the file is not what its name says."""
+    path = torch_hub.hub_folder() / name
+    if not path.is_file():
+        return None
+    prefix = Path(name).stem.rsplit("-", 1)[1]
+    if not digest(path, path.stat().st_mtime_ns).startswith(prefix):
+        raise SyncbenchError(
+            f"{path} is damaged (its SHA-256 does not begin with {prefix}): delete it and fetch it again"
+        )
+    return path
+
+
+def required(name: str, instead: str) -> Path:
+    """The torch hub's copy of `name`; SyncbenchError naming the alternative `instead` when there is none."""
+    path = checkpoint(name)
+    if path is None:
+        raise SyncbenchError(
+            f"{name} is not in {torch_hub.hub_folder()}: syncbench fetch {FETCHED[name]} brings it, or use "
+            f"backbone={instead}"
+        )
+    return path
+
+
+@lru_cache(maxsize=64)
+def digest(path: Path, stamp: int = 0) -> str:
+    """SHA-256 of a file. `stamp` (its modification time) makes a replaced file be read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth file, read without executing anything in it."""
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)

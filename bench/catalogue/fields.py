@@ -1,0 +1,197 @@
+"""Typed fields: `--set method.field=v`, suite tables and Python values, checked against the class's own types."""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from ..errors import SyncbenchError, quoted
+
+
+def build(cls: type, name: str, values: Mapping[str, Any]) -> Any:
+    """`cls(**values)` with every value checked against, or read as, its field's type.
+
+    Raises SyncbenchError naming the field, the value and what the class has.
+    """
+    types = field_types(cls)
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in types:
+            close = get_close_matches(key, list(types), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "it has " + (", ".join(types) or "no fields")
+            raise SyncbenchError(f"{name} has no field '{key}': {hint}")
+        checked[key] = convert(value, types[key], f"{name}.{key}")
+    try:
+        made = cls(**checked)
+    except (ValueError, TypeError) as error:
+        raise SyncbenchError(f"{name} cannot be built: {error}") from error
+    for key, value in field_values(made).items():  # a default is nobody's input
+        _sound(value, value, f"{name}.{key}")
+    return made
+
+
+def field_types(callee: Callable[..., Any]) -> dict[str, Any]:
+    """Names and types of what a class's constructor, or a function, takes by keyword."""
+    maker: Any = callee.__init__ if isinstance(callee, type) else callee
+    if maker is object.__init__:
+        return {}
+    hints = get_type_hints(maker, include_extras=True)
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(callee).parameters.values()
+    return {p.name: hints.get(p.name, Any) for p in parameters if p.kind in kinds}
+
+
+def convert(value: Any, kind: Any, where: str) -> Any:
+    """`value` as `kind`. Strings are read: `0.25`, `true`, `none`, or JSON for lists and the like.
+
+    Raises SyncbenchError for what is of another type, out of the type's declared range, NaN, infinite or no text.
+    """
+    adapter = _adapter(kind)
+    if adapter is None:
+        return _sound(value, value, where)
+    text = isinstance(value, str)
+    if text:
+        check_text(value, where)
+    if text and value.lower() in {"none", "null"} and _optional(kind):
+        return None
+    try:
+        made = adapter.validate_strings(value) if text else adapter.validate_python(value)
+        return _sound(value, made, where)
+    except ValidationError as error:
+        first = error.errors()[0]
+    if text:
+        try:
+            return _sound(value, adapter.validate_python(json.loads(value)), where)
+        except ValidationError as error:
+            again = error.errors()[0]
+            first = again if again["type"] in RANGES else first
+        except (ValueError, RecursionError):  # no JSON
+            pass
+    if first["type"] in RANGES:
+        reason = first["msg"].replace("Input should", "it must").replace("String should", "it must")
+        raise SyncbenchError(f"{where} = {shown(value)}: {reason}")
+    raise SyncbenchError(f"{where} = {shown(value)} is not {show_type(kind)}: {first['msg']}")
+
+
+RANGES = (
+    *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
+    *("finite_number", "string_too_short", "string_too_long", "too_short", "too_long"),
+)
+"""Kinds of pydantic's errors about a value of the right type."""
+DEEPEST = 20
+"""Levels of lists and tables in a value."""
+
+
+def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
+    """`made`, once it is known to hold nothing that JSON, records or a file could not: NaN, infinity, half characters.
+
+    `given` is what it was read from: true is no number, though Python counts with it.
+    """
+    if depth > DEEPEST:
+        raise SyncbenchError(f"{where} is nested more than {DEEPEST} levels deep")
+    if isinstance(given, bool) and isinstance(made, int | float) and not isinstance(made, bool):
+        raise SyncbenchError(f"{where} = {json.dumps(given)} is no number")
+    if isinstance(made, float) and not isfinite(made):
+        raise SyncbenchError(f"{where} = {made} is not a finite number")
+    if isinstance(made, str):
+        check_text(made, where)
+    elif isinstance(made, Mapping):
+        table = cast(Mapping[Any, Any], made)
+        inner = cast(Mapping[Any, Any], given) if isinstance(given, Mapping) else table
+        for key, value in table.items():
+            _sound(key, key, where, depth + 1)
+            _sound(inner.get(key, value), value, f"{where}.{shown(key)}", depth + 1)
+    elif isinstance(made, list | tuple):
+        values = cast(Sequence[Any], made)
+        before = cast(Sequence[Any], given if isinstance(given, list | tuple) else made)
+        for old, value in zip(before, values, strict=False):
+            _sound(old, value, where, depth + 1)
+    return cast(Any, made)
+
+
+def check_text(text: str, where: str) -> str:
+    """The text, unless it holds half a character, which no file can keep. Raises SyncbenchError."""
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise SyncbenchError(f"{where} = {shown(text)} holds half of a character (a lone surrogate), which is no text")
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value to be named in a sentence, as one would type it."""
+    try:
+        return quoted(show_value(value), 80)
+    except (ValueError, RecursionError):
+        return type(value).__name__
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, str]]:
+    """`["multidiffusion.stride=0.5"]` as `{"multidiffusion": {"stride": "0.5"}}`; the last of equals wins.
+
+    What stands before the last dot is matched against ids, labels, `module:Class` and `dataset`/`model` ids.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for text in assignments:
+        target, equals, value = text.partition("=")
+        owner, dot, name = target.strip().rpartition(".")
+        if not (equals and dot and owner and name):
+            raise SyncbenchError(f"--set {text}: write it as component.field=value, e.g. multidiffusion.stride=0.25")
+        found.setdefault(owner, {})[name] = value.strip()
+    return found
+
+
+def field_values(instance: Any) -> dict[str, Any]:
+    """A component's field values as JSON; what identity and records hold."""
+    if not dataclasses.is_dataclass(instance):
+        return {}
+    return {f.name: as_json(getattr(instance, f.name)) for f in dataclasses.fields(instance) if f.init}
+
+
+def as_json(value: Any) -> Any:
+    """`value` in JSON's terms; paths and unknown objects by their text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return value.as_posix()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return field_values(value)
+    if isinstance(value, Mapping):
+        return {str(k): as_json(v) for k, v in cast(Mapping[Any, Any], value).items()}
+    if isinstance(value, set | frozenset):
+        return sorted((as_json(v) for v in cast(set[Any], value)), key=str)
+    if isinstance(value, Iterable):
+        return [as_json(v) for v in cast(Iterable[Any], value)]
+    return str(value)
+
+
+def show_value(value: Any) -> str:
+    """A value as one would type it after `--set`."""
+    return value if isinstance(value, str) else json.dumps(as_json(value))
+
+
+def show_type(kind: Any) -> str:
+    """A type as one would write it, without its range."""
+    if get_origin(kind) is Annotated:
+        return show_type(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join("None" if part is type(None) else show_type(part) for part in get_args(kind))
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any] | None:
+    if kind is Any:
+        return None
+    try:
+        return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
+    except PydanticUserError:  # a type pydantic cannot read (then the class must check it itself)
+        return None
+
+
+def _optional(kind: Any) -> bool:
+    return kind is None or (get_origin(kind) in (Union, UnionType) and type(None) in get_args(kind))

@@ -1,0 +1,16 @@
+"""The command line. Heavy imports happen inside commands, so that `--help` and `ls` answer at once.
+
+Exit codes: 0 done, 1 some jobs failed or a gate fell, 2 usage or unreadable input. Tables and JSON go to stdout,
+progress and errors to stderr.
+"""
+
+from ..isolation.signals import importing
+
+with importing():
+    from . import fetch, results, sweeps, trust
+    from .options import app
+
+__all__ = ["app", "fetch", "results", "sweeps", "trust"]
+
+if __name__ == "__main__":
+    app()

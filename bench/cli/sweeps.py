@@ -1,0 +1,226 @@
+"""Commands that make results: list, run, score, show, train."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ..catalogue.listing import KINDS, Kind
+from ..catalogue.registry import list_components, suggest
+from ..errors import SyncbenchError
+from ..escaping import visible
+from .options import (
+    AsJson,
+    Comma,
+    Folder,
+    Items,
+    Jobs,
+    Recipe,
+    Retry,
+    Set,
+    Threads,
+    Timeout,
+    app,
+    print_json,
+    split_names,
+    split_numbers,
+)
+
+if TYPE_CHECKING:
+    from ..run.sweep import Sweep
+
+
+@app.command("ls")
+def ls(
+    kind: Annotated[str, typer.Argument(metavar="{methods,metrics,datasets,models,suites}")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, without importing any of it."""
+    from ..suites.suite import list_suites
+
+    kinds = (*KINDS, "suites")
+    if kind and kind not in kinds:
+        raise SyncbenchError(f"cannot list '{kind}'{suggest(kind, kinds, 'there is')}")
+    listed: dict[str, list[dict[str, Any]]] = {}
+    for name in [kind] if kind else kinds:
+        listed[name] = [dict(suite) for suite in list_suites()] if name == "suites" else _components(cast(Kind, name))
+    if as_json:
+        print_json(listed[kind] if kind else listed)
+        return
+    for name, rows in listed.items():
+        if not kind:
+            print(f"{name}:")
+        _print_rows(rows)
+
+
+@app.command("run")
+def run(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="Name of a suite (`syncbench ls suites`) or a TOML file.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Results folder [results/runs/SUITE].")] = None,
+    families: Annotated[str | None, Comma] = None,
+    methods: Annotated[str | None, Comma] = None,
+    datasets: Annotated[str | None, Comma] = None,
+    metrics: Annotated[str | None, Comma] = None,
+    items: Annotated[str | None, Comma] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="First items of each dataset.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="M", help="Instead of the suite's: id, folder or hub id.")
+    ] = None,
+    set_: Set = [],  # noqa: B006
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda")] = None,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Views need not be of the model's native size.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would take, and neither start nor write anything.")
+    ] = False,
+    jobs: Jobs = 1,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Do the I-th of N parts.")] = None,
+    retry_errors: Retry = False,
+    timeout: Timeout = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
+    from ..suites.narrow import narrowed
+    from ..suites.suite import read_suite
+
+    chosen = narrowed(
+        read_suite(suite),
+        families=split_names(families),
+        methods=split_names(methods),
+        datasets=split_names(datasets),
+        metrics=split_names(metrics),
+        items=split_names(items),
+        limit=limit,
+        seeds=split_numbers(seeds),
+        model=model,
+        overrides=set_,
+        device=device,
+        any_size=any_size,
+    )
+    from ..run.execute import executor
+    from ..run.progress import shown
+    from ..run.sweep import RUNS, parse_shard, sweep
+
+    root, part = out or RUNS / chosen.name, parse_shard(shard)
+    if plan:
+        from ..run.forecast import forecast
+        from .forecast import forecast_text
+
+        with shown() as listener:
+            expected = forecast(chosen, root, listener)
+        print_json(expected.as_json()) if as_json else sys.stdout.write(forecast_text(expected))
+        return
+    with executor(jobs, timeout, threads) as execute, shown() as listener:
+        done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
+    _finish(done, as_json)
+
+
+@app.command("score")
+def score(
+    folder: Folder,
+    metrics: Annotated[str | None, Comma] = None,
+    datasets: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Data sets of DIR that may be loaded although not installed.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code that DIR names: it is yours.")] = False,
+    jobs: Jobs = 1,
+    retry_errors: Retry = False,
+    timeout: Timeout = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute missing metrics from stored artifacts; samples nothing.
+
+    Only components of syncbench and of installed packages are loaded, and those named here.
+    """
+    from ..run.execute import executor
+    from ..run.progress import shown
+    from ..run.sweep import rescore
+
+    with executor(jobs, timeout, threads) as execute, shown() as listener:
+        done = rescore(
+            folder,
+            execute,
+            metrics=split_names(metrics),
+            datasets=split_names(datasets) or (),
+            trust=trust,
+            retry_errors=retry_errors,
+            progress=listener,
+        )
+    _finish(done, as_json)
+
+
+@app.command("show")
+def show(
+    folder: Folder,
+    item: Items = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(help="Which sample [the lowest].")] = None,
+    borders: Annotated[bool, typer.Option("--borders", help="Mark where windows end.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/sheet.png]")] = None,
+) -> None:
+    """Draw contact sheets: methods down, items across."""
+    from ..report.sheets import show as draw
+
+    for path in draw(folder, out, items=item or None, seed=seed, borders=borders):
+        print(path)
+
+
+@app.command("train")
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model; an unknown name lists them.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Checkpoints and the finished model [results/runs/train/NAME].")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="[the recipe's]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train so long instead.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in DIR, if there is one.")] = True,
+    seed: int = 0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda")] = "auto",
+    card: Annotated[bool, typer.Option(help="Measure the finished model and draw its card.")] = True,
+    set_: Recipe = [],  # noqa: B006
+) -> None:
+    """Train one of the models that ship with syncbench. Interrupt at will; the same command goes on."""
+    from ..run.sweep import RUNS
+    from ..training import train as begin
+
+    recipe = {} if steps is None else {"steps": steps}
+    folder = out or RUNS / "train" / name
+    begin(name, folder, set_, minutes=minutes, resume=resume, seed=seed, device=device, card=card, **recipe)
+    print(folder / "model")
+
+
+def _components(kind: Kind) -> list[dict[str, Any]]:
+    names = ["id", "family", "version", "title", "paper", "door", "requires", "presets", "source"]
+    if kind == "metrics":
+        names.insert(3, "direction")
+    return [{name: getattr(component, name) for name in names} for component in list_components(kind)]
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    wide = max((len(row["id"]) for row in rows), default=0)
+    for row in rows:
+        facts = [row.get("family"), row.get("direction"), row.get("paper")]
+        facts += [f"@{preset}" for preset in row.get("presets", ())]
+        tail = ", ".join(str(fact) for fact in facts if fact)
+        print(f"  {row['id']:<{wide}}  {row['title']}{f'  ({tail})' if tail else ''}")
+
+
+def _finish(done: "Sweep", as_json: bool) -> None:
+    """Say what a sweep did; exit 1 if anything failed."""
+    failed = len(done.errors)
+    if as_json:
+        facts = {"out": str(done.root), "jobs": len(done.keys), "sampled": done.sampled, "scored": done.scored}
+        print_json({**facts, "errors": done.errors})
+    else:
+        print(
+            f"{len(done.keys)} jobs, {done.sampled} sampled and {done.scored} scored now, {failed} failed: {done.root}"
+        )
+        for name, error in list(done.errors.items())[:5]:
+            print(visible(f"failed: {name}: {error}"), file=sys.stderr)
+        if failed:
+            print("look into job.json, then try again with --retry-errors", file=sys.stderr)
+    raise typer.Exit(1 if failed else 0)

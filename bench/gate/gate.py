@@ -1,0 +1,276 @@
+"""The gate: is a candidate's run no worse than a baseline's, metric by metric, by more than a declared margin?
+
+Both runs are paired on data set, item, seed and method (re-seeded runs: not on the seed). A metric `holds` when a
+one-sided 98.75 % bound of the mean loss of quality stays within its margin (non-inferiority; all must hold, so nothing
+is corrected there). One that does not hold is `regressed` when it is worse than the baseline at Holm-corrected
+p < 0.05, else `undecided`: too few items for so small a margin. One that has no value to compare is `null`: nothing is
+known of it, so that it neither holds nor makes the gate fall. Bound and p are those of `stats`, which allow for
+skewness: losses are skewed when a few items lose much, and then a bound that is nominally 95 % by Student's t passes up
+to 24 % of true losses as large as the margin. This one passes at most 7 % of them, lognormal losses of 6 items
+included, and 1 % where they are normal (tests/test_coverage.py).
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (SciPy has no type stubs.)
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats as scipy_stats
+
+from ..analysis import stats
+from ..analysis.frame import BOARD, MODEL, Table, base, of_machines, tidy
+from ..errors import SyncbenchError
+from ..escaping import markdown, visible
+from ..report.pages import pipes
+from ..store.records import load
+from .comparable import other_items, unlike
+
+Verdict = Literal["holds", "regressed", "undecided", "null"]
+ORDER: tuple[Verdict, ...] = ("regressed", "undecided", "null", "holds")
+LEVEL = 0.05
+"""Of a regression, after correction."""
+TAIL = 0.0125
+"""Of the bound that must stay within the margin: as large as lognormal losses of 6 items allow, see above."""
+ALARM = 0.01
+"""How often an unchanged method may fall when runs are re-seeded."""
+FRACTION = 0.25
+"""Default margin as a fraction of the spread (standard deviation) of the baseline's items."""
+COLUMNS = ("family", "dataset", "model", "method", "metric", "worse_by", "bound", "margin", "p_holm", "n_items")
+CELL = [*BOARD, *MODEL, "method", "metric"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The gate's answer. `table` has a row per method and metric: `COLUMNS`, `verdict`, `reason`."""
+
+    code: Literal[0, 1, 2]
+    """0 holds, 1 regressed or undecided, 2 not comparable: the exit code."""
+    table: pd.DataFrame
+    reasons: tuple[str, ...] = ()
+    """Why the runs are not comparable, one sentence each."""
+    notes: tuple[str, ...] = ()
+    """What was left out of the comparison."""
+    allow_undecided: bool = False
+    """Whether undecided comparisons hold."""
+
+    def falls(self, verdict: str) -> bool:
+        """Whether a verdict makes the gate fall."""
+        return verdict == "regressed" or (verdict == "undecided" and not self.allow_undecided)
+
+    @property
+    def headline(self) -> str:
+        """One line."""
+        if self.code == 2:
+            return f"not comparable: {'; '.join(self.reasons)}"
+        counts = Counter(self.table["verdict"])
+        said = [f"{counts[name]} {name}" for name in ORDER if name in counts]
+        return f"{'holds' if self.code == 0 else 'falls'}: {', '.join(said)}"
+
+    def markdown(self) -> str:
+        """A summary for a pull request; what does not hold comes first."""
+        said = [f"**syncbench gate {markdown(self.headline)}**", ""]
+        if self.code != 2:
+            rows = [[markdown(value) for value in row] for row in self._shown()]
+            said += [pipes(["verdict", "method", "metric", "worse by", "bound", "margin", "items"], rows), ""]
+        return "\n".join([*said, *(f"- {markdown(note)}" for note in self.notes)]).rstrip() + "\n"
+
+    def text(self) -> str:
+        """The same for a terminal."""
+        from tabulate import tabulate
+
+        said = [visible(f"gate {self.headline}")]
+        if self.code != 2:
+            heads = ["verdict", "method", "metric", "worse by", "bound", "margin", "items"]
+            rows = [[visible(value) for value in row] for row in self._shown()]
+            said.append(tabulate(rows, heads, disable_numparse=True))
+        return "\n".join([*said, *map(visible, self.notes)]) + "\n"
+
+    def _shown(self) -> list[list[str]]:
+        rows: list[dict[str, Any]] = sorted(self.table.to_dict("records"), key=lambda row: ORDER.index(row["verdict"]))
+        return [
+            [
+                row["verdict"],
+                row["method"],
+                row["metric"],
+                row["reason"] if isinstance(row["reason"], str) else f"{row['worse_by']:+.3g}",
+                f"{row['bound']:+.3g}" if isfinite(row["bound"]) else "—",
+                f"{row['margin']:.3g}",
+                str(row["n_items"]),
+            ]
+            for row in rows
+        ]
+
+
+def gate(
+    candidate: Sequence[str | Path] | str | Path,
+    baseline: Sequence[str | Path] | str | Path,
+    *,
+    margins: Mapping[str, float] | None = None,
+    fraction: float = FRACTION,
+    allow_undecided: bool = False,
+    reseeded: bool = False,
+) -> Gate:
+    """Compare results (folders, or files of `baseline.write`). `margins` gives metrics the largest loss to accept.
+
+    Metrics are named with or without their backbone. Other margins are `fraction` of the standard deviation of the
+    baseline's items. `reseeded` compares runs of unlike seeds: items are paired, seeds are not, and the other margins
+    grow to what the baseline's seeds say re-seeding alone moves (`_noise`), so that an unchanged method passes. For
+    `target:VALUE` metrics the loss is the growth of the distance from VALUE. Runs that cannot be compared (unlike
+    protocols, missing items, re-seeded with neither a margin nor a second seed to know it from) have code 2. Raises
+    SyncbenchError for folders without results or of another schema.
+    """
+    new, old = load(candidate), load(baseline)
+    return compare(new, old, margins=margins, fraction=fraction, allow_undecided=allow_undecided, reseeded=reseeded)
+
+
+def compare(
+    candidate: pd.DataFrame,
+    baseline: pd.DataFrame,
+    *,
+    margins: Mapping[str, float] | None = None,
+    fraction: float = FRACTION,
+    allow_undecided: bool = False,
+    reseeded: bool = False,
+) -> Gate:
+    """`gate` of records already loaded."""
+    new, old = _scored(candidate), _scored(baseline)
+    declared = dict(margins or {})
+    known = {str(m) for m in old["metric"]}
+    for name, margin in declared.items():
+        if name not in known | {base(m) for m in known}:
+            raise SyncbenchError(f"no metric '{name}' in the baseline: it holds {', '.join(sorted(known))}")
+        if not (margin >= 0 and isfinite(margin)):
+            raise SyncbenchError(f"the margin of {name} is {margin}: it must be a number from 0 up")
+    if not (fraction >= 0 and isfinite(fraction)):
+        raise SyncbenchError(f"the fraction is {fraction}: it must be a number from 0 up")
+    pair = ["item"] if reseeded else ["item", "seed"]
+    # Numbers of the machine as much as of the method are compared only with a margin of their own.
+    left = {metric for r in (new, old) for metric in r.loc[r["fingerprint"].isin(of_machines(r)), "metric"]}
+    left = {str(metric) for metric in left if not {metric, base(metric)} & declared.keys()}
+    why, notes = other_items(candidate, baseline), ()
+    if not why:
+        why, notes = unlike(new, old, pair, left)
+    if why:
+        return Gate(code=2, table=_table([]), reasons=why)
+    cells = dict(list(new.groupby(CELL)))
+    jobs: list[tuple[dict[str, Any], Table, Table, float | None]] = []
+    for key, was in old.groupby(CELL):
+        about = dict(zip(CELL, key, strict=True))
+        margin = declared.get(about["metric"], declared.get(base(about["metric"])))
+        if key in cells and about["metric"] not in left:
+            jobs.append((about, cells[key], was, margin))
+    blind = [about for about, _, was, margin in jobs if reseeded and margin is None and not _seeds(was)[0]]
+    if blind:
+        return Gate(
+            code=2,
+            table=_table([]),
+            reasons=(
+                f"the baseline has one seed an item of {blind[0]['method']} ({blind[0]['metric']}), which does not say "
+                "what re-seeding moves: write it from a run of two seeds or more, or declare a --margin",
+            ),
+        )
+    tests: list[dict[str, Any]] = []
+    for about, now, was, margin in jobs:
+        pairs = _by_item(now, was) if reseeded else _by_sample(now, was)
+        if margin is None:
+            spread = float(pairs["loss"].groupby("item").mean().std(ddof=1))
+            margin = fraction * spread if isfinite(spread) else 0.0
+            margin = max(margin, _noise(now, was, len(jobs))) if reseeded else margin
+        tests.append({**about, **_test(pairs, margin)})
+    for test, p in zip(tests, stats.holm([test["p"] for test in tests]), strict=True):
+        test["p_holm"] = float(p)
+        if test["verdict"] == "undecided" and p < LEVEL:
+            test["verdict"] = "regressed"
+    table = _table(tests)
+    if set(table["verdict"]) == {"null"}:
+        nothing = f"no metric has a value in both runs ({len(table)} comparisons, each null)"
+        return Gate(code=2, table=table, reasons=(nothing,), notes=notes)
+    answer = Gate(code=0, table=table, notes=notes, allow_undecided=allow_undecided)
+    return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
+
+
+def _table(tests: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(tests, columns=pd.Index([*COLUMNS, "verdict", "reason"]))
+
+
+def _scored(records: Table) -> Table:
+    r = tidy(records)
+    return r[r["metric"] != ""]
+
+
+def _by_sample(new: Table, old: Table) -> Table:
+    """Baseline's values (`loss`) beside the candidate's (`loss_new`, with its `reason`), by item and seed."""
+    now = new.set_index(["item", "seed"])[["loss", "reason"]].rename(columns={"loss": "loss_new"})
+    pairs = old.set_index(["item", "seed"])[["loss"]].join(now, how="inner")
+    return pairs[pairs["loss"].notna()]
+
+
+def _by_item(new: Table, old: Table) -> Table:
+    """The same by item alone, seeds averaged. An item of which more seeds are lost than before counts as lost."""
+    now, was = (r.groupby("item").agg(loss=("loss", "mean"), kept=("loss", _kept)) for r in (new, old))
+    void = new[new["loss"].isna()].drop_duplicates("item").set_index("item")["reason"]
+    now["loss_new"] = now["loss"].where(now["kept"] >= was["kept"].reindex(now.index))
+    pairs = was[["loss"]].join(now[["loss_new"]], how="inner").join(void)
+    return pairs[pairs["loss"].notna()]
+
+
+def _kept(values: Table) -> float:
+    return float(values.notna().mean())
+
+
+def _noise(new: Table, old: Table, tests: int) -> float:
+    """What re-seeding alone may seem to lose: with this margin all `tests` of unchanged methods hold 99 times in 100.
+
+    From the variance of the baseline's seeds within their items, hence known before the candidate is run. It is an
+    estimate of few degrees of freedom, so its upper 95 % bound is taken; `stats.unchanged_bound` says how far the
+    bound of a mean loss of zero may lie.
+    """
+    free, sizes, within = _seeds(old)
+    items = len(sizes)
+    if items < stats.FEWEST:
+        return 0.0
+    most = within * free / float(scipy_stats.chi2.ppf(0.05, free))
+    seeds = 1 / float(sizes.mean()) + 1 / max(float(new.dropna(subset="loss").groupby("item").size().mean()), 1.0)
+    return stats.unchanged_bound(items, TAIL, 1 - ALARM / tests) * sqrt(most * seeds / items)
+
+
+def _seeds(old: Table) -> tuple[int, Table, float]:
+    """Degrees of freedom that the seeds of items leave, seeds by item, and the variance of the loss within items."""
+    groups = old.dropna(subset="loss").groupby("item")["loss"]
+    sizes = groups.size()
+    free = int((sizes - 1).sum())
+    return free, sizes, float((groups.var(ddof=1).fillna(0.0) * (sizes - 1)).sum()) / free if free else 0.0
+
+
+def _test(pairs: Table, margin: float) -> dict[str, Any]:
+    """One metric of one method: loss of the candidate minus that of the baseline, by item."""
+    lost = pairs[pairs["loss_new"].isna()]
+    d = (pairs["loss_new"] - pairs["loss"]).dropna().groupby("item").mean().to_numpy()
+    n = len(d)
+    answer: dict[str, Any] = {"margin": margin, "n_items": n, "reason": None, "p": float("nan"), "p_holm": float("nan")}
+    mean = float(d.mean()) if n else float("nan")
+    answer |= {"worse_by": mean, "bound": mean}
+    if len(lost):
+        why = lost["reason"].iloc[0]
+        return {**answer, "verdict": "regressed", "reason": f"{len(lost)} values lost: {why}"}
+    if n == 0:
+        return {**answer, "verdict": "null", "reason": "no value to compare with"}
+    if np.ptp(d) <= 1e-12 * (abs(mean) + 1e-300):
+        # The same change on every item (or one item only): nothing to estimate, the change itself decides.
+        verdict: Verdict = "holds" if mean <= margin * (1 + 1e-9) else "regressed"
+        return {**answer, "verdict": verdict}
+    if n < stats.FEWEST:
+        reason = f"{n} items that changed unlike: a bound needs {stats.FEWEST}"
+        return {**answer, "verdict": "undecided", "reason": reason}
+    error, skew = stats.spread_of(d[:, None])
+    answer |= {"bound": mean + float((stats.reaches(n, -skew, TAIL) * error)[0])}
+    answer |= {"p": float(stats.p_one_sided(n, mean / error, skew)[0])}
+    return {**answer, "verdict": "holds" if answer["bound"] <= margin else "undecided"}

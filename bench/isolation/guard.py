@@ -1,0 +1,379 @@
+"""Between two marks a component runs: what it changes behind one's back is set back, what it raises is caught.
+
+Methods, metrics and data sets are other people's code. `unchanged` puts the process back as it was; `attempt` answers
+an exception as a value; `blamed` does both while a sweep is planned, with a sentence that names the component.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
+# (torch's switches are partly untyped.)
+
+import ctypes
+import gc
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from ..errors import SyncbenchError
+from .signals import NUMBERS, check
+
+T = TypeVar("T")
+
+DTYPE, DEVICE = "default dtype", "default device"
+"""Switches that decide what tensors others make, and so also what was made and kept meanwhile."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a component gave no answer, as text that can be stored."""
+
+    text: str
+    """The sentence of a SyncbenchError, or `Type: text` of any other exception."""
+    trace: str
+
+
+class Changes(set[str]):
+    """Names of the switches that a component left otherwise than it found them; filled in when `unchanged` ends."""
+
+
+def attempt(work: Callable[[], T], *through: type[Exception]) -> T | Failure:
+    """What `work` answers, or its Failure. Only an interruption and exceptions of the types `through` get out."""
+    try:
+        return work()
+    except (KeyboardInterrupt, *through):
+        raise
+    except BaseException as error:
+        return Failure(describe(error), _trace(error))
+
+
+@contextmanager
+def blamed(what: str, *through: type[Exception]) -> Generator[None]:
+    """Within it a component is asked something while a sweep is planned. Raises SyncbenchError naming `what`.
+
+    A SyncbenchError of the component's own and exceptions of the types `through` go through.
+    """
+    with named(what, *through), unchanged():
+        yield
+
+
+@contextmanager
+def named(what: str, *through: type[Exception]) -> Generator[None]:
+    """Like `blamed`, for what only reads attributes: quick, and nothing is set back."""
+    try:
+        yield
+    except (KeyboardInterrupt, SyncbenchError, *through):
+        raise
+    except BaseException as error:
+        raise SyncbenchError(f"{what} failed with {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """An exception as text that can be stored, whatever its own text does."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:
+        return f"{name} (whose text cannot be shown)"
+    return storable(text if isinstance(error, SyncbenchError) else f"{name}: {text}" if text else name)
+
+
+def storable(text: str) -> str:
+    r"""Text as UTF-8 can hold it: lone surrogates become their escapes.
+
+    >>> storable("a\ud800")
+    'a\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def unchanged(seed: int | None = None) -> Generator[Changes]:
+    """Within it a component runs; afterwards the process is as it was, and the answer says what had changed.
+
+    What it writes to stdout goes to stderr. With a `seed` the global random generators of Python, NumPy and torch
+    start from it. Set back are these generators, the environment, the working folder, signal handlers and timers,
+    warnings filters, and torch's and NumPy's switches: default dtype and device, gradients, threads, determinism.
+    Raises Interrupted afterwards when the component has swallowed a signal.
+    """
+    changes = Changes()
+    with _aside(), _kept(changes):
+        if seed is not None:
+            _seed(seed)
+        yield changes
+    check()
+
+
+@contextmanager
+def settings(threads: int | None = None) -> Generator[None]:
+    """Within it torch is deterministic where it can be and uses `threads` threads (None: as many as before)."""
+    with _kept(Changes(), generators=False):
+        settle(threads)
+        yield
+
+
+@contextmanager
+def threaded(threads: int) -> Generator[None]:
+    """Within it torch uses `threads` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def settle(threads: int | None = None) -> None:
+    """Make torch deterministic where it can be, for the rest of this process, with `threads` threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # The same switch as use_deterministic_algorithms(True, warn_only=True), which imports a compiler for seconds.
+    torch.set_deterministic_debug_mode("warn")
+    # Filling fresh memory costs time and hides nothing here.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def standard() -> Generator[None]:
+    """Within it new tensors are float32 on the CPU, whatever a component that is running has made the default."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    if device.type != "cpu":
+        torch.set_default_device("cpu")
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        if device.type != "cpu":
+            torch.set_default_device(device)
+
+
+class _Stream(io.TextIOBase):
+    """Text goes to stderr; a component that closes it closes nothing."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self._target, "encoding", "utf-8")
+
+    def write(self, text: str, /) -> int:
+        with suppress(OSError, ValueError):
+            self._target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._target.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return bool(self._target.isatty())
+
+    def fileno(self) -> int:
+        return self._target.fileno()
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def _aside() -> Generator[None]:
+    """Python's stdout, and the process's own, lead to stderr; both come back, even closed."""
+    out, err = sys.stdout, sys.stderr
+    with suppress(OSError, ValueError, AttributeError):
+        out.flush()
+    saved = [_duplicate(number) for number in (1, 2)]
+    if None not in saved:
+        os.dup2(2, 1)
+    sys.stdout = sys.stderr = stream = _Stream(err)
+    try:
+        yield
+    finally:
+        stream.flush()
+        with suppress(OSError, TypeError, AttributeError):
+            ctypes.CDLL(None).fflush(None)  # what C code printed must not come out later
+        sys.stdout, sys.stderr = out, err
+        for number, handle in zip((1, 2), saved, strict=True):
+            if handle is not None:
+                os.dup2(handle, number)
+                os.close(handle)
+
+
+def _duplicate(number: int) -> int | None:
+    try:
+        return os.dup(number)
+    except OSError:
+        return None
+
+
+@contextmanager
+def _kept(changes: Changes, generators: bool = True) -> Generator[None]:
+    before = [(name, read, write, _read(read)) for name, read, write in _switches(generators)]
+    try:
+        yield
+    finally:
+        for name, read, write, value in before:
+            if not _same(_read(read), value):
+                changes.add(name)
+                with suppress(Exception):
+                    write(value)
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    """The state of a switch; the exception's text where there is none, such as a working folder that is gone."""
+    try:
+        return read()
+    except Exception as error:
+        return describe(error)
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:
+        return False
+
+
+Switch = tuple[str, Callable[[], Any], Callable[[Any], Any]]
+
+
+def _switches(generators: bool) -> Iterable[Switch]:
+    """Name, how to read, and how to set what a component may have changed. Cheap to read: microseconds each."""
+    yield DTYPE, torch.get_default_dtype, torch.set_default_dtype
+    yield DEVICE, torch.get_default_device, _set_device
+    yield "gradients", torch.is_grad_enabled, torch.set_grad_enabled
+    yield "anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly
+    yield "threads", torch.get_num_threads, torch.set_num_threads
+    yield "deterministic mode", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode
+    yield _attribute(torch.utils.deterministic, "fill_uninitialized_memory")
+    yield _attribute(torch.backends.cudnn, "benchmark")
+    yield _attribute(torch.backends.cudnn, "deterministic")
+    yield _attribute(torch.backends.cudnn, "enabled")
+    yield "matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    for kind in ("cpu", "cuda"):
+        yield _autocast(kind)
+    yield "denormal numbers", _flushes, torch.set_flush_denormal
+    yield "NumPy's errors", np.geterr, lambda value: np.seterr(**value)
+    yield "environment", lambda: dict(os.environ), _set_environment
+    yield "working folder", os.getcwd, os.chdir
+    yield "file mode", _file_mode, os.umask
+    yield "recursion limit", sys.getrecursionlimit, sys.setrecursionlimit
+    yield "garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()
+    yield "warnings filters", _filters, _set_filters
+    if threading.current_thread() is threading.main_thread():
+        for number in (*NUMBERS, signal.SIGALRM):
+            yield _handler(number)
+        yield "timer", lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0, _stop_timer
+    if generators:
+        yield "random", random.getstate, random.setstate
+        yield "numpy.random", _numpy_state, _set_numpy_state
+        yield "torch's random numbers", _torch_state, _set_torch_state
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            yield "CUDA's random numbers", _cuda_states, _set_cuda_states
+
+
+def _attribute(owner: Any, name: str) -> Switch:
+    return name, lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
+
+
+def _autocast(kind: str) -> Switch:
+    return (
+        f"autocast on {kind}",
+        lambda: torch.is_autocast_enabled(kind),
+        lambda on: torch.set_autocast_enabled(kind, on),
+    )
+
+
+def _handler(number: int) -> Switch:
+    return f"signal {number}", lambda: signal.getsignal(number), lambda handler: signal.signal(number, handler)
+
+
+def _set_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _flushes() -> bool:
+    """Whether numbers below float32's normal range become 0 on this thread."""
+    return float(torch.tensor(1e-40) * 1.0) == 0.0
+
+
+def _set_environment(values: dict[str, str]) -> None:
+    for name in set(os.environ) - set(values):
+        del os.environ[name]
+    os.environ.update(values)
+
+
+def _file_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _filters() -> list[Any]:
+    return list(warnings.filters)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # pyright: ignore[reportIndexIssue]
+
+
+def _stop_timer(running: bool) -> None:
+    if not running:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _numpy_state() -> Any:
+    name, keys, *rest = np.random.get_state()
+    return name, keys.tolist(), *rest
+
+
+def _set_numpy_state(state: Any) -> None:
+    name, keys, *rest = state
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))
+
+
+def _torch_state() -> list[int]:
+    return torch.get_rng_state().tolist()
+
+
+def _set_torch_state(state: list[int]) -> None:
+    torch.set_rng_state(torch.tensor(state, dtype=torch.uint8, device="cpu"))
+
+
+def _cuda_states() -> list[list[int]]:
+    return [state.tolist() for state in torch.cuda.get_rng_state_all()]
+
+
+def _set_cuda_states(states: list[list[int]]) -> None:
+    torch.cuda.set_rng_state_all([torch.tensor(state, dtype=torch.uint8, device="cpu") for state in states])
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed % 2**63)
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return storable("".join(traceback.format_exception(error)))
+    except BaseException:
+        return describe(error)

@@ -1,0 +1,94 @@
+"""Whether tensors that several components see are still what they were: a component must not change its input.
+
+torch counts changes in place (`_version`), but not what NumPy writes through shared memory, so the bytes are summed.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from types import FunctionType
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ..types import Artifact, Item
+
+Mark = tuple[int, int]
+DEEPEST = 12
+"""Objects within objects that are looked into for a model's networks."""
+
+
+def mark(tensor: Tensor) -> Mark:
+    """Version and checksum of a tensor: equal as long as nobody has changed it."""
+    version = -1 if tensor.is_inference() else tensor._version
+    plain = tensor.detach().cpu().contiguous().reshape(-1)
+    data: Any = plain.view(torch.uint8).numpy() if plain.numel() else b""
+    return version, zlib.crc32(data)
+
+
+class Marks:
+    """Marks of named tensors. Values that are no dense tensors are not watched."""
+
+    def __init__(self, tensors: Mapping[str, Any]) -> None:
+        watched = {n: t for n, t in tensors.items() if isinstance(t, Tensor) and t.layout is torch.strided}
+        self._marks = {name: (tensor, mark(tensor)) for name, tensor in watched.items()}
+
+    @property
+    def intact(self) -> bool:
+        """Whether every tensor is as it was."""
+        return all(mark(tensor) == was for tensor, was in self._marks.values())
+
+
+def mark_artifact(artifact: Artifact) -> Marks:
+    """The tensors of an artifact."""
+    return Marks({"views": artifact.views, "canvas": artifact.canvas, **artifact.extras})
+
+
+def mark_item(item: Item) -> Marks:
+    """The tensors that an item brings along; those of a `Lazy` are marked by it when they are made."""
+    brought = [m for m in (item.conditions, item.truth) if isinstance(m, dict)]
+    return Marks({f"{n} {name}": value for n, mapping in enumerate(brought) for name, value in mapping.items()})
+
+
+def item_intact(item: Item, marks: Marks) -> bool:
+    """Whether the item's tensors are those that its data set made."""
+    return marks.intact and all(getattr(one, "intact", True) for one in (item.conditions, item.truth))
+
+
+def mark_model(model: Any) -> dict[int, int]:
+    """A number for each network of a model, the same as long as nobody changes weights, precision, layers, processors.
+
+    Networks are those that are loaded; one that is loaded later is no change.
+    """
+    return {id(module): hash(tuple(_facts(module))) for module in _modules(model)}
+
+
+def model_intact(model: Any, marks: dict[int, int]) -> bool:
+    """Whether the networks of a model are those that were marked."""
+    return mark_model(model).items() >= marks.items()
+
+
+def _modules(model: Any) -> Iterator[torch.nn.Module]:
+    """The networks that a model holds, however deep in parts, lists and pipelines."""
+    seen, inside = set[int](), [(model, 0)]
+    while inside:
+        value, depth = inside.pop()
+        if id(value) in seen or depth > DEEPEST:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.nn.Module):
+            yield value
+        elif isinstance(value, Mapping):
+            inside += [(one, depth + 1) for one in list(cast(Mapping[Any, Any], value).values())]
+        elif isinstance(value, list | tuple):
+            inside += [(one, depth + 1) for one in cast(list[Any], value)]
+        elif not isinstance(value, type | Tensor | FunctionType):
+            inside += [(one, depth + 1) for one in list(getattr(value, "__dict__", {}).values())]
+
+
+def _facts(module: Any) -> Iterator[tuple[Any, ...]]:
+    for tensor in (*module.parameters(), *module.buffers()):
+        version = -1 if tensor.is_inference() else tensor._version
+        yield id(tensor), version, tensor.data_ptr(), tensor.dtype, tensor.requires_grad
+    for layer in module.modules():
+        yield id(layer), layer.training, id(layer.__dict__.get("processor")), len(layer._forward_hooks)

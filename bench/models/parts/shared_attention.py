@@ -1,0 +1,213 @@
+"""Attention among samples: in self-attention layers, samples of one batch attend to each other's keys and values.
+
+There is one processor. Methods differ in the selector, "which samples feed the keys and values of sample i":
+
+    extended attention, MVDream, ImageDream, Wonder3D, GeoWizard, ControlVideo,      everyone (several objects or
+        TokenFlow's keyframes, FLATTEN's dense attention                             images in a batch: in_blocks)
+    Text2Video-Zero                                                                  first
+    FateZero (released configurations)                                               middle; where=wide(640)
+    Pix2Video, Tune-A-Video, Rerender-A-Video                                        first_and_previous;
+        (all frames of a step in one batch: the same as cached features of           where=inside("up_blocks"),
+        frames done before)                                                          Tune-A-Video everywhere
+    Zero123++ (the reference image is sample 0)                                      first, keep_self
+
+Not covered: attention along image rows (Era3D, MV-Adapter) or flow trajectories (FLATTEN's second attention), which
+choose tokens, not samples.
+
+Keys and values are never copied once per sample. Samples with the same sources are folded into one long query
+sequence, (groups, heads, samples * tokens, d) against (groups, heads, sources * tokens, d), which attention treats
+row by row; where sources are consecutive nothing is copied at all. Halves of guidance are groups and never mix.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ...types import SyncbenchError
+from .attention import Processor
+
+Selector = Callable[[int, int], Iterable[int]]
+"""(i, n) -> which of the n samples feed the keys and values of sample i. A sample named twice counts twice."""
+Layout = Callable[[int], int | None]
+"""Rows of a batch -> how many groups of samples they are, (groups, samples); None: plain attention this time."""
+
+
+def everyone(i: int, n: int) -> Iterable[int]:
+    """All samples."""
+    return range(n)
+
+
+def others(i: int, n: int) -> Iterable[int]:
+    """All samples but this one; a lone sample has itself."""
+    return [j for j in range(n) if j != i] or [i]
+
+
+def itself(i: int, n: int) -> Iterable[int]:
+    """Plain attention."""
+    return (i,)
+
+
+def first(i: int, n: int) -> Iterable[int]:
+    """The first sample."""
+    return (0,)
+
+
+def middle(i: int, n: int) -> Iterable[int]:
+    """The sample in the middle."""
+    return ((n - 1) // 2,)
+
+
+def first_and_previous(i: int, n: int) -> Iterable[int]:
+    """The first sample and the one before; the first two have the first alone."""
+    return (0,) if i < 2 else (0, i - 1)
+
+
+def in_blocks(size: int) -> Selector:
+    """All samples of the same block of `size` consecutive ones; the last block may be smaller."""
+    return lambda i, n: range(i // size * size, min((i // size + 1) * size, n))
+
+
+def attend(
+    query: Float[Tensor, "groups samples tokens heads d"],
+    key: Float[Tensor, "groups samples keys heads d"],
+    value: Float[Tensor, "groups samples keys heads d"],
+    sources: Sequence[Sequence[int]],
+    scale: float | None = None,
+) -> Float[Tensor, "groups samples tokens heads d"]:
+    """O_i = softmax(Q_i K^T scale) V, with K and V those of the samples in `sources[i]`, one after another.
+
+    `scale` is 1 / sqrt(d) if not given.
+    """
+    takers: dict[tuple[int, ...], list[int]] = {}
+    for i, chosen in enumerate(sources):
+        takers.setdefault(tuple(sorted(chosen)), []).append(i)
+    if len(takers) == 1:
+        [chosen] = takers
+        return _folded(query, _pick(key, chosen), _pick(value, chosen), scale)
+    out = torch.empty_like(query)
+    for chosen, those in takers.items():
+        out[:, those] = _folded(_pick(query, those), _pick(key, chosen), _pick(value, chosen), scale)
+    return out
+
+
+class SharedAttention:
+    """The processor of one layer: the layer's own one, which meets other samples where it attends.
+
+    Everything else (projections, normalisation, rotary positions, adapters, words in the same sequence) stays as the
+    wrapped processor has it, so that layers of UNets and blocks of transformers are shared alike. Inside a sampling
+    loop `Sharing.attach` makes these; a network trained with shared attention keeps them, with a layout of its own:
+    `SharedAttention(layer.processor, lambda rows: rows // 4)` shares among every 4 rows.
+    """
+
+    def __init__(
+        self,
+        inner: Processor,
+        layout: Layout,
+        select: Selector = everyone,
+        *,
+        keep_self: bool = False,
+        strength: float = 1.0,
+    ) -> None:
+        """`inner` is the processor that is wrapped; the other fields are those of `Sharing`."""
+        self.inner, self.layout, self.select = inner, layout, select
+        self.keep_self, self.strength = keep_self, strength
+        self.calls = 0
+
+    # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        temb: Tensor | None = None,
+        **more: Any,
+    ) -> Any:
+        """Hidden states (rows, tokens, channels) to what the wrapped processor makes of them.
+
+        Encoder hidden states, if given, are what each sample's keys and values are made of besides or instead of its
+        own tokens; they are shared alike. Raises SyncbenchError for rows that are no whole groups of samples, and where
+        the wrapped processor attends by something else than PyTorch's scaled_dot_product_attention.
+        """
+        self.calls += 1
+        rows = len(hidden_states)
+        groups = self.layout(rows)
+        more = more if temb is None else {**more, "temb": temb}
+        if groups is None or groups == rows or self.strength == 0:
+            return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, *args, **more)
+        if rows % groups or attention_mask is not None:
+            raise SyncbenchError(
+                f"shared attention needs whole groups of samples and no mask, not {rows} rows in {groups} groups"
+            )
+        if self.select is everyone and self.strength == 1 and encoder_hidden_states is None and not args:
+            # All tokens of a group are one long sequence, for whatever kernel the layer uses.
+            whole = hidden_states.reshape(groups, -1, hidden_states.shape[-1])
+            return self.inner(attn, whole, None, None, **more).reshape(hidden_states.shape)
+        met = _Met(self, groups)
+        with met:
+            found = self.inner(attn, hidden_states, encoder_hidden_states, None, *args, **more)
+        if not met.times:
+            raise SyncbenchError(
+                f"{type(self.inner).__name__} attends by a kernel of its own, where nothing can be shared: "
+                "switch off xformers, flash attention and attention slicing"
+            )
+        return found
+
+    def sources(self, n: int) -> list[list[int]]:
+        """Samples whose keys and values each of `n` samples attends to."""
+        found = [list(self.select(i, n)) for i in range(n)]
+        if self.keep_self:
+            found = [chosen if i in chosen else [*chosen, i] for i, chosen in enumerate(found)]
+        for i, chosen in enumerate(found):
+            if not chosen or not all(0 <= j < n for j in chosen):
+                raise SyncbenchError(
+                    f"the selector chose {chosen} for sample {i} of {n}: name at least one of 0..{n - 1}"
+                )
+        return found
+
+
+class _Met(TorchFunctionMode):
+    """Within the context PyTorch's attention lets every sample attend to the tokens of its sources."""
+
+    def __init__(self, shared: SharedAttention, groups: int) -> None:
+        super().__init__()
+        self.shared, self.groups, self.times = shared, groups, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        self.times += 1
+        names = ("query", "key", "value")
+        given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
+        rest = {name: value for name, value in given.items() if name not in names and value not in (None, False, 0.0)}
+        if len(args) > 3 or set(rest) - {"scale"}:
+            raise SyncbenchError("a layer with masked or causal attention cannot share it: narrow `where`")
+        query, key, value = (given[name].unflatten(0, (self.groups, -1)).transpose(2, 3) for name in names)
+        scale = rest.get("scale")
+        mixed = attend(query, key, value, self.shared.sources(query.shape[1]), scale)
+        if self.shared.strength != 1:
+            own = F.scaled_dot_product_attention(given["query"], given["key"], given["value"], scale=scale)
+            return torch.lerp(own, mixed.transpose(2, 3).flatten(0, 1), self.shared.strength)
+        return mixed.transpose(2, 3).flatten(0, 1)
+
+
+def _pick(x: Tensor, samples: Sequence[int]) -> Tensor:
+    """Some samples; a view, not a copy, where they are consecutive."""
+    if list(samples) == list(range(samples[0], samples[0] + len(samples))):
+        return x[:, samples[0] : samples[0] + len(samples)]
+    return x[:, list(samples)]
+
+
+def _folded(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+    """Every query sample attends to all key samples, in one call."""
+    q, k, v = (x.flatten(1, 2).transpose(1, 2) for x in (query, key, value))
+    out = F.scaled_dot_product_attention(q, k, v, scale=scale)
+    return out.transpose(1, 2).unflatten(1, query.shape[1:3])

@@ -1,0 +1,122 @@
+"""The pictures of a board: one WebP a sample, one WebM a clip, as data URIs."""
+
+# pyright: reportUnknownMemberType=false
+# (PyAV's types are only partly known.)
+
+import base64
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from PIL import Image
+from torch import Tensor
+
+from ...run.events import Tally
+from ...store.folder import Store
+from ...types import Json
+from ..sheets import DAMAGED, INPUT, SECOND, Cell, input_of, pictured, stored
+
+QUALITY = 88
+"""Of WebP, 0 to 100. Metrics are computed from the stored PNG files, never from these."""
+SMALL = 256
+"""Clips smaller than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
+
+LARGEST = 16383
+"""Pixels across of the largest WebP; larger pictures are shown smaller."""
+
+Board = tuple[Any, ...]
+"""What leaderboards are told apart by: `report.BOARD`."""
+
+
+class Shown(NamedTuple):
+    """A sample that a gallery may show."""
+
+    key: str
+    """Of its job."""
+    name: str
+    """Of its line on the leaderboard."""
+    item: str
+    board: Board
+
+
+def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progress: Tally) -> dict[Board, Json]:
+    """By leaderboard: the first `items` items in order of their ids, their prompts, and pictures by item and method.
+
+    A picture is `{"kind", "src"}`, or says why there is none. A row `INPUT` shows what methods were given, where that
+    is a picture. Samples that no store has are left out.
+    """
+    found: dict[Board, dict[str, list[Shown]]] = {}
+    for one in samples:
+        found.setdefault(one.board, {}).setdefault(one.item, []).append(one)
+    shown = {board: sorted(of)[:items] for board, of in found.items()}
+    total, done = sum(len(found[board][item]) for board, some in shown.items() for item in some), 0
+    progress(0, total, "")
+    made: dict[Board, Json] = {}
+    for board, some in shown.items():
+        pictures: dict[str, dict[str, Json]] = {}
+        prompts: dict[str, str] = {}
+        for item in some:
+            for one in found[board][item]:
+                cell = next((stored(store, job) for store in stores if (job := store.job(one.key))), None)
+                if cell is None and any(store.folder(one.key) in store.damage for store in stores):
+                    pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
+                if cell is not None:
+                    if item not in prompts:
+                        given = input_of(cell.job)
+                        pictures.setdefault(item, {}).update({} if given is None else {INPUT: _shown(given)})
+                        prompts[item] = cell.job.prompts[0]
+                    pictures[item][one.name] = _shown(cell)
+                done += 1
+                progress(done, total, f"{one.name} {item}")
+        prompts = {item: prompts.get(item, "") for item in pictures}
+        made[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
+    return made
+
+
+def _shown(cell: Cell) -> Json:
+    if cell.views is None:
+        return {"kind": "none", "why": cell.why}
+    if cell.job.header.family == "frames" and len(cell.views) > 1:
+        try:
+            return {"kind": "clip", "src": _uri("video/webm", clip(cell.views))}
+        except FFmpegError as error:
+            return {"kind": "none", "why": f"no clip of {cell.views.shape[3]} x {cell.views.shape[2]} px ({error})"}
+    picture = pictured(cell)
+    assert picture is not None
+    picture.thumbnail((LARGEST, LARGEST))
+    return {"kind": "picture", "src": _uri("image/webp", webp(picture)), "size": [picture.width, picture.height]}
+
+
+def webp(picture: Image.Image) -> bytes:
+    """A picture as WebP."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=QUALITY, method=4)
+    return file.getvalue()
+
+
+def clip(views: Tensor) -> bytes:
+    """Frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `show.SECOND` frames a second."""
+    frames = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    factor = max(1, -(-SMALL // max(frames.shape[1:3])))
+    frames = frames.repeat(factor, 1).repeat(factor, 2)
+    frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    file = io.BytesIO()
+    # bitexact: no random ids, so that the same frames are the same bytes
+    with av.open(file, "w", format="webm", options={"fflags": "+bitexact"}) as container:
+        stream: Any = container.add_stream(
+            "libvpx-vp9", rate=SECOND, options={"crf": "24", "b:v": "0", "flags": "+bitexact"}
+        )
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream.time_base = Fraction(1, SECOND)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,297 @@
+"""Contact sheets: one PNG per dataset, methods down, items across, everything labelled; clips also as animated WebP."""
+
+# pyright: reportMissingTypeStubs=false
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from textwrap import wrap
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from ..catalogue.content import told_apart
+from ..errors import SyncbenchError
+from ..escaping import visible
+from ..files import whole
+from ..limits import PIXELS
+from ..store.folder import Store
+from ..store.png import TOGETHER
+from ..store.stored import Spec, StoredJob
+from ..suites.recorded import entry as recorded
+
+WIDE = 1600
+"""Pixels of pictures across, unless items are named; the number of columns follows."""
+NARROW = 192
+"""Pictures narrower than this are magnified by a whole factor."""
+ROW = 4
+"""Views side by side before a second row begins."""
+GAP = 6
+SECOND = 8
+"""Frames of an animation a second."""
+INPUT = "input"
+"""Label of the row that shows what the methods were given, where it is a picture."""
+DAMAGED = "damaged"
+"""What stands in the place of a sample that cannot be read."""
+SHEET = 2 * TOGETHER
+"""Pixels of the samples of one sheet, which are in memory together; further ones are left out."""
+LONGEST = 200
+"""Characters of a name or prompt that are drawn."""
+INK, FAINT, PAPER, TICK = (20, 20, 20), (120, 120, 120), (255, 255, 255), (220, 40, 40)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One sample: its job and its pictures (n, 3, h, w), or why there are none."""
+
+    job: StoredJob
+    views: Tensor | None
+    canvas: bool = False
+    """Whether `views` is one picture of the shared surface."""
+    why: str = ""
+    """Why there are no pictures."""
+
+
+def show(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    items: Sequence[str] | None = None,
+    seed: int | None = None,
+    borders: bool = False,
+) -> list[Path]:
+    """Draw the contact sheets of a results folder and return their paths.
+
+    One sheet goes to `out` (default DIR/sheet.png); several get the dataset's name appended; a dataset of clips gets
+    an animation of the same name (.webp) too. `items` chooses columns, `seed` the sample (default: the lowest),
+    `borders` marks where the methods' windows end. Damaged samples are told in a `DamagedWarning`. Raises
+    SyncbenchError for unknown items and for a folder without samples.
+    """
+    root = Path(folder)
+    store = Store(root)
+    sheets: dict[str, list[StoredJob]] = {}
+    for key in store.finished():
+        job = store.job(key)
+        if job is not None and (seed is None or job.header.seed == seed):
+            sheets.setdefault(job.header.dataset, []).append(job)
+    if not sheets:
+        store.warn()
+        raise SyncbenchError(f"nothing to show in '{root}'" + ("" if seed is None else f" for seed {seed}"))
+    known = {job.header.item for jobs in sheets.values() for job in jobs}
+    for item in items or ():
+        if item not in known:
+            raise SyncbenchError(f"no item '{item}' in '{root}': it has {', '.join(sorted(known))}")
+    target = Path(out) if out is not None else root / "sheet.png"
+    paths: list[Path] = []
+    order = [_label(spec) for spec in store.used("methods")]
+    for dataset, jobs in sorted(sheets.items()):
+        if items and not any(job.header.item in items for job in jobs):
+            continue
+        name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
+        jobs = [job for job in jobs if not items or job.header.item in items]
+        columns, names = _columns(store, jobs, bool(items)), told_apart(_held(job) for job in jobs)
+        cells = samples(store, [job for job in jobs if _held(job) in columns], names)
+        models = sorted({job.header.model for job in jobs})
+        title = f"{dataset}, model {', '.join(models)}"
+        unseen = [at for at, cell in cells.items() if at[0] == INPUT and cell.views is None]
+        if len(unseen) == sum(name == INPUT for name, _ in cells):  # a line says as much as a row
+            title += "".join(f"; {why}" for why in sorted({cells.pop(at).why for at in unseen}))
+        sheet = draw(cells, order, title, borders)
+        # the default place is in a folder that may be a stranger's: a link there is not followed
+        with whole(name, follow=out is not None) as draft:
+            sheet.save(draft, "PNG", optimize=True)
+        paths.append(name)
+        frames = _length(cells)
+        if jobs[0].header.family == "frames" and frames > 1:
+            moving = [draw(cells, order, title, frame=t) for t in range(frames)]
+            path = name.with_suffix(".webp")
+            rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
+            with whole(path, follow=out is not None) as draft:
+                moving[0].save(draft, "WEBP", save_all=True, **rest)
+            paths.append(path)
+    store.warn()
+    return paths
+
+
+def draw(
+    cells: dict[tuple[str, str], Cell],
+    order: Sequence[str],
+    title: str,
+    borders: bool = False,
+    frame: int | None = None,
+) -> Image.Image:
+    """One sheet from the cells (by row label and item) of one dataset; with `frame` only that view of each."""
+    methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
+    columns = sorted({item for _, item in cells})
+    pictures = {at: pictured(cell, frame) for at, cell in cells.items()}
+    sizes = [picture.size for picture in pictures.values() if picture]
+    if not sizes:
+        raise SyncbenchError(f"every job of {title} failed or is damaged: see `syncbench report`")
+    wide, high = max(w for w, _ in sizes), max(h for _, h in sizes)
+    scale = _scale(wide)
+    wide, high = max(round(wide * scale), 96), max(round(high * scale), 40)
+    font, small = ImageFont.load_default(15), ImageFont.load_default(12)
+    gutter = max(150, 16 + max(round(font.getlength(line)) for m in methods for line in _lines(m)))
+    prompts = {i: next(c.job.prompts[0] for (_, n), c in cells.items() if n == i) for i in columns}
+    letters = max(12, round(wide / 6.2))
+    heads = {item: wrap(visible(prompts[item][:LONGEST]), letters)[:3] for item in columns}
+    head = 34 + 20 + 15 * max(len(lines) for lines in heads.values())
+    size = (gutter + len(columns) * (wide + GAP), head + len(methods) * (high + GAP))
+    if size[0] * size[1] > TOGETHER:
+        raise SyncbenchError(f"the sheet of {title} would have {size[0]} x {size[1]} px: name fewer items")
+    sheet = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((8, 8), visible(title), INK, font)
+    for c, item in enumerate(columns):
+        x = gutter + c * (wide + GAP)
+        pen.text((x, 34), visible(item), INK, small)
+        for n, line in enumerate(heads[item]):
+            pen.text((x, 50 + 15 * n), line, FAINT, small)
+    for r, method in enumerate(methods):
+        y = head + r * (high + GAP)
+        lines = _lines(method)
+        for n, line in enumerate(lines):
+            pen.text((8, y + high // 2 - 9 * len(lines) + 18 * n), line, INK, font)
+        for c, item in enumerate(columns):
+            x = gutter + c * (wide + GAP)
+            picture = pictures.get((method, item))
+            if picture is None:
+                pen.rectangle((x, y, x + wide - 1, y + high - 1), (238, 238, 238))
+                cell = cells.get((method, item))
+                why = wrap(visible("not run" if cell is None else cell.why), max(12, letters - 2))
+                pen.text((x + 8, y + high // 2 - 8 * len(why)), "\n".join(why), FAINT, small)
+                continue
+            kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+            size = (round(picture.width * scale), round(picture.height * scale))
+            shown = picture.resize(size, kind)
+            sheet.paste(shown, (x, y))
+            pen.rectangle((x - 1, y - 1, x + shown.width, y + shown.height), outline=(200, 200, 200))
+            if borders and method != INPUT:
+                for column in cells[method, item].job.borders:
+                    at = x + round(column * scale)
+                    pen.line((at, y - GAP + 1, at, y - 2), TICK)
+    return sheet
+
+
+def _held(job: StoredJob) -> tuple[str, str]:
+    """Id and content of a job's item: two items of one id are told apart by what they hold."""
+    return job.header.item, job.header.content
+
+
+def _columns(store: Store, jobs: Sequence[StoredJob], every_one: bool) -> list[tuple[str, str]]:
+    """All items, or as many as fit a sheet: only theirs are read. One dataset's pictures are of one size."""
+    every = sorted({_held(job) for job in jobs})
+    if every_one:
+        return every
+    for job in jobs:
+        picture = pictured(stored(store, job))
+        if picture is not None:
+            wide = max(round(picture.width * _scale(picture.width)), 96)
+            return every[: max(1, WIDE // (wide + GAP))]
+    return every
+
+
+def _scale(wide: int) -> float:
+    return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
+
+
+def samples(
+    store: Store, jobs: Sequence[StoredJob], names: Mapping[tuple[str, str], str]
+) -> dict[tuple[str, str], Cell]:
+    """Samples by row label and item, of the lowest seed, and what they were given.
+
+    `names` are those of items by id and content; models of one name are told apart by their revisions.
+    """
+    models = {(job.header.model, job.header.revision) for job in jobs}
+    several, alike = len(models) > 1, len(models) > len({name for name, _ in models})
+    found: dict[tuple[str, str], Cell] = {}
+    pixels = 0
+    for job in sorted(jobs, key=lambda one: one.header.seed):
+        header, item = job.header, names[_held(job)]
+        model = f"{header.model} {header.revision}" if alike else header.model
+        name = f"{header.method} · {model}" if several else header.method
+        if (name, item) in found:
+            continue
+        cell = stored(store, job) if pixels < SHEET else Cell(job, None, why="not shown: too much for one sheet")
+        found[name, item] = cell
+        pixels += 0 if cell.views is None else cell.views.numel() // 3
+        if (INPUT, item) not in found:
+            shown = input_of(job)
+            if shown is not None:
+                found[INPUT, item] = shown
+    return found
+
+
+def stored(store: Store, job: StoredJob) -> Cell:
+    """One sample as it is shown: the canvas where there is one, else the views; none of a job that failed."""
+    if job.status != "ok":
+        return Cell(job, None, why={"error": "failed", "unsupported": "not possible"}[job.status])
+    try:
+        artifact = store.artifact(job.key)
+    except SyncbenchError as error:
+        store.damage[store.folder(job.key)] = str(error)
+        return Cell(job, None, why=DAMAGED)
+    return Cell(job, artifact.views) if artifact.canvas is None else Cell(job, artifact.canvas[None], canvas=True)
+
+
+def input_of(job: StoredJob) -> Cell | None:
+    """The pictures a method was given, or why they are not shown; None where the item has none.
+
+    Only data sets of the tree and of installed packages are asked: what else the folder names is not loaded.
+    """
+    from ..isolation.guard import Failure, attempt
+
+    found = attempt(lambda: _given(job))  # an installed data set may fail in its own way on what the folder says
+    if isinstance(found, Failure):
+        return Cell(job, None, why=f"input not shown: {found.text}")
+    return None if found is None else Cell(job, found)
+
+
+def _given(job: StoredJob) -> Tensor | None:
+    from ..run.score import stored_item
+
+    item = stored_item(job, recorded("datasets", job.dataset))
+    name = next((name for name in ("video", "image") if name in item.conditions), None)
+    if name is None:
+        return None
+    high, wide = item.surface.window
+    if high * wide > PIXELS:
+        raise SyncbenchError(f"{wide} x {high} px are too many")
+    return item.conditions[name].float().clamp(0, 1)
+
+
+def _length(cells: dict[tuple[str, str], Cell]) -> int:
+    return max((len(c.views) for c in cells.values() if c.views is not None), default=0)
+
+
+def pictured(cell: Cell, frame: int | None = None) -> Image.Image | None:
+    """The canvas, or the views in rows of four, or one of them."""
+    if cell.views is None:
+        return None
+    views = cell.views if frame is None or cell.canvas else cell.views[min(frame, len(cell.views) - 1)][None]
+    wide = ceil(len(views) / ceil(len(views) / ROW))
+    grid: Tensor = make_grid(views, nrow=wide, padding=0)
+    return Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    method = name.partition(" · ")[0]
+    return order.index(method) if method in order else len(order)
+
+
+def _lines(method: str) -> list[str]:
+    """A label broken where it has joints: id, @preset, [overrides], model."""
+    return [part for part in re.split(r"(?=@|\[)|(?<=,)| · ", visible(method[:LONGEST])) if part]
+
+
+def _label(one: Spec) -> str:
+    from ..catalogue.registry import label
+
+    return label(one.spec, one.overrides)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")[:80]

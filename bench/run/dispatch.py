@@ -1,0 +1,144 @@
+"""Carrying out the tasks of a sweep: each is claimed, done where the executor says, and tried again if it was lost.
+
+Several sweeps of one folder share its tasks by claims. A task whose worker died is tried once more, alone. Where an
+earlier sweep died at a task, that task is tried once more, and this sweep works in a process apart, so that neither it
+nor its like can end it again.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from ..isolation.signals import check
+from .claims import Claims
+from .events import Event, Listener
+from .execute import Executor, Lost
+
+POLL = 0.5
+"""Seconds between looks at what other sweeps have."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    key: str
+    name: str
+    error: str | None = None
+
+
+class Task(Protocol):
+    """Something to be done in a results folder, as plain data."""
+
+    @property
+    def key(self) -> str:
+        """Whose claim it takes."""
+        ...
+
+    def pieces(self) -> Sequence[Self]:
+        """The task in its smallest pieces, one of which may have brought a process down."""
+        ...
+
+    def lost(self, reason: str) -> Outcome:
+        """Store that it could not be done, and why."""
+        ...
+
+
+Prepare = Callable[[str], Task | None]
+"""The task of a key; None if there is nothing left to do."""
+
+
+@dataclass
+class Carried:
+    """One phase of a sweep. `carry_out` is what there is to call."""
+
+    root: Path
+    work: Callable[[Any], Outcome]
+    prepare: Prepare
+    execute: Executor
+    phase: str
+    listen: Listener
+    small: bool = False
+    free: Callable[[], None] = lambda: None
+    """Gives back what this process holds before another one loads the same."""
+    total: int = 0
+    number: int = 0
+    """How many keys are through, here or elsewhere."""
+    done: int = 0
+    """How many of them were done here."""
+    second: list[Task] = field(default_factory=list[Any])
+    """Tasks that get their second try, in a process of its own."""
+    held: list[str] = field(default_factory=list[str])
+    """Keys that another sweep has."""
+
+    def carry_out(self, keys: Sequence[str]) -> int:
+        """Do the tasks of `keys`, or wait until another sweep has done them. Returns how many were done here."""
+        self.total = len(keys)
+        if not keys:
+            return 0
+        self.listen(Event(self.phase, 0, self.total))
+        with Claims(self.root) as claims, self._where(claims) as execute:
+            left, told = list(keys), False
+            while left:
+                self.held, before = [], self.number
+                for task, answer in execute(self.work, self._claimed(claims, left), self.small):
+                    if isinstance(answer, Lost) and (answer.again or len(task.pieces()) > 1):
+                        self.second.append(task)
+                    else:
+                        self._through(claims, task.lost(answer.reason) if isinstance(answer, Lost) else answer)
+                    check()
+                self._again(claims, execute)
+                left = self.held
+                if left and self.number == before:
+                    if not told:
+                        self.listen(Event("wait", 0, len(left), claims.holder(left[0])))
+                        told = True
+                    time.sleep(POLL)
+        return self.done
+
+    def _where(self, claims: Claims) -> AbstractContextManager[Executor]:
+        """The executor; one of a process apart where a sweep without one has died."""
+        if self.execute.apart or not claims.left():
+            return nullcontext(self.execute)
+        self.free()
+        return self.execute.isolated()
+
+    def _claimed(self, claims: Claims, keys: Sequence[str]) -> Iterator[Task]:
+        """Tasks that are ours, one when it is asked for."""
+        for key in keys:
+            taken = claims.take(key)
+            if taken == "held":
+                self.held.append(key)
+                continue
+            task = self.prepare(key)
+            if task is None:
+                self._through(claims, Outcome(key, ""), elsewhere=True)
+            elif taken == "left":
+                self.second.append(task)
+            else:
+                yield task
+
+    def _again(self, claims: Claims, execute: Executor) -> None:
+        """The second try of each task, in its smallest pieces, in a process of its own."""
+        tasks, self.second = self.second, []
+        if not tasks:
+            return
+        self.free()
+        with execute.isolated() as alone:
+            for task in tasks:
+                outcome = None
+                for piece, answer in alone(self.work, task.pieces(), self.small):
+                    found = piece.lost(answer.reason) if isinstance(answer, Lost) else answer
+                    outcome = found if outcome is None or found.error else outcome
+                    check()
+                assert outcome is not None
+                self._through(claims, outcome)
+
+    def _through(self, claims: Claims, outcome: Outcome, elsewhere: bool = False) -> None:
+        claims.release(outcome.key)
+        self.number += 1
+        self.done += not elsewhere
+        self.listen(Event(self.phase, self.number, self.total, outcome.name, outcome.error))

@@ -1,0 +1,464 @@
+"""What a sweep would take, before it starts: jobs, network evaluations, FLOP, hours, disk, memory and weights.
+
+Every method is rehearsed (`rehearsal`) once on each kind of item. Hours come from jobs of the same method that the
+results folder holds; else, where networks are small, from a few calls of them; else from the rate at which this machine
+multiplies matrices. Nothing is written and nothing is sampled. Scoring is not counted.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+import torch
+
+from ..catalogue.registry import load_class, split
+from ..fetch import where
+from ..fetch.manifest import Weights as Published
+from ..fetch.manifest import of_repository
+from ..fetch.needs import absent, fetch_line, metrics_of, repositories
+from ..isolation.guard import threaded
+from ..isolation.threads import threads_for
+from ..models.interface import Model
+from ..models.parts.composed import Composed
+from ..models.parts.denoiser import device_of
+from ..models.parts.weights import Held, Weights
+from ..models.tiny import Kind, Tiny
+from ..store.folder import Store
+from ..suites.suite import Entry, Suite
+from ..surfaces.strip import Strip
+from ..types import Item, Json, SyncbenchError
+from .events import Event, Listener
+from .plan import Job, count, listed, located, plan, sampling
+from .rehearsal import Asked, Bill, Rehearsal
+from .sample import load_model, release_model
+from .sweep import are_small, check_items
+
+WHOLE = 1e8
+"""Pixels of all views and steps of a job that is rehearsed to its end; others are continued from two short runs."""
+SHORT = (5, 10)
+"""Steps of those."""
+SMALL = 2e8
+"""Parameters of networks whose calls are timed, because loading them takes no time."""
+SHARE = 0.4
+"""Of the rate of large matrices, what denoising networks reach."""
+BYTES = 2.0
+"""Of a pixel of three channels in a PNG, about: between those of flat pictures and of photographs."""
+STAND_INS: dict[str, tuple[Kind, int | None]] = {
+    "sd15": ("sd15", None),
+    "sd2": ("sd21", 64),
+    "sd21": ("sd21", None),
+    "sdxl": ("sdxl", None),
+}
+"""Published architectures by the manifest's word `like`, and their native size in cells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What one model of a suite would do. None: not known, for the reason in `notes`."""
+
+    model: str
+    jobs: int
+    done: int
+    """Of the jobs, what the results folder holds already."""
+    evaluations: int | None
+    """Network evaluations of what is left, both halves of guidance counted."""
+    tflop: float | None
+    hours: float | None
+    hours_from: str
+    """`recorded`, `timed`, `rate` or empty."""
+    disk: float
+    """Gigabytes that samples will take, about."""
+    parameters: float | None
+    """Gigabytes of the networks' parameters in memory."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what would not fit, what is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a suite would take."""
+
+    suite: str
+    lines: tuple[Line, ...]
+    fetch: tuple[Published, ...] = ()
+    """Weights that its models lack."""
+    judges: tuple[Published, ...] = ()
+    """Published weights that its metrics would look through and this machine has not."""
+    fetch_line: str = ""
+
+    @property
+    def jobs(self) -> int:
+        """Of all models."""
+        return sum(line.jobs for line in self.lines)
+
+    def as_json(self) -> Json:
+        """For `--json`."""
+        weights = {name: [asdict(one) for one in getattr(self, name)] for name in ("fetch", "judges")}
+        return {
+            "suite": self.suite,
+            "jobs": self.jobs,
+            "models": [asdict(line) for line in self.lines],
+            **weights,
+            "command": self.fetch_line,
+        }
+
+
+@dataclass
+class _Count:
+    """A sum over jobs in the making."""
+
+    evaluations: int = 0
+    flop: float | None = 0.0
+    seconds: float | None = 0.0
+    sources: set[str] = field(default_factory=set[str])
+    notes: dict[str, None] = field(default_factory=dict[str, None])
+
+
+def forecast(suite: Suite, root: Path, listen: Listener = lambda event: None) -> Forecast:
+    """What `sweep` would do with the suite and the results folder. Raises SyncbenchError where it would refuse."""
+    suite = located(suite)
+    items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
+    check_items(suite, items)
+    count(suite, items)
+    missing = absent(suite)
+    store = Store(root) if (root / "run.json").is_file() else None
+    lines = [_model(suite, entry, items, store, listen) for entry in suite.listed("models")]
+    judges = [one for one in metrics_of(suite) if where(one) is None]
+    return Forecast(
+        suite=suite.name,
+        lines=tuple(lines),
+        fetch=tuple(missing),
+        judges=tuple(judges),
+        fetch_line=fetch_line(suite, missing) if missing else "",
+    )
+
+
+class _Published(Tiny):
+    """A published architecture in the place of weights that are not here yet."""
+
+    @property
+    def revision(self) -> str:
+        """None that anything is found by."""
+        return "not here yet"
+
+    @property
+    def native(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What it was trained at."""
+        return self.window
+
+
+def _stand_in(entry: Entry) -> "_Published | None":
+    """The architecture that the manifest knows for a checkpoint that is not here."""
+    [known, *_] = [of_repository(one) for one in repositories(entry)] or [Published(name="")]
+    if known.like not in STAND_INS or load_class("models", split(entry.spec)[0], entry.spec).__name__ != "Diffusers":
+        return None
+    kind, size = STAND_INS[known.like]
+    return _Published(kind=kind, widths="full", sample_size=size, device="meta")
+
+
+def _model(
+    suite: Suite, entry: Entry, items: Mapping[str, Sequence[Item]], store: Store | None, listen: Listener
+) -> Line:
+    lacking = [one for one in repositories(entry) if one in {gone.repository for gone in absent(suite)}]
+    model: Any = _stand_in(entry) if lacking else load_model(entry)
+    parts = [part for part in suite.parts if entry in part.models]
+    total = _Count()
+    if lacking:
+        total.notes[f"{', '.join(lacking)} not on this machine yet: hours are those of the published architecture"] = (
+            None
+        )
+    if model is None:
+        jobs = sum(
+            len(part.seeds)
+            * len(part.methods)
+            * sum(_kept(part.items, part.limit, items[d.token]) for d in part.datasets)
+            for part in parts
+        )
+        note = f"{', '.join(lacking)} not on this machine yet: nothing more is known before"
+        return Line(
+            model=entry.label,
+            jobs=jobs,
+            done=0,
+            evaluations=None,
+            tflop=None,
+            hours=None,
+            hours_from="",
+            disk=0.0,
+            parameters=None,
+            notes=(note,),
+        )
+    jobs = list({job.key: job for part in parts for job in plan(part, entry, model, items)}.values())
+    left = [job for job in jobs if store is None or store.job(job.key) is None]
+    hollow = model if lacking else _hollow(entry)
+    by = {token: {item.id: item for item in some} for token, some in items.items()}
+    stage = _Stage(entry, model, hollow, lacking == [], store, jobs)
+    pixels = 0.0
+    with threaded(threads_for(small=are_small([entry]))):
+        for number, job in enumerate(left):
+            listen(Event("forecast", number, len(left), job.name))
+            if job.unsupported is None:
+                item = replace(by[job.dataset.token][job.item], protocol=sampling(_protocol(by, job), job.protocol))
+                pixels += _pixels(item)
+                stage.add(job, item, total)
+        if left:
+            listen(Event("forecast", len(left), len(left)))
+    release_model()
+    size = _parameters(hollow)
+    total.notes |= dict.fromkeys(_memory(size, entry))
+    return Line(
+        model=str(jobs[0].header["model"]) if jobs and not lacking else entry.label,
+        jobs=len(jobs),
+        done=len(jobs) - len(left),
+        evaluations=total.evaluations,
+        tflop=None if total.flop is None else total.flop / 1e12,
+        hours=None if total.seconds is None else total.seconds / 3600,
+        hours_from="+".join(sorted(total.sources)),
+        disk=pixels * BYTES / 1e9,
+        parameters=None if size is None else size[1] / 1e9,
+        notes=tuple(total.notes),
+    )
+
+
+class _Stage:
+    """Where the methods of one model are rehearsed, each once on each kind of item."""
+
+    def __init__(
+        self, entry: Entry, model: Any, hollow: Any, here: bool, store: Store | None, jobs: Sequence[Job]
+    ) -> None:
+        self._entry, self._model, self._hollow, self._here = entry, model, hollow, here
+        self._flop: dict[Asked, int] = {}
+        self._samples: dict[Asked, tuple[Any, ...]] = {}
+        self._seconds: dict[Asked, float] = {}
+        self._bills: dict[str, tuple[Bill, float] | str] = {}
+        self._recorded = _recorded(store, jobs) if store is not None else {}
+        self._device = device_of(str(entry.overrides.get("device", "auto")))
+
+    def add(self, job: Job, item: Item, total: _Count) -> None:
+        """Add what a job would take."""
+        bill = self._bill(job, item)
+        recorded = self._recorded.get(_alike(job))
+        if isinstance(bill, str):
+            total.notes[f"{job.header['method']} could not be rehearsed ({bill}): it is not counted"] = None
+            return
+        counted, overhead = bill
+        total.evaluations += counted.cost.evaluations
+        unknown = [asked for asked in counted.calls if asked not in self._flop]
+        if unknown:
+            total.flop = None
+            total.notes["FLOP of this model cannot be counted: it is not made of networks of diffusers"] = None
+        elif total.flop is not None:
+            total.flop += sum(self._flop[asked] * number for asked, number in counted.calls.items())
+        seconds, source = (recorded, "recorded") if recorded is not None else self._estimated(counted, overhead)
+        total.seconds = None if seconds is None or total.seconds is None else total.seconds + seconds
+        total.sources.add(source)
+
+    def _estimated(self, bill: Bill, overhead: float) -> tuple[float | None, str]:
+        """Seconds of a job, and what they come from."""
+        extra = overhead if self._device.type == "cpu" else 0.0
+        if self._here and (self._hollow is None or _parameters(self._hollow)[0] < SMALL):
+            return extra + sum(number * self._timed(asked) for asked, number in bill.calls.items()), "timed"
+        if any(asked not in self._flop for asked in bill.calls):
+            return None, ""
+        flop = sum(self._flop[asked] * number for asked, number in bill.calls.items())
+        return extra + flop / (SHARE * _rate(str(self._device), self._precision)), "rate"
+
+    @cached_property
+    def _precision(self) -> torch.dtype:
+        return getattr(torch, str(self._entry.overrides.get("dtype", "float32")))
+
+    def _timed(self, asked: Asked) -> float:
+        """Seconds of one call of the real model: the better of two after one that warms up."""
+        if asked not in self._seconds:
+            model: Any = load_model(self._entry)
+            call = _call(model, asked, self._samples)
+            times: list[float] = []
+            for _ in range(3):
+                _wait(model.device)
+                begun = time.perf_counter()
+                with torch.no_grad():
+                    call()
+                _wait(model.device)
+                times.append(time.perf_counter() - begun)
+            self._seconds[asked] = min(times[1:]) * (3 if asked.backward else 1)
+        return self._seconds[asked]
+
+    def _bill(self, job: Job, item: Item) -> tuple[Bill, float] | str:
+        """What the job would ask of the model and the method's own seconds, or why that is not known."""
+        check = getattr(item.surface, "check", None)
+        stride = job.header["params"].get("stride")
+        views = check(self._model.factor, stride) if check is not None else 0
+        kind = str((job.method.token, job.dataset.token, item.surface.window, views, asdict(item.protocol)))
+        if kind not in self._bills:
+            try:
+                self._bills[kind] = self._rehearse(job, item, views)
+            except Exception as error:  # a method may do anything
+                line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                self._bills[kind] = line[:200]
+        return self._bills[kind]
+
+    def _rehearse(self, job: Job, item: Item, views: int) -> tuple[Bill, float]:
+        method, steps = job.method.load(), item.protocol.steps
+        height, width = item.surface.window
+        whole = steps <= SHORT[1] or max(1, views) * height * width * steps <= WHOLE
+        wide, item = item, item if whole else _narrowed(item)
+        more = 1.0 if wide is item else views / max(1, item.surface.check(self._model.factor, method.stride))  # pyright: ignore[reportAttributeAccessIssue]
+        runs: list[tuple[Bill, float]] = []
+        for number in (1, steps) if whole else SHORT:
+            model = Rehearsal(self._model, self._hollow, self._flop)
+            begun = time.perf_counter()
+            method(replace(item, protocol=replace(item.protocol, steps=number)), cast(Model, model), job.seed)
+            runs.append((model.bill, time.perf_counter() - begun - model.spent))
+            self._samples |= {asked: one for asked, one in model.samples.items() if asked not in self._samples}
+        (low, first), (high, last) = runs
+        if whole:
+            return high, last
+        longer = (steps - SHORT[1]) / (SHORT[1] - SHORT[0])
+        seconds = last + longer * (last - min(first, last))
+        return high.scaled(low, *SHORT, steps).times(more), seconds * more
+
+
+def _narrowed(item: Item) -> Item:
+    """The item on a strip of two windows, where it is on a wider one: costs grow with the number of windows."""
+    surface = item.surface
+    if not isinstance(surface, Strip) or surface.width <= 2 * surface.window_width:
+        return item
+    return replace(item, surface=replace(surface, width=2 * surface.window_width))
+
+
+def _kept(named: Sequence[str], limit: int | None, items: Sequence[Item]) -> int:
+    return len([item for item in items if not named or item.id in named][:limit])
+
+
+def _protocol(by: Mapping[str, Mapping[str, Item]], job: Job) -> Any:
+    return by[job.dataset.token][job.item].protocol
+
+
+def _pixels(item: Item) -> float:
+    """Pixels that a sample stores: of its views, or of the picture they are cut from and of its windows."""
+    height, width = item.surface.window
+    with suppress(Exception):
+        views = item.surface.check()  # pyright: ignore[reportAttributeAccessIssue]
+        return views * height * width * (2 if item.surface.picture else 1)
+    return 0.0
+
+
+def _hollow(entry: Entry) -> Any:
+    """The model on the device `meta`, where it is made of parts; else None."""
+    if not issubclass(load_class("models", split(entry.spec)[0], entry.spec), Composed):
+        return None
+    with suppress(SyncbenchError):
+        return entry.with_overrides({"device": "meta"}).load()
+    return None
+
+
+def _networks(value: Any, seen: set[int]) -> Iterator[torch.nn.Module]:
+    """Every network that parts of a model hold, once."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Weights | Held):
+        if id(value.module) not in seen:
+            seen.add(id(value.module))
+            yield value.module
+    elif is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            yield from _networks(getattr(value, one.name), seen)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _networks(one, seen)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _networks(one, seen)
+
+
+def _parameters(hollow: Any) -> tuple[int, int] | Any:
+    """Number and bytes of all parameters; None where the model is not made of parts."""
+    if hollow is None:
+        return None
+    with suppress(Exception):
+        tensors = [one for network in _networks(hollow.made, set()) for one in network.parameters()]
+        return sum(one.numel() for one in tensors), sum(one.numel() * one.element_size() for one in tensors)
+    return None
+
+
+def _memory(size: tuple[int, int] | None, entry: Entry) -> list[str]:
+    """A sentence where the parameters do not fit into the memory they would lie in."""
+    device = device_of(str(entry.overrides.get("device", "auto")))
+    if device.type == "cuda":
+        there, what = torch.cuda.mem_get_info(device)[1], "the GPU"
+    else:
+        there, what = psutil.virtual_memory().total, "this machine"
+    if size is None or size[1] < 0.9 * there:
+        return []
+    return [
+        f"its parameters take {size[1] / 1e9:.1f} GB and {what} has {there / 1e9:.1f} GB: they will not fit; take "
+        "--set model.dtype=bfloat16, a smaller checkpoint, or a larger machine"
+    ]
+
+
+def _alike(job: Job) -> str:
+    """What jobs share whose seconds are comparable."""
+    names = ("model", "revision", "method", "dataset", "machine")
+    return str([job.header[name] for name in names] + [job.protocol])
+
+
+def _recorded(store: Store, jobs: Sequence[Job]) -> dict[str, float]:
+    """Mean seconds of finished jobs, by what they share."""
+    found: dict[str, list[float]] = {}
+    for job in jobs:
+        done = store.job(job.key)
+        if done is not None and done.status == "ok" and done.cost.seconds > 0:
+            found.setdefault(_alike(job), []).append(done.cost.seconds)
+    return {name: sum(some) / len(some) for name, some in found.items()}
+
+
+def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) -> Any:
+    """The call of the real model that `asked` describes."""
+    x = torch.zeros(asked.shape, device=model.device, dtype=model.dtype)
+    if asked.what == "encode":
+        return lambda: model.encode(x)
+    if asked.what == "decode":
+        decode = getattr(model, "decode_together", model.decode) if asked.together else model.decode
+        return lambda: decode(x)
+    prompts, guidance, negative, together, inputs, level = samples[asked]
+    views = asked.shape[0]
+    given = {name: value if len(value) == 1 else value[:views] for name, value in inputs.items()}
+    condition = model.condition(prompts[:views], guidance, negative, together=together, **given)
+    x = torch.randn(asked.shape, generator=torch.Generator().manual_seed(0)).to(x)
+
+    def call() -> None:
+        before, model.whole = getattr(model, "whole", False), True
+        try:
+            model.predict(x, level, condition)
+        finally:
+            model.whole = before
+
+    return call
+
+
+@cache
+def _rate(device: str, precision: torch.dtype) -> float:
+    """FLOP a second at which this machine multiplies large matrices."""
+    place = torch.device(device)
+    n = 8192 if place.type == "cuda" else 1536
+    a = torch.ones(n, n, device=place, dtype=precision)
+    times: list[float] = []
+    for _ in range(4):
+        _wait(place)
+        begun = time.perf_counter()
+        _ = a @ a
+        _wait(place)
+        times.append(time.perf_counter() - begun)
+    return 2 * n**3 / min(times[1:])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,388 @@
+"""A sweep from suite to table: sample what is missing, score what is missing, read everything back.
+
+Sampling comes before scoring, so that metrics' networks burden neither the memory nor the seconds of a method.
+Models are outermost: each is loaded once.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# (pandas has no type stubs.)
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ..catalogue.listing import list_components
+from ..catalogue.registry import label, split, suggest
+from ..errors import quoted
+from ..fetch.needs import check_here
+from ..files import disk
+from ..store.folder import Store, load_records
+from ..store.stored import Spec
+from ..suites.narrow import Narrowing, narrowed
+from ..suites.recorded import entry as recorded
+from ..suites.suite import Entry, Suite, read_suite, unique
+from ..types import Item, SyncbenchError
+from .claims import Claims
+from .dispatch import Carried, Outcome, Prepare
+from .events import Event, Listener
+from .execute import Executor, Lost, executor
+from .measure import machine, versions
+from .plan import Job, chosen, count, listed, located, plan, shard
+from .ready import ReadyTask, ready
+from .sample import SampleTask, forget_items, lay_out, load_model, release_model, remember_items, sample
+from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, ruler, score, score_group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("results") / "runs"
+MANY = 1_000
+"""Jobs of a plan whose size is told before they are planned."""
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """What a run did."""
+
+    root: Path
+    keys: list[str] = field(default_factory=list[str])
+    sampled: int = 0
+    scored: int = 0
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+    """Error text by job name, of this run and of earlier ones that were not tried again."""
+
+
+def run(
+    suite: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    jobs: int = 1,
+    shard: str | None = None,
+    retry_errors: bool = False,
+    timeout: float | None = None,
+    threads: int | None = None,
+    progress: Listener | None = None,
+    **how: Unpack[Narrowing],
+) -> "pd.DataFrame":
+    """Run a suite and return its records, one row per job and metric (columns: `Record.columns()`).
+
+    `suite` is a name, a TOML file or a mapping; the keywords are the options of `syncbench run`, those that narrow
+    the suite (`methods`, `items`, `limit`, ...: `Narrowing`) among them. Results go to `out` (default
+    results/runs/<suite>); what is there already is not done again.
+    """
+    narrow = narrowed(read_suite(suite), **how)
+    root = Path(out) if out is not None else RUNS / narrow.name
+    part = parse_shard(shard)
+    with executor(jobs, timeout, threads) as execute:
+        done = sweep(narrow, root, execute, part=part, retry_errors=retry_errors, progress=progress)
+    frame = load_records([root])
+    wanted = frame["key"].isin(done.keys) & frame["metric"].isin([m.label for m in narrow.listed("metrics")])
+    return frame.loc[wanted, :].reset_index(drop=True)
+
+
+def sweep(
+    suite: Suite,
+    root: Path,
+    execute: Executor,
+    *,
+    part: tuple[int, int] = (1, 1),
+    retry_errors: bool = False,
+    progress: Listener | None = None,
+) -> Sweep:
+    """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
+    listen = progress or _silent
+    forget_items()
+    suite = located(suite)
+    check_here(suite)
+    for entry in suite.listed("methods"):
+        entry.load()  # a mistake in the last one must not wait for the first one's hours
+    items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
+    for entry in suite.listed("datasets"):
+        remember_items(entry, items[entry.token])
+    check_items(suite, items)
+    rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
+    facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
+    result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
+    total, models = count(suite, items), dict[str, dict[str, Job]]()
+    if total >= MANY:
+        listen(Event("plan", 0, total))
+    for entry in suite.listed("models"):
+        found = models.setdefault(entry.token, {})
+        for one in suite.parts:
+            if entry in one.models:
+                jobs = plan(one, entry, load_model(entry), items)  # no name of its own: it would outlive its release
+                found.update({job.key: job for job in jobs})
+                for job in jobs:
+                    wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
+    if total >= MANY:
+        listen(Event("plan", total, total))
+    with disk(root):  # a name that no file system takes
+        store = Store.create(root, {"suite": suite.as_json(), **facts})
+    for entry in suite.listed("models"):
+        found = models[entry.token]
+        todo = {job.key: job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)}
+        store.warn()
+        if execute.apart:
+            release_model()
+        small = are_small([entry])
+        problem = _problem(entry, list(todo.values()), execute, items, small)
+        if problem is not None and len(models) == 1:
+            raise SyncbenchError(problem)
+        if problem is not None:  # the other models' jobs go on, and what this one has done stays
+            result.errors[f"model {entry.label}"] = problem
+            planned.update({key: job for key, job in found.items() if store.job(key) is not None})
+            continue
+        planned.update(found)
+        _lay_out(store, todo, execute, listen, small)
+        result.sampled += _sample(store, todo, execute, retry_errors, listen, small)
+        release_model()
+    result.keys = [job.key for job in shard(list(planned.values()), *part)]
+    asked = {key: list(some.values()) for key, some in wanted.items()}
+    small = are_small(suite.listed("models"))
+    mine = {key: asked[key] for key in result.keys}
+    datasets = {key: job.dataset for key, job in planned.items()}
+    result.scored = _score(store, mine, datasets, execute, retry_errors, listen, small)
+    _group(store, asked, suite.listed("datasets"), {}, list(planned), execute, retry_errors, listen, small)
+    Claims(root).tidy()
+    result.errors |= errors(store, result.keys)
+    store.clear()
+    store.warn()
+    return result
+
+
+def _problem(
+    entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]], small: bool
+) -> str | None:
+    """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
+    todo = [job for job in todo if job.unsupported is None]
+    if not todo:
+        return None
+    steps = tuple(sorted({int(job.protocol["steps"]) for job in todo}))
+    [(_, found)] = execute(ready, [ReadyTask(entry, steps)], small)
+    if isinstance(found, Lost):
+        return f"model {entry.label} cannot be loaded: {found.reason}"
+    if found.error is not None:
+        return found.error
+    surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
+    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
+    for token, item, stride in sorted(asked, key=str):
+        check = getattr(surfaces[token][item], "check", None)
+        try:
+            if check is not None:
+                check(found.factor, stride)
+        except SyncbenchError as error:
+            return f"item '{item}' does not fit model {entry.label}: {error}"
+    return None
+
+
+def rescore(
+    root: Path,
+    execute: Executor,
+    *,
+    metrics: Sequence[str] | None = None,
+    datasets: Sequence[str] = (),
+    trust: bool = False,
+    retry_errors: bool = False,
+    progress: Listener | None = None,
+) -> Sweep:
+    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
+
+    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
+    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
+    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
+    """
+    store = Store(root)
+    forget_items()
+    store.sweep()
+    listed = _stored(store, trust) if metrics is None else {}
+    every = unique([metric for entries in listed.values() for metric in entries])
+    named = [_named(m, store, trust) for m in metrics or ()]
+    rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
+    asked: dict[str, list[Ruler]] = {}
+    own: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    allowed: dict[str, Entry | str] = {}
+    for key in store.finished():
+        job = store.job(key)
+        if job is not None:
+            entries = listed.get(job.header.dataset, ()) if metrics is None else named
+            asked[key] = [rulers[entry.token] for entry in entries]
+            token = job.dataset.model_dump_json()
+            if token not in allowed:
+                allowed[token] = _dataset(job.dataset, datasets, trust)
+            entry = allowed[token]
+            if isinstance(entry, Entry):
+                own[key] = entry
+            elif missing(store, key, asked[key], retry_errors):
+                refused[job.name] = entry
+    listen, small = progress or _silent, are_small([Entry("models", one.spec) for one in store.used("models")])
+    mine = {key: some for key, some in asked.items() if key in own}
+    scored = _score(store, mine, own, execute, retry_errors, listen, small)
+    today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
+    _group(store, asked, today, own, (), execute, retry_errors, listen, small)
+    Claims(root).tidy()
+    failed = errors(store, list(asked)) | refused
+    store.clear()
+    store.warn()
+    return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
+
+
+def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
+    """A data set that a folder names, or why it is not loaded."""
+    try:
+        return recorded("datasets", spec, named=named, trust=trust)
+    except SyncbenchError as error:
+        return f"not scored: {error}; --datasets names it, or --trust runs the folder's code"
+
+
+def _named(name: str, store: Store, trust: bool) -> Entry:
+    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
+    for spec in store.used("metrics"):
+        if name in (spec.spec, label(spec.spec, spec.overrides)):
+            with suppress(SyncbenchError):
+                return recorded("metrics", spec, named=[name], trust=trust)
+    return Entry("metrics", name)
+
+
+def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
+    """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for part in store.run.suite.parts:
+        try:
+            metrics = tuple(recorded("metrics", metric, trust=trust) for metric in part.metrics)
+        except SyncbenchError as error:
+            cure = "name metrics with --metrics, or run the folder's code with --trust"
+            raise SyncbenchError(f"'{store.root}': {error}: {cure}") from error
+        for dataset in part.datasets:
+            name = label(dataset.spec, dataset.overrides)
+            found[name] = unique([*found.get(name, ()), *metrics])
+    return found
+
+
+def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
+    """Why jobs or their metrics failed, by job name."""
+    found: dict[str, str] = {}
+    wanted = set(keys)
+    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    for row in [row for key in keys for row in store.scores(key)] + grouped:
+        if row["status"] == "error":
+            found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
+    for key in keys:
+        job = store.job(key)
+        if job is not None and job.status == "error":
+            found[job.name] = f"{job.error}"
+    return found
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """`2/4` as (2, 4)."""
+    if text is None:
+        return 1, 1
+    part, slash, parts = text.partition("/")
+    found = [int(number) if re.fullmatch("[0-9]{1,9}", number) else 0 for number in (part, parts)]
+    if not (slash and 1 <= found[0] <= found[1]):
+        raise SyncbenchError(f"--shard {quoted(text)}: write i/n with i from 1 to n, e.g. 2/4")
+    return int(part), int(parts)
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""
+
+
+def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
+    job = store.job(key)
+    return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
+
+
+def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
+    """Every item asked for exists, and some item is left."""
+    asked = {item for part in suite.parts for item in part.items}
+    there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
+    kept = any(chosen(part, items[entry.token]) for part in suite.parts for entry in part.datasets)
+    unknown = sorted(asked - there)
+    if unknown or not kept:
+        what = f"no item '{quoted(unknown[0])}'" if unknown else "no items"
+        hint = suggest(unknown[0], there, "there is") if unknown else ""
+        hint = hint if len(there) <= 30 or "did you mean" in hint else ""
+        raise SyncbenchError(f"{what} in {', '.join(entry.label for entry in suite.listed('datasets'))}{hint}")
+
+
+def are_small(models: Sequence[Entry]) -> bool:
+    """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
+    shipped = {component.id for component in list_components("models")} - {"diffusers"}
+    return all(split(entry.spec)[0] in shipped for entry in models)
+
+
+def _lay_out(store: Store, todo: Mapping[str, Job], execute: Executor, listen: Listener, small: bool) -> None:
+    """Lay out the surfaces that take long, one job of each, before their jobs are timed."""
+    slow = {(job.dataset.token, job.item): key for key, job in todo.items() if job.slow}
+
+    def prepare(key: str) -> SampleTask | None:
+        return SampleTask(store.root, todo[key])
+
+    _carry(store, list(slow.values()), lay_out, prepare, execute, "unwrap", listen, small)
+
+
+def _sample(
+    store: Store, todo: Mapping[str, Job], execute: Executor, retry: bool, listen: Listener, small: bool
+) -> int:
+    def prepare(key: str) -> SampleTask | None:
+        return SampleTask(store.root, todo[key]) if _lacks(store, key, retry) else None
+
+    return _carry(store, list(todo), sample, prepare, execute, "sample", listen, small)
+
+
+def _score(
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Mapping[str, Entry],
+    execute: Executor,
+    retry: bool,
+    listen: Listener,
+    small: bool,
+) -> int:
+    def prepare(key: str) -> ScoreTask | None:
+        metrics = missing(store, key, asked[key], retry)
+        return ScoreTask(store.root, key, metrics, datasets[key]) if metrics else None
+
+    keys = [key for key, rulers in asked.items() if missing(store, key, rulers, retry)]
+    return _carry(store, keys, score, prepare, execute, "score", listen, small)
+
+
+def _group(
+    store: Store,
+    asked: Mapping[str, Sequence[Ruler]],
+    datasets: Sequence[Entry],
+    own: Mapping[str, Entry],
+    planned: Sequence[str],
+    execute: Executor,
+    retry: bool,
+    listen: Listener,
+    small: bool,
+) -> int:
+    tasks = group_tasks(store, asked, datasets, own, planned, retry)
+    before = {key: store.group_stamp(key) for key in tasks}
+
+    def prepare(key: str) -> GroupTask | None:
+        return tasks[key] if store.group_stamp(key) == before[key] else None
+
+    return _carry(store, list(tasks), score_group, prepare, execute, "group", listen, small)
+
+
+def _carry(
+    store: Store,
+    keys: Sequence[str],
+    work: Callable[[Any], Outcome],
+    prepare: Prepare,
+    execute: Executor,
+    phase: str,
+    listen: Listener,
+    small: bool,
+) -> int:
+    carried = Carried(store.root, work, prepare, execute, phase, listen, small, release_model)
+    return carried.carry_out(keys)

@@ -1,0 +1,272 @@
+"""The one denoising loop. A method is a few small verbs plugged into it.
+
+    start   what the state is before the first step      (default: the canvas noise itself)
+    look    what the network sees of the state           (default: the canvas, gathered to views)
+    step    the state after one step                     (the method)
+    finish  the finished state as an artifact            (default: decode the canvas once)
+    attach  attention sharing while the loop runs        (default: none)
+
+The default state is a tensor on the canvas (c, *shape). A method whose state is per view, or anything
+else, overrides `start`, `look` and `finish` together.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar, TypedDict
+
+import torch
+from torch import Tensor
+
+from ..canvas import Canvas
+from ..limits import Fraction
+from ..models.interface import Condition, Model
+from ..models.parts.schedule import Level
+from ..types import Anchor, Artifact, Door, Item, Sampling, SyncbenchError
+
+
+class Reported(TypedDict):
+    """One number of a paper. Networks, prompts and backbones differ: never in one column with measured ones."""
+
+    metric: str
+    """Id of the metric here that measures the same, or the paper's name of it."""
+    value: str
+    """As printed, e.g. `0.72 ±0.08`."""
+    setting: str
+    """Network, size, number of samples."""
+    source: str
+    """Paper and table."""
+
+
+class Method(ABC):
+    """Anything that answers an item with an artifact. Subclasses are frozen keyword-only dataclasses.
+
+    The file's stem is the id and its folder the family. `presets` names sets of field values, e.g.
+    `{"release": {"weight": 0.1}}`, selected as `id@release`; fields default to the paper's values.
+    """
+
+    version: ClassVar[int]
+    """Bumped by hand when output changes; results of unlike versions are never mixed."""
+    door: ClassVar[Door]
+    """`controlled`: shares the loop, so only the idea differs; `as_published`: a pipeline of its own."""
+    anchor: ClassVar[Anchor | None] = None
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    paper: ClassVar[str] = ""
+    """arXiv id or DOI."""
+    licence: ClassVar[str] = ""
+    """Of the upstream code that was read; nothing is taken from it."""
+    reported: ClassVar[tuple[Reported, ...]] = ()
+    """Numbers that papers report of this method, to stand beside measured ones."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Model capabilities the method cannot do without."""
+
+    def loads(self) -> dict[str, str]:
+        """Fingerprints, by name, of weights beside the model's that this method loads: part of its identity."""
+        return {}
+
+    def lacks(self, item: Item) -> str | None:
+        """What the method needs of an item and this one has not, as a sentence: the two are not run together."""
+        return None
+
+    @abstractmethod
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        """Make `item` with `model`. Same seed, same bytes."""
+
+
+class Noise:
+    """Noise in canvas space, drawn on the CPU so that devices agree, the same for every method."""
+
+    def __init__(self, canvas: Canvas, model: Model, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._canvas = canvas
+        self._shape = (model.channels, *canvas.shape)
+        self._device, self._dtype = model.device, model.dtype
+
+    def __call__(self, shape: Sequence[int] | None = None) -> Tensor:
+        """A fresh unit Gaussian draw of the canvas's shape, or of `shape`."""
+        draw = torch.randn(tuple(shape or self._shape), generator=self._generator, dtype=torch.float32)
+        return draw.to(self._device, self._dtype)
+
+    def alone(self) -> Tensor:
+        """Noise per view (views, c, h, w), independent everywhere, for views that share nothing.
+
+        The pixel that looks at a cell first has the canvas's noise, so that methods stay paired; later ones and
+        the background have noise of their own.
+        """
+        x, first = self._canvas.look(self()), self._canvas.first[:, None]
+        return x if bool(first.all()) else torch.where(first, x, self(x.shape))
+
+
+@dataclass
+class Step:
+    """One step of the loop, as a method sees it."""
+
+    level: Level
+    canvas: Canvas
+    model: Model
+    condition: Condition
+    sampling: Sampling
+    noise: Noise
+    pixels: Callable[[], Canvas]
+    """The canvas at one pixel to a cell, for methods that meet in decoded views; made when first asked for."""
+    x0: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Predicted clean views (views, c, h, w)."""
+    eps: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Predicted noise (views, c, h, w)."""
+
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(x0, eps) of views `x` at this step, for one more network evaluation."""
+        return self.model.predict(x, self.level, self.condition)
+
+    def move(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """The next state from views or canvas (x0, eps). Fresh noise is drawn once, in canvas space."""
+
+        def noise() -> Tensor:
+            drawn = self.noise()
+            return self.canvas.look(drawn) if x0.ndim == 4 else drawn
+
+        return self.level.move(x0, eps, self.sampling.eta, noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync(Method):
+    """A method that joins the shared loop; the record says `controlled`."""
+
+    door: ClassVar[Door] = "controlled"
+    together: ClassVar[bool] = False
+    """Whether the network's trained layers look from one view to another."""
+
+    stride: Fraction | None = None
+    """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
+
+    def start(self, noise: Noise, canvas: Canvas) -> Any:
+        """The state before the first step; unit noise on the canvas."""
+        return noise()
+
+    def look(self, state: Any, s: Step) -> Tensor:
+        """What the network sees: (views, c, h, w)."""
+        return s.canvas.look(state)
+
+    @abstractmethod
+    def step(self, state: Any, x: Tensor, s: Step) -> Any:
+        """The next state from this one, the views `x` the network saw, and `s.x0`, `s.eps` it answered."""
+
+    def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """Decode the finished state. Default: the canvas is an image of its own; views are looked up in it."""
+        if not item.surface.picture:
+            return views_artifact(model.decode(canvas.look(state)), item, canvas, model.factor)
+        return canvas_artifact(decode_canvas(state, canvas, model), item)
+
+    def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
+        """Attention sharing for the duration of the loop."""
+        return nullcontext()
+
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        """Run the loop."""
+        sampling = item.protocol
+        canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
+        views, pace = canvas.views, pace_of(model, canvas.views) if self.together else 1
+        names = channel_names(item, model)
+        prompts = (names or item.prompts * views) if len(item.prompts) == 1 else item.prompts
+        canvas, prompts = canvas.every(pace), prompts[::pace]
+        noise = Noise(canvas, model, seed)
+        pixels = cache(lambda: pixels_of(item, canvas, model))
+        spreads: list[float] = []
+        with torch.no_grad(), self.attach(model, canvas):
+            condition = model.condition(
+                prompts, sampling.guidance, sampling.negative, together=self.together, **seen(item, model)
+            )
+            state = self.start(noise, canvas)
+            for level in model.schedule(sampling.steps):
+                s = Step(level, canvas, model, condition, sampling, noise, pixels)
+                x = self.look(state, s)
+                s.x0, s.eps = s.predict(x)
+                spread = canvas.spread(s.x0)
+                if spread is not None:
+                    spreads.append(spread)
+                state = self.step(state, x, s)
+            artifact = self.finish(state, item, canvas, model)
+        if names:
+            shown: Callable[[tuple[str, ...], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
+            artifact.views = shown(names, artifact.views)
+        if spreads:
+            artifact.extras["disagreement"] = torch.tensor(spreads)
+        if canvas.borders:
+            artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
+        artifact.notes["views"] = views
+        unseen = sorted(set(item.conditions) - model.capabilities)
+        if unseen:
+            artifact.notes["unseen"] = unseen
+        unread = 1 - min(map(getattr(model, "read", lambda prompt: 1.0), {*item.prompts, sampling.negative}))
+        if unread:
+            artifact.notes["unread"] = round(unread, 3)
+        return artifact
+
+
+def pixels_of(item: Item, canvas: Canvas, model: Model) -> Canvas:
+    """The item's surface at one pixel to a cell, with its views where those of the latent `canvas` lie."""
+    if item.surface.picture:
+        return canvas.magnify(model.factor)
+    return item.surface.canvas().to(model.device)
+
+
+def pace_of(model: Model, frames: int) -> int:
+    """Frames to a latent of a clip that is denoised together: 1 but for models whose codec compresses time.
+
+    Raises SyncbenchError for a number of frames that does not fill the latents.
+    """
+    pace = int(getattr(model, "pace", 1))
+    if (frames - 1) % pace:
+        raise SyncbenchError(
+            f"model {model.id} makes clips of {pace} k + 1 frames, not of {frames}: set frames to "
+            f"{(frames - 1) // pace * pace + 1} or {(frames - 1) // pace * pace + pace + 1} in the dataset"
+        )
+    return pace
+
+
+def decode_together(latents: Tensor, model: Model) -> Tensor:
+    """Latents (n, c, h, w) of views that were denoised together to those views (1 + (n - 1) * pace, 3, H, W)."""
+    decode: Callable[[Tensor], Tensor] = getattr(model, "decode_together", model.decode)
+    return decode(latents)
+
+
+def channel_names(item: Item, model: Model) -> tuple[str, ...]:
+    """Which channel of a picture each view is, where the model makes channels; empty elsewhere."""
+    return tuple(getattr(item.surface, "names", ())) if getattr(model, "makes", ()) else ()
+
+
+def seen(item: Item, model: Model) -> dict[str, Tensor]:
+    """The item's conditions that the model can take; the artifact's note `unseen` names the others."""
+    return {name: item.conditions[name] for name in item.conditions if name in model.capabilities}
+
+
+def decode_canvas(z: Tensor, canvas: Canvas, model: Model) -> Tensor:
+    """Decode a canvas latent (c, h, w) to one image (3, H, W).
+
+    A canvas that wraps around is decoded with a margin from the other end, then cropped: matching latents
+    alone do not make matching pixels, because the decoder pads at the ends (diffusers PR 4025).
+    """
+    if not canvas.wraps:
+        return model.decode(z[None])[0]
+    margin = min(8, z.shape[-1])
+    wide = torch.cat([z[..., -margin:], z, z[..., :margin]], -1)
+    return model.decode(wide[None])[0][..., margin * model.factor : -margin * model.factor]
+
+
+def canvas_artifact(image: Tensor, item: Item) -> Artifact:
+    """An artifact from one decoded canvas (3, H, W); its views are the surface's own, looked up in it."""
+    pixels = item.surface.canvas().to(image.device)
+    return Artifact(views=pixels.look(image).float().cpu(), canvas=image.float().cpu())
+
+
+def views_artifact(views: Tensor, item: Item, canvas: Canvas, factor: int = 1) -> Artifact:
+    """An artifact from decoded views (n, 3, h, w) that were made on `canvas`, `factor` pixels to its cell.
+
+    Where the surface is a picture, views are pasted into it where their latents lay (the mean where they overlap)
+    and the artifact's views are the surface's own, looked up in it. Elsewhere the views are the result.
+    """
+    if item.surface.picture:
+        return canvas_artifact(canvas.magnify(factor).paint(views), item)
+    return Artifact(views=views.float().cpu())

@@ -1,0 +1,216 @@
+"""Records in one small file: what the gate compares with and git keeps.
+
+Parquet with the columns of `Record`; `params` and `protocol` are JSON text, and the file's metadata holds the schema
+and a checksum of the rows. Wherever results folders are read, such a file may stand in place of one.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (pyarrow has no type stubs.)
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import SyncbenchError
+from ..files import parse_json, read_bytes, write_whole
+from ..types import SCHEMA, Json, Record
+from .stored import LARGEST, adapter, column_types, finite, misfit
+
+SUFFIX = ".parquet"
+VERSION = "syncbench_schema"
+DIGEST = "syncbench_rows"
+"""Names in the file's metadata."""
+ROWS = 2_000_000
+UNPACKED = 2**30
+"""Most rows and bytes, by what the file declares, that are read."""
+ORDER = ["family", "dataset", "model", "method", "item", "seed", "metric", "fingerprint", "key"]
+
+
+def write(records: pd.DataFrame, path: Path) -> None:
+    """Write records whole or not at all, in an order that does not depend on how they were found."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix != SUFFIX:
+        raise SyncbenchError(f"a baseline is one {SUFFIX} file: '{path}' is not called so")
+    frame: Any = records.drop_duplicates(["key", "metric", "metric_version", "fingerprint"]).sort_values(ORDER)
+    columns: dict[str, Any] = {}
+    for name, column in _columns().items():
+        values = frame[name].tolist()
+        if column.json:
+            values = [json.dumps(value, sort_keys=True) for value in values]
+        columns[name] = pa.array(values, column.type(), from_pandas=True)
+    table = pa.table(columns).replace_schema_metadata({VERSION: str(SCHEMA), DIGEST: digest(columns)})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    write_whole(path, buffer.getvalue())
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The records of a file that `write` wrote. Raises SyncbenchError for anything else.
+
+    Refused, in one sentence that names file and column: other columns and types, values that no record has, rows that
+    do not match their checksum, and files that would fill the memory.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise SyncbenchError(f"no baseline '{path}': write it with `syncbench gate DIR --baseline {path} --update`")
+    data = pa.BufferReader(read_bytes(path))
+    known = _columns()
+    texts = [name for name, column in known.items() if column.kind is str]
+    try:
+        file = pq.ParquetFile(data)
+        facts = file.schema_arrow.metadata or {}
+        schema = facts.get(VERSION.encode(), b"none").decode()
+        if schema != str(SCHEMA):
+            raise SyncbenchError(f"'{path}' has records of schema {schema}, and this syncbench reads schema {SCHEMA}")
+        _check_columns(file, path)
+        # As dictionaries, a text that every row repeats is held once, whatever its length.
+        file = pq.ParquetFile(data, read_dictionary=texts, page_checksum_verification=True)
+        table = file.read()
+        table.validate(full=True)  # damage may leave a row that names no text
+        table = table.unify_dictionaries().combine_chunks()
+        columns = {name: _whole(table.column(name)) for name in known}
+        spelt = sum(_spelt(columns[name]) for name in texts)
+        if spelt > UNPACKED:
+            raise SyncbenchError(f"'{path}' has {spelt:,} bytes of text in its rows: at most {UNPACKED:,} are read")
+        if facts.get(DIGEST.encode(), b"").decode() != digest(columns):
+            raise SyncbenchError(f"'{path}' does not match its checksum: it was damaged or edited; write it again")
+        values = {name: _values(column, columns[name], f"{path}: {name}") for name, column in known.items()}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SyncbenchError(f"cannot read {path}: {(str(error).splitlines() or [''])[0]}") from error
+    frame = pd.DataFrame(values, columns=pd.Index(Record.columns()))
+    return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
+
+
+def digest(columns: Mapping[str, Any]) -> str:
+    """SHA-256 of the rows in Arrow arrays by name, however they are encoded.
+
+    It tells damage and edits from what was written. It does not stop a forger, who can compute it as well.
+    """
+    seen = hashlib.sha256()
+    for name, column in columns.items():
+        known = np.asarray(column.is_valid())
+        if _columns()[name].kind is str:
+            texts, places = _texts(column)
+            used = np.unique(places[known])
+            order = sorted(used.tolist(), key=texts.__getitem__)
+            ranks = np.full(len(texts) + 1, -1, dtype="<i4")
+            ranks[order] = np.arange(len(order))
+            said, numbers = [texts[n] for n in order], ranks[places]
+        else:
+            said, numbers = [], column.fill_null(0).to_numpy(zero_copy_only=False)
+        seen.update(json.dumps([name, len(column), said]).encode())
+        seen.update(np.packbits(known).tobytes())
+        seen.update(np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("<")).tobytes())
+    return seen.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How a column of `Record` is stored."""
+
+    kind: type
+    """int, float or str."""
+    checked: TypeAdapter[Any]
+    """What its values must be, as a list."""
+    json: bool
+    missing: bool
+    """Whether values may be missing."""
+
+    def type(self) -> Any:
+        import pyarrow as pa
+
+        return {int: pa.int64(), float: pa.float64(), str: pa.string()}[self.kind]
+
+
+@cache
+def _columns() -> dict[str, _Column]:
+    """Of the types of `Record`, in order."""
+    found: dict[str, _Column] = {}
+    narrow = column_types(Record)
+    for name, kind in get_type_hints(Record).items():
+        kinds = set(get_args(kind)) if get_origin(kind) in (Union, UnionType) else {kind}
+        of: Any = next((one for one in (int, float) if one in kinds), str)
+        found[name] = _Column(of, adapter(list[narrow[name]]), Json in kinds, type(None) in kinds)
+    return found
+
+
+def _check_columns(file: Any, path: Path) -> None:
+    """The file has the columns of `Record`, of their types, and is of a size that can be read."""
+    import pyarrow as pa
+
+    there = {field.name: field.type for field in file.schema_arrow}
+    for name, column in _columns().items():
+        if name not in there:
+            raise SyncbenchError(f"'{path}' has no column '{name}'")
+        found = there[name].value_type if pa.types.is_dictionary(there[name]) else there[name]
+        if found != column.type():
+            raise SyncbenchError(f"'{path}': column '{name}' is {found}, not {column.type()}")
+    if len(file.schema_arrow) != len(_columns()):
+        raise SyncbenchError(f"'{path}' has columns that records have not, or one of them twice")
+    facts = file.metadata
+    unpacked = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
+    if facts.num_rows > ROWS or unpacked > UNPACKED:
+        raise SyncbenchError(
+            f"'{path}' has {facts.num_rows:,} rows and {unpacked:,} bytes: at most {ROWS:,} and {UNPACKED:,} are read"
+        )
+
+
+def _whole(column: Any) -> Any:
+    """One array of a column that may come in several."""
+    import pyarrow as pa
+
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
+def _texts(column: Any) -> tuple[list[str], Any]:
+    """The texts of a column, and for each row which it is; the last place, beyond them, for none."""
+    import pyarrow as pa
+
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    texts: list[str] = coded.dictionary.to_pylist()
+    return texts, coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+
+
+def _spelt(column: Any) -> int:
+    """Characters of a column's texts, counted in every row they stand in."""
+    texts, places = _texts(column)
+    return int(np.array([*map(len, texts), 0])[places].sum())
+
+
+def _values(column: _Column, found: Any, where: str) -> Any:
+    """A column for a DataFrame. Raises SyncbenchError for values that no record has."""
+    if found.null_count and not column.missing:
+        raise SyncbenchError(f"{where}: {found.null_count:,} values are missing")
+    if column.kind is not str:
+        numbers = found.to_numpy(zero_copy_only=False)
+        known = found.drop_null().to_numpy(zero_copy_only=False)
+        if column.kind is float and not (np.abs(known) <= LARGEST).all():
+            raise SyncbenchError(f"{where}: should be finite, and at most {LARGEST:g}")
+        return numbers
+    texts, places = _texts(found)
+    try:
+        known = [parse_json(text.encode(), Path(where)) for text in texts] if column.json else texts
+        known = column.checked.validate_python(known)
+        if not finite(known):
+            raise SyncbenchError(f"{where}: should be finite")
+    except ValidationError as error:
+        raise SyncbenchError(f"{where}: {misfit(error)}") from error
+    every = np.empty(len(known) + 1, dtype=object)
+    every[:-1] = known
+    return every[places]

@@ -1,0 +1,201 @@
+"""A texture atlas: the surface of a mesh unwrapped by xatlas, and the views that look at it.
+
+Any mesh will do. Texture coordinates that a file brings along are not used, so it makes no difference whether they
+are missing or overlap; xatlas unwraps non-manifold parts too.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections import OrderedDict
+from dataclasses import InitVar, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from signal import SIGKILL
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..canvas import Canvas
+from ..catalogue.content import digest
+from ..errors import SyncbenchError
+from ..limits import check_factor, check_size
+from . import kept
+from .camera import Array, Cameras, inverse
+from .mesh import Ids, Mesh
+from .unwrap import GUTTER, charts
+
+CURE = "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
+
+WHOLE = 20_000
+"""Faces of the largest mesh that is unwrapped in one piece; larger ones are cut up first, which is faster by far."""
+PATIENCE = 3600
+"""Seconds after which unwrapping is given up. That is an error: no other atlas takes its place."""
+FAINTEST = 0.05
+"""Smallest weight of a pixel, at a grazing angle."""
+_KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Unwrapped:
+    """A mesh with a texture of (height, width) texels."""
+
+    corners: Array
+    """(m, 3, 2) texture coordinates of each face's corners in texels, columns then rows from the top left."""
+    height: int
+    width: int
+
+    def texels(self, face: Ids, weights: Array) -> Ids:
+        """Flat texel numbers (n,) at barycentric `weights` (n, 3) of faces (n,)."""
+        at = np.einsum("ni,nij->nj", weights, self.corners[face])
+        column = np.clip(np.floor(at[:, 0]), 0, self.width - 1).astype(np.int64)
+        return np.clip(np.floor(at[:, 1]), 0, self.height - 1).astype(np.int64) * self.width + column
+
+
+def unwrap(mesh: Mesh, density: float) -> Unwrapped:
+    """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content.
+
+    The mesh alone decides how it is unwrapped: in one piece up to WHOLE faces, cut up if it has more or if xatlas
+    crashes on the whole. A mesh that was not made here is unwrapped in a process of its own, which xatlas may bring
+    down, and kept in the user's cache folder (see `kept`). Raises SyncbenchError when that fails, or takes longer than
+    PATIENCE.
+    """
+    key = (mesh.digest, round(density, 6))
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        return _KEPT[key]
+    made = Unwrapped(*(charts(mesh.vertices, mesh.faces, density, False) if mesh.known else _foreign(mesh, *key)))
+    _KEPT[key] = made
+    if len(_KEPT) > 32:
+        _KEPT.popitem(last=False)
+    return made
+
+
+def _foreign(mesh: Mesh, content: str, density: float) -> kept.Charts:
+    """Charts of a mesh that was not made here, from the cache or made now."""
+    rules = [content, density, WHOLE, GUTTER, version("xatlas")]
+    name, faces = digest(rules), len(mesh.faces)
+    found = kept.read(name, faces)
+    if found is not None:
+        return found
+    for cut in (False, True)[faces > WHOLE :]:
+        found = found or _apart(mesh, density, cut)
+    if found is None or not min(found[1:]):
+        raise SyncbenchError(f"xatlas cannot unwrap this mesh of {faces:,} faces; {CURE}")
+    kept.write(name, found)
+    return found
+
+
+def _apart(mesh: Mesh, density: float, cut: bool) -> kept.Charts | None:
+    """Charts made by another process; None when xatlas crashes on this mesh."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
+        np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut)
+        command = [sys.executable, str(Path(__file__).with_name("unwrap.py")), str(given), str(made)]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+        except subprocess.TimeoutExpired:
+            said = f"xatlas was still at this mesh of {len(mesh.faces):,} faces after {PATIENCE:,} s; {CURE}"
+            raise SyncbenchError(said) from None
+        if done.returncode == -SIGKILL:
+            raise SyncbenchError(f"the process that unwrapped this mesh was killed (out of memory?); {CURE}")
+        if done.returncode or not made.is_file():
+            return None
+        with np.load(made) as found:
+            return found["corners"], int(found["size"][0]), int(found["size"][1])
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Views of a mesh looking at its texture. Cells are the texels, then one private cell per background pixel."""
+
+    views: int
+    height: int
+    width: int
+    density: float
+    """Texels per pixel along an edge, at the middle of the mesh; the same at every `factor`."""
+    digest: str
+    """Of mesh and cameras; two atlases are equal when these are."""
+    mesh: InitVar[Mesh]
+    cameras: InitVar[Cameras]
+    """In the mesh's own coordinates."""
+
+    def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
+        check_size("an item", self.views, self.height, self.width)
+        object.__setattr__(self, "_mesh", mesh)
+        object.__setattr__(self, "_cameras", cameras)
+
+    @staticmethod
+    def of(mesh: Mesh, cameras: Cameras, pose: Array | None = None, density: float = 1.0) -> "Atlas":
+        """The atlas of a mesh that stands at `pose` (4, 4) (None: as it is) before those cameras."""
+        if pose is not None:
+            cameras = Cameras(cameras.extrinsics @ pose, cameras.intrinsics, cameras.height, cameras.width)
+        digest = f"{mesh.digest}-{cameras.digest}"
+        return Atlas(len(cameras), cameras.height, cameras.width, density, digest, mesh, cameras)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of one view in pixels."""
+        return self.height, self.width
+
+    @property
+    def slow(self) -> bool:
+        """Whether unwrapping may take long the first time on a machine, so that it is done, and told, beforehand."""
+        mesh = self._parts()[0]
+        return not mesh.known and len(mesh.faces) > 5000
+
+    def unwrapped(self, factor: int = 1) -> Unwrapped:
+        """The texture at `factor` pixels to a cell."""
+        mesh, cameras = self._parts()
+        middle = np.append(mesh.sphere[0], 1.0)
+        depth = (cameras.extrinsics @ middle)[:, 2].mean()
+        scale = cameras.intrinsics[:, 0, 0].mean() / depth
+        return unwrap(mesh, float(self.density * scale / factor))
+
+    def looks(self, cameras: Cameras, factor: int = 1) -> tuple[Ids, npt.NDArray[np.float32]]:
+        """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), for any cameras.
+
+        Cameras are in the mesh's own coordinates. A texel has the same number for all of them.
+        """
+        mesh, atlas = self._parts()[0], self.unwrapped(factor)
+        cameras = cameras.coarser(factor)
+        shape = (len(cameras), cameras.height, cameras.width)
+        index, cosine = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+        for number in range(len(cameras)):
+            origin, directions = cameras.rays(number)
+            flat = directions.reshape(-1, 3)
+            face, along = mesh.first(origin, flat)
+            hit = np.flatnonzero(face >= 0)
+            points = origin + along[hit, None] * flat[hit]
+            index[number].reshape(-1)[hit] = atlas.texels(face[hit], mesh.barycentric(face[hit], points))
+            # In camera axes, because a pose that stretches the mesh turns its normals.
+            turn = cameras.extrinsics[number, :3, :3]
+            towards, normal = flat[hit] @ turn.T, mesh.normals[face[hit]] @ inverse(turn)
+            length = np.linalg.norm(towards, axis=1) * np.linalg.norm(normal, axis=1)
+            cosine[number].reshape(-1)[hit] = np.abs((towards * normal).sum(1)) / np.maximum(length, 1e-300)
+        return index, cosine
+
+    @property
+    def picture(self) -> bool:
+        """The views are the result; the texture is charts in any order, which no model draws."""
+        return False
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
+        self.check(factor)
+        atlas = self.unwrapped(factor)
+        index, cosine = self.looks(self._parts()[1], factor)
+        behind = index < 0
+        texels, count = atlas.height * atlas.width, int(behind.sum())
+        index[behind] = texels + np.arange(count)
+        weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
+        return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        check_factor("views", self.height, self.width, factor)
+        return self.views
+
+    def _parts(self) -> tuple[Mesh, Cameras]:
+        return self.__dict__["_mesh"], self.__dict__["_cameras"]

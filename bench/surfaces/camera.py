@@ -1,0 +1,142 @@
+"""Cameras: one convention for every family that looks at three dimensions.
+
+The world is right-handed with z up; objects stand on the ground plane z = 0 around the origin. Camera axes are
+OpenCV's: x right, y down, z forward. Azimuth is counted from +x towards +y, elevation from the ground up; the
+front of an object faces +x, so azimuth 0 sees it from the front.
+
+          z up                          image
+          |    .  camera                (0,0)------------> u (columns, x right)
+          |   /                           |
+          |  / radius                     |      . principal point (cx, cy)
+          | /_) elevation                 |
+          |/__________ y                  v  v (rows, y down)
+          /\\_)
+         /   azimuth                    u = fx x/z + cx,  v = fy y/z + cy  of a point (x, y, z)
+        x  front of the object          in camera axes; the centre of the top-left pixel is (0.5, 0.5)
+
+`extrinsics` (n, 4, 4) take world to camera, `intrinsics` (n, 3, 3) are in pixels of the image, and depth is the
+camera's z (not the ray's length) in world units, 0 where there is no surface.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..catalogue.content import digest
+
+Array = npt.NDArray[np.float64]
+
+
+def inverse(matrix: Array) -> Array:
+    """Inverse of (..., k, k) matrices."""
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """n pinhole cameras of one image size (height, width) in pixels."""
+
+    extrinsics: Array
+    """(n, 4, 4) world to camera."""
+    intrinsics: Array
+    """(n, 3, 3) in pixels."""
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.extrinsics)
+
+    def __getitem__(self, index: slice) -> "Cameras":
+        return Cameras(self.extrinsics[index], self.intrinsics[index], self.height, self.width)
+
+    @property
+    def to_world(self) -> Array:
+        """(n, 4, 4) camera to world."""
+        return inverse(self.extrinsics)
+
+    @property
+    def centres(self) -> Array:
+        """(n, 3) positions in the world."""
+        return self.to_world[:, :3, 3]
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits of everything that determines what these cameras see."""
+        return digest([self.extrinsics, self.intrinsics, self.height, self.width])
+
+    def coarser(self, factor: int) -> "Cameras":
+        """The same views with `factor` x `factor` pixels to one; cell centres see the block centres."""
+        scale = np.diag([1 / factor, 1 / factor, 1.0])
+        return Cameras(self.extrinsics, scale @ self.intrinsics, self.height // factor, self.width // factor)
+
+    @property
+    def pixels(self) -> Array:
+        """(height, width, 2) pixel centres, columns then rows."""
+        column, row = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
+        return np.asarray(np.stack([column, row], -1), np.float64)
+
+    def rays(self, number: int, pixels: Array | None = None) -> tuple[Array, Array]:
+        """Origin (3,) and directions (..., 3) of camera `number` through `pixels` (..., 2), columns then rows.
+
+        Directions have camera z = 1, so that a ray's parameter is the depth. Without `pixels`: all pixel
+        centres, (height, width, 3).
+        """
+        at = self.pixels if pixels is None else pixels
+        flat: Array = np.concatenate([at, np.ones((*at.shape[:-1], 1))], -1)
+        world = self.to_world[number]
+        turn = world[:3, :3] @ inverse(self.intrinsics[number])
+        return world[:3, 3], flat @ turn.T
+
+    def project(self, number: int, points: Array, directions: bool = False) -> tuple[Array, Array]:
+        """Pixels (..., 2) and depth (...) of world points (..., 3) in camera `number`; depth <= 0 is behind it.
+
+        With `directions` the points lie infinitely far away in those directions.
+        """
+        pose = self.extrinsics[number]
+        there = points @ pose[:3, :3].T + (0.0 if directions else pose[:3, 3])
+        depth = there[..., 2]
+        safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
+        image = there @ self.intrinsics[number].T
+        return image[..., :2] / safe[..., None], depth
+
+
+def look_at(eyes: Array, targets: Array) -> Array:
+    """Extrinsics (n, 4, 4) of upright cameras at `eyes` (n, 3) that look at `targets` (n, 3)."""
+    eyes, targets = np.broadcast_arrays(np.asarray(eyes, float), np.asarray(targets, float))
+    forward = targets - eyes
+    forward = forward / np.linalg.norm(forward, axis=1, keepdims=True)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    # straight up or down there is no upright: take +y of the world as the image's right
+    upright = np.linalg.norm(right, axis=1, keepdims=True) > 1e-9
+    right = np.where(upright, right, [0.0, 1.0, 0.0])
+    right = right / np.linalg.norm(right, axis=1, keepdims=True)
+    rotation = np.stack([right, np.cross(forward, right), forward], 1)
+    found = np.tile(np.eye(4), (len(eyes), 1, 1))
+    found[:, :3, :3] = rotation
+    found[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, eyes)
+    return found
+
+
+def orbit(
+    azimuth: npt.ArrayLike, elevation: npt.ArrayLike, radius: npt.ArrayLike, target: npt.ArrayLike = (0.0, 0.0, 0.5)
+) -> Array:
+    """Extrinsics (n, 4, 4) of cameras around `target`, angles in degrees; arguments broadcast."""
+    a, e, r = np.broadcast_arrays(np.radians(azimuth), np.radians(elevation), np.asarray(radius, float))
+    a, e, r = np.atleast_1d(a), np.atleast_1d(e), np.atleast_1d(r)
+    centre = np.asarray(target, float)
+    offset = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], -1) * r[:, None]
+    return look_at(centre + offset, np.broadcast_to(centre, offset.shape))
+
+
+def pinhole(count: int, focal: float, centre: tuple[float, float]) -> Array:
+    """Intrinsics (count, 3, 3) of square pixels: focal length and principal point (cx, cy) in pixels."""
+    one = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
+    return np.tile(one, (count, 1, 1))
+
+
+def closeness(depth: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Normalised inverse depth of the views of one item: 1 at the nearest surface of all views, 0 where is none."""
+    solid = depth > 0
+    near = depth[solid].min() if solid.any() else 1.0
+    return np.where(solid, near / np.where(solid, depth, 1), 0).astype(np.float32)

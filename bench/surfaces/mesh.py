@@ -1,0 +1,215 @@
+"""Triangle meshes: reading and checking a user's own, and exact first hits of rays through trimesh and Embree."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+from ..catalogue.content import digest
+from ..errors import SyncbenchError, quoted
+from ..files import is_file, read_bytes
+from .camera import Array
+
+Ids = npt.NDArray[np.int64]
+MAX_FACES = 200_000
+"""More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
+FORMATS = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
+"""Ends of names of mesh files. Archives are not among them: nobody knows what they unpack to."""
+ELEMENTS = 2**25
+"""Most vertices, faces and the like that a file may declare."""
+ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?[+-]?0+(?=[/\s]|$)[^\r\n]*", re.MULTILINE)
+"""A face of an OBJ file that names vertex 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Vertices (n, 3) and triangles (m, 3), counter-clockwise seen from outside."""
+
+    vertices: Array
+    faces: Ids
+    bent: Array | None = None
+    """(m, 3, 3) unit normals at the corners of every face, where the mesh stands for a smooth surface."""
+    known: bool = False
+    """Made here, so that xatlas is known to survive it."""
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits of the content."""
+        return digest([self.vertices, self.faces])
+
+    @cached_property
+    def triangles(self) -> Array:
+        """(m, 3, 3) corners."""
+        return self.vertices[self.faces]
+
+    @cached_property
+    def normals(self) -> Array:
+        """(m, 3) unit normals; 0 for a face without area."""
+        corner = self.triangles
+        cross = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+        return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
+
+    def normals_at(self, face: Ids, points: Array) -> Array:
+        """Unit normals (n, 3) at `points` (n, 3) of `face` (n,): the face's own, or blended from its corners."""
+        if self.bent is None:
+            return self.normals[face]
+        blend = np.einsum("ni,nij->nj", self.barycentric(face, points), self.bent[face])
+        return blend / np.linalg.norm(blend, axis=1, keepdims=True)
+
+    @cached_property
+    def sphere(self) -> tuple[Array, float]:
+        """Centre (3,) and radius of a ball around the mesh."""
+        low, high = self.vertices.min(0), self.vertices.max(0)
+        centre = (low + high) / 2
+        return centre, float(np.linalg.norm(self.vertices - centre, axis=1).max())
+
+    @cached_property
+    def _embree(self) -> Any:
+        return RayMeshIntersector(trimesh.Trimesh(self.vertices, self.faces, process=False))
+
+    def first(self, origins: Array, directions: Array) -> tuple[Ids, Array]:
+        """First face (n,) that each ray hits, -1 for none, and the ray's parameter there (n,), inf for none.
+
+        origins (n, 3) or (3,), directions (n, 3) of any length. Embree finds the face in single precision; where
+        the ray meets that face's plane is computed in double, so neighbouring pixels lie on one plane exactly.
+        """
+        origins = np.broadcast_to(origins, directions.shape)
+        face = np.full(len(directions), -1, np.int64)
+        along = np.full(len(directions), np.inf)
+        near = _meets(self.sphere, origins, directions)
+        if near.any():
+            face[near] = self._embree.intersects_first(origins[near], directions[near])
+        hit = np.flatnonzero(face >= 0)
+        normal = self.normals[face[hit]]
+        toward = np.einsum("ij,ij->i", directions[hit], normal)
+        gap = np.einsum("ij,ij->i", self.triangles[face[hit], 0] - origins[hit], normal)
+        grazing = np.abs(toward) < 1e-9 * np.linalg.norm(directions[hit], axis=1)
+        face[hit[grazing]] = -1
+        along[hit[~grazing]] = gap[~grazing] / toward[~grazing]
+        return face, along
+
+    def barycentric(self, face: Ids, points: Array) -> Array:
+        """Weights (n, 3) of the corners of `face` (n,) at `points` (n, 3) in its plane."""
+        corner = self.triangles[face]
+        a, b, p = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0], points - corner[:, 0]
+        aa, ab, bb, pa, pb = (np.einsum("ij,ij->i", u, v) for u, v in ((a, a), (a, b), (b, b), (p, a), (p, b)))
+        scale = np.maximum(aa * bb - ab * ab, 1e-300)
+        second, third = (bb * pa - ab * pb) / scale, (aa * pb - ab * pa) / scale
+        return np.stack([1 - second - third, second, third], 1)
+
+
+def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> npt.NDArray[np.bool_]:
+    """Whether each ray passes through the ball: a cheap test that spares Embree most of the sky."""
+    centre, radius = sphere
+    to = centre - origins
+    along = np.einsum("ij,ij->i", to, directions)
+    square = np.einsum("ij,ij->i", to, to)
+    length = np.einsum("ij,ij->i", directions, directions)
+    return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
+
+
+def read_mesh(path: str | Path, up: str = "y") -> Mesh:
+    """A user's mesh file, turned upright (`up` names the axis that points up in it), standing on z = 0.
+
+    It is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
+    All parts are merged; texture coordinates in the file are not used (see `atlas`); faces without area are left
+    out. Raises SyncbenchError, in one sentence, for a file that cannot be read, has no faces, vertices that are
+    not finite, no extent, or more than MAX_FACES faces.
+    """
+    file, name = Path(path), quoted(path)
+    if not is_file(file):
+        raise SyncbenchError(f"no mesh file '{name}'")
+    if file.suffix.lower() not in FORMATS:
+        raise SyncbenchError(f"{name}: a mesh file ends in {', '.join(FORMATS)}: unpack an archive, convert the rest")
+    _check_declared(file, read_bytes(file), name)
+    library: Any = trimesh
+    try:
+        scene = library.load_scene(file, process=False, skip_materials=True)
+        parts = [scene.geometry[part] for _, part in map(scene.graph.get, scene.graph.nodes_geometry)]
+        many = sum(len(getattr(part, "faces", ())) for part in parts)
+        loaded = scene.to_mesh() if many <= MAX_FACES else None
+    except Exception as error:  # every format has its own
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(said)})") from error
+    if loaded is None:
+        raise _too_many(name, many)
+    vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
+    faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
+    return checked(Mesh(vertices, faces), name, up)
+
+
+def _check_declared(file: Path, data: bytes, name: str) -> None:
+    """Refuse what a small file may declare to fill the memory with, and indices that trimesh takes for others."""
+    kind = file.suffix.lower()
+    zero = ZERO.search(data) if kind == ".obj" else None
+    if zero is not None:
+        raise SyncbenchError(
+            f"{name}: a face names vertex 0 ({quoted(zero[0].decode(errors='replace').strip(), 60)}), but OBJ counts "
+            "vertices from 1; export the mesh again"
+        )
+    counts: list[int] = []
+    if kind == ".ply":
+        head = data[: data.find(b"end_header")]
+        counts = [int(found[1]) for found in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
+    elif kind in (".glb", ".gltf"):
+        size = int.from_bytes(data[12:16], "little")
+        try:
+            content = json.loads(data[20 : 20 + size] if kind == ".glb" else data)
+            counts = [int(accessor["count"]) for accessor in content.get("accessors", ())]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise SyncbenchError(f"{name}: this is no glTF ({type(error).__name__})") from error
+    if sum(counts) > ELEMENTS:
+        raise SyncbenchError(f"{name}: it declares {sum(counts):,} elements, and at most {ELEMENTS:,} are read")
+
+
+def _too_many(name: str, faces: int) -> SyncbenchError:
+    return SyncbenchError(
+        f"{name}: {faces:,} faces are more than the {MAX_FACES:,} that can be unwrapped in reasonable time; "
+        "simplify the mesh first (Blender: Decimate)"
+    )
+
+
+TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
+"""Which axes of a file become x (front), y and z (up); cyclic, so that nothing is mirrored."""
+
+
+def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
+    """The mesh upright and at the world's size; see `read_mesh` for what is refused."""
+    vertices, faces = mesh.vertices, mesh.faces
+    if up not in TURNS:
+        raise SyncbenchError(f"a mesh's up axis is x, y or z, not '{up}'")
+    if not len(faces):
+        raise SyncbenchError(f"{name}: this mesh has no faces; a point cloud cannot be textured")
+    if faces.ndim != 2 or faces.shape[1] != 3 or vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise SyncbenchError(
+            f"{name}: faces of {faces.shape} and vertices of {vertices.shape} are no triangles in space"
+        )
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise SyncbenchError(f"{name}: a face names vertex {faces.max()} of {len(vertices)}; the file is damaged")
+    if len(faces) > MAX_FACES:
+        raise _too_many(name, len(faces))
+    used, where = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], where.reshape(faces.shape).astype(np.int64)
+    bad = int((~(np.abs(vertices) < 1e100).all(1)).sum())
+    if bad:
+        raise SyncbenchError(
+            f"{name}: {bad:,} vertices are not finite numbers (NaN, infinite or next to it); repair the mesh"
+        )
+    vertices = vertices[:, TURNS[up]]
+    centre, radius = Mesh(vertices, faces).sphere
+    if radius <= 0:
+        raise SyncbenchError(f"{name}: all vertices are one point, so there is nothing to see")
+    vertices = (vertices - centre) * (0.6 / radius)
+    vertices[:, 2] -= vertices[:, 2].min()
+    corner = vertices[faces]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    if not (area > 1e-12).any():
+        raise SyncbenchError(f"{name}: no face has an area, so there is nothing to see")
+    return Mesh(vertices, faces[area > 1e-12])

@@ -1,0 +1,176 @@
+"""Exact motion: where the point that a pixel sees lies in another frame, whether it is seen there, and tracks.
+
+Nothing here estimates anything. A `Film` knows the cameras, how every object moves, and what a ray meets first;
+correspondence follows by moving the hit point along and asking, by a ray, whether it is the first thing seen.
+"""
+
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..canvas import Canvas
+from ..catalogue.content import digest
+from ..limits import check_factor, check_size
+from .camera import Array, Cameras, inverse
+from .mesh import Ids
+
+Mask = npt.NDArray[np.bool_]
+Cast = Callable[[int, Array, Array], tuple[Ids, Array]]
+"""(frame, origin (3,), directions (n, 3)) to object ids (n,), -1 for the sky, and the ray's parameter (n,)."""
+TOLERANCE = 1e-3
+"""Two depths this far apart, relatively, are the same surface."""
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Frames of moving objects before moving cameras."""
+
+    cameras: Cameras
+    poses: dict[int, Array]
+    """Object id to (frames, 4, 4), object to world; objects not named stand still."""
+    cast: Cast
+    content: str
+    """What there is to see, in any words: part of the digest."""
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits of everything that determines the motion."""
+        return digest([self.cameras.digest, self.content, self.poses])
+
+    def coarser(self, factor: int) -> "Film":
+        """The same frames with `factor` x `factor` pixels to one."""
+        return self if factor == 1 else replace(self, cameras=self.cameras.coarser(factor))
+
+    def hits(self, frame: int) -> tuple[Ids, Array]:
+        """What pixel centres see: object ids (h, w), and points (h, w, 3); at the sky, directions instead."""
+        origin, directions = self.cameras.rays(frame)
+        flat = directions.reshape(-1, 3)
+        which, along = self.cast(frame, origin, flat)
+        points = np.where(which[:, None] < 0, flat, origin + np.where(which < 0, 0, along)[:, None] * flat)
+        shape = (self.cameras.height, self.cameras.width)
+        return which.reshape(shape), points.reshape(*shape, 3)
+
+    def carry(self, which: Ids, points: Array, start: int, end: int) -> tuple[Array, Array]:
+        """Pixels (..., 2) and depth (...) in frame `end` of what `hits(start)` found; depth inf at the sky."""
+        for id, poses in self.poses.items():
+            move = poses[end] @ inverse(poses[start])
+            points = np.where((which == id)[..., None], points @ move[:3, :3].T + move[:3, 3], points)
+        pixels, depth = self.cameras.project(end, points)
+        far, ahead = self.cameras.project(end, points, directions=True)
+        sky = which < 0
+        return np.where(sky[..., None], far, pixels), np.where(sky, np.where(ahead > 0, np.inf, -1.0), depth)
+
+    def seen(self, which: Ids, pixels: Array, depth: Array, frame: int) -> Mask:
+        """Whether points at those pixels and depths of `frame` are in the picture and the first thing met there."""
+        inside = (pixels >= 0).all(-1) & (pixels[..., 0] < self.cameras.width)
+        inside &= (pixels[..., 1] < self.cameras.height) & (depth > 0)
+        found = np.zeros(inside.shape, bool)
+        origin, directions = self.cameras.rays(frame, pixels[inside])
+        there, along = self.cast(frame, origin, directions)
+        wanted, expected = which[inside], depth[inside]
+        sky = wanted < 0
+        close = np.abs(np.where(sky, 0, along) - np.where(sky, 0, expected)) <= TOLERANCE * np.where(sky, 1, expected)
+        found[inside] = (there == wanted) & close
+        return found
+
+    def flow(self, start: int, end: int) -> tuple[Float[Tensor, "2 h w"], Float[Tensor, "1 h w"]]:
+        """Flow (dx, dy) in pixels of every pixel of frame `start`, and 1 where its point is seen in frame `end`."""
+        which, points = self.hits(start)
+        pixels, depth = self.carry(which, points, start, end)
+        seen = self.seen(which, pixels, depth, end)
+        moved = pixels - self.cameras.pixels
+        return torch.as_tensor(moved).permute(2, 0, 1).float(), torch.as_tensor(seen)[None].float()
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The frames of a clip looking at their tracks: pixels that see one point share a cell.
+
+    A pixel joins the cell of the earliest frame in which its point is seen; a point first seen opens a cell. So
+    `shape` is flat, one cell a track, and nothing drifts: correspondence is never chained from frame to frame.
+    """
+
+    frames: int
+    height: int
+    width: int
+    digest: str
+    """Of the film; two tracks are equal when their motion is."""
+    film: InitVar[Film]
+
+    def __post_init__(self, film: Film) -> None:
+        check_size("a clip", self.frames, self.height, self.width)
+        object.__setattr__(self, "_film", film)
+
+    @staticmethod
+    def of(film: Film) -> "Tracks":
+        """Tracks of a film."""
+        return Tracks(len(film), film.cameras.height, film.cameras.width, film.digest, film)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of one frame in pixels."""
+        return self.height, self.width
+
+    @property
+    def views(self) -> int:
+        """One a frame."""
+        return self.frames
+
+    @property
+    def picture(self) -> bool:
+        """The frames are the result."""
+        return False
+
+    def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
+        """One view a frame, `factor` pixels to a cell; `stride` has no meaning here."""
+        self.check(factor)
+        whole: Film = self.__dict__["_film"]
+        film = whole.coarser(factor)
+        hits = [film.hits(frame) for frame in range(len(film))]
+        index: list[Ids] = []
+        cells = 0
+        for frame, (which, _) in enumerate(hits):
+            cell = np.full(which.shape, -1, np.int64)
+            for past in range(frame):
+                open_ = np.nonzero(cell < 0)
+                row, column, seen = _reached(film, hits, open_, frame, past)
+                cell[open_[0][seen], open_[1][seen]] = index[past][row, column]
+            new = cell < 0
+            cell[new] = cells + np.arange(int(new.sum()))
+            cells += int(new.sum())
+            index.append(cell)
+        stacked = torch.as_tensor(np.stack(index))
+        return Canvas(stacked, torch.ones(stacked.shape), (cells,))
+
+    def check(self, factor: int = 1, stride: float | None = None) -> int:
+        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        check_factor("frames", self.height, self.width, factor)
+        return self.frames
+
+
+def _reached(
+    film: Film, hits: list[tuple[Ids, Array]], at: tuple[Ids, ...], frame: int, past: int
+) -> tuple[Ids, Ids, Mask]:
+    """Nearest pixels (rows, columns) in `past` of the points that pixels `at` of `frame` see, where they are seen.
+
+    The pixel found must see the same surface itself: its own point has to come back to within a pixel.
+    """
+    which, points = hits[frame][0][at], hits[frame][1][at]
+    pixels, depth = film.carry(which, points, frame, past)
+    seen = film.seen(which, pixels, depth, past)
+    column, row = np.floor(pixels[seen]).astype(np.int64).T
+    there, back_points = hits[past][0][row, column], hits[past][1][row, column]
+    back, ahead = film.carry(there, back_points, past, frame)
+    own = np.stack([at[1], at[0]], -1)[seen] + 0.5
+    same = (there == which[seen]) & (ahead > 0) & (np.abs(back - own).max(-1) <= 1.0)
+    seen[seen] = same
+    return row[same], column[same], seen

@@ -1,0 +1,52 @@
+"""What cameras see of a mesh that stands alone: the geometry of a user's own meshes as tensors."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .camera import Array, Cameras, closeness
+from .mesh import Ids, Mesh
+
+NAMES = ("normal", "depth", "mask", "surface", "position", "object", "face", "extrinsics", "intrinsics")
+"""What is known of a mesh without a texture."""
+
+
+def look(mesh: Mesh, cameras: Cameras) -> dict[str, Tensor]:
+    """NAMES, `closeness` and `camera`, as `bench.world.truth.truth` and the conditions of items have them.
+
+    The mesh is object 1, all else -1. A mesh may be open: the normal of what is seen faces the camera.
+    """
+    shape = (cameras.height, cameras.width)
+    faces: list[Ids] = []
+    depths: list[Array] = []
+    points: list[Array] = []
+    normals: list[Array] = []
+    for number in range(len(cameras)):
+        origin, directions = cameras.rays(number)
+        flat = directions.reshape(-1, 3)
+        face, along = mesh.first(origin, flat)
+        hit = face >= 0
+        depth = np.where(hit, along, 0)
+        own = mesh.normals[face]
+        away = np.einsum("ij,ij->i", own, flat) > 0
+        normal = np.where(away[:, None], -own, own) @ np.transpose(cameras.extrinsics[number, :3, :3])
+        faces.append(face.reshape(1, *shape))
+        depths.append(depth.reshape(1, *shape))
+        points.append(np.where(hit, (origin + depth[:, None] * flat).T, 0).reshape(3, *shape))
+        normals.append(np.where(hit, normal.T, 0).reshape(3, *shape))
+    number = torch.as_tensor(np.stack(faces))
+    depth = np.stack(depths)
+    covered = (number >= 0).float()
+    return {
+        "normal": torch.as_tensor(np.stack(normals)).float(),
+        "depth": torch.as_tensor(depth).float(),
+        "mask": covered,
+        "surface": covered,
+        "position": torch.as_tensor(np.stack(points)).float(),
+        "object": torch.where(number >= 0, 1, -1),
+        "face": number,
+        "extrinsics": torch.as_tensor(cameras.extrinsics).float(),
+        "intrinsics": torch.as_tensor(cameras.intrinsics).float(),
+        "closeness": torch.as_tensor(closeness(depth)),
+        "camera": torch.as_tensor(cameras.to_world).float().reshape(-1, 16),
+    }

@@ -1,0 +1,98 @@
+"""Do metrics rank methods as the exact distance from the truth does? Spearman's rank correlation, metric by metric."""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (SciPy has no type stubs.)
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ...analysis.frame import METRIC, Table, by_item, tidy
+from ...errors import SyncbenchError
+from ...store.records import load
+
+FEWEST = 3
+"""Methods, and items, below which there is no correlation, and no interval."""
+RESAMPLES = 999
+APART = ("trap", "ceiling")
+"""Anchors left out of `spearman`: they are no attempts at the law. `with_anchors` has them."""
+COLUMNS = [
+    *("metric", "fingerprint", "direction", "methods", "items"),
+    *("spearman", "ci_low", "ci_high", "with_anchors", "reason"),
+]
+
+
+def results(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
+    """Records of strips on the model `gauss`, from results folders of the suite `oracle`.
+
+    Raises SyncbenchError where there are none, or where they were sampled in another number of steps.
+    """
+    named = ", ".join(map(str, folders))
+    records: Table = tidy(load(folders))
+    records = records[(records["model"] == "gauss") & (records["family"] == "overlap") & (records["metric"] != "")]
+    if records.empty:
+        raise SyncbenchError(f"no strips of the model gauss in {named}: run the suite oracle with --out into it")
+    taken = sorted({int(json.loads(text)["steps"]) for text in records["protocol"].unique()})
+    if taken != [steps]:
+        raise SyncbenchError(f"{named} holds runs of {' and '.join(map(str, taken))} steps: give one as --steps")
+    return records
+
+
+def agreement(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """One row a metric, columns `COLUMNS`, from `Oracle.rows` and `results`.
+
+    `spearman` in [-1, 1] is between exact W2 and the metric's mean loss (turned so that lower is better); 1: it ranks
+    alike. Intervals are percentile bootstrap over items: how sure the metric's ranking is, methods being fixed. Methods
+    with the same law count once.
+    """
+    every: Table = records
+    known: Table = rows[rows["w2"].notna() & rows["same_as"].isna()].set_index("method")["w2"]
+    items = by_item(every[every["method"].isin(known.index)])
+    found = [_compared(part, known) for _, part in items.groupby(METRIC, sort=True)]
+    table = pd.DataFrame(found, columns=COLUMNS)
+    return table.sort_values("spearman", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def _compared(part: Table, known: Table) -> dict[str, Any]:
+    first = part.iloc[0]
+    row: dict[str, Any] = {name: first[name] for name in ("metric", "fingerprint", "direction")}
+    every = part.pivot_table(index="item", columns="method", values="loss", dropna=False).dropna(axis=1)
+    apart = set(part.loc[part["anchor"].isin(APART), "method"])
+    losses = every[[name for name in every.columns if name not in apart]]
+    row |= {"methods": losses.shape[1], "items": losses.shape[0]}
+    if losses.shape[1] < FEWEST:
+        return row | {"reason": f"{losses.shape[1]} methods have a value on every item: {FEWEST} are needed"}
+    table, w2 = losses.to_numpy(), known[losses.columns].to_numpy()
+    row["spearman"] = _spearman(table.mean(0), w2)
+    row["with_anchors"] = _spearman(every.to_numpy().mean(0), known[every.columns].to_numpy())
+    if np.isnan(row["spearman"]):
+        return row | {"spearman": None, "with_anchors": None, "reason": "the metric tells no two methods apart"}
+    if len(table) < FEWEST:
+        return row | {"reason": f"{len(table)} items: an interval needs {FEWEST}"}
+
+    def statistic(chosen: np.ndarray, axis: int) -> np.ndarray:
+        return _spearman(table[np.moveaxis(chosen, axis, -1)].mean(-2), w2)
+
+    answer: Any = stats.bootstrap(
+        (np.arange(len(table)),),
+        statistic,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return row | {"ci_low": float(answer.confidence_interval.low), "ci_high": float(answer.confidence_interval.high)}
+
+
+def _spearman(losses: np.ndarray, w2: np.ndarray) -> Any:
+    """Along the last axis: Pearson's correlation of average ranks; NaN where all are tied."""
+    a, b = stats.rankdata(losses, axis=-1), stats.rankdata(w2)
+    a, b = a - a.mean(-1, keepdims=True), b - b.mean()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum())

@@ -1,0 +1,290 @@
+"""Report cards: does a metric measure what it says? Every one is held against controlled damage to true scenes.
+
+For every metric and family, over items whose truth is known:
+
+    answers      the truth of most scenes gets a number
+    repeats      the same number again, in another order and with another number of threads (1e-4 of it)
+    agrees       its `reference(artifact, item)`, the same by another route, gives the same number (1e-4 of it)
+    notices      some ladder of damage raises the loss at every rung: Spearman 0.9 of strength and mean loss, and the
+                 strongest rung is told from the truth (95 % interval over items). A consistency metric must notice
+                 broken consistency
+    floor        broken consistency never improves a consistency metric
+    guarded      whatever damage it rewards, another metric of the family notices
+    steady       JPEG, half precision and resizing cost less than a tenth of the largest noticed change (resizing takes
+                 detail, which guards measure: there it is told, not judged)
+    silent       where nothing is comparable it gives null, coverage 0 and a reason, or a finite number; it never raises
+
+Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, invariance audits, known games.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..analysis.frame import loss
+from ..analysis.stats import ENOUGH
+from ..catalogue.listing import Component, list_components
+from ..catalogue.registry import label, load, plain
+from ..catalogue.roles import role_of
+from ..files import write_whole
+from ..isolation.guard import Failure, attempt, blamed
+from ..run.events import Tally
+from ..types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
+from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
+from .grades import NAME
+from .verdicts import Card, Check, Ladder, climbed, judged
+
+WORLDS: dict[Family, str] = {
+    "overlap": "panoramas",
+    "geometry": "world_meshes",
+    "prior": "world_views",
+    "frames": "world_videos",
+    "channels": "world_channels",
+}
+"""Where each family's true scenes come from."""
+
+
+AGREE = corruption("mixture")
+"""The damage under which metrics meet their references."""
+
+
+def validate(
+    metrics: Sequence[str] = (),
+    *,
+    families: Sequence[Family] = tuple(FAMILIES),
+    items: int = 12,
+    levels: int = 5,
+    progress: Tally = lambda done, total, text: None,
+) -> list[Card]:
+    """Report cards of `metrics` over the first `items` of each world.
+
+    `metrics` are ids, presets or files; none: all of the tree, with their presets, whose weights are on this machine.
+
+    Raises SyncbenchError for unknown names, fewer than `stats.ENOUGH` items (which judge nothing) or two levels.
+    """
+    if items < ENOUGH or levels < 2:
+        raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
+    if items > 1_000 or levels > 100:
+        raise SyncbenchError(f"validation takes at most 1,000 items and 100 levels, not {items:,} and {levels:,}")
+    specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
+    judges = {label(spec): load("metrics", spec) for spec in specs}
+    if not metrics:
+        judges = {name: judge for name, judge in judges.items() if _loads(judge)}
+    judges = {name: judge for name, judge in judges.items() if role_of(judge, name) != "cost"}
+    plan: list[tuple[Family, list[str]]] = [
+        (family, [name for name, judge in judges.items() if family in judge.families]) for family in families
+    ]
+    total = sum(_rungs(family, levels) for family, names in plan if names)
+    cards: list[Card] = []
+    done = 0
+    progress(0, total, "")
+    for family, names in plan:
+        if not names:
+            continue
+        worlds = load("datasets", WORLDS[family]).items()
+        trial = _Trial(family, worlds[:items], {n: judges[n] for n in names})
+        for _ in trial.run(_ladders(family, levels)):
+            done += 1
+            progress(done, total, f"{family} {trial.now}")
+        made = trial.cards()
+        if silent := {card.metric: judges[card.metric] for card in made if not card.ladders}:
+            again = _Trial(family, worlds[:items], silent, fused=True)
+            total += _rungs(family, levels)
+            for _ in again.run(_ladders(family, levels)):
+                done += 1
+                progress(done, total, f"{family}, fused views: {again.now}")
+            answered = {card.metric: card for card in again.cards(trial.laid()) if card.ladders}
+            made = [answered.get(card.metric, card) for card in made]
+        cards += made
+    return cards
+
+
+def _presets(one: Component) -> list[str]:
+    return [f"{one.id}@{preset}" for preset in one.presets]
+
+
+def _loads(judge: Any) -> bool:
+    """Whether a metric's weights are on this machine."""
+    try:
+        judge.fingerprint()
+    except SyncbenchError:
+        return False
+    return True
+
+
+def save(cards: Sequence[Card], folder: Path) -> None:
+    """Write `cards/METRIC.json` in `folder`, one file a metric with its presets and backbones, one card a line."""
+    of: dict[str, list[Card]] = {}
+    for card in cards:
+        of.setdefault(re.sub(r"[^\w.-]+", "_", re.split(r"[@\[]", card.metric)[0]), []).append(card)
+    for name, some in of.items():
+        lines = [json.dumps(card.as_json(), allow_nan=False) for card in some]
+        write_whole(folder / NAME / f"{name}.json", "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
+    return tuple(short(one, levels) for one in of_family(family))
+
+
+def _rungs(family: Family, levels: int) -> int:
+    """How many rungs a trial has, the truth among them."""
+    return 1 + sum(len(one.ladder) for one in _ladders(family, levels))
+
+
+def _copy(artifact: Artifact) -> Artifact:
+    canvas = None if artifact.canvas is None else artifact.canvas.clone()
+    return replace(artifact, views=artifact.views.clone(), canvas=canvas)
+
+
+class _Trial:
+    """One family: its scenes, its metrics, and every answer.
+
+    `fused`: scenes as methods that fuse views leave them, for metrics which read what only those leave. Their guards
+    are the other metrics' ladders of the same damage to the same scenes, not fused.
+    """
+
+    def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any], fused: bool = False) -> None:
+        self.family: Family = family
+        self.judges = judges
+        self.fused = fused
+        self.items = {item.id: item for item in items}
+        self.now = ""
+        self.values: dict[tuple[str, str, float], list[float]] = {}
+        """(metric, corruption, strength) to losses by item; nan where there is no value."""
+        self.reasons: dict[str, str] = {}
+        self.checks: dict[str, list[Check]] = {name: [] for name in judges}
+
+    def run(self, ladders: Sequence[Corruption]) -> Iterator[None]:
+        self.ladders = ladders
+        self.now = "truth"
+        truth = {name: self._truth(item) for name, item in self.items.items()}
+        for name in self.judges:
+            self.values[name, "truth", 0.0] = self._ask(name, truth, remember=True)
+        self._repeats(truth)
+        self._agrees({name: AGREE(item, self._others(name), 0.2, 7, self.fused) for name, item in self.items.items()})
+        self._silent(next(iter(self.items.values())))
+        yield
+        for one in ladders:
+            for strength in one.ladder:
+                self.now = f"{one.id} {strength:g}"
+                made = {n: one(item, self._others(n), strength, 7, self.fused) for n, item in self.items.items()}
+                for name in self.judges:
+                    self.values[name, one.id, strength] = self._ask(name, made)
+                yield
+
+    def laid(self) -> dict[str, list[Ladder]]:
+        return {name: [self._ladder(name, one) for one in self.ladders] for name in self.judges}
+
+    def cards(self, guards: Mapping[str, Sequence[Ladder]] | None = None) -> list[Card]:
+        laid = {**(guards or {}), **self.laid()}
+        return [self._card(name, laid) for name in self.judges]
+
+    def _truth(self, item: Item) -> Artifact:
+        return from_views(true_views(item, whole=True), item, whole=True, fused=self.fused)
+
+    def _others(self, name: str) -> tuple[Item, ...]:
+        names = list(self.items)
+        at = names.index(name)
+        return tuple(self.items[other] for other in names[at + 1 :] + names[:at])
+
+    def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
+        judge = self.judges[name]
+        with blamed(f"metric {name}"):
+            if hasattr(judge, "group"):
+                return judge.group(made, {item: self.items[item] for item in made})
+            return {item: judge(artifact, self.items[item]) for item, artifact in made.items()}
+
+    def _ask(self, name: str, made: Mapping[str, Artifact], remember: bool = False) -> list[float]:
+        scores = self._scores(name, made)
+        if remember:
+            self.reasons[name] = next((s.reason for s in scores.values() if s.reason), "")
+        direction = self.judges[name].direction
+        found = [scores[item].value for item in self.items]
+        return [nan if v is None else float(loss(v, direction)) for v in found]
+
+    def _repeats(self, truth: Mapping[str, Artifact]) -> None:
+        # Copies: metrics keep features of pictures they have seen, and would only hand them out again.
+        copies = {item: _copy(truth[item]) for item in reversed(list(truth))}
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if threads > 1 else 2)
+        try:
+            for name in self.judges:
+                self._same("repeats", name, self.values[name, "truth", 0.0], self._ask(name, copies))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _agrees(self, made: Mapping[str, Artifact]) -> None:
+        """Against the metric's `reference`, on damaged scenes: many metrics are 0 at the truth."""
+        for name, judge in self.judges.items():
+            if not hasattr(judge, "reference"):
+                self.checks[name].append(Check(name="agrees", passed=None, seen="no reference implementation"))
+                continue
+            scores = self._scores(name, made)
+            found = attempt(
+                lambda judge=judge: {
+                    item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()
+                }
+            )
+            if isinstance(found, Failure):
+                self.checks[name].append(Check(name="agrees", passed=False, seen=found.text))
+                continue
+            # A reference may be narrower than the metric, but has no answer where the metric has none.
+            known = [(scores[item].value, value) for item, value in found.items() if value is not None]
+            self._same("agrees", name, [nan if a is None else a for a, _ in known], [b for _, b in known])
+
+    def _same(self, check: str, name: str, first: Sequence[float], again: Sequence[float]) -> None:
+        pairs = [(a, b) for a, b in zip(first, again, strict=True) if isfinite(a) or isfinite(b)]
+        if not pairs:
+            self.checks[name].append(Check(name=check, passed=None, seen="nothing to compare"))
+        elif not all(isfinite(a) and isfinite(b) for a, b in pairs):
+            self.checks[name].append(Check(name=check, passed=False, seen="a value once and none the other time"))
+        else:
+            off = max(abs(a - b) / max(abs(a), 1e-6) for a, b in pairs)
+            self.checks[name].append(Check(name=check, passed=off <= 1e-4, seen=f"largest difference {off:.1e}"))
+
+    def _silent(self, item: Item) -> None:
+        """One black view, and an item that knows nothing."""
+        bare = replace(item, truth={}, conditions={})
+        height, width = item.surface.window
+        nothing = Artifact(views=torch.zeros(1, 3, height, width))
+        for name, judge in self.judges.items():
+            score = attempt(
+                lambda judge=judge: (
+                    judge.group({"x": nothing}, {"x": bare})["x"] if hasattr(judge, "group") else judge(nothing, bare)
+                )
+            )
+            if isinstance(score, Failure):
+                self.checks[name].append(Check(name="silent", passed=False, seen=score.text))
+                continue
+            kept = isfinite(score.value) if score.value is not None else bool(score.reason) and score.coverage == 0
+            self.checks[name].append(Check(name="silent", passed=kept, seen=score.reason or f"{score.value:g}"))
+
+    def _ladder(self, name: str, one: Corruption) -> Ladder:
+        damaged = {strength: self.values[name, one.id, strength] for strength in one.ladder}
+        return climbed(one, self.values[name, "truth", 0.0], damaged)
+
+    def _card(self, name: str, laid: Mapping[str, Sequence[Ladder]]) -> Card:
+        ladders, judge = laid[name], self.judges[name]
+        role = role_of(judge, name)
+        known = [v for v in self.values[name, "truth", 0.0] if isfinite(v)]
+        share = len(known) / len(self.items)
+        checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
+        if share >= 0.5:
+            # A metric does not stand guard over itself, whatever its preset.
+            others = {other: found for other, found in laid.items() if plain(other) != plain(name)}
+            checks += judged(role, ladders, others)
+        return Card(
+            metric=name,
+            family=self.family,
+            role=role,
+            version=judge.version,
+            fingerprint=judge.fingerprint(),
+            checks=(*checks, *self.checks[name]),
+            ladders=tuple(ladders) if share >= 0.5 else (),
+        )
