@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,59 @@ def test_imports_inside_the_tree_are_relative(path: Path) -> None:
             assert name.split(".")[0] not in ("pickle", "joblib"), f"{path}: nothing is pickled"
 
 
-def test_the_engine_depends_on_no_component() -> None:
-    """Dependencies point one way; only `doctor` looks into metrics, and lazily."""
-    for path in (ROOT / "bench").glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ImportFrom) and node.level == 2:
-                assert (node.module or "").split(".")[0] not in ("methods", "metrics", "datasets"), path
+def arrows() -> dict[tuple[Path, Path], str]:
+    """Which file of the tree imports which, at any depth and inside functions too, and the line that does."""
+    modules = {module_name(path).removesuffix(".__init__"): path for path in FILES}
+    found: dict[tuple[Path, Path], str] = {}
+    for path in FILES:
+        own = module_name(path)
+        package = own.removesuffix(".__init__") if path.name == "__init__.py" else own.rpartition(".")[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
+                base = ".".join([*parts, *([node.module] if node.module else [])])
+                for alias in node.names:
+                    target = modules.get(f"{base}.{alias.name}") or modules.get(base)
+                    if target is not None and target != path:
+                        found[path, target] = f"{path.relative_to(ROOT)}:{node.lineno} imports {alias.name} of {base}"
+    return found
+
+
+def room(path: Path) -> str:
+    """The room that a file is in: a folder directly below the package or below `bench`."""
+    parts = path.relative_to(ROOT).parts[:-1]
+    return "/".join(parts[:2]) if parts[0] == "bench" else parts[0]
+
+
+FLOORS = [
+    *("bench", "bench/isolation", "bench/catalogue", "bench/store", "bench/suites", "bench/fetch"),
+    *("bench/surfaces", "bench/world"),
+    *("bench/models", "bench/backbones", "bench/sampling", "bench/run", "bench/analysis", "bench/trust"),
+    *("bench/report", "bench/gate", "bench/training", "bench/cli"),
+    *("datasets", "methods", "metrics"),
+]
+"""Rooms from the ground up: each may import those before it."""
+
+
+def test_imports_point_downwards() -> None:
+    """No room looks up, so that there is no circle of rooms, and `bench` knows no method, metric or data set."""
+    assert {room(path) for path in FILES} == set(FLOORS)
+    place = {name: number for number, name in enumerate(FLOORS)}
+    upward = [line for (a, b), line in arrows().items() if place[room(a)] < place[room(b)]]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    after: dict[Path, set[Path]] = {path: set() for path in FILES}
+    for a, b in arrows():
+        after[a].add(b)
+    order = list(TopologicalSorter(after).static_order())  # raises CycleError, which names the circle
+    assert len(order) == len(FILES)
+
+
+def test_few_files_stand_outside_the_rooms() -> None:
+    flat = [path.name for path in (ROOT / "bench").glob("*.py") if path.name != "__init__.py"]
+    assert len(flat) <= 6, flat
 
 
 def test_public_names_load_lazily_and_exist() -> None:
@@ -105,7 +153,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"syncbench"}
-    assert {"syncbench/__init__.py", "syncbench/py.typed", "syncbench/bench/cli.py"} <= set(names)
+    assert {"syncbench/__init__.py", "syncbench/py.typed", "syncbench/bench/cli/main.py"} <= set(names)
     for _, path in COMPONENTS:
         assert f"syncbench/{path.relative_to(ROOT)}" in names
     assert any(name.startswith("syncbench/bench/suites/") and name.endswith(".toml") for name in names)

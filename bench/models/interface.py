@@ -147,7 +147,7 @@ class Model(Protocol):
         *,
         together: bool = False,
     ) -> AbstractContextManager[Any]:
-        """Install attention processors and restore the old ones bit for bit; see `bench.models.parts.attention.replaced`.
+        """Install attention processors, restore the old ones bit for bit; see `bench.models.parts.attention.replaced`.
 
         `processor(name, layer)` makes one for each layer that `where(name, layer)` chooses (None: self-attention among
         the pixels of a view); `together` is whether calls will be. Meanwhile views are never chunked, because attention
