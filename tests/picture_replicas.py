@@ -4,8 +4,6 @@ Configurations are those of the published files. A replica keeps channels, block
 schedulers, and shrinks widths and depths only.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import json
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Recipes for pictures: replicas in the published layout, published structures, one step as the libraries take it."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import json
 import shutil
 from collections.abc import Callable

@@ -1,8 +1,5 @@
 """Paired differences between methods: same items, same seeds, with intervals that hold together and their limits."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations

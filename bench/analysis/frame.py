@@ -4,8 +4,6 @@ The item is the unit: seeds are averaged within it first, and methods are compar
 unlike versions, fingerprints, protocols, content or weights are never pooled.
 """
 
-# pyright: reportMissingTypeStubs=false
-
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -6,9 +6,6 @@ could answer it: "which method is better than which?" for every two methods (the
 comparing with it alone is no fewer), "is it better than the floor?" for every method.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from collections.abc import Sequence
 from math import comb
 from typing import Any

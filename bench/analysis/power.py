@@ -1,7 +1,5 @@
 """Power before a run: how many items to see a difference, from the spread of results that are there."""
 
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any

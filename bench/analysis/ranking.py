@@ -6,9 +6,6 @@ of the column; a rank leaves open what these comparisons leave open (Mogstad, Ro
 Stud. 2024: with 95 % all true ranks lie within their bounds).
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

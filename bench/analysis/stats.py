@@ -16,10 +16,6 @@ intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmet
 skewed ones up to lognormal; the BCa bootstrap holds 77 to 86 % at 6 items.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (SciPy has no type stubs.)
-
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Records to rows: means over items with their intervals, reasons for what is missing, places between the anchors."""
 
-# pyright: reportMissingTypeStubs=false
-
 from typing import Any
 
 import numpy as np

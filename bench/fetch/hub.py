@@ -1,7 +1,5 @@
 """Repositories of the model hub: what they hold, and bringing it into the cache that every program shares."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import hashlib
 import json
 from collections.abc import Generator, Mapping

@@ -1,7 +1,5 @@
 """Whether two runs may be compared at all: what differs between them, in sentences."""
 
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Collection
 from typing import Any
 

@@ -10,10 +10,6 @@ to 24 % of true losses as large as the margin. This one passes at most 7 % of th
 included, and 1 % where they are normal (tests/test_coverage.py).
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (SciPy has no type stubs.)
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

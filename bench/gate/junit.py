@@ -4,9 +4,6 @@ One test suite per data set and model, one test case per method (class) and metr
 error, a verdict that makes the gate fall is a failure, a metric without any value is skipped.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from math import isfinite
 from typing import Any
 from xml.etree import ElementTree as ET

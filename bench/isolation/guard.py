@@ -4,7 +4,6 @@ Methods, metrics and data sets are other people's code. `unchanged` puts the pro
 an exception as a value; `blamed` does both while a sweep is planned, with a sentence that names the component.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 # (torch's switches are partly untyped.)
 

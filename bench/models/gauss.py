@@ -6,8 +6,6 @@ It holds for a window of any size, because a window of a stationary field has th
 nothing of what lies outside the window, as a network would not.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Sequence
 from functools import cache
 from math import acos, cos, pi, sin

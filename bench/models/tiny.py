@@ -4,8 +4,6 @@ The configurations are those of the published checkpoints (block types, attentio
 prediction type). `widths="tiny"` shrinks channels and depths for tests; `full` keeps the published sizes, for timing.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import hashlib
 from functools import cached_property
 from importlib import import_module

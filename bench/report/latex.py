@@ -4,10 +4,6 @@ One `table` a panel, compiled by pdfLaTeX with `booktabs` and `graphicx`; what i
 All text is escaped; characters that pdfLaTeX does not know are shown by their code point.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (pylatexenc has no type stubs.)
-
 import re
 from collections.abc import Sequence
 

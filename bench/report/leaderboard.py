@@ -1,7 +1,5 @@
 """Rows laid out as leaderboards: one row a method, one column a metric, anchors apart, best and second best marked."""
 
-# pyright: reportMissingTypeStubs=false
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """`report`: leaderboards and paired differences of results folders, in every format."""
 
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal

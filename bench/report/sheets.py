@@ -1,7 +1,5 @@
 """Contact sheets: one PNG per dataset, methods down, items across, everything labelled; clips also as animated WebP."""
 
-# pyright: reportMissingTypeStubs=false
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

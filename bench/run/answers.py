@@ -4,7 +4,6 @@ NumPy scalars and tensors of one element are simply numbers. Everything else tha
 or that does not fit the item, raises ValueError with a sentence for the record.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnnecessaryIsInstance=false
 # (Annotations are promises of other people's code, and here it is asked whether they were kept.)
 

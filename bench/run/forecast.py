@@ -5,8 +5,6 @@ results folder holds; else, where networks are small, from a few calls of them; 
 multiplies matrices. Nothing is written and nothing is sampled. Scoring is not counted.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress

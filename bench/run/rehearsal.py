@@ -5,8 +5,6 @@ call costs in FLOP is counted once a shape, by torch's own counter, on the netwo
 on the device `meta`, without their weights.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence

@@ -4,9 +4,6 @@ Sampling comes before scoring, so that metrics' networks burden neither the memo
 Models are outermost: each is loaded once.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# (pandas has no type stubs.)
-
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Attention sharing by a method: who attends to whom, in which layers, how much and when."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass

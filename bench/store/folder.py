@@ -16,9 +16,6 @@ names read from JSON never leave their folder. job.json, scores.json and groups/
 `DamagedWarning`, a run makes it again, and all else is read.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# (pandas has no type stubs.)
-
 import errno
 import hashlib
 import os

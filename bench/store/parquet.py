@@ -4,10 +4,6 @@ Parquet with the columns of `Record`; `params` and `protocol` are JSON text, and
 and a checksum of the rows. Wherever results folders are read, such a file may stand in place of one.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (pyarrow has no type stubs.)
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The records of results folders, and of the `.parquet` files that stand in place of one."""
 
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast

@@ -4,7 +4,6 @@ One safetensors file a mesh and density, named by a hash of its content; `SYNCBE
 that is not what it should be counts as absent, and a folder that cannot be written keeps nothing.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (safetensors is partly untyped.)
 
 import os

@@ -5,9 +5,6 @@ drawing from words: they are half as wide as the base, without attention at full
 Only codec and text encoder are the base's.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -4,8 +4,6 @@ The suite's metrics are stricter and know the truth; these need no truth, so sam
 from each other while a model is in training.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import torch

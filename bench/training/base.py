@@ -1,7 +1,5 @@
 """Train the base model: a small latent diffusion UNet with its CLIP text encoder, on the codec's latents."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

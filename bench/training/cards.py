@@ -1,7 +1,5 @@
 """Loss curves, sample sheets and model cards of the shipped weights."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ The network reads the three noisy latents and the picture's, stacked, and answer
 is the empty caption's. As Marigold-IID (arXiv 2505.09358) but smaller, and with all targets in one model.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -4,8 +4,6 @@ The network reads the noisy latent and the picture's; the prompt is the channel'
 own, so nothing but the picture makes channels agree.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -4,8 +4,6 @@ Each channel is left out with probability 0.3 (a latent of zeros), independently
 given at sampling time was seen in training.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from pathlib import Path

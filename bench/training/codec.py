@@ -1,7 +1,5 @@
 """Train the latent codec: a small ``AutoencoderTiny`` of factor 8 with unit-variance latents."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

@@ -5,9 +5,6 @@ eight-fold strided convolutions and speaks through convolutions that start at ze
 that the layout is learned from the depth and not guessed from the words. diffusers' `ControlNetModel` reads the folder.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,8 +1,5 @@
 """What freshly trained models reach on held-out scenes, and their cards."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

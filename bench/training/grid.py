@@ -8,8 +8,6 @@ Left out of the paper: the global CLIP image embedding (the caption stands in), 
 is kept) and the scaling of latents. The loss is the base's, of v, as in the paper.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Train the judge: a small CLIP in open_clip's own format that reads the world's words out of pictures."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ A run may be split over processes of one thread each that average their gradient
 cores this beats threads, which wait for each other at every operator.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

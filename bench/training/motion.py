@@ -10,9 +10,6 @@ others are noised and scored, so the temporal attention learns to carry a given 
 adapters can widen the input convolution instead, as PIA does, but only for latents of four channels.)
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Turn finished runs into the shipped weights folders: models, measured figures, curves, sheets, cards."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

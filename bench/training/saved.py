@@ -4,8 +4,6 @@ A folder may hold a file that somebody else put there, and PyTorch's format is a
 So files are read with `weights_only`, which makes nothing but tensors, numbers, text and containers of them.
 """
 
-# pyright: reportUnknownMemberType=false
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast

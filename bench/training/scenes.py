@@ -1,8 +1,5 @@
 """Shots of the 3-D world as latents, rendered and coded once and shared by every trainer of the same rig."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 import sys

@@ -4,8 +4,6 @@ Trained in a few minutes on renders and on what the codec makes of them, never o
 with the true mask of held-out renders is the ceiling of every figure that uses it.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,8 +1,5 @@
 """What the trainers beyond the base start from: its network, its words, its noise."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Training pictures and cached latents, all from the seeded world."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The CLIP tokenizer of the small models: byte-level BPE whose merges make every grammar word one token."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateImportUsage=false
 # (diffusers and transformers are partly untyped and export lazily.)
 
 from __future__ import annotations

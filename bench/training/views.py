@@ -15,8 +15,6 @@ Differences to the paper: "no camera" is a camera of zeros, because diffusers' c
 starts at zero, so that training starts from the base; captions get no ", 3d asset".
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -5,10 +5,6 @@ SysCON3D and the ladders of content-debiased FVD; strengths are ours. A wide pic
 windows side by side, so that what differs between views differs between windows.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (torchvision has no type stubs.)
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO

@@ -4,8 +4,6 @@ A *layer* is a diffusers `Attention` module, named by its path, e.g.
 `up_blocks.1.attentions.0.transformer_blocks.0.attn1`. A *processor* is what such a layer calls to attend.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any

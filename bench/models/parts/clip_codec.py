@@ -1,7 +1,5 @@
 """Codecs of clips: latents of the frames of one clip are decoded together, and may be fewer than its frames."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from dataclasses import dataclass
 
 import torch

@@ -3,8 +3,6 @@
 Where a call is not together every view is a clip of one frame. A clip has one text: that of its first frame.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass

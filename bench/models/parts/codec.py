@@ -1,7 +1,5 @@
 """Codecs: pictures in [0, 1] to latents and back."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -3,8 +3,6 @@
 A conditioner answers twice: what is given, and what stands in its place where guidance drops its group.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property

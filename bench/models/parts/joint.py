@@ -1,7 +1,5 @@
 """Attention of networks that were trained to see several pictures at once, for training and serving alike."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """UNets whose weights keep the names of the original latent diffusion code, read as diffusers' stock class."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

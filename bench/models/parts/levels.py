@@ -1,7 +1,5 @@
 """Noise levels: what a checkpoint's scheduler says, as pairs (a, b) of x_t = a x0 + b eps and the network's times."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol

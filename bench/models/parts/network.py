@@ -3,8 +3,6 @@
 A network answers for rows (passes * views, c, h, w), every pass holding all views of the call in order.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field

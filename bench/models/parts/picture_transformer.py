@@ -1,7 +1,5 @@
 """Transformers that denoise pictures: Stable Diffusion 3, FLUX.1 and PixArt-Sigma, each called as its pipeline does."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -19,8 +19,6 @@ sequence, (groups, heads, samples * tokens, d) against (groups, heads, sources *
 row by row; where sources are consecutive nothing is copied at all. Halves of guidance are groups and never mix.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 diffusers translates them. Configuration and vocabulary come from a folder of the same family, so nothing is downloaded.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from importlib import import_module
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Conditioners of networks that are told of one picture: its embedding by a vision tower, its latent, small numbers."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

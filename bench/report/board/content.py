@@ -1,7 +1,5 @@
 """What a board shows, as JSON values: leaderboards, every row and its values by item, cards of metrics and methods."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 # (Cells of a table are whatever the records hold.)
 
 import json

@@ -1,6 +1,5 @@
 """The pictures of a board: one WebP a sample, one WebM a clip, as data URIs."""
 
-# pyright: reportUnknownMemberType=false
 # (PyAV's types are only partly known.)
 
 import base64

@@ -4,8 +4,6 @@
 law; `samples` measures those that are none; `law` compares with the truth; `agreement` asks whether metrics rank alike.
 """
 
-# pyright: reportMissingTypeStubs=false
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

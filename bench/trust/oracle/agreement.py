@@ -1,9 +1,5 @@
 """Do metrics rank methods as the exact distance from the truth does? Spearman's rank correlation, metric by metric."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (SciPy has no type stubs.)
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The law of a row, mean and covariance, and how far it is from the truth."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What the oracle found as tables for a terminal, as CSV files, and as a figure."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import io
 import shutil
 from collections.abc import Sequence

@@ -4,7 +4,6 @@ Latents are pixels, text means nothing, and every channel is a problem of its ow
 it as on any model; here its noise is written down, or given, and its pixels are neither clamped nor rounded.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch's overrides are untyped.)
 
 from collections.abc import Callable, Sequence

@@ -6,10 +6,6 @@ linear, and then a few hundred samples do what would take a hundred thousand. Wi
 their stride, so every sample counts once for each such rotation; the law is that of the output under a random one.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# (SciPy has no type stubs.)
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
