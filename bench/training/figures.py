@@ -340,7 +340,7 @@ def _write(
     facts = {
         "diffusers class": f"`{type(network).__name__}`",
         "parameters": f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M",
-        "data": "ray-traced scenes of `datasets/world` only, random captions",
+        "data": "ray-traced scenes of `bench/world` only, random captions",
         "training": f"{steps} steps, {minutes:.0f} minutes",
         "machine": machine(),
         "weights": megabytes(folder),

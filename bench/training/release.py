@@ -45,7 +45,7 @@ def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
         {
             "architecture": "CLIP in open_clip's format: ModifiedResNet, 128 x 128 RGB; text transformer, 24 tokens",
             "parameters": _parameters(judge.load(out)[0]),
-            "data": "renders of `datasets/world` only, random captions",
+            "data": "renders of `bench/world` only, random captions",
             "training": f"{steps} steps, {minutes:.0f} minutes",
             "machine": cards.machine(),
             "weights": cards.megabytes(out),
@@ -89,7 +89,7 @@ def reference_release(
         {
             "pipeline": "diffusers `StableDiffusionPipeline`, 128 x 128, v-prediction, DDIM, trailing timesteps",
             "parameters": _parameters(base.unet, base.text, vae) + " (UNet, text encoder, codec)",
-            "data": "renders of `datasets/world` only, random captions, half of them landscapes",
+            "data": "renders of `bench/world` only, random captions, half of them landscapes",
             "codec training": f"{codec_steps} steps, {codec_minutes:.0f} minutes",
             "base training": f"{base_steps} steps of 32 pictures, {base_minutes:.0f} minutes",
             "machine": cards.machine(),
@@ -132,7 +132,7 @@ def codec_release(out: Path, runs: list[Path]) -> None:
         {
             "architecture": "diffusers `AutoencoderTiny`, factor 8, unit-variance latents",
             "parameters": _parameters(vae),
-            "data": "renders of `datasets/world` only",
+            "data": "renders of `bench/world` only",
             "training": f"{steps} steps, {minutes:.0f} minutes",
             "machine": cards.machine(),
             "weights": cards.megabytes(out),
