@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from syncbench.bench.analysis import power
-from syncbench.bench.escaping import INVISIBLE, bibtex, csv_cell, json_text, markdown, visible
+from syncbench.bench.escaping import INVISIBLE, csv_cell, json_text, markdown, visible
 from syncbench.bench.gate.gate import compare
 from syncbench.bench.gate.junit import junit
 from syncbench.bench.report import cite
+from syncbench.bench.report.cite import bibtex
 from syncbench.bench.report.report import render
 from syncbench.bench.report.sheets import draw
 from syncbench.bench.run import progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from ..analysis.frame import csv, in_brief, tidy
+from ..analysis.frame import BOARD, Table, csv, in_brief, tidy
 from ..analysis.summary import COLUMNS, summary
 from ..errors import SyncbenchError
 from ..escaping import printable_json
