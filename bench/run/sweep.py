@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..catalogue.listing import list_components
-from ..catalogue.registry import label, split, suggest
+from ..catalogue.registry import label, load_class, split, suggest
 from ..errors import quoted
 from ..fetch.needs import check_here
 from ..files import disk
@@ -311,8 +311,11 @@ def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
 
 def are_small(models: Sequence[Entry]) -> bool:
     """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
-    shipped = {component.id for component in list_components("models")} - {"diffusers"}
-    return all(split(entry.spec)[0] in shipped for entry in models)
+    from ..models.parts.recipe import Recipe
+
+    known = {component.id for component in list_components("models") if component.source == "syncbench"}
+    names = {split(entry.spec)[0] for entry in models}
+    return names <= known and not any(issubclass(load_class("models", name), Recipe) for name in names)
 
 
 def _lay_out(store: Store, todo: Mapping[str, Job], execute: Executor, listen: Listener, small: bool) -> None:
