@@ -1,1 +1,1 @@
-"""The engine: contracts, the loop, models, running, storing, reporting."""
+"""The engine, in rooms: each imports those below it, none a method, metric or data set."""

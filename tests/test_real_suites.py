@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 from syncbench import run
-from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load_class
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
@@ -16,7 +15,7 @@ from syncbench.bench.fetch.manifest import manifest
 from syncbench.bench.fetch.needs import absent, models_of, repositories
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run.plan import chosen, listed
-from syncbench.bench.suites.suite import FOLDER, Suite, list_suites, read_suite
+from syncbench.bench.suites.suite import list_suites, read_suite
 from typer.testing import CliRunner
 
 REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "views", "photos")
@@ -28,20 +27,9 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-def suite_of(name: str) -> Suite:
-    """The suite, unless a component it names is not in this tree."""
-    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
-    known = {kind: {one.id for one in list_components(kind)} for kind in ("models", "datasets")}
-    for kind, ids in (("models", ("controlnet", "instruct_pix2pix", "animatediff", "mvdream", "zero123plus")),):
-        gone = [id for id in ids if f'id = "{id}", path' in text and id not in known[kind]]
-        if gone or ('id = "photos"' in text and "photos" not in known["datasets"]):
-            pytest.skip(f"no {', '.join(gone) or 'photos'} in this tree")
-    return read_suite(name)
-
-
 @pytest.mark.parametrize("name", REAL)
 def test_suites_of_real_checkpoints_name_what_exists(name: str) -> None:
-    suite = suite_of(name)
+    suite = read_suite(name)
     entries = {one.repository for one in manifest().values()}
     for entry in suite.listed("models"):
         options = inspect.signature(load_class("models", entry.spec)).parameters  # type: ignore[arg-type]
@@ -61,7 +49,7 @@ def test_suites_of_real_checkpoints_name_what_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", REAL)
 def test_missing_weights_are_said_before_anything_is_done(name: str, tmp_path: Path) -> None:
-    suite, more = suite_of(name), list[str]()
+    suite, more = read_suite(name), list[str]()
     if name == "photos":
         from PIL import Image
 

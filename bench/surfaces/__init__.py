@@ -1,1 +1,1 @@
-"""Pure geometry: surfaces and the canvases they lay out. Read by datasets, methods and metrics alike."""
+"""What views look at: surfaces and the canvases they lay out. Read by data sets, methods and metrics alike."""

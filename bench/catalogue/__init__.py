@@ -1,0 +1,1 @@
+"""What exists and how a name becomes an instance: listing, registry, typed fields, identity of content."""

@@ -1,0 +1,1 @@
+"""From numbers to pages: tables, LaTeX, contact sheets, citations, the board."""
