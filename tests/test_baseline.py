@@ -11,6 +11,7 @@ from syncbench.bench import files
 from syncbench.bench.analysis.summary import rows
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.gate.baseline import update
 from syncbench.bench.gate.gate import compare, gate
 from syncbench.bench.gate.junit import junit
 from syncbench.bench.store import parquet as baseline
@@ -58,7 +59,7 @@ def test_update_writes_what_the_gate_then_holds_to(stored: Path, tmp_path: Path)
     worse = tmp_path / "worse.parquet"
     baseline.write(run(shift=0.4), worse)
     assert gate(worse, stored).code == 1
-    done = baseline.update(worse, stored)
+    done = update(worse, stored)
     assert done.gate is not None
     assert done.gate.code == 1
     assert gate(worse, stored).code == 0
@@ -68,7 +69,7 @@ def test_update_writes_what_the_gate_then_holds_to(stored: Path, tmp_path: Path)
 def test_update_says_which_methods_it_drops(stored: Path, tmp_path: Path):
     part = tmp_path / "part.parquet"
     baseline.write(run().query("method == 'independent'"), part)
-    assert "no longer in the baseline: multidiffusion" in baseline.update(part, stored).text()
+    assert "no longer in the baseline: multidiffusion" in update(part, stored).text()
 
 
 def test_update_refuses_failed_jobs_and_keeps_the_old_file(stored: Path, tmp_path: Path):
@@ -77,7 +78,7 @@ def test_update_refuses_failed_jobs_and_keeps_the_old_file(stored: Path, tmp_pat
     baseline.write(made, tmp_path / "new.parquet")
     before = stored.read_bytes()
     with pytest.raises(SyncbenchError, match=r"4 jobs of the new baseline failed, first .* \(out of memory\)"):
-        baseline.update(tmp_path / "new.parquet", stored)
+        update(tmp_path / "new.parquet", stored)
     assert stored.read_bytes() == before
 
 

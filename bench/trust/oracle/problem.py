@@ -97,11 +97,11 @@ class Problem:
 class Unclamped(Gauss):
     """The Gaussian model with a linear decoder."""
 
-    def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
+    def encode(self, images: Float[Tensor, "n channels H W"]) -> Float[Tensor, "n c h w"]:
         """Inverse of `decode`."""
         return (images.to(self.dtype) - 0.5) / CONTRAST
 
-    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
+    def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n channels H W"]:
         """0.5 + CONTRAST x, whatever the range."""
         return 0.5 + CONTRAST * latents
 
