@@ -205,12 +205,16 @@ def _report_card(cards: list[Card]) -> str:
 def _api() -> dict[str, str]:
     """A page per public name, which mkdocstrings fills, and their index."""
     names = [name for name in syncbench.__all__ if not name.startswith("__")]
+    homes: dict[str, str] = vars(syncbench)["_HOME"]
     written: dict[str, str] = {}
     rows: list[tuple[str, str, str]] = []
     for name in names:
         found = getattr(syncbench, name)
-        home = f"{found.__module__}.{found.__qualname__}"
-        title = inspect.cleandoc(found.__doc__ or "").partition("\n")[0]
+        # An alias, such as `Family`, is where the package takes it from; its docstring is that of what it stands for.
+        alias = not hasattr(found, "__qualname__") or found.__module__ == "typing"
+        home = f"syncbench.bench.{homes[name]}.{name}" if alias else f"{found.__module__}.{found.__qualname__}"
+        doc = "" if alias else inspect.cleandoc(found.__doc__ or "")
+        title = doc.partition("\n")[0] or "What must agree: the family of a method and of data."
         rows.append((f"[`{name}`]({name}.md)", prose(title), f"`{home}`"))
         written[f"api/{name}.md"] = f"# `{name}`\n\n```py\nfrom syncbench import {name}\n```\n\n::: {home}\n"
     intro = "# Python\n\nThe public names of `syncbench`; each is loaded when it is first asked for.\n\n"

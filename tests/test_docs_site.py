@@ -65,7 +65,7 @@ def test_a_page_says_types_ranges_defaults_and_meaning(pages: dict[str, str]) ->
     assert "| `stride` | `float`, > 0, ≤ 1 or `none` | `0.25` | 16 of 64 latent pixels. |" in page
     assert "[arXiv 2306.05178](https://arxiv.org/abs/2306.05178)" in page
     assert "`window`, `declared`" in pages["metrics/seam_ratio.md"]
-    assert "| overlap | `intra_lpips@statistics` | **failed** ⚠ |" in pages["metrics/intra_lpips.md"]
+    assert "| frames | `warping_error@long_relative` | **failed** ⚠ |" in pages["metrics/warping_error.md"]
 
 
 def test_what_looks_like_markup_in_a_docstring_is_text(catalogue: ModuleType) -> None:

@@ -45,7 +45,7 @@ class Feather(Independent):
         image = self.blend(model.decode(state), pixels.with_weight(feather(pixels, self.shape)))
         return canvas_artifact(image.clamp(0, 1), item)
 
-    def blend(self, images: Float[Tensor, "views 3 h w"], pixels: Canvas) -> Float[Tensor, "3 H W"]:
+    def blend(self, images: Float[Tensor, "views channels h w"], pixels: Canvas) -> Float[Tensor, "channels H W"]:
         """One image from decoded windows; `pixels` carries the feather weights."""
         return pixels.paint(images)
 

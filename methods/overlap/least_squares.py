@@ -39,7 +39,7 @@ class LeastSquares(Feather):
     screen: Positive = 1e-2
     """Pull lambda towards the feather blend (poisson); colours follow it beyond about 1 / sqrt(lambda) pixels."""
 
-    def blend(self, images: Float[Tensor, "views 3 h w"], pixels: Canvas) -> Float[Tensor, "3 H W"]:
+    def blend(self, images: Float[Tensor, "views channels h w"], pixels: Canvas) -> Float[Tensor, "channels H W"]:
         """Solve for the image; `pixels` carries the feather weights."""
         if self.fit == "gain":
             gain, bias = gains(images, pixels, self.sigma_n, self.sigma_g, self.sigma_b)
