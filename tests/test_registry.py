@@ -20,7 +20,7 @@ Longer text.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from syncbench.bench.loop import Sync
+from syncbench.bench.sampling.loop import Sync
 
 
 class _Helper:

@@ -23,7 +23,7 @@ from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
@@ -72,7 +72,7 @@ class Interval:
 
 
 def intervals(
-    table: Float[np.ndarray, "items columns"], *, tests: Float[np.ndarray, " columns"] | float = 1
+    table: Float[np.ndarray, "items columns"], *, tests: Num[np.ndarray, " columns"] | float = 1
 ) -> list[Interval]:
     """Interval and p-value of the mean of each column.
 
@@ -187,7 +187,7 @@ def pooled(
     values: Float[np.ndarray, " rows"],
     group: Int[np.ndarray, " rows"],
     groups: int,
-    tests: Float[np.ndarray, " groups"] | float = 1,
+    tests: Num[np.ndarray, " groups"] | float = 1,
 ) -> list[Interval]:
     """`interval` of the finite values of each group (numbered 0 to groups - 1), those of equal size at once."""
     known = np.isfinite(values)
