@@ -41,7 +41,7 @@ def ls(
 
     kinds = (*KINDS, "suites")
     if kind and kind not in kinds:
-        raise SyncbenchError(f"cannot list '{kind}'{suggest(kind, kinds, 'there is')}")
+        raise SyncbenchError(f"cannot list '{kind}'{suggest(kind, kinds, 'there are')}")
     listed: dict[str, list[dict[str, Any]]] = {}
     for name in [kind] if kind else kinds:
         listed[name] = [dict(suite) for suite in list_suites()] if name == "suites" else _components(cast(Kind, name))
