@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from syncbench.bench.models.parts.composed import Parts
-from syncbench.bench.models.parts.network import Joint
+from syncbench.bench.models.parts.wrappers import Joint
 from syncbench.bench.models.tiny import Tiny
 
 

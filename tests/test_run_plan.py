@@ -12,6 +12,7 @@ from syncbench import run
 from syncbench.bench.cli.main import app
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import forecast as module
+from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.run.forecast import Forecast, forecast
 from syncbench.bench.run.rehearsal import Asked, Bill
 from syncbench.bench.suites.narrow import narrowed
@@ -112,7 +113,7 @@ def test_bundled_models_are_counted_without_their_weights(model: str, monkeypatc
     from syncbench.bench.suites.suite import Entry
 
     hollow = Entry("models", model, {"device": "meta"}).load()
-    size = module._parameters(hollow)
+    size = parameters_of(hollow)
     assert size is not None
     assert size[0] > 1e6
     assert isinstance(hollow.made.codec.weights, weights.Weights)

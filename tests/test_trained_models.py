@@ -19,11 +19,11 @@ from syncbench.bench.models.depth import Depth
 from syncbench.bench.models.grid import Grid
 from syncbench.bench.models.motion import Motion
 from syncbench.bench.models.parts.attention import layers
+from syncbench.bench.models.parts.cameras import camera_numbers
 from syncbench.bench.models.parts.composed import SHIPPED
-from syncbench.bench.models.parts.conditioners import camera_numbers
 from syncbench.bench.models.parts.joint import joint, referring
-from syncbench.bench.models.parts.network import Controlled, canvas_of, tiles_of
 from syncbench.bench.models.parts.shared_attention import SharedAttention
+from syncbench.bench.models.parts.wrappers import Controlled, canvas_of, tiles_of
 from syncbench.bench.models.views import Views
 from syncbench.bench.training import _channels, agreement, codec, depth, motion, scenes, start, views
 from syncbench.bench.training import base as base_trainer

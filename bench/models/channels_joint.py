@@ -10,9 +10,11 @@ from typing import ClassVar
 from .parts.bundled import Bundled
 from .parts.channels import Channel
 from .parts.composed import Parts
-from .parts.conditioners import Picture, Silence
 from .parts.denoiser import Precision
-from .parts.network import Concatenated, Stacked, UNet
+from .parts.network import UNet
+from .parts.pictures import Picture
+from .parts.texts import Silence
+from .parts.wrappers import Concatenated, Stacked
 
 
 class ChannelsJoint(Bundled):

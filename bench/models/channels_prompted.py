@@ -10,9 +10,11 @@ from typing import ClassVar
 from .parts.bundled import Bundled
 from .parts.channels import Channel
 from .parts.composed import Parts
-from .parts.conditioners import Picture, Words
 from .parts.denoiser import Precision
-from .parts.network import Concatenated, UNet
+from .parts.network import UNet
+from .parts.pictures import Picture
+from .parts.texts import Words
+from .parts.wrappers import Concatenated
 
 
 class ChannelsPrompted(Bundled):

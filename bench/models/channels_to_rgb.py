@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from .parts.bundled import Bundled
 from .parts.composed import Parts
-from .parts.conditioners import Picture
 from .parts.denoiser import Precision
-from .parts.network import Concatenated, UNet
+from .parts.network import UNet
+from .parts.pictures import Picture
+from .parts.wrappers import Concatenated
 
 
 class ChannelsToRgb(Bundled):

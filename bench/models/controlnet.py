@@ -13,13 +13,13 @@ from annotated_types import Interval, Len
 from ..errors import SyncbenchError, quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Parts
-from .parts.conditioners import Hint
 from .parts.denoiser import Precision
 from .parts.fingerprint import Fingerprint, Part, check_companion
-from .parts.network import Control, Controlled
+from .parts.pictures import Hint
 from .parts.recipe import Recipe
 from .parts.single_file import single_file
 from .parts.stable_diffusion import StableDiffusion
+from .parts.wrappers import Control, Controlled
 
 
 class Controlnet(Recipe):

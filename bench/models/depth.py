@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from .parts.bundled import Bundled
 from .parts.composed import Parts
-from .parts.conditioners import Hint
 from .parts.denoiser import Precision
-from .parts.network import Control, Controlled
+from .parts.pictures import Hint
+from .parts.wrappers import Control, Controlled
 
 
 class Depth(Bundled):

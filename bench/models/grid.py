@@ -14,9 +14,10 @@ from typing import ClassVar
 
 from .parts.bundled import Bundled
 from .parts.composed import Parts
-from .parts.conditioners import Picture
 from .parts.denoiser import Precision
-from .parts.network import Referring, Tiled, UNet
+from .parts.network import UNet
+from .parts.pictures import Picture
+from .parts.wrappers import Referring, Tiled
 
 
 class Grid(Bundled):

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 from .parts.composed import Parts
-from .parts.conditioners import Masked
 from .parts.fingerprint import CLIP, CLIP_TOKENIZER, TEXT_WIDTH, UNET, Fingerprint, Part
-from .parts.network import Concatenated
+from .parts.pictures import Masked
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
+from .parts.wrappers import Concatenated
 
 
 class Inpainting(Recipe):

@@ -8,13 +8,13 @@ from typing import Annotated, ClassVar
 from annotated_types import Interval
 
 from .parts.composed import Parts
-from .parts.conditioners import Picture
 from .parts.denoiser import Precision
 from .parts.fingerprint import TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.guidance import TextAndImage
-from .parts.network import Concatenated
+from .parts.pictures import Picture
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
+from .parts.wrappers import Concatenated
 
 
 class InstructPix2pix(Recipe):

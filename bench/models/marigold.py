@@ -13,11 +13,12 @@ from typing import Any, ClassVar, cast
 from ..errors import SyncbenchError, quoted
 from .parts.channels import Channel
 from .parts.composed import Parts
-from .parts.conditioners import Picture, Silence
 from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
-from .parts.network import Concatenated, Stacked
+from .parts.pictures import Picture
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
+from .parts.texts import Silence
+from .parts.wrappers import Concatenated, Stacked
 
 NATIVE = 768
 """Pixels along the longer side (`default_processing_resolution`)."""

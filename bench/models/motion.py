@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from .parts.bundled import Bundled
 from .parts.composed import Parts
-from .parts.conditioners import Hint, Picture
 from .parts.denoiser import Precision
-from .parts.network import Control, Controlled, GivenFirst, MotionUNet
+from .parts.network import MotionUNet
+from .parts.pictures import Hint, Picture
+from .parts.wrappers import Control, Controlled, GivenFirst
 
 
 class Motion(Bundled):

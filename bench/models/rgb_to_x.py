@@ -10,16 +10,16 @@ from typing import ClassVar
 
 from .parts.channels import Channel
 from .parts.composed import Parts
-from .parts.conditioners import Picture, Words
-from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.guidance import Distilled
-from .parts.network import Concatenated
+from .parts.pictures import Picture
 from .parts.recipe import Recipe
+from .parts.rgbx import LEVELS, fingerprint, light
 from .parts.stable_diffusion import StableDiffusion
+from .parts.texts import Words
+from .parts.wrappers import Concatenated
 
 NATIVE = 1000
 """Pixels along the longer side."""
-LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 WORDS = {
     "albedo": "Albedo (diffuse basecolor)",
     "normal": "Camera-space Normal",
@@ -42,25 +42,14 @@ class RgbToX(Recipe):
     id = "rgb_to_x"
     paper: ClassVar[str] = "2405.00666"
     licence: ClassVar[str] = "Adobe Research, non-commercial"
-    fingerprint = Fingerprint(
-        "RGB-to-X",
-        {
-            "unet": Part(UNET, fields={"in_channels": 8, "out_channels": 4, "class_embed_type": None}),
-            "vae": CODEC,
-            "text_encoder": CLIP,
-            "tokenizer": CLIP_TOKENIZER,
-            "scheduler": Part(fields={"prediction_type": "v_prediction"}),
-        },
-        (TEXT_WIDTH,),
-        own_pipeline=True,
-    )
+    fingerprint = fingerprint("RGB-to-X", 8)
 
     def parts(self) -> Parts:
         """The picture's latent stands after the noise."""
         found = StableDiffusion(self.source, LEVELS)
         return Parts(
             network=Concatenated(found.unet, after=("image",)),
-            conditioners=(Words(found.text, WORDS), Picture(prepared=lambda image: image**2.2)),
+            conditioners=(Words(found.text, WORDS), Picture(prepared=light)),
             codec=found.codec,
             levels=found.levels,
             guidance=Distilled(),

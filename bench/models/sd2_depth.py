@@ -7,12 +7,13 @@ TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folde
 from typing import ClassVar, Literal
 
 from .parts.composed import Parts
-from .parts.conditioners import Inverse
 from .parts.denoiser import Precision
-from .parts.fingerprint import TEXT_WIDTH, UNET, UNUSED, Fingerprint, Part
-from .parts.network import Concatenated
+from .parts.described import UNUSED
+from .parts.fingerprint import TEXT_WIDTH, UNET, Fingerprint, Part
+from .parts.pictures import Inverse
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
+from .parts.wrappers import Concatenated
 
 
 class Sd2Depth(Recipe):

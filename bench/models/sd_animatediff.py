@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 from ..errors import SyncbenchError, quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Parts
-from .parts.conditioners import Hint
 from .parts.denoiser import Precision
 from .parts.fingerprint import Fingerprint, Part, check_companion
-from .parts.network import Control, Controlled, MotionUNet
+from .parts.network import MotionUNet
+from .parts.pictures import Hint
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.weights import Folder
+from .parts.wrappers import Control, Controlled
 
 LEVELS: dict[str, Any] = {
     **{"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "trained_betas": None},

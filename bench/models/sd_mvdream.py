@@ -10,26 +10,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import SyncbenchError, quoted
-from .parts.cameras import OrbitCamera
+from .parts.cameras import Camera, orbit_numbers
 from .parts.composed import Parts
 from .parts.denoiser import Precision
-from .parts.fingerprint import (
-    CLIP,
-    CLIP_TOKENIZER,
-    CODEC,
-    SCHEDULER,
-    TEXT_WIDTH,
-    UNET,
-    Fingerprint,
-    Part,
-    listed,
-    read_index,
-)
+from .parts.described import listed, read_index
+from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, SCHEDULER, TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.ldm import LdmUNet
-from .parts.network import Joint, UNet
+from .parts.network import UNet
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.weights import Loadable
+from .parts.wrappers import Joint
 
 CAMERA = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 16}
 """How a class of diffusers takes 16 numbers."""
@@ -90,7 +81,7 @@ class MVDream(Recipe):
         base = StableDiffusion(self.source)
         return Parts(
             network=Joint(UNet(self.weights, base.codec.factor)),
-            conditioners=(replace(base.text, suffix=self._suffix), OrbitCamera()),
+            conditioners=(replace(base.text, suffix=self._suffix), Camera(orbit_numbers)),
             codec=base.codec,
             levels=base.levels,
             window=256,

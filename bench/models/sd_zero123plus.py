@@ -16,12 +16,13 @@ from torch import Tensor
 
 from .parts.codec import Affine
 from .parts.composed import Parts
-from .parts.conditioners import Picture
-from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, UNUSED, Agree, Fingerprint, Part
-from .parts.network import Referring, Tiled
+from .parts.described import UNUSED
+from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Agree, Fingerprint, Part
+from .parts.pictures import Picture
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.vision import Ramp, Vision
+from .parts.wrappers import Referring, Tiled
 
 TOWER, SMALL, LARGE = "vision_encoder", "feature_extractor_clip", "feature_extractor_vae"
 

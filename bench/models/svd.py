@@ -16,9 +16,9 @@ from .parts.denoiser import Precision
 from .parts.fingerprint import SCHEDULER, Agree, Fingerprint, Part
 from .parts.guidance import PerView
 from .parts.levels import Edm
-from .parts.network import Concatenated
 from .parts.recipe import Recipe
 from .parts.vision import FirstFrame, Numbers, Vision, shrunk
+from .parts.wrappers import Concatenated
 
 TOWER = Part(("CLIPVisionModelWithProjection",), "transformers")
 

@@ -13,11 +13,11 @@ import torch
 
 from .parts.codec import Autoencoder
 from .parts.composed import Composed, Parts
-from .parts.conditioners import Text
 from .parts.denoiser import Precision, digest
 from .parts.hollow import building
 from .parts.levels import Discrete
 from .parts.network import UNet
+from .parts.texts import Text
 from .parts.weights import Held
 
 Kind = Literal["sd15", "sd21", "sdxl", "reference"]

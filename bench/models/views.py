@@ -12,10 +12,11 @@ wrongly.
 from typing import ClassVar
 
 from .parts.bundled import Bundled
+from .parts.cameras import Camera, camera_numbers
 from .parts.composed import Parts
-from .parts.conditioners import Camera
 from .parts.denoiser import Precision
-from .parts.network import Joint, UNet
+from .parts.network import UNet
+from .parts.wrappers import Joint
 
 
 class Views(Bundled):
@@ -39,7 +40,7 @@ class Views(Bundled):
         base = self.base
         return Parts(
             network=Joint(UNet(self.weights.weights("UNet2DConditionModel"))),
-            conditioners=(base.text, Camera()),
+            conditioners=(base.text, Camera(camera_numbers)),
             codec=base.codec,
             levels=base.levels,
             window=base.window(),

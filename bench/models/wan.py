@@ -9,10 +9,10 @@ from typing import ClassVar
 from .parts.clip_codec import VideoAutoencoder
 from .parts.clips import VideoTransformer
 from .parts.composed import Parts
-from .parts.conditioners import Text
 from .parts.fingerprint import SCHEDULER, T5_TOKENIZER, Agree, Fingerprint, Part
 from .parts.levels import levels_of
 from .parts.recipe import Recipe
+from .parts.texts import Text
 
 TOKENS = 512
 """Of a text, as the network was trained; diffusers' own default is fewer."""

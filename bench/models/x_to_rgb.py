@@ -12,17 +12,16 @@ from torch import Tensor
 
 from .parts.channels import turned, unit
 from .parts.composed import Parts
-from .parts.conditioners import Picture, Thumbnail
 from .parts.denoiser import Precision
-from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.guidance import TextAndImage
-from .parts.network import Concatenated
+from .parts.pictures import Picture, Thumbnail
 from .parts.recipe import Recipe
+from .parts.rgbx import LEVELS, fingerprint, light
 from .parts.stable_diffusion import StableDiffusion
+from .parts.wrappers import Concatenated
 
 NATIVE = 768
 """Pixels along a side."""
-LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 FACTORS = {
     "albedo": 0.17301377137652138,
     "normal": 0.17483895473058078,
@@ -30,11 +29,6 @@ FACTORS = {
     "metallic": 0.13135013390855135,
 }
 """What the encoder's mean of each channel is multiplied by, in the order in which the network reads them."""
-
-
-def light(picture: Tensor) -> Tensor:
-    """Linear light of an sRGB picture, as the released code has it."""
-    return picture**2.2
 
 
 def upward(normals: Tensor) -> Tensor:
@@ -48,18 +42,7 @@ class XToRgb(Recipe):
     id = "x_to_rgb"
     paper: ClassVar[str] = "2405.00666"
     licence: ClassVar[str] = "Adobe Research, non-commercial"
-    fingerprint = Fingerprint(
-        "X-to-RGB",
-        {
-            "unet": Part(UNET, fields={"in_channels": 23, "out_channels": 4, "class_embed_type": None}),
-            "vae": CODEC,
-            "text_encoder": CLIP,
-            "tokenizer": CLIP_TOKENIZER,
-            "scheduler": Part(fields={"prediction_type": "v_prediction"}),
-        },
-        (TEXT_WIDTH,),
-        own_pipeline=True,
-    )
+    fingerprint = fingerprint("X-to-RGB", 23)
 
     def __init__(
         self,

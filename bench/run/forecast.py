@@ -6,14 +6,13 @@ multiplies matrices. Nothing is written and nothing is sampled. Scoring is not c
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache, cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
 import torch
 
 from ..catalogue.registry import load_class, split
@@ -24,14 +23,13 @@ from ..fetch.needs import absent, fetch_line, metrics_of, repositories
 from ..isolation.guard import threaded
 from ..isolation.threads import threads_for
 from ..models.interface import Model
-from ..models.parts.composed import Composed
 from ..models.parts.denoiser import device_of
-from ..models.parts.weights import Held, Weights
 from ..models.tiny import Kind, Tiny
 from ..store.folder import Store
 from ..suites.suite import Entry, Suite
 from ..surfaces.strip import Strip
-from ..types import Item, Json, SyncbenchError
+from ..types import Item, Json
+from .capacity import BYTES, hollow_of, memory_notes, multiplying_rate, parameters_of, synchronised
 from .events import Event, Listener
 from .plan import Job, count, listed, located, plan, sampling
 from .rehearsal import Asked, Bill, Rehearsal
@@ -46,8 +44,6 @@ SMALL = 2e8
 """Parameters of networks whose calls are timed, because loading them takes no time."""
 SHARE = 0.4
 """Of the rate of large matrices, what denoising networks reach."""
-BYTES = 2.0
-"""Of a pixel of three channels in a PNG, about: between those of flat pictures and of photographs."""
 STAND_INS: dict[str, tuple[Kind, int | None]] = {
     "sd15": ("sd15", None),
     "sd2": ("sd21", 64),
@@ -194,7 +190,7 @@ def _model(
         )
     jobs = list({job.key: job for part in parts for job in plan(part, entry, model, items)}.values())
     left = [job for job in jobs if store is None or store.job(job.key) is None]
-    hollow = model if lacking else _hollow(entry)
+    hollow = model if lacking else hollow_of(entry)
     by = {token: {item.id: item for item in some} for token, some in items.items()}
     stage = _Stage(entry, model, hollow, lacking == [], store, jobs)
     pixels = 0.0
@@ -208,8 +204,8 @@ def _model(
         if left:
             listen(Event("forecast", len(left), len(left)))
     release_model()
-    size = _parameters(hollow)
-    total.notes |= dict.fromkeys(_memory(size, entry))
+    size = parameters_of(hollow)
+    total.notes |= dict.fromkeys(memory_notes(size, entry))
     return Line(
         model=str(jobs[0].header["model"]) if jobs and not lacking else entry.label,
         jobs=len(jobs),
@@ -260,12 +256,12 @@ class _Stage:
     def _estimated(self, bill: Bill, overhead: float) -> tuple[float | None, str]:
         """Seconds of a job, and what they come from."""
         extra = overhead if self._device.type == "cpu" else 0.0
-        if self._here and (self._hollow is None or _parameters(self._hollow)[0] < SMALL):
+        if self._here and (self._hollow is None or parameters_of(self._hollow)[0] < SMALL):
             return extra + sum(number * self._timed(asked) for asked, number in bill.calls.items()), "timed"
         if any(asked not in self._flop for asked in bill.calls):
             return None, ""
         flop = sum(self._flop[asked] * number for asked, number in bill.calls.items())
-        return extra + flop / (SHARE * _rate(str(self._device), self._precision)), "rate"
+        return extra + flop / (SHARE * multiplying_rate(str(self._device), self._precision)), "rate"
 
     @cached_property
     def _precision(self) -> torch.dtype:
@@ -278,11 +274,11 @@ class _Stage:
             call = _call(model, asked, self._samples)
             times: list[float] = []
             for _ in range(3):
-                _wait(model.device)
+                synchronised(model.device)
                 begun = time.perf_counter()
                 with torch.no_grad():
                     call()
-                _wait(model.device)
+                synchronised(model.device)
                 times.append(time.perf_counter() - begun)
             self._seconds[asked] = min(times[1:]) * (3 if asked.backward else 1)
         return self._seconds[asked]
@@ -347,60 +343,6 @@ def _pixels(item: Item) -> float:
     return 0.0
 
 
-def _hollow(entry: Entry) -> Any:
-    """The model on the device `meta`, where it is made of parts; else None."""
-    if not issubclass(load_class("models", split(entry.spec)[0], entry.spec), Composed):
-        return None
-    with suppress(SyncbenchError):
-        return entry.with_overrides({"device": "meta"}).load()
-    return None
-
-
-def _networks(value: Any, seen: set[int]) -> Iterator[torch.nn.Module]:
-    """Every network that parts of a model hold, once."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, Weights | Held):
-        if id(value.module) not in seen:
-            seen.add(id(value.module))
-            yield value.module
-    elif is_dataclass(value) and not isinstance(value, type):
-        for one in fields(value):
-            yield from _networks(getattr(value, one.name), seen)
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _networks(one, seen)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _networks(one, seen)
-
-
-def _parameters(hollow: Any) -> tuple[int, int] | Any:
-    """Number and bytes of all parameters; None where the model is not made of parts."""
-    if hollow is None:
-        return None
-    with suppress(Exception):
-        tensors = [one for network in _networks(hollow.made, set()) for one in network.parameters()]
-        return sum(one.numel() for one in tensors), sum(one.numel() * one.element_size() for one in tensors)
-    return None
-
-
-def _memory(size: tuple[int, int] | None, entry: Entry) -> list[str]:
-    """A sentence where the parameters do not fit into the memory they would lie in."""
-    device = device_of(str(entry.overrides.get("device", "auto")))
-    if device.type == "cuda":
-        there, what = torch.cuda.mem_get_info(device)[1], "the GPU"
-    else:
-        there, what = psutil.virtual_memory().total, "this machine"
-    if size is None or size[1] < 0.9 * there:
-        return []
-    return [
-        f"its parameters take {size[1] / 1e9:.1f} GB and {what} has {there / 1e9:.1f} GB: they will not fit; take "
-        "--set model.dtype=bfloat16, a smaller checkpoint, or a larger machine"
-    ]
-
-
 def _alike(job: Job) -> str:
     """What jobs share whose seconds are comparable."""
     names = ("model", "revision", "method", "dataset", "machine")
@@ -439,24 +381,3 @@ def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) ->
             model.whole = before
 
     return call
-
-
-@cache
-def _rate(device: str, precision: torch.dtype) -> float:
-    """FLOP a second at which this machine multiplies large matrices."""
-    place = torch.device(device)
-    n = 8192 if place.type == "cuda" else 1536
-    a = torch.ones(n, n, device=place, dtype=precision)
-    times: list[float] = []
-    for _ in range(4):
-        _wait(place)
-        begun = time.perf_counter()
-        _ = a @ a
-        _wait(place)
-        times.append(time.perf_counter() - begun)
-    return 2 * n**3 / min(times[1:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -12,8 +12,9 @@ import torch
 
 from ..catalogue.content import content_of
 from ..catalogue.registry import label, load_class, split
-from ..isolation.guard import DEVICE, DTYPE, Changes, Failure, attempt, unchanged
+from ..isolation.guard import Changes, Failure, attempt, unchanged
 from ..isolation.intact import item_intact, mark_item, mark_model, model_intact
+from ..isolation.switches import DEVICE, DTYPE
 from ..models.interface import Model
 from ..sampling.loop import Method
 from ..store.folder import Store, encode_artifact

@@ -5,7 +5,7 @@ Models are outermost: each is loaded once.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,14 +24,14 @@ from ..suites.recorded import entry as recorded
 from ..suites.suite import Entry, Suite, read_suite, unique
 from ..types import Item, SyncbenchError
 from .claims import Claims
-from .dispatch import Carried, Outcome, Prepare
 from .events import Event, Listener
 from .execute import Executor, Lost, executor
 from .measure import machine, versions
 from .plan import Job, chosen, count, listed, located, plan, shard
 from .ready import ReadyTask, ready
-from .sample import SampleTask, forget_items, lay_out, load_model, release_model, remember_items, sample
-from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, ruler, score, score_group
+from .sample import forget_items, load_model, release_model, remember_items
+from .score import Ruler, missing, ruler
+from .stages import lacks_sample, lay_out_surfaces, sample_jobs, score_groups, score_jobs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,9 @@ def sweep(
         store = Store.create(root, {"suite": suite.as_json(), **facts})
     for entry in suite.listed("models"):
         found = models[entry.token]
-        todo = {job.key: job for job in shard(list(found.values()), *part) if _lacks(store, job.key, retry_errors)}
+        todo = {
+            job.key: job for job in shard(list(found.values()), *part) if lacks_sample(store, job.key, retry_errors)
+        }
         store.warn()
         if execute.apart:
             release_model()
@@ -134,16 +136,16 @@ def sweep(
             planned.update({key: job for key, job in found.items() if store.job(key) is not None})
             continue
         planned.update(found)
-        _lay_out(store, todo, execute, listen, small)
-        result.sampled += _sample(store, todo, execute, retry_errors, listen, small)
+        lay_out_surfaces(store, todo, execute, listen, small)
+        result.sampled += sample_jobs(store, todo, execute, retry_errors, listen, small)
         release_model()
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     small = are_small(suite.listed("models"))
     mine = {key: asked[key] for key in result.keys}
     datasets = {key: job.dataset for key, job in planned.items()}
-    result.scored = _score(store, mine, datasets, execute, retry_errors, listen, small)
-    _group(store, asked, suite.listed("datasets"), {}, list(planned), execute, retry_errors, listen, small)
+    result.scored = score_jobs(store, mine, datasets, execute, retry_errors, listen, small)
+    score_groups(store, asked, suite.listed("datasets"), {}, list(planned), execute, retry_errors, listen, small)
     Claims(root).tidy()
     result.errors |= errors(store, result.keys)
     store.clear()
@@ -219,9 +221,9 @@ def rescore(
                 refused[job.name] = entry
     listen, small = progress or _silent, are_small([Entry("models", one.spec) for one in store.used("models")])
     mine = {key: some for key, some in asked.items() if key in own}
-    scored = _score(store, mine, own, execute, retry_errors, listen, small)
+    scored = score_jobs(store, mine, own, execute, retry_errors, listen, small)
     today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
-    _group(store, asked, today, own, (), execute, retry_errors, listen, small)
+    score_groups(store, asked, today, own, (), execute, retry_errors, listen, small)
     Claims(root).tidy()
     failed = errors(store, list(asked)) | refused
     store.clear()
@@ -291,11 +293,6 @@ def _silent(event: Event) -> None:
     """Nobody listens."""
 
 
-def _lacks(store: Store, key: str, retry_errors: bool) -> bool:
-    job = store.job(key)
-    return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
-
-
 def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
     """Every item asked for exists, and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
@@ -316,73 +313,3 @@ def are_small(models: Sequence[Entry]) -> bool:
     known = {component.id for component in list_components("models") if component.source == "syncbench"}
     names = {split(entry.spec)[0] for entry in models}
     return names <= known and not any(issubclass(load_class("models", name), Recipe) for name in names)
-
-
-def _lay_out(store: Store, todo: Mapping[str, Job], execute: Executor, listen: Listener, small: bool) -> None:
-    """Lay out the surfaces that take long, one job of each, before their jobs are timed."""
-    slow = {(job.dataset.token, job.item): key for key, job in todo.items() if job.slow}
-
-    def prepare(key: str) -> SampleTask | None:
-        return SampleTask(store.root, todo[key])
-
-    _carry(store, list(slow.values()), lay_out, prepare, execute, "unwrap", listen, small)
-
-
-def _sample(
-    store: Store, todo: Mapping[str, Job], execute: Executor, retry: bool, listen: Listener, small: bool
-) -> int:
-    def prepare(key: str) -> SampleTask | None:
-        return SampleTask(store.root, todo[key]) if _lacks(store, key, retry) else None
-
-    return _carry(store, list(todo), sample, prepare, execute, "sample", listen, small)
-
-
-def _score(
-    store: Store,
-    asked: Mapping[str, Sequence[Ruler]],
-    datasets: Mapping[str, Entry],
-    execute: Executor,
-    retry: bool,
-    listen: Listener,
-    small: bool,
-) -> int:
-    def prepare(key: str) -> ScoreTask | None:
-        metrics = missing(store, key, asked[key], retry)
-        return ScoreTask(store.root, key, metrics, datasets[key]) if metrics else None
-
-    keys = [key for key, rulers in asked.items() if missing(store, key, rulers, retry)]
-    return _carry(store, keys, score, prepare, execute, "score", listen, small)
-
-
-def _group(
-    store: Store,
-    asked: Mapping[str, Sequence[Ruler]],
-    datasets: Sequence[Entry],
-    own: Mapping[str, Entry],
-    planned: Sequence[str],
-    execute: Executor,
-    retry: bool,
-    listen: Listener,
-    small: bool,
-) -> int:
-    tasks = group_tasks(store, asked, datasets, own, planned, retry)
-    before = {key: store.group_stamp(key) for key in tasks}
-
-    def prepare(key: str) -> GroupTask | None:
-        return tasks[key] if store.group_stamp(key) == before[key] else None
-
-    return _carry(store, list(tasks), score_group, prepare, execute, "group", listen, small)
-
-
-def _carry(
-    store: Store,
-    keys: Sequence[str],
-    work: Callable[[Any], Outcome],
-    prepare: Prepare,
-    execute: Executor,
-    phase: str,
-    listen: Listener,
-    small: bool,
-) -> int:
-    carried = Carried(store.root, work, prepare, execute, phase, listen, small, release_model)
-    return carried.carry_out(keys)

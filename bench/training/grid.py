@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..models.parts.joint import referring
-from ..models.parts.network import canvas_of
+from ..models.parts.wrappers import canvas_of
 from .base import SHIPPED
 from .loop import Plan, is_first, launch, train, where
 from .scenes import prepare, scenes

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..models.parts.conditioners import camera_numbers
+from ..models.parts.cameras import camera_numbers
 from ..models.parts.joint import joint
 from ..types import SyncbenchError
 from .base import SHIPPED

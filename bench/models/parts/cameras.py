@@ -1,5 +1,6 @@
 """Cameras as multi-view networks were told them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,20 +11,30 @@ from .conditioners import Request, Rows, Silent
 
 
 @dataclass(frozen=True)
-class OrbitCamera(Silent):
-    """MVDream's 16 numbers a camera, see `orbit_numbers`; zeros where there is none, which is its two-dimensional mode.
+class Camera(Silent):
+    """16 numbers a camera, the same in every pass of guidance; zeros where there is none: a network of pictures."""
 
-    They are the same in every pass of guidance.
-    """
-
+    numbers: Callable[[Tensor], Tensor]
+    """Of camera-to-world matrices (n, 16), rows first: as the network was told them in training."""
     takes: frozenset[str] = frozenset({"camera"})
     out: str = "class_labels"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """One row a view."""
         found = request.inputs.get("camera")
-        rows = torch.zeros(request.views, 16) if found is None else orbit_numbers(found)
+        rows = torch.zeros(request.views, 16) if found is None else self.numbers(found)
         return {self.out: rows}, {self.out: rows}
+
+
+def camera_numbers(to_world: Tensor) -> Tensor:
+    """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): rows of camera-to-world.
+
+    The place is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the point that
+    cameras look at, which in the reference world is half a unit above the origin.
+    """
+    found = to_world.reshape(-1, 4, 4).clone()
+    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return found.flatten(1)
 
 
 def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:

@@ -10,19 +10,8 @@ from math import isfinite
 from typing import Any
 
 from ...errors import SyncbenchError, quoted
-from .fingerprint import (
-    CLIP,
-    CLIP_TOKENIZER,
-    CODEC,
-    SCHEDULER,
-    UNET,
-    Fingerprint,
-    Json,
-    Part,
-    Place,
-    listed,
-    read_index,
-)
+from .described import Json, listed, read_index
+from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, SCHEDULER, UNET, Fingerprint, Part, Place
 
 INPUTS = {
     "class_embed_type": "class labels",

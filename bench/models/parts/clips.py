@@ -14,32 +14,20 @@ from torch import Tensor
 
 from ..interface import Call
 from .conditioners import Rows
-from .network import Couples, cast
-from .weights import Loadable
+from .network import Bare, Couples, cast
 
 
 @dataclass(frozen=True)
-class ClipNetwork:
+class ClipNetwork(Bare):
     """A network that reads clips in five dimensions."""
 
-    weights: Loadable
-    couples: Couples | None = "frames"
-    always: bool = False
     frames_first: bool = False
     """(clips, frames, c, h, w), not (clips, c, frames, h, w)."""
 
     @property
-    def config(self) -> Mapping[str, Any]:
-        """Its configuration."""
-        return self.weights.config
-
-    def module(self, together: bool = False) -> Any:
-        """The network."""
-        return self.weights.module
-
-    def load(self) -> None:
-        """Load it."""
-        _ = self.weights.module
+    def couples(self) -> Couples | None:
+        """Frames."""
+        return "frames"
 
     def __call__(self, x: Float[Tensor, "rows c h w"], call: Call, rows: Rows, **more: Any) -> Tensor:
         """Raw output (rows, c, h, w)."""

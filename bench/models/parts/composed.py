@@ -21,12 +21,13 @@ from ..interface import Call, Condition
 from .attention import replaced, spatial
 from .channels import Channel, shown
 from .codec import Codec
-from .conditioners import Conditioner, Request, Rows, Text
+from .conditioners import Conditioner, Request, Rows
 from .denoiser import Denoiser, digest
 from .guidance import Guidance, Plain
 from .levels import Levels
 from .network import OFFERS, Network
 from .schedule import Level, Schedule
+from .texts import Text
 from .weights import Folder, Placement, find, first_line
 
 SHIPPED = Path(__file__).parents[1] / "weights"

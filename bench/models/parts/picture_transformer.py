@@ -1,6 +1,5 @@
 """Transformers that denoise pictures: Stable Diffusion 3, FLUX.1 and PixArt-Sigma, each called as its pipeline does."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,30 +10,12 @@ from torch import Tensor
 from ...errors import SyncbenchError
 from ..interface import Call
 from .conditioners import Rows
-from .network import Couples
-from .weights import Held, Weights
+from .network import Bare
 
 
 @dataclass(frozen=True)
-class Transformer:
+class Transformer(Bare):
     """A transformer over the patches of one picture, and nothing else in the batch."""
-
-    weights: Weights | Held
-    couples: Couples | None = None
-    always: bool = False
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Its configuration."""
-        return self.weights.config
-
-    def module(self, together: bool = False) -> Any:
-        """The network."""
-        return self.weights.module
-
-    def load(self) -> None:
-        """Load it."""
-        _ = self.weights.module
 
     def patched(self, x: Tensor, patch: int, most: int | None = None) -> None:
         """Refuse a picture that is no whole number of patches, or more than `most` of them along a side."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from .codec import Autoencoder
-from .conditioners import Text, Unloaded
+from .texts import Text, Unloaded
 from .weights import Folder
 
 

@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from .codec import Autoencoder
-from .conditioners import Text
 from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, SCHEDULER
 from .levels import Levels, levels_of
 from .native import native_size
 from .network import UNet
+from .texts import Text
 from .weights import Folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")

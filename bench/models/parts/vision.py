@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import SyncbenchError
-from .conditioners import Request, Rows, Silent, Text
+from .conditioners import Request, Rows, Silent
+from .texts import Text
 from .weights import Loadable
 
 Prepare = Callable[[Tensor], Tensor]

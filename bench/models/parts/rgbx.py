@@ -1,0 +1,29 @@
+"""What RGB-to-X and X-to-RGB have alike (Zeng et al. 2024, arXiv 2405.00666)."""
+
+from torch import Tensor
+
+from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
+
+LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+"""With which the released code rebuilds the scheduler, whatever its file says."""
+
+
+def fingerprint(name: str, channels: int) -> Fingerprint:
+    """Of a folder whose network reads so many channels."""
+    return Fingerprint(
+        name,
+        {
+            "unet": Part(UNET, fields={"in_channels": channels, "out_channels": 4, "class_embed_type": None}),
+            "vae": CODEC,
+            "text_encoder": CLIP,
+            "tokenizer": CLIP_TOKENIZER,
+            "scheduler": Part(fields={"prediction_type": "v_prediction"}),
+        },
+        (TEXT_WIDTH,),
+        own_pipeline=True,
+    )
+
+
+def light(picture: Tensor) -> Tensor:
+    """Linear light of an sRGB picture, as the released code has it: levels to the power 2.2."""
+    return picture**2.2
