@@ -10,7 +10,6 @@ from typing import ClassVar
 from .parts.bundled import Bundled
 from .parts.channels import Channel
 from .parts.composed import Parts
-from .parts.denoiser import Precision
 from .parts.network import UNet
 from .parts.pictures import Picture
 from .parts.texts import Silence
@@ -22,12 +21,6 @@ class ChannelsJoint(Bundled):
 
     id = "channels_joint"
     paper: ClassVar[str] = "2505.09358"
-
-    def __init__(
-        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
-    ) -> None:
-        """`path` and `base` try other folders than the shipped ones, of this network and of the reference model."""
-        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
     def parts(self) -> Parts:
         """The reference's, but for the network."""

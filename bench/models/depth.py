@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from .parts.bundled import Bundled
 from .parts.composed import Parts
-from .parts.denoiser import Precision
 from .parts.pictures import Hint
 from .parts.wrappers import Control, Controlled
 
@@ -17,12 +16,6 @@ class Depth(Bundled):
 
     id = "depth"
     paper: ClassVar[str] = "2302.05543"
-
-    def __init__(
-        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
-    ) -> None:
-        """`path` and `base` try other folders than the shipped ones, of the ControlNet and of the reference model."""
-        super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
 
     def parts(self) -> Parts:
         """The reference's, and a ControlNet beside its network."""

@@ -19,7 +19,10 @@ class Bundled(Composed):
     own: ClassVar[str] = "config.json"
     """What is there if the weights are."""
 
-    def __init__(self, *, path: str, base: str, device: str, dtype: Precision, batch: int) -> None:
+    def __init__(
+        self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
+    ) -> None:
+        """`path` and `base` try other folders than the shipped ones, of this model and of the reference model."""
         super().__init__(device, dtype, batch)
         self._path, self._base = path, base
 

@@ -26,17 +26,11 @@ def given_picture(request: Request, otherwise: str = "") -> Float[Tensor, "1 3 H
     raise SyncbenchError(f"the model needs condition `image`{also}: choose a dataset that has it")
 
 
-@dataclass(frozen=True)
-class Vision(Silent):
-    """The picture's embedding by a vision tower, as the only token of the network's cross-attention (SVD).
+class Begun(Silent):
+    """What reads the picture that begins a clip: condition `image`, or the first row of another one."""
 
-    Where guidance drops it there are zeros.
-    """
-
-    tower: Loadable
-    prepare: Prepare
-    otherwise: str = ""
-    """The condition whose first row is the picture where there is no `image`."""
+    otherwise: str
+    """The condition whose first row is the picture where there is no `image`; empty for none."""
     group: str = "image"
 
     @property
@@ -48,6 +42,19 @@ class Vision(Silent):
     def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The picture, unless something else may stand in."""
         return frozenset() if self.otherwise else self.takes
+
+
+@dataclass(frozen=True)
+class Vision(Begun):
+    """The picture's embedding by a vision tower, as the only token of the network's cross-attention (SVD).
+
+    Where guidance drops it there are zeros.
+    """
+
+    tower: Loadable
+    prepare: Prepare
+    otherwise: str = ""
+    """The condition whose first row is the picture where there is no `image`."""
 
     @torch.no_grad()
     def embed(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 d"]:
@@ -93,7 +100,7 @@ class Ramp(Silent):
 
 
 @dataclass(frozen=True)
-class FirstFrame(Silent):
+class FirstFrame(Begun):
     """The latent of a clip's first frame for every view, row `image`: the encoder's mean of it, not scaled (SVD).
 
     The frame has some noise on it, which is the same for all items and seeds so that samples can be repeated. Where
@@ -105,16 +112,6 @@ class FirstFrame(Silent):
     otherwise: str = "video"
     """The condition whose first row is the frame where there is no `image`."""
     group: str = "image"
-
-    @property
-    def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, or the clip that it begins."""
-        return frozenset({"image", self.otherwise} - {""})
-
-    @property
-    def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, unless something else may stand in."""
-        return frozenset() if self.otherwise else self.takes
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """One latent a view, the same for all."""
