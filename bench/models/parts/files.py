@@ -90,6 +90,11 @@ def _check_shards(index: Path) -> None:
 
 def tensor_names(path: Path) -> set[str]:
     """Names of a safetensors file's tensors, if it is whole. Raises SyncbenchError."""
+    return set(tensor_shapes(path))
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a safetensors file's tensors by their names, if it is whole. Raises SyncbenchError."""
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             raise SyncbenchError(
@@ -98,7 +103,7 @@ def tensor_names(path: Path) -> set[str]:
     try:
         opening: Any = safe_open(path, framework="numpy")
         with opening as opened:
-            return set(opened.keys())
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SyncbenchError(
             f"{quoted(path)} is cut off or damaged ({quoted(error)}): cannot load the pipeline; copy the file again"
