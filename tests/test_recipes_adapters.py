@@ -561,3 +561,36 @@ def test_networks_without_values_have_all_parameters(folder: Callable[[str], Pat
     assert hollow.predict(x, next(iter(hollow.schedule(1))), condition)[0].shape == x.shape
     real.load()
     assert parameters_of(hollow) == parameters_of(real)
+    base = load("models", "diffusers", {"path": str(folder("sd21" if name == "mv" else "sd15")), "device": "meta"})
+    added = {
+        "mv": [folder("mv-sd21") / "mvadapter_t2mv_sd21"],
+        "t2i": [folder("depth-sd15") / "diffusion_pytorch_model"],
+        "ip": [folder("ip-sd15") / "models" / f for f in ("ip-adapter_sd15", "image_encoder/model")],
+    }[name]
+    more = sum(value.numel() for file in added for value in load_file(f"{file}.safetensors").values())
+    assert parameters_of(hollow)[0] - parameters_of(base)[0] == more
+
+
+@pytest.mark.parametrize("name", ["svd", "sd_zero123plus"])
+def test_pictures_without_values_are_prepared_without_values(tmp_path: Path, name: str) -> None:
+    model = load("models", name, {"path": str(coupled.REPLICAS[name](tmp_path / name)), "device": "meta"})
+    image = torch.empty(1, 3, 64, 64, device="meta")
+    condition = model.condition(["a"] * 6, 2.0, together=True, image=image)
+    x = torch.empty(6, model.channels, 8, 8, device="meta")
+    assert model.predict(x, next(iter(model.schedule(1))), condition)[0].shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["mv", "t2i", "ip"])
+def test_half_precision_is_near(folder: Callable[[str], Path], name: str) -> None:
+    make, inputs = {
+        "mv": (lambda **more: mv_model(folder, "sd21", **more), {"camera": cameras_of([0, 90])}),
+        "t2i": (lambda **more: t2i_model(folder, "sd15", "depth", **more), {"depth": pixels(1)}),
+        "ip": (lambda **more: ip_model(folder, "sd15", **more), {"image": picture()}),
+    }[name]
+    x, made = noise(2, 4, 8, 8), []
+    for dtype in ("float32", "bfloat16"):
+        model = make(dtype=dtype)
+        level, condition = list(model.schedule(4))[2], model.condition(PROMPTS, 2.0, together=True, **inputs)
+        made.append(model.predict(x, level, condition)[0])
+    assert {one.dtype for one in made} == {torch.float32}
+    assert 0 < float((made[1] - made[0]).norm() / made[0].norm()) < 0.05
