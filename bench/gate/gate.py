@@ -7,7 +7,7 @@ p < 0.05, else `undecided`: too few items for so small a margin. One that has no
 known of it, so that it neither holds nor makes the gate fall. Bound and p are those of `stats`, which allow for
 skewness: losses are skewed when a few items lose much, and then a bound that is nominally 95 % by Student's t passes up
 to 24 % of true losses as large as the margin. This one passes at most 7 % of them, lognormal losses of 6 items
-included, and 1 % where they are normal (tests/test_coverage.py).
+included, and 1 % where they are normal (tests/analysis/test_coverage.py).
 """
 
 from collections import Counter
