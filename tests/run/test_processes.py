@@ -1,9 +1,7 @@
-"""Signals, threads, worker processes, claims, and what killed processes leave behind."""
+"""Worker processes, claims, and what killed processes leave behind."""
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,26 +11,17 @@ import psutil
 import pytest
 import torch
 from syncbench.bench import files
-from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.files import STALE, clear_stale, host, temporary, write_whole
-from syncbench.bench.isolation import threads
-from syncbench.bench.isolation.guard import attempt, describe, storable, threaded, unchanged
-from syncbench.bench.isolation.signals import Interrupted, heard
-from syncbench.bench.isolation.threads import allowed_cores, free_cores, threads_for
-from syncbench.bench.report import report
+from syncbench.bench.isolation.guard import threaded
 from syncbench.bench.run import sweep as run
 from syncbench.bench.run.claims import Claims
 from syncbench.bench.run.events import Event
 from syncbench.bench.run.execute import InProcess, Lost, Workers, executor
 from syncbench.bench.run.progress import shown
 from syncbench.bench.store.folder import Store
-from syncbench.bench.surfaces.lazy import Lazy
-from typer.testing import CliRunner
 
 from .. import stored_jobs
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def old(path: Path, seconds: float = STALE + 60) -> Path:
@@ -41,163 +30,7 @@ def old(path: Path, seconds: float = STALE + 60) -> Path:
     return path
 
 
-# Signals
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_a_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int) -> None:
-    def stopped(*args: Any, **how: Any) -> None:
-        os.kill(os.getpid(), number)
-        time.sleep(5)
-
-    before = signal.signal(number, signal.default_int_handler)  # tests in the background ignore Ctrl-C
-    monkeypatch.setattr(run, "sweep", stopped)
-    monkeypatch.setattr(report, "report", stopped)
-    done = CliRunner().invoke(app, ["run", "quick", "--out", str(tmp_path / "x")])
-    assert (done.exit_code, done.stdout) == (128 + number, "")
-    assert done.stderr == "interrupted: finished jobs are safe; the same command goes on\n"
-    done = CliRunner().invoke(app, ["report", str(tmp_path)])
-    assert (done.exit_code, done.stdout) == (128 + number, "")
-    assert done.stderr == "interrupted: the same command starts again\n"
-    assert signal.signal(number, before) is signal.default_int_handler
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_while_importing_shows_no_traceback(number: int) -> None:
-    code = "import os, signal\nfrom syncbench.bench.isolation.signals import importing\n"
-    code += f"signal.signal({number}, signal.default_int_handler)\nwith importing():\n    "
-    code += f"os.kill(os.getpid(), {number})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 128 + number
-    assert done.stderr == "interrupted: the same command starts again\n"
-
-
-def test_the_command_line_is_imported_under_that_protection() -> None:
-    """Typer takes a while: Ctrl-C meets it there first."""
-    code = (
-        "import sys, os, signal\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'typer':\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import syncbench.bench.cli.main\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 130
-    assert done.stderr == "interrupted: the same command starts again\n"
-
-
-def test_what_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with heard():
-            os.kill(os.getpid(), signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-def test_a_component_that_swallows_a_signal_only_delays_it() -> None:
-    def deaf() -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
-        except BaseException:
-            pass
-
-    with heard(), pytest.raises(Interrupted) as caught, unchanged():
-        attempt(deaf)
-    assert caught.value.number == signal.SIGTERM
-
-
-# Text and settings
-
-
-def test_any_exception_can_be_told() -> None:
-    assert describe(ValueError("x")) == "ValueError: x"
-    assert describe(ValueError()) == "ValueError"
-    assert describe(SyncbenchError("one sentence")) == "one sentence"
-    assert storable("\ud800 ä\0") == "\\ud800 ä\0"
-
-
-def test_global_random_numbers_start_from_the_seed_and_go_on_afterwards() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(2)
-    torch.manual_seed(5)
-    first = torch.rand(1)
-    drawn = []
-    for seed in (1, 1, 2):
-        with unchanged(seed):
-            drawn.append(float(torch.rand(1)))
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
-
-
-def test_what_is_made_on_first_access_is_made_under_standard_settings() -> None:
-    content = Lazy(a=lambda: torch.tensor([0.5]), b=lambda: torch.ones(2))
-    with unchanged():
-        torch.set_default_dtype(torch.float64)
-        torch.set_default_device("meta")
-        assert (content["a"].dtype, content["a"].device.type) == (torch.float32, "cpu")
-        assert torch.tensor(0.5).dtype == torch.float64
-    assert content.intact
-    content["a"].numpy()[0] = 1
-    assert not content.intact
-
-
-# Threads
-
-
-def test_threads_are_what_is_asked_for_or_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(threads, "free_cores", lambda: 12)
-    assert (threads_for(), threads_for(jobs=5), threads_for(jobs=50)) == (12, 2, 1)
-    assert threads_for(small=True) == 1, "a second thread would wait more than it helps"
-    assert threads_for(asked=3, jobs=5, small=True) == 3
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert threads_for(small=True) == 4
-    assert threads_for(asked=3) == 3
-    with pytest.raises(SyncbenchError, match="--threads 0"):
-        executor(1, threads=0)
-
-
-@pytest.mark.parametrize(
-    ("load", "now", "allowed", "free"), [(0, 0, 8, 8), (5, 90, 8, 3), (8, 0, 8, 8), (30, 100, 8, 1), (2, 25, 4, 4)]
-)
-def test_free_cores_are_those_that_nothing_uses(
-    monkeypatch: pytest.MonkeyPatch, load: float, now: float, allowed: float, free: int
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: now)
-    monkeypatch.setattr(threads, "allowed_cores", lambda: allowed)
-    assert free_cores() == free
-
-
-@pytest.mark.parametrize(
-    ("group", "quotas", "cores"),
-    [
-        ("0::/a/b\n", {"a/b/cpu.max": "150000 100000", "a/cpu.max": "max 100000"}, [1.5]),
-        ("0::/a/b\n", {"a/cpu.max": "50000 100000"}, [0.5]),
-        (
-            "4:memory:/x\n1:cpu,cpuacct:/x\n",
-            {"cpu/x/cpu.cfs_quota_us": "200000", "cpu/x/cpu.cfs_period_us": "100000"},
-            [2],
-        ),
-        ("1:cpu:/x\n", {"cpu/x/cpu.cfs_quota_us": "-1", "cpu/x/cpu.cfs_period_us": "100000"}, []),
-        ("0::/\n", {}, []),
-    ],
-)
-def test_quotas_of_control_groups_are_read(
-    tmp_path: Path, group: str, quotas: dict[str, str], cores: list[float]
-) -> None:
-    for name, text in quotas.items():
-        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "sys" / name).write_text(text)
-    (tmp_path / "cgroup").write_text(group)
-    assert list(threads._quotas(tmp_path / "sys", tmp_path / "cgroup")) == cores
-    assert 0 < allowed_cores() <= (os.cpu_count() or 1)
+# Workers
 
 
 def test_work_runs_with_its_threads_and_the_process_keeps_its_own() -> None:
@@ -212,9 +45,6 @@ def test_switches_of_the_process_are_set_around_the_work_and_not_in_it() -> None
     answers = InProcess()(lambda task: torch.get_deterministic_debug_mode(), [0])
     assert [answer for _, answer in answers] == [1]
     assert torch.get_deterministic_debug_mode() == before
-
-
-# Workers
 
 
 @pytest.mark.parametrize(
