@@ -8,7 +8,7 @@ import torch
 import trimesh
 from scipy.ndimage import maximum_filter, minimum_filter
 from syncbench.bench.surfaces.shared import SHADING_MAX
-from syncbench.bench.surfaces.warp import backward_warp, project, sample, visible
+from syncbench.bench.surfaces.warp import project, sample
 from syncbench.bench.world import grammar, stream
 from syncbench.bench.world.materials import linear, srgb
 from syncbench.bench.world.scene import _RANGES
@@ -16,6 +16,8 @@ from syncbench.bench.world.solids import SOLIDS, solid
 from syncbench.bench.world.stage import GROUND, OBJECT, SKY, Stage, around, placed, stage
 from syncbench.bench.world.trace import Buffers, Take, buffers, trace
 from syncbench.bench.world.truth import truth
+
+from .warping import backward_warp, visible
 
 PATTERNED = "a red {} with white checks on a blue meadow under a cloudy yellow sky"
 

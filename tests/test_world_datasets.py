@@ -7,7 +7,6 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.surfaces.atlas import Atlas
 from syncbench.bench.surfaces.shared import SHADING_MAX, Apart, Shared
 from syncbench.bench.surfaces.tracks import Tracks
-from syncbench.bench.surfaces.warp import backward_warp, gather
 from syncbench.bench.trust.check import check
 from syncbench.bench.types import Dataset, Item
 from syncbench.bench.world.materials import linear, srgb
@@ -15,6 +14,8 @@ from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos
 from syncbench.datasets.world_views import WorldViews
+
+from .warping import backward_warp, gather
 
 SETS = (WorldMeshes(), WorldViews(), WorldViews(views=6), WorldVideos(), WorldChannels())
 SHAPES = {

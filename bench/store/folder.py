@@ -34,13 +34,13 @@ from ..files import (
     alive,
     clear_stale,
     disk,
-    flush,
     owner,
     parse_json,
     read_bytes,
     remove,
     seal,
-    temporary,
+    sync_folder,
+    temporary_file,
     write_bytes,
     write_json,
     write_sealed,
@@ -159,15 +159,15 @@ class Store:
         """
         final = self.folder(key)
         contents = encode_artifact(artifact) if isinstance(artifact, Artifact) else artifact or {}
-        with disk(self.root), temporary(final) as folder:
+        with disk(self.root), temporary_file(final) as folder:
             folder.mkdir()
             for name, data in contents.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_bytes(folder / name, data)
             files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
             write_bytes(folder / "job.json", seal({"schema": SCHEMA, "key": key, **job, "files": files}))
-            flush(folder)
-            with temporary(final.with_name(f"old-{key}")) as old:
+            sync_folder(folder)
+            with temporary_file(final.with_name(f"old-{key}")) as old:
                 with suppress(FileNotFoundError):
                     final.rename(old)
                 try:
@@ -175,7 +175,7 @@ class Store:
                 except OSError as error:
                     if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                         raise
-            flush(final.parent)
+            sync_folder(final.parent)
 
     def scores(self, key: str) -> list[Json]:
         """The rows of a job's `scores.json`; none if there are none yet, or if they are damaged (see `damage`)."""

@@ -48,7 +48,7 @@ def solid(name: str) -> Solid:
         own = read_mesh(name)
         return Solid(name, "", own, "box", 0, _spots(trimesh.Trimesh(own.vertices, own.faces), spacing=0.27))
     made, chart, around = _BUILD[name]()
-    mesh = Mesh(np.array(made.vertices), np.array(made.faces), known=True) if chart == "box" else _smooth(made)
+    mesh = Mesh(np.array(made.vertices), np.array(made.faces), trusted=True) if chart == "box" else _smooth(made)
     return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(made, spacing=0.27))
 
 
@@ -59,7 +59,7 @@ def _smooth(made: Any) -> Mesh:
     flat = np.array(split.face_normals)[:, None]
     bent = np.array(split.vertex_normals)[faces]
     sharp = (bent * flat).sum(-1, keepdims=True) < np.cos(np.radians(CREASE))
-    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), known=True)
+    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), trusted=True)
 
 
 def _spots(mesh: trimesh.Trimesh, spacing: float) -> np.ndarray:
