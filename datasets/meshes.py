@@ -21,7 +21,7 @@ from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.mesh import Mesh, read_mesh
 from ..bench.surfaces.visible import NAMES, visible_geometry
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ._rows import TABLES, checked_prompt, read_rows
 
 GLANCE = 64
@@ -72,7 +72,7 @@ class Meshes:
         return Item(
             id=row["id"],
             family=self.family,
-            world=speaks(row["prompt"]),
+            world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Atlas.of(mesh, shown, density=self.density),
             protocol=Sampling(negative=row["negative"]),

@@ -28,7 +28,7 @@ from ..bench.limits import ITEMS, PIXELS, Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ..bench.world.truth import CHANNELS
 from ._rows import READERS, checked_prompt, read_rows
 
@@ -95,7 +95,7 @@ class Photos:
         return Item(
             id=f"{row['id']}-{digits[:6]}",
             family=self.family,
-            world=speaks(prompt),
+            world=is_caption(prompt),
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),

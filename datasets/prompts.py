@@ -11,7 +11,7 @@ from typing import ClassVar
 from ..bench.limits import Length
 from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ._rows import read_rows
 
 
@@ -46,7 +46,7 @@ class Prompts:
             Item(
                 id=row["id"],
                 family=self.family,
-                world=speaks(row["prompt"]),
+                world=is_caption(row["prompt"]),
                 prompts=(row["prompt"],),
                 surface=surface,
                 protocol=Sampling(negative=row["negative"]),

@@ -24,7 +24,7 @@ from ..bench.files import is_file
 from ..bench.limits import PIXELS, Length, check_size
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from .meshes import files_of
 
 FORMATS = (
@@ -71,7 +71,7 @@ class Videos:
         return Item(
             id=f"{row['id']}-{digest}",
             family=self.family,
-            world=speaks(row["prompt"]),
+            world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Apart(len(clip), self.size, self.size),
             protocol=Sampling(negative=row["negative"]),

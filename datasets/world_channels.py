@@ -19,7 +19,7 @@ from ..bench.limits import Length
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.stream import take
+from ..bench.world.stream import random_take
 from ..bench.world.trace import Take
 from ..bench.world.truth import CHANNELS, channels, truth
 from ..bench.world.truth import views as picture
@@ -57,7 +57,7 @@ class WorldChannels:
         return [self._item(number) for number in range(self.count)]
 
     def _item(self, number: int) -> Item:
-        shot = take(np.random.default_rng([SCENES, number]), "single", self.size)
+        shot = random_take(np.random.default_rng([SCENES, number]), "single", self.size)
         caption = shot.stage.caption
         views: Callable[[], Tensor] | None = None
         if set(self.channels) <= set(CHANNELS):

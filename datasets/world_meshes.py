@@ -13,7 +13,7 @@ from ..bench.limits import Density, Length, Views
 from ..bench.surfaces.atlas import Atlas
 from ..bench.surfaces.lazy import Lazy
 from ..bench.types import Family, Item, Sampling
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.trace import Take
 from ..bench.world.truth import camera, depth, truth
 
@@ -88,9 +88,9 @@ class WorldMeshes:
         scene = stage(caption, SCENES + number, name, azimuth=20.0)
         turn = 360 / self.views
         every = np.arange(self.views)
-        shown = around(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
-        apart = around(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
-        pose = placed(stretch=scene.stretch)
+        shown = orbit_cameras(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
+        apart = orbit_cameras(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
+        pose = object_pose(stretch=scene.stretch)
         take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
         held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
         return Item(

@@ -15,7 +15,7 @@ from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.tracks import Tracks
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.scene import object_scene
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.trace import Take
 from ..bench.world.truth import depth, truth, views
 
@@ -111,13 +111,13 @@ class WorldVideos:
         rest = tuple(part for part in before.scene.parts if part.role not in ("object", "pattern"))
         parts = tuple(part for part in wanted if part.role in ("object", "pattern")) + rest
         after = replace(before, scene=replace(before.scene, caption=edit, parts=parts))
-        eyes = around(azimuth + sign * 36 * time * (kind in ("circle", "both")), level, 2.0, self.size)
+        eyes = orbit_cameras(azimuth + sign * 36 * time * (kind in ("circle", "both")), level, 2.0, self.size)
         turn = -sign * 70 * time * (kind in ("turn", "both"))
         path = sign * 0.6 * time * (kind == "slide")
         # across the picture and a little towards the camera
         heading = np.radians(azimuth + 70)
         steps = zip(turn, path * np.cos(heading), path * np.sin(heading), strict=True)
-        poses = np.stack([placed(yaw, x, y, before.stretch) for yaw, x, y in steps])
+        poses = np.stack([object_pose(yaw, x, y, before.stretch) for yaw, x, y in steps])
         given, take = Take(before, eyes, poses), Take(after, eyes, poses)
         return Item(
             id=f"{number:02d}-{kind}-{edit.split()[2]}",

@@ -13,7 +13,7 @@ from ..bench.limits import Length, Views
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.stream import GRID_AZIMUTH, GRID_ELEVATION
 from ..bench.world.trace import Take
 from ..bench.world.truth import camera, truth, views
@@ -61,17 +61,17 @@ class WorldViews:
         rng = np.random.default_rng([SCENES, number])
         first, level = float(rng.uniform(25, 65)), float(rng.uniform(8, 16))
         scene = stage(caption, SCENES + number, azimuth=first)
-        pose = placed(stretch=scene.stretch)
+        pose = object_pose(stretch=scene.stretch)
         if self.views == 4:
-            shown = around(first + 90 * np.arange(4), level, 2.0, self.size)
+            shown = orbit_cameras(first + 90 * np.arange(4), level, 2.0, self.size)
         else:
-            shown = around(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
-        apart = around(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
+            shown = orbit_cameras(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
+        apart = orbit_cameras(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
         take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
         held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
         conditions, content = {"camera": lambda: camera(take)}, f"{take.digest} {held.digest}"
         if self.views == 6:
-            given = Take(scene, around(first, level, 2.0, self.size), pose[None])
+            given = Take(scene, orbit_cameras(first, level, 2.0, self.size), pose[None])
             conditions["image"], content = lambda: views(given), f"{content} {given.digest}"
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",

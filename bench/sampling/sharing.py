@@ -61,5 +61,6 @@ class Sharing:
         if silent and model.cost is bill and bill.evaluations > spent:
             raise SyncbenchError(
                 f"attention sharing had no effect in {len(silent)} of {len(processors)} layers "
-                f"(the first: {silent[0]}): something replaced the attention processors; switch off compilation, xformers and attention slicing"
+                f"(the first: {silent[0]}): something replaced the attention processors; switch off compilation, "
+                "xformers and attention slicing"
             )
