@@ -16,7 +16,7 @@ import trimesh
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.run.sweep import run
-from syncbench.bench.surfaces import atlas, kept
+from syncbench.bench.surfaces import atlas, atlas_cache
 from syncbench.bench.surfaces.atlas import Unwrapped, unwrap
 from syncbench.bench.surfaces.mesh import Mesh, read_mesh
 from syncbench.bench.world.stage import OBJECT, orbit_cameras, stage
@@ -208,7 +208,7 @@ def test_an_unwrapping_is_kept_on_disk_by_the_meshs_content(fresh: Path, monkeyp
     for damaged in (b"", whole[:-9], whole[:-9] + b"\x01" + whole[-8:], b"\x80\x04." + whole, whole[:40] + whole):
         file.write_bytes(damaged)
         assert np.array_equal(again().corners, first.corners)
-        assert kept.read(file.stem, 80) is not None, "what is not sound is made again"
+        assert atlas_cache.read(file.stem, 80) is not None, "what is not sound is made again"
     monkeypatch.setenv("SYNCBENCH_CACHE", "/proc/nowhere")
     assert np.array_equal(again().corners, first.corners), "a cache that cannot be written is done without"
 

@@ -15,7 +15,7 @@ from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos
 from syncbench.datasets.world_views import WorldViews
 
-from .warping import backward_warp, gather
+from ..warping import backward_warp, gather
 
 SETS = (WorldMeshes(), WorldViews(), WorldViews(views=6), WorldVideos(), WorldChannels())
 SHAPES = {

@@ -16,7 +16,7 @@ from syncbench.bench.surfaces.tracks import Film, Tracks
 from syncbench.bench.surfaces.warp import pixel_grid, project, sample
 from syncbench.bench.types import Surface
 
-from .warping import backward_warp, gather, unproject, visible
+from ..warping import backward_warp, gather, unproject, visible
 
 
 def cameras(count: int = 4, size: int = 48, elevation: float = 20.0) -> Cameras:

@@ -17,7 +17,7 @@ from syncbench.bench.world.stage import GROUND, OBJECT, SKY, Stage, object_pose,
 from syncbench.bench.world.trace import Buffers, Take, buffers, trace
 from syncbench.bench.world.truth import truth
 
-from .warping import backward_warp, visible
+from ..warping import backward_warp, visible
 
 PATTERNED = "a red {} with white checks on a blue meadow under a cloudy yellow sky"
 
