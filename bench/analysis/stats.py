@@ -11,8 +11,8 @@ so is
     h(T) = T + 2 A T^2 + 4/3 A^2 T^3 + A,    A = g / (6 sqrt(n)),
 
 which is monotone and has a closed inverse (Hall, J. R. Statist. Soc. B 54, 1992; as a t interval: Willink, Commun.
-Statist. Theory Methods 34, 2005). Nothing is resampled. tests/test_coverage.py simulates what this covers: of 95 %
-intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmetric laws, and at least 90 % that of
+Statist. Theory Methods 34, 2005). Nothing is resampled. tests/analysis/test_coverage.py simulates what this covers: of
+95 % intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmetric laws, and at least 90 % that of
 skewed ones up to lognormal; the BCa bootstrap holds 77 to 86 % at 6 items.
 """
 

@@ -7,7 +7,7 @@ p < 0.05, else `undecided`: too few items for so small a margin. One that has no
 known of it, so that it neither holds nor makes the gate fall. Bound and p are those of `stats`, which allow for
 skewness: losses are skewed when a few items lose much, and then a bound that is nominally 95 % by Student's t passes up
 to 24 % of true losses as large as the margin. This one passes at most 7 % of them, lognormal losses of 6 items
-included, and 1 % where they are normal (tests/test_coverage.py).
+included, and 1 % where they are normal (tests/analysis/test_coverage.py).
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from ..analysis.frame import BOARD, MODEL, Table, base, of_machines, tidy
 from ..errors import SyncbenchError
 from ..escaping import markdown, visible
 from ..report.pages import pipes
-from ..store.records import load
+from ..store.records import read_records
 from .comparable import other_items, unlike
 
 Verdict = Literal["holds", "regressed", "undecided", "null"]
@@ -123,7 +123,7 @@ def gate(
     protocols, missing items, re-seeded with neither a margin nor a second seed to know it from) have code 2. Raises
     SyncbenchError for folders without results or of another schema.
     """
-    new, old = load(candidate), load(baseline)
+    new, old = read_records(candidate), read_records(baseline)
     return compare(new, old, margins=margins, fraction=fraction, allow_undecided=allow_undecided, reseeded=reseeded)
 
 
