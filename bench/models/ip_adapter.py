@@ -84,6 +84,6 @@ class IpAdapter(Recipe):
 
     def prepare(self, images: Tensor) -> Tensor:
         """Pictures in [0, 1] as the image encoder reads them, 8 bits a channel."""
-        size = int(self.tower.config()["image_size"])
+        size = int(self.tower.config().get("image_size", 224))
         processor = library_class("transformers", "CLIPImageProcessor")(size=size, crop_size=size)
         return processed(processor, eight_bits(images), size)

@@ -35,12 +35,12 @@ class T2iAdapter(Hinted):
         """Refuse an adapter of XL for another base or the reverse, and one of other widths than the base's."""
         config, widths = folder.config(), self.source.config("unet").get("block_out_channels", WIDTHS)
         own, kind = config.get("channels", WIDTHS), config.get("adapter_type", "full_adapter")
-        both = min(len(own), len(widths))
-        if (kind == "full_adapter_xl") != self.source.has("text_encoder_2") or own[:both] != widths[:both]:
+        both = min(len(own), len(widths)) if isinstance(own, list) else 0
+        if (kind == "full_adapter_xl") != self.source.has("text_encoder_2") or not both or own[:both] != widths[:both]:
             raise SyncbenchError(
                 f"the T2I-Adapter for {name} in {quoted(folder.path)} was made for another network than that of "
-                f"{quoted(self.source.path)}: it is a {quoted(kind, 40)} of channels {own}, and the network has "
-                f"block_out_channels = {widths}; take an adapter and a base of one family"
+                f"{quoted(self.source.path)}: it is a {quoted(kind, 40)} of channels {quoted(own, 60)}, and the "
+                f"network has block_out_channels = {widths}; take an adapter and a base of one family"
             )
 
     def parts(self) -> Parts:
