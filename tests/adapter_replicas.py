@@ -31,7 +31,7 @@ def t2i(folder: Path, hint: str, kind: str) -> Path:
 
 def ip_adapter(folder: Path, base: Path, kind: str) -> Path:
     """IP-Adapter's folder: its image encoder, and the files for `base`."""
-    unet = diffusers.UNet2DConditionModel.from_pretrained(base / "unet")
+    unet: Any = diffusers.UNet2DConditionModel.from_pretrained(base / "unet")
     encoder = tower()
     encoder.save_pretrained(folder / "models" / "image_encoder")
     config, width = encoder.config, unet.config.cross_attention_dim

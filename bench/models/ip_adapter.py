@@ -4,6 +4,7 @@ Ye, Zhang, Liu, Han, Yang 2023, arXiv 2308.06721: `h94/IP-Adapter` on Stable Dif
 encoder beside it, OpenCLIP ViT-H. Left out: its adapters for faces.
 """
 
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from annotated_types import Interval
@@ -65,8 +66,10 @@ class IpAdapter(Recipe):
     def parts(self) -> Parts:
         """The base's, with more layers in its network, and the picture's embedding."""
         base = StableDiffusion(self.source)
-        tower = self.tower.weights("CLIPVisionModelWithProjection", "", "transformers")
-        network = ImagePrompted(base.unet.weights, self.file, self.placement, self._scale)
+        tower = replace(self.tower.weights("CLIPVisionModelWithProjection", "", "transformers"), exact=True)
+        network = ImagePrompted(
+            self.source.weights("UNet2DConditionModel", "unet"), self.file, self.placement, self._scale
+        )
         picture = (Patches if self.plus else Vision)(tower, self.prepare, out="image_embeds")
         return Parts(
             network=UNet(network, base.codec.factor),

@@ -594,3 +594,10 @@ def test_half_precision_is_near(folder: Callable[[str], Path], name: str) -> Non
         made.append(model.predict(x, level, condition)[0])
     assert {one.dtype for one in made} == {torch.float32}
     assert 0 < float((made[1] - made[0]).norm() / made[0].norm()) < 0.05
+
+
+def test_the_image_encoder_stays_in_single_precision(folder: Callable[[str], Path]) -> None:
+    model = ip_model(folder, "sd15", dtype="bfloat16")
+    [tower] = [one.tower.module for one in model.made.conditioners if hasattr(one, "tower")]
+    assert {parameter.dtype for parameter in tower.parameters()} == {torch.float32}
+    assert model.network.module().dtype == torch.bfloat16

@@ -187,8 +187,7 @@ class Folder:
 
     def weights(self, kind: str, part: str = "", library: str = "diffusers", **options: Any) -> Weights:
         """The network of class `kind` in a part, not loaded yet."""
-        exact = part.rpartition("/")[2] in EXACT or kind.startswith("Autoencoder")
-        return Weights(self, part, kind, library, exact, options)
+        return Weights(self, part, kind, library, part in EXACT or kind.startswith("Autoencoder"), options)
 
     def tokenizer(self, part: str = "tokenizer") -> Any:
         """A tokenizer; its files are text."""
