@@ -580,6 +580,15 @@ def test_pictures_without_values_are_prepared_without_values(tmp_path: Path, nam
     assert model.predict(x, next(iter(model.schedule(1))), condition)[0].shape == x.shape
 
 
+def test_planning_counts_a_converted_network_without_reading_it(tmp_path: Path) -> None:
+    path = coupled.mvdream(tmp_path / "mvdream")
+    real, hollow = (load("models", "sd_mvdream", {"path": str(path), "device": device}) for device in ("cpu", "meta"))
+    counted = parameters_of(real)
+    assert counted[0] > sum(one.numel() for one in real.network.module().parameters())
+    (path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    assert parameters_of(hollow) == counted
+
+
 @pytest.mark.parametrize("name", ["mv", "t2i", "ip"])
 def test_half_precision_is_near(folder: Callable[[str], Path], name: str) -> None:
     make, inputs = {
