@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Interval
 from torch import Tensor
 
+from ..errors import quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Parts
 from .parts.denoiser import Precision
@@ -62,6 +63,11 @@ class IpAdapter(Recipe):
         width = int(self.source.config("unet").get("cross_attention_dim", 1280))
         self.tower = image_encoder(self.adapter, self.file, check_image_prompt(self.file, width))
         self.plus = reads_patches(self.file)
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the base and the adapter's file."""
+        return quoted(f"{super().name}+{self.file.stem}", 100)
 
     def parts(self) -> Parts:
         """The base's, with more layers in its network, and the picture's embedding."""

@@ -69,6 +69,11 @@ class MVAdapter(Recipe):
         check_file(self.file, self.wanted)
 
     @property
+    def name(self) -> str:
+        """What tables call it: the base, and what is added."""
+        return quoted(f"{super().name}+mv-adapter", 100)
+
+    @property
     def xl(self) -> bool:
         """Whether the base is Stable Diffusion XL."""
         return self.source.has("text_encoder_2")

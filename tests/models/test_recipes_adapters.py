@@ -218,6 +218,7 @@ def test_mv_adapters_options_are_in_the_revision(folder: Callable[[str], Path], 
     options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch"}
     assert set(field_types(load_class("models", "sd_mvadapter"))) == options, "an option that no test knows"
     plain = mv_model(folder, "sd21").revision
+    assert mv_model(folder, "sd21").name == "sd21+mv-adapter"
     assert mv_model(folder, "sd21", batch=3).revision == plain
     assert mv_model(folder, "sd21", dtype="float16").revision != plain
     assert mv_model(folder, "sd21", size=128).revision == plain, "it says which views are accepted, and nothing else"
@@ -540,6 +541,7 @@ def test_ip_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) 
     changes: list[dict[str, Any]] = [{"scale": 0.5}, {"weights": PLUS}, {"dtype": "float16"}]
     found = [ip_model(folder, "sd15", **change).revision for change in changes]
     assert len({plain, *found}) == 4
+    assert ip_model(folder, "sd15").name == "sd15+ip-adapter_sd15"
     assert ip_model(folder, "sd15", batch=3).revision == plain
 
 
