@@ -17,13 +17,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import SyncbenchError, quoted
+from ..interface import Call
 from .attention import layers
 from .cameras import looked_at
 from .conditioners import Request, Rows, Silent, needed
 from .files import tensor_names
 from .filled import Filled
+from .joint import decoupled
 from .library import library_class
+from .network import Couples
 from .weights import Loadable, Placement
+from .wrappers import Wrapper
 
 PARTS = {"to_q_mv": "to_q", "to_k_mv": "to_k", "to_v_mv": "to_v", "to_out_mv": "to_out"}
 """Names of a layer's parts in the file, and in diffusers' class of attention layers."""
@@ -73,6 +77,32 @@ class Branches:
         # A layer that the network has not keeps its name, and is refused by it.
         place = self.names.index(found[1]) if found[1] in self.names else found[1]
         return f"{place}.{PARTS[found[2]]}.{found[3]}"
+
+
+@dataclass(frozen=True)
+class Decoupled(Wrapper):
+    """Beside every self-attention another one, added to it: together, along each row of pixels of all views of a pass.
+
+    Else along the rows of each view alone. The other layers, `branches`, are those of MV-Adapter.
+    """
+
+    branches: Branches
+
+    @property
+    def couples(self) -> Couples | None:
+        """Rows of pixels of views."""
+        return "rows"
+
+    def load(self) -> None:
+        """Load the network and the layers beside it."""
+        self.inner.load()
+        _ = self.branches.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's answer."""
+        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
+        with decoupled(self.module(call.together), self.branches.layers, views, size):
+            return self.inner(x, call, rows, **more)
 
 
 def camera_encoder(file: Path, placement: Placement, widths: Sequence[int]) -> Filled:

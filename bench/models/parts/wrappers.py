@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from ...errors import SyncbenchError
 from ..interface import Call
 from .conditioners import Rows
-from .joint import decoupled, joint, referring
-from .mv_adapter import Branches
+from .joint import joint, referring
 from .network import Couples, Network
 from .schedule import Prediction
-from .t2i import Features
 from .weights import Weights
 
 
@@ -119,60 +117,6 @@ class Joint(Wrapper):
         """The inner network's answer."""
         with joint(self.module(call.together), call.views) if call.together else nullcontext():
             return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
-class Decoupled(Wrapper):
-    """Beside every self-attention another one, added to it: together, along each row of pixels of all views of a pass.
-
-    Else along the rows of each view alone. The other layers, `branches`, are those of MV-Adapter.
-    """
-
-    branches: Branches
-
-    @property
-    def couples(self) -> Couples | None:
-        """Rows of pixels of views."""
-        return "rows"
-
-    def load(self) -> None:
-        """Load the network and the layers beside it."""
-        self.inner.load()
-        _ = self.branches.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
-        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
-        with decoupled(self.module(call.together), self.branches.layers, views, size):
-            return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
-class Adapted(Wrapper):
-    """T2I-Adapters beside a UNet, whose features are added inside its blocks. Absent hints add none."""
-
-    adapters: tuple[Features, ...] = ()
-    factor: int = 8
-    """Pixels to a latent cell."""
-
-    def load(self) -> None:
-        """Load all."""
-        self.inner.load()
-        for one in self.adapters:
-            _ = one.adapter.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer to picture and hints."""
-        total: list[Tensor] = []
-        for one in self.adapters:
-            features = one.read(rows)
-            if not features:
-                continue
-            check_size(one.name, [side * one.downscale for side in features[0].shape[-2:]], x, self.factor)
-            total = [a + b for a, b in zip(total, features, strict=True)] if total else features
-        if total:
-            more |= {"down_intrablock_additional_residuals": total}
-        return self.inner(x, call, rows, **more)
 
 
 @dataclass(frozen=True)
