@@ -21,7 +21,7 @@ from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
-from syncbench.bench.report.sheets import INPUT, input_of, samples
+from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells
 from syncbench.bench.run import sample
 from syncbench.bench.run.sweep import errors, run
 from syncbench.bench.store.folder import Store, load_records
@@ -167,10 +167,12 @@ def test_what_is_not_shown_is_said(copy: Path, mark: Path) -> None:
     store = Store(copy)
     job = store.job(store.finished()[0])
     assert job is not None
-    cell = input_of(job)
+    cell = input_cell(job)
     assert cell is not None
     assert cell.why == "input not shown: data set 'panoramas' is not installed"
-    assert (INPUT, job.header.item) in samples(store, [job], distinct_names([(job.header.item, job.header.content)]))
+    assert (INPUT, job.header.item) in sheet_cells(
+        store, [job], distinct_names([(job.header.item, job.header.content)])
+    )
     call("board", copy)
     assert cell.why in (copy / "board.html").read_text()
 

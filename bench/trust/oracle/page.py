@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ...analysis.drawing import png
 from ...analysis.frame import Table as Frame
-from ...analysis.frame import csv
+from ...analysis.frame import safe_csv
 from ...escaping import visible
 from ...files import disk, write_whole
 from . import Oracle
@@ -93,7 +93,7 @@ def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.csv" for name in tables]
     for path, table in zip(written, tables.values(), strict=True):
-        write_whole(path, csv(table))
+        write_whole(path, safe_csv(table))
     write_whole(folder / "oracle.png", png(_figure(altair, found, lines), scale_factor=2))
     return [*written, folder / "oracle.png"]
 
