@@ -148,7 +148,7 @@ def test_progress_and_cards_show_it(payload: str, capsys: pytest.CaptureFixture[
     assert not INVISIBLE.search(seen(capsys.readouterr().err))
     card = Card(metric=payload, family=payload, role="x", version=1, fingerprint="x", ladders=(), checks=())
     broken = replace(card, checks=(Check(name="answers", passed=False, seen=payload),))
-    assert not INVISIBLE.search(seen(cards.text([broken], width=120)))
+    assert not INVISIBLE.search(seen(cards.cards_text([broken], width=120)))
 
 
 def test_tables_and_errors_show_it(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.files import STALE, clear_stale, host, temporary_file, write_whole
 from syncbench.bench.isolation import threads
 from syncbench.bench.isolation.guard import attempt, describe, storable, threaded, unchanged
-from syncbench.bench.isolation.signals import Interrupted, heard
+from syncbench.bench.isolation.signals import Interrupted, raising_signals
 from syncbench.bench.isolation.threads import allowed_cores, free_cores, threads_for
 from syncbench.bench.report import report
 from syncbench.bench.run import sweep as run
@@ -92,7 +92,7 @@ def test_the_command_line_is_imported_under_that_protection() -> None:
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with heard():
+        with raising_signals():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -106,7 +106,7 @@ def test_a_component_that_swallows_a_signal_only_delays_it() -> None:
         except BaseException:
             pass
 
-    with heard(), pytest.raises(Interrupted) as caught, unchanged():
+    with raising_signals(), pytest.raises(Interrupted) as caught, unchanged():
         attempt(deaf)
     assert caught.value.number == signal.SIGTERM
 
