@@ -94,7 +94,7 @@ def _gpus() -> list[str]:
 
 
 def _cuda_build() -> str | None:
-    """The CUDA version that torch was built for, from its `version.py`; `hip` for ROCm, empty for none, None unknown."""
+    """The CUDA version torch was built for, from its `version.py`; `hip` for ROCm, empty for none, None unknown."""
     spec = importlib.util.find_spec("torch")
     file = Path(spec.origin).with_name("version.py") if spec is not None and spec.origin else None
     if file is None or not file.is_file():

@@ -1,4 +1,4 @@
-"""The files of a repository that are fetched: networks as safetensors, their configurations and vocabularies, no code."""
+"""The files of a repository that are fetched: networks as safetensors, configurations, vocabularies, no code."""
 
 import re
 from collections.abc import Iterable, Mapping
