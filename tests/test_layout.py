@@ -122,6 +122,16 @@ def test_few_files_stand_outside_the_rooms() -> None:
     assert len(flat) <= 6, flat
 
 
+def test_tests_stand_in_the_rooms_of_what_they_test() -> None:
+    """Every room of `bench` has its folder of tests; components share one, and documents have theirs."""
+    if not (tests := ROOT / "tests").exists():
+        pytest.skip("installed, not a checkout")
+    rooms = {name.removeprefix("bench/") for name in FLOORS if name.startswith("bench/")}
+    others = {"components", "docs", "benchmarks"}
+    assert {path.parent.relative_to(tests).as_posix() for path in tests.glob("*/test_*.py")} == rooms | others
+    assert [path.name for path in tests.glob("test_*.py")] == ["test_layout.py"]
+
+
 def test_public_names_load_lazily_and_exist() -> None:
     code = "import sys, syncbench; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

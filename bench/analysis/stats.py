@@ -11,7 +11,7 @@ so is
     h(T) = T + 2 A T^2 + 4/3 A^2 T^3 + A,    A = g / (6 sqrt(n)),
 
 which is monotone and has a closed inverse (Hall, J. R. Statist. Soc. B 54, 1992; as a t interval: Willink, Commun.
-Statist. Theory Methods 34, 2005). Nothing is resampled. tests/test_coverage.py simulates the coverage: of 95 %
+Statist. Theory Methods 34, 2005). Nothing is resampled. tests/analysis/test_coverage.py simulates the coverage: of 95 %
 intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmetric laws, and at least 90 % that of
 skewed ones up to lognormal; of BCa bootstrap intervals of 6 items, 77 to 86 % do.
 """

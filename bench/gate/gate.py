@@ -7,7 +7,7 @@ the baseline at Holm-corrected p < 0.05, else `undecided`: there are too few ite
 without a value to compare is `null`; it neither holds nor makes the gate fall. Bound and p are those of `stats`, which
 allow for skewness: losses are skewed when a few items lose much, and then a nominal 95 % bound by Student's t passes up
 to 24 % of true losses as large as the margin. The bound used here passes at most 7 % of them, lognormal losses of 6
-items included, and 1 % where they are normal (tests/test_coverage.py).
+items included, and 1 % where they are normal (tests/analysis/test_coverage.py).
 """
 
 from collections import Counter
