@@ -59,7 +59,7 @@ class Evil(Real):
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boards without their plots, whose libraries are packed by a process of their own; components listed once."""
-    monkeypatch.setattr(page, "bundle", lambda: b"")
+    monkeypatch.setattr(page, "vega_bundle", lambda: b"")
     for module in (registry, recorded):
         monkeypatch.setattr(module, "list_components", LISTED)
 
