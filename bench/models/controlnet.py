@@ -49,8 +49,9 @@ class Controlnet(Recipe):
     ) -> None:
         """`nets`: a folder or hub id for each condition, e.g. `{"depth": "lllyasviel/control_v11f1p_sd15_depth"}`.
 
-        `scales`: how much each counts, 1 where nothing is said; residuals of several are added. Other options are those
-        of the model `diffusers`. Raises SyncbenchError for networks that were made for another family than the base.
+        `scales`: the factor on the residuals of each ControlNet, 1 for those not named; residuals of several are added.
+        Other options are those of the model `diffusers`. Raises SyncbenchError for ControlNets that were made for
+        another family than the base.
         """
         if not nets:
             raise SyncbenchError(
@@ -74,12 +75,12 @@ class Controlnet(Recipe):
 
     @property
     def name(self) -> str:
-        """What tables call it: the base and the conditions."""
+        """Name of the model in tables: the base and the conditions."""
         base = self.source.single.stem if self.source.single else super().name
         return quoted("+".join([base, *self.nets]), 100)
 
     def parts(self) -> Parts:
-        """The base's, and ControlNets beside its network."""
+        """The parts of the base checkpoint, with ControlNets added to its network."""
         base = StableDiffusion(self.source)
         loaded = {name: folder.weights("ControlNetModel") for name, folder in self.nets.items()}
         controls = tuple(Control(net, name, self._scales.get(name, 1.0)) for name, net in loaded.items())
@@ -103,4 +104,4 @@ SAME = (
     *("cross_attention_dim", "block_out_channels", "layers_per_block", "in_channels", "addition_embed_type"),
     *("projection_class_embeddings_input_dim", "class_embed_type"),
 )
-"""What a ControlNet and the network that it steers have to have alike."""
+"""Fields of their configurations in which a ControlNet and the network that it steers must be equal."""

@@ -28,7 +28,7 @@ TOWER, SMALL, LARGE = "vision_encoder", "feature_extractor_clip", "feature_extra
 
 
 class Zero123Plus(Recipe):
-    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Words say nothing.
+    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Prompts have no effect.
 
     Where views are denoised together they are tiles of one canvas; else each is denoised by itself, with the picture in
     its attention but its pose unknown.
@@ -54,7 +54,7 @@ class Zero123Plus(Recipe):
     )
 
     def parts(self) -> Parts:
-        """The picture in words' place, as a latent of another contrast, and in every self-attention."""
+        """The folder's parts; the network reads the picture's embedding as a text, and its latent in self-attention."""
         folder = self.source
         base = StableDiffusion(folder, {"timestep_spacing": "trailing"})
         tower = folder.weights("CLIPVisionModelWithProjection", TOWER, "transformers")
@@ -72,6 +72,6 @@ class Zero123Plus(Recipe):
         )
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1] as the vision tower reads them, 8 bits a channel as upstream."""
+        """The input of the vision tower for pictures (n, 3, H, W) in [0, 1], rounded to 8 bits as upstream."""
         levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         return self.source.processor(SMALL)(images=levels, return_tensors="pt").pixel_values.to(images.device)

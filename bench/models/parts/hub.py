@@ -6,7 +6,7 @@ from ...errors import SyncbenchError, quoted
 
 
 def snapshot(path: str, commit: str = "", what: str = "checkpoint") -> Path:
-    """The cached folder of a hub id, whose name is the commit. SyncbenchError where it is not on this machine."""
+    """The cached folder of a hub id; its name is the commit. Raises SyncbenchError where it is not on this machine."""
     if not path:
         raise SyncbenchError(f"no {what} is named: give a folder, or a hub id owner/name")
     from ...fetch.hub import cached_snapshot
