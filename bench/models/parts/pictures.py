@@ -145,7 +145,7 @@ class Inverse(Silent):
 
 @dataclass(frozen=True)
 class Masked(Silent):
-    """Conditions `mask` (1: paint here) and `image`: a mask of the latent's size, and the latent of the rest on grey."""
+    """Conditions `mask` (1: paint) and `image`: a mask of the latent's size, and the latent of the rest on grey."""
 
     factor: int
     """Pixels along a side of a latent cell."""

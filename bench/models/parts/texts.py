@@ -68,7 +68,7 @@ class Text(Silent):
 
     @torch.no_grad()
     def marks(self) -> Rows:
-        """Embeddings (1, 2, d) of the empty text's marks of beginning and end, without padding, by the first encoder."""
+        """Embeddings (1, 2, d) of the empty text's marks of beginning and end, unpadded, by the first encoder."""
         pipe = self.loaded
         ids = pipe.tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
         return {self.outputs[0]: pipe.text_encoder(ids.to(_device(self.encoders)))[0]}
