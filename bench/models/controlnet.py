@@ -6,7 +6,7 @@ and their siblings.
 """
 
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval, Len
 
@@ -16,6 +16,7 @@ from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.fingerprint import Fingerprint, Part, check_companion
 from .parts.pictures import Hint
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.single_file import single_file
 from .parts.stable_diffusion import StableDiffusion
@@ -46,6 +47,7 @@ class Controlnet(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`nets`: a folder or hub id for each condition, e.g. `{"depth": "lllyasviel/control_v11f1p_sd15_depth"}`.
 
@@ -58,7 +60,7 @@ class Controlnet(Recipe):
             )
         self._scales = scales or {}
         self._nets, self._file = nets, file
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Refuse a base or a ControlNet that is not whole, or ControlNets of another family than the base."""

@@ -63,7 +63,9 @@ class Model(Protocol):
     `together` has room for, which planning checks. `needs`: the conditions without which it makes nothing, so that
     planning leaves out items that have none. `native`: the longer side in pixels that views must have, which planning
     checks; None where any is served. `read(prompt)`: the fraction of a prompt that its text encoder has places for.
-    `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses.
+    `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses. `deviations`: what
+    else than its weights makes its samples others than they would be, by name; it stands in their notes. `settle()`:
+    put weights that come and go back to where they rest; called before and after a method.
 
     `pace` and `decode_together(latents)` of a model whose codec compresses time: a clip of 1 + k * pace frames that is
     denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
