@@ -76,8 +76,8 @@ def _repository(entry: Weights, variant: str, dry: bool, told: Told) -> Line:
     if dry and _offline():
         if entry.gigabytes is None and where(entry) is None:
             raise SyncbenchError(
-                f"HF_HUB_OFFLINE is set, and nothing is known of {entry.repository} without asking the hub: unset it for "
-                "this command"
+                f"HF_HUB_OFFLINE is set, and nothing is known of {entry.repository} without asking the hub: unset it "
+                "for this command"
             )
         return _line(entry)
     remote = look(entry, variant)

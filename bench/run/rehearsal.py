@@ -98,9 +98,9 @@ class Probed(Schedule):
 class Rehearsal(Denoiser):
     """Everything `model` says of itself, and no network: (x0, eps) are half of x, pictures are grey.
 
-    `hollow` is the same model on the device `meta`, if it can be there: its networks count FLOP. Pictures may be
-    `reduced` times smaller than the real ones, if there are no conditions: they are counted at the real size. With
-    `whole` every step is run.
+    `hollow` is the same model on the device `meta`, if it can be there: its networks count FLOP. Pictures `reduced`
+    times smaller than the real ones may be given, without conditions: they are counted at the real size. With `whole`
+    every step is run.
     """
 
     def __init__(

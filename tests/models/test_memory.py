@@ -74,7 +74,8 @@ def test_weights_visit_the_device_and_samples_stay_the_same(folder: Path, moving
     model.load()
     rest = places(model)
     assert torch.equal(answer(model), plain)
-    assert {len(out) for out in moving.seen} == {1}, "more than one at a time"
+    most = 1 if offload == "parts" else 3  # a layer that has weights of its own beside those of layers in it
+    assert max(len(out) for out in moving.seen) <= most, "more than one at a time"
     groups = set[str]().union(*moving.seen)
     if offload == "parts":
         assert {group.split()[0] for group in groups} == {"denoising", "AutoencoderKL", "CLIPTextModel"}
@@ -145,11 +146,11 @@ def test_networks_that_are_denoising_stay_together(moving: Any) -> None:
 def test_a_tiled_codec_answers_otherwise_and_says_so(folder: Path, tmp_path: Path) -> None:
     plain, tiled = model_of(folder), model_of(folder, tiled=True)
     assert tiled.revision != plain.revision
-    side = tiled.codec.module.tile_latent_min_size + 8
-    large = torch.randn(1, 4, 8, side, generator=torch.Generator().manual_seed(0))
+    side = tiled.codec.module.tile_latent_min_size
+    large = torch.randn(1, 4, side, 2 * side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         a, b = plain.decode(large), tiled.decode(large)
-        assert torch.equal(plain.decode(large[..., :8]), tiled.decode(large[..., :8])), "one tile is the whole"
+        assert torch.equal(plain.decode(large[..., :side]), tiled.decode(large[..., :side])), "one tile is the whole"
     assert a.shape == b.shape
     assert 0 < float((a - b).abs().mean()) < 0.1
     suite = {
@@ -202,7 +203,7 @@ def test_a_compiled_network_answers_the_same_and_is_compiled_once(folder: Path, 
 def test_shared_attention_goes_around_a_compiled_network(folder: Path, graphs: Any) -> None:
     found: list[Tensor] = []
     for model in (model_of(folder), model_of(folder, compile=True)):
-        with model.attach(lambda name, layer: SharedAttention(layer.processor, lambda rows: rows * 0)):
+        with model.attach(lambda name, layer: SharedAttention(layer.processor, lambda rows: rows // 2)):
             found.append(answer(model))
     assert torch.equal(*found)
     assert graphs.frame_count == 0

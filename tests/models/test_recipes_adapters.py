@@ -18,12 +18,12 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.mv_adapter import ray_numbers
 from syncbench.bench.models.parts.placement import Memory
 from syncbench.bench.models.parts.shared_attention import SharedAttention, lines_of
-from syncbench.bench.world.stage import around
+from syncbench.bench.world.stage import orbit_cameras
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import adapter_replicas as replicas
-from . import coupled_replicas as coupled
+from .. import adapter_replicas as replicas
+from .. import coupled_replicas as coupled
 
 FULL: dict[str, tuple[dict[str, Any], int, int]] = {
     "MV-Adapter's cameras, XL": (
@@ -72,7 +72,7 @@ def agree(found: Tensor, expected: Tensor) -> None:
 
 
 def cameras_of(azimuths: Any, elevation: float = 0.0) -> Tensor:
-    return torch.from_numpy(around(azimuths, elevation, 2.0).to_world).float().reshape(-1, 16)
+    return torch.from_numpy(orbit_cameras(azimuths, elevation, 2.0).to_world).float().reshape(-1, 16)
 
 
 # MV-Adapter
