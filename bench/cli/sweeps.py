@@ -210,7 +210,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def _finish(done: "Sweep", as_json: bool) -> None:
-    """Say what a sweep did; exit 1 if anything failed."""
+    """Print what a sweep did, and exit with 1 if any job failed, else with 0."""
     failed = len(done.errors)
     if as_json:
         facts = {"out": str(done.root), "jobs": len(done.keys), "sampled": done.sampled, "scored": done.scored}

@@ -35,7 +35,7 @@ class Controlnet(Hinted):
         check_companion(folder, self.source, SAME, what=f"ControlNet for {name}")
 
     def parts(self) -> Parts:
-        """The base's, and ControlNets beside its network."""
+        """The parts of the base checkpoint, with ControlNets added to its network."""
         base = StableDiffusion(self.source)
         loaded = {name: folder.weights("ControlNetModel") for name, folder in self.nets.items()}
         controls = tuple(Control(net, name, self.scale(name)) for name, net in loaded.items())
@@ -56,4 +56,4 @@ SAME = (
     *("cross_attention_dim", "block_out_channels", "layers_per_block", "in_channels", "addition_embed_type"),
     *("projection_class_embeddings_input_dim", "class_embed_type"),
 )
-"""What a ControlNet and the network that it steers have to have alike."""
+"""Fields of their configurations in which a ControlNet and the network that it steers must be equal."""

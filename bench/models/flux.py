@@ -4,7 +4,7 @@ Black Forest Labs 2024, https://github.com/black-forest-labs/flux; there is no p
 `black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 
@@ -16,14 +16,15 @@ from .parts.guidance import Distilled
 from .parts.levels import Flow
 from .parts.picture_transformer import FluxTransformer
 from .parts.pipeline import Pipeline
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 
 
 class Flux(Recipe):
-    """No conditions but text. The dev network reads the protocol's guidance as a number, schnell has none of it.
+    """Takes text only. The dev network reads the protocol's guidance scale as a number; schnell does not read it.
 
-    The negative prompt is not used. Noise levels depend on the number of tokens: here those of one window, because the
-    windows of a canvas have to share them. Places begin at 0 in every window.
+    The negative prompt is not used. Noise levels depend on the number of tokens, here that of one window, because all
+    windows of a canvas share the levels. Token positions begin at 0 in every window.
     """
 
     id = "flux"
@@ -56,16 +57,17 @@ class Flux(Recipe):
         device: str = "auto",
         dtype: Precision = "bfloat16",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`size`: pixels along a side of a window, which set the noise levels of the dev network.
 
         Other options are those of the model `diffusers`.
         """
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._size = size
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = Pipeline(self.source, self.fingerprint.parts)
         net = FluxTransformer(self.source.weights("FluxTransformer2DModel", "transformer"))
         options = {"prompt_2": None, "max_sequence_length": 512 if net.config.get("guidance_embeds") else 256}

@@ -1,16 +1,18 @@
 """Stable Diffusion 2 with depth: a network that reads inverse depth as a fifth latent channel.
 
 Rombach et al. 2022, arXiv 2112.10752. Checkpoint `stable-diffusion-2-depth` and its copies; the base of TEXTure,
-TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folder is never loaded: depth is the item's.
+TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folder is never loaded: depth comes from the
+data set.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Unpack
 
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.described import UNUSED
 from .parts.fingerprint import TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.pictures import Inverse
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
 from .parts.wrappers import Concatenated
@@ -39,16 +41,17 @@ class Sd2Depth(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`normalise`: each view's depth is stretched by itself (as published), or all views' together.
 
         Other options are those of the model `diffusers`.
         """
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._normalise: Literal["per_view", "shared"] = normalise
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = StableDiffusion(self.source)
         return Parts(
             network=Concatenated(found.unet, after=("depth",)),

@@ -2,11 +2,11 @@
 
 Huang, Guo, Wang, Yi, Ma, Cao, Sheng, ICCV 2025, arXiv 2412.03632 (code read at 4277e00): huanngzh/mv-adapter on Stable
 Diffusion XL (views of 768 px) and 2.1 base (512 px), from text (t2mv). Left out: its adapters that read a picture, or
-the positions and normals of a mesh. Views are told by their azimuth from the first one, which is the front; it was
-trained with six, of azimuths 0, 45, 90, 180, 270 and 315 degrees at elevation 0.
+the positions and normals of a mesh. The network reads the azimuth of each view from the first one, which is the front;
+it was trained with six views, of azimuths 0, 45, 90, 180, 270 and 315 degrees at elevation 0.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 
@@ -16,18 +16,20 @@ from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.levels import shifted_betas
 from .parts.mv_adapter import Branches, Decoupled, Rays, camera_encoder, check_file
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.t2i import Adapted, Features
 
 SHIFT = 8.0
-"""By how much the signal-to-noise ratio of the noisiest level is less than the checkpoint's own."""
+"""The signal-to-noise ratio of the noisiest level is that of the checkpoint's own schedule divided by this."""
 
 
 class MVAdapter(Recipe):
     """Condition `camera`: (N, 16), rows of camera-to-world.
 
-    Where views are denoised together they meet along their rows of pixels; else each is alone and knows its camera.
+    Where views are denoised together they meet along their rows of pixels; else each is denoised by itself, from its
+    camera.
     """
 
     id = "sd_mvadapter"
@@ -46,6 +48,7 @@ class MVAdapter(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: the base, XL or 2.1, a folder or a hub id; `adapter`: a folder or hub id with MV-Adapter's file.
 
@@ -53,10 +56,10 @@ class MVAdapter(Recipe):
         on this machine, is incomplete, or does not fit the other.
         """
         self._adapter, self._size = adapter, size
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse a base that is neither XL nor 2.1, and a file that is not the adapter for it."""
+        """Raise SyncbenchError for a base that is neither XL nor 2.1, and for a file that is not the adapter for it."""
         check_folder(self.source)
         if not self.source.config("unet").get("use_linear_projection"):
             raise SyncbenchError(
@@ -74,7 +77,7 @@ class MVAdapter(Recipe):
 
     @property
     def xl(self) -> bool:
-        """Whether the base is Stable Diffusion XL."""
+        """Whether the base checkpoint is Stable Diffusion XL."""
         return self.source.has("text_encoder_2")
 
     @property
@@ -83,7 +86,7 @@ class MVAdapter(Recipe):
         return f"mvadapter_t2mv_{'sdxl' if self.xl else 'sd21'}.safetensors"
 
     def parts(self) -> Parts:
-        """The base's, with shifted noise levels, attention beside its own, and features of cameras."""
+        """The parts of the base, with shifted noise levels, added attention layers, and features of cameras."""
         base = StableDiffusion(self.source, {"trained_betas": shifted_betas(self.source.scheduler(), SHIFT)})
         file, size = self.file, self._size or (768 if self.xl else 512)
         encoder = camera_encoder(file, self.placement, base.unet.config["block_out_channels"])

@@ -27,7 +27,7 @@ TOWER, SMALL, LARGE = "vision_encoder", "feature_extractor_clip", "feature_extra
 
 
 class Zero123Plus(Recipe):
-    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Words say nothing.
+    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Prompts have no effect.
 
     Where views are denoised together they are tiles of one canvas; else each is denoised by itself, with the picture in
     its attention but its pose unknown.
@@ -53,7 +53,7 @@ class Zero123Plus(Recipe):
     )
 
     def parts(self) -> Parts:
-        """The picture in words' place, as a latent of another contrast, and in every self-attention."""
+        """The folder's parts; the network reads the picture's embedding as a text, and its latent in self-attention."""
         folder = self.source
         base = StableDiffusion(folder, {"timestep_spacing": "trailing"})
         tower = folder.weights("CLIPVisionModelWithProjection", TOWER, "transformers")

@@ -9,7 +9,7 @@ import pytest
 from syncbench.bench.catalogue.listing import ROOT
 from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.cli.main import app
-from syncbench.bench.fetch.manifest import named as named_weights
+from syncbench.bench.fetch.manifest import weights_named as named_weights
 from syncbench.bench.models.parts.composed import Composed
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.store.folder import load_records

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.catalogue.content import content_of, digest, distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
@@ -115,7 +115,7 @@ def test_a_line_added_to_a_prompt_file_is_seen(prompts: tuple[Path, dict[str, An
     assert not set(after["key"]) & set(before["key"])
 
     every = load_records([results])
-    table = rows(every)
+    table = report_rows(every)
     of = table[(table["metric"] == "network_evaluations") & (table["method"] == "independent")].iloc[0]
     assert (of["n_items"], of["n_seeds"]) == (5, 1), "old and new lines are other items, never seeds of one"
     past = every[(every["metric"] != "network_evaluations") & every["key"].isin(before["key"])]
@@ -185,7 +185,7 @@ def test_two_meshes_of_one_name_are_two_items(tmp_path: Path, tiny_suite: dict[s
     assert refused.code == 2
     assert "1 item of geometry / meshes" in refused.headline
     assert "changed under the same id, first 'part' (content " in refused.headline
-    table = rows(load_records(list(found.values())))
+    table = report_rows(load_records(list(found.values())))
     # the label names the file, not its folder: both are one data set of one name
     assert table["n_items"].tolist() == [2], "two items, not one with two seeds"
     assert "2 items" in report(list(found.values()))
@@ -197,11 +197,11 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     file.write_text("a fish\na dog\n")
     run(suite, results)
     jobs = [job for key in Store(results).finished() if (job := Store(results).job(key))]
-    cells = sheets.samples(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
+    cells = sheets.sheet_cells(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_of(jobs[0]) is None
+    assert sheets.input_cell(jobs[0]) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -252,7 +252,7 @@ def test_two_prompt_files_of_one_name_make_two_groups(tmp_path: Path, tiny_suite
     made = run({**suite, "datasets": data}, results)
     assert set(made["status"]) == {"ok"}
     assert sorted(int(value) for value in made["value"]) == [2, 2, 3, 3, 3], "how many each was compared with"
-    assert rows(made)["n_items"].tolist() == [5]
+    assert report_rows(made)["n_items"].tolist() == [5]
     # one after the other, in one folder: what the second does not name has no group any more
     apart = tmp_path / "apart"
     for one in data:
@@ -285,13 +285,13 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     assert job is not None
     installed = [SimpleNamespace(id=split(job.dataset.spec)[0])]
     monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
-    given = sheets.input_of(job)
+    given = sheets.input_cell(job)
     assert given is not None
     assert given.views is not None
     assert float(given.views.mean()) == 0.25
     file.write_text("0.75")
     forget_items()
-    given = sheets.input_of(job)
+    given = sheets.input_cell(job)
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why

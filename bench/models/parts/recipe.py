@@ -1,4 +1,4 @@
-"""What every recipe of a published checkpoint has alike: the options, the folder and the check of its fingerprint."""
+"""The base class of recipes of published checkpoints: their options, their folder and the check of its fingerprint."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -8,6 +8,7 @@ from .composed import Composed
 from .denoiser import Precision
 from .files import variants
 from .fingerprint import Fingerprint
+from .placement import Memory, Offload
 from .weights import Folder
 
 
@@ -18,7 +19,7 @@ class Recipe(Composed):
     """
 
     fingerprint: ClassVar[Fingerprint]
-    """What has to be found in the folder."""
+    """What the folder must hold."""
 
     def __init__(
         self,
@@ -29,13 +30,21 @@ class Recipe(Composed):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        offload: Offload = "none",
+        tiled: bool = False,
+        compile: bool = False,
     ) -> None:
         """`path`: a folder, or a hub id at branch, tag or `commit`; `variant`: e.g. fp16.
 
         `dtype` is the precision of the denoising network; `batch` the views in one call of it, each once per pass of
-        guidance. Raises SyncbenchError when the folder is not what this recipe reads, or is not on this machine.
+        guidance. `offload` keeps weights in the machine's memory while they are not used: those of whole `parts`, or of
+        single `layers`, which is slowest. `tiled` codes large pictures tile by tile, which changes them. `compile` has
+        the denoising network compiled. Raises SyncbenchError when the folder is not what this recipe reads, or is not
+        on this machine.
         """
+        self.memory: Memory = {"offload": offload, "tiled": tiled, "compile": compile}
         super().__init__(device, dtype, batch)
+        _ = self.placement  # refuses options that cannot be had together
         if not path:
             raise SyncbenchError(
                 f"model {self.id} needs a checkpoint: --set model.path=FOLDER (or a hub id owner/name)"
@@ -46,11 +55,11 @@ class Recipe(Composed):
         self.check()
 
     def check(self) -> None:
-        """Refuse a folder that is not what this recipe reads. Raises SyncbenchError."""
+        """Raise SyncbenchError for a folder that is not what this recipe reads."""
         self.fingerprint.check(self.source)
 
     def addition(self, path: str, what: str, weights: str = "diffusion_pytorch_model") -> Folder:
-        """The folder of a ControlNet or adapter, in the variant of the checkpoint, or in the only one that it has."""
+        """The folder of a ControlNet or adapter, in the checkpoint's variant or in the only variant that it has."""
         found = self.folder(path, what=what)
         known = sorted(set(variants(found.path, weights)))
         plain = any(found.path.glob(f"{weights}.safetensors*"))
@@ -59,6 +68,6 @@ class Recipe(Composed):
 
     @property
     def name(self) -> str:
-        """What tables call it: the hub id, or the last part of the folder's path."""
+        """Name of the model in tables: the hub id, or the last part of the folder's path."""
         shown = self._path if self.source.commit else self.source.path.resolve().name
         return quoted(shown or self.id, 100)

@@ -1,4 +1,4 @@
-"""Conditioners of networks that are told of one picture: its embedding by a vision tower, its latent, small numbers."""
+"""Conditioners of networks that read one picture: its embedding by a vision tower, its latent, and numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from .texts import Text
 from .weights import Loadable
 
 Prepare = Callable[[Tensor], Tensor]
-"""Pictures (n, 3, H, W) in [0, 1] to what a vision tower reads."""
+"""A function from pictures (n, 3, H, W) in [0, 1] to the input of a vision tower."""
 
 
 def given_picture(request: Request, otherwise: str = "") -> Float[Tensor, "1 3 H W"]:
-    """Condition `image`, or the first row of `otherwise`. Raises SyncbenchError where there is neither."""
+    """Condition `image`, or the first row of condition `otherwise`. Raises SyncbenchError where both are missing."""
     for name in ("image", otherwise):
         if name in request.inputs:
             return request.inputs[name][:1]
@@ -28,20 +28,20 @@ def given_picture(request: Request, otherwise: str = "") -> Float[Tensor, "1 3 H
 
 
 class Begun(Silent):
-    """What reads the picture that begins a clip: condition `image`, or the first row of another one."""
+    """The base of conditioners of a clip's first picture: condition `image`, or the first row of another condition."""
 
     otherwise: str
-    """The condition whose first row is the picture where there is no `image`; empty for none."""
+    """The condition whose first row is the picture where `image` is missing; empty for none."""
     group: str = "image"
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, or the clip that it begins."""
+        """Names of the condition `image` and, if there is one, of `otherwise`."""
         return frozenset({"image", self.otherwise} - {""})
 
     @property
     def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, unless something else may stand in."""
+        """The condition `image`, unless `otherwise` may take its place."""
         return frozenset() if self.otherwise else self.takes
 
 
@@ -61,13 +61,13 @@ class Vision(Begun):
 
     @torch.no_grad()
     def embed(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 d"]:
-        """The projected embedding."""
+        """The vision tower's projected embedding of one picture."""
         tower = self.tower.module
         weight = next(tower.parameters())
         return tower(self.prepare(image).to(weight)).image_embeds
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One token a view, the same for all."""
+        """The embedding for each view as one token, the same for all views; and zeros."""
         found = self.embed(given_picture(request, self.otherwise))[:, None].expand(request.views, -1, -1)
         return {self.out: found}, {self.out: torch.zeros_like(found)}
 
@@ -99,20 +99,20 @@ class Patches(Vision):
 class Ramp(Silent):
     """The empty text, to whose tokens the picture's embedding is added, each with a factor of its own (Zero123++).
 
-    Where guidance drops it there is the empty text alone. Prompts say nothing.
+    Passes that drop it have the empty text alone. Prompts have no effect.
     """
 
     text: Text
     vision: Vision
     factors: tuple[float, ...]
-    """One a token."""
+    """The factor of each token."""
     takes: frozenset[str] = frozenset({"image"})
     needs: frozenset[str] = frozenset({"image"})
     offers: frozenset[str] = frozenset({"text"})
     group: str = "image"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """77 tokens a view, the same for all."""
+        """77 tokens for each view, the same for all views; and those of the empty text."""
         empty = self.text.encode("")["text"]
         if len(self.factors) != empty.shape[1]:
             raise SyncbenchError(
@@ -129,18 +129,18 @@ class Ramp(Silent):
 class FirstFrame(Begun):
     """The latent of a clip's first frame for every view, row `image`: the encoder's mean of it, not scaled (SVD).
 
-    The frame has some noise on it, which is the same for all items and seeds so that samples can be repeated. Where
+    Noise is added to the frame, which is the same for all items and seeds so that samples can be repeated. Where
     guidance drops it there are zeros.
     """
 
     noise: float = 0.02
     """Standard deviation of the noise, for pixels in [-1, 1]."""
     otherwise: str = "video"
-    """The condition whose first row is the frame where there is no `image`."""
+    """The condition whose first row is the frame where `image` is missing."""
     group: str = "image"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One latent a view, the same for all."""
+        """The latent for each view, the same for all views; and zeros."""
         frame = given_picture(request, self.otherwise)
         draw = torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)).to(frame)
         latent = request.code(frame + draw * self.noise / 2, True)
@@ -156,7 +156,7 @@ class Numbers(Silent):
     out: str = "time_ids"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One row a view."""
+        """The numbers for each view, given and dropped alike."""
         rows = {self.out: torch.tensor(self.values).expand(request.views, -1)}
         return rows, rows
 
@@ -174,7 +174,7 @@ def eight_bits(images: Float[Tensor, "n 3 H W"]) -> UInt8[Tensor, "n 3 H W"]:
 
 
 def shrunk(images: Float[Tensor, "n 3 H W"], size: int) -> Float[Tensor, "n 3 size size"]:
-    """Pictures blurred and resized to a square, in the range they have: how SVD prepares its vision tower's input."""
+    """Pictures blurred and resized to a square of `size` pixels, as SVD prepares the input of its vision tower."""
     from torchvision.transforms.functional import gaussian_blur
 
     factors = [side / size for side in images.shape[-2:]]
