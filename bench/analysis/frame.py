@@ -17,6 +17,8 @@ from ..store.records import Table as Table
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """What rows must share to be compared."""
 MODEL = ["model", "revision"]
+JOINT = " · "
+"""Stands between method and model in the name of a line, where a board has several models."""
 HUGE = 1e150
 """Values beyond it cannot be squared, so nothing can be said of their mean."""
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
@@ -97,7 +99,7 @@ def tidy(records: Table) -> Table:
     # One label may stand for unlike fields: a default changed, or what the method loads.
     unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
     label = label.where(~unlike, label + " (" + params[unlike].map(digest).str[:6] + ")")
-    r["name"] = label.where(~several, label + " · " + model)
+    r["name"] = label.where(~several, label + JOINT + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     huge = r[r["value"].abs() > HUGE]

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ..analysis.frame import JOINT
 from ..catalogue.content import told_apart
 from ..errors import SyncbenchError
 from ..escaping import visible
@@ -20,6 +22,9 @@ from ..store.folder import Store
 from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
 from ..suites.recorded import entry as recorded
+
+if TYPE_CHECKING:
+    from ..run.loaded import Loaded
 
 WIDE = 1600
 """Pixels of pictures across, unless items are named; the number of columns follows."""
@@ -203,6 +208,9 @@ def samples(
 
     `names` are those of items by id and content; models of one name are told apart by their revisions.
     """
+    from ..run.loaded import Loaded
+
+    loaded = Loaded()
     models = {(job.header.model, job.header.revision) for job in jobs}
     several, alike = len(models) > 1, len(models) > len({name for name, _ in models})
     found: dict[tuple[str, str], Cell] = {}
@@ -210,14 +218,14 @@ def samples(
     for job in sorted(jobs, key=lambda one: one.header.seed):
         header, item = job.header, names[_held(job)]
         model = f"{header.model} {header.revision}" if alike else header.model
-        name = f"{header.method} · {model}" if several else header.method
+        name = f"{header.method}{JOINT}{model}" if several else header.method
         if (name, item) in found:
             continue
         cell = stored(store, job) if pixels < SHEET else Cell(job, None, why="not shown: too much for one sheet")
         found[name, item] = cell
         pixels += 0 if cell.views is None else cell.views.numel() // 3
         if (INPUT, item) not in found:
-            shown = input_of(job)
+            shown = input_of(job, loaded)
             if shown is not None:
                 found[INPUT, item] = shown
     return found
@@ -235,23 +243,25 @@ def stored(store: Store, job: StoredJob) -> Cell:
     return Cell(job, artifact.views) if artifact.canvas is None else Cell(job, artifact.canvas[None], canvas=True)
 
 
-def input_of(job: StoredJob) -> Cell | None:
+def input_of(job: StoredJob, loaded: "Loaded") -> Cell | None:
     """The pictures a method was given, or why they are not shown; None where the item has none.
 
     Only data sets of the tree and of installed packages are asked: what else the folder names is not loaded.
     """
     from ..isolation.guard import Failure, attempt
 
-    found = attempt(lambda: _given(job))  # an installed data set may fail in its own way on what the folder says
+    found = attempt(
+        lambda: _given(job, loaded)
+    )  # an installed data set may fail in its own way on what the folder says
     if isinstance(found, Failure):
         return Cell(job, None, why=f"input not shown: {found.text}")
     return None if found is None else Cell(job, found)
 
 
-def _given(job: StoredJob) -> Tensor | None:
+def _given(job: StoredJob, loaded: "Loaded") -> Tensor | None:
     from ..run.score import stored_item
 
-    item = stored_item(job, recorded("datasets", job.dataset))
+    item = stored_item(job, recorded("datasets", job.dataset), loaded)
     name = next((name for name in ("video", "image") if name in item.conditions), None)
     if name is None:
         return None
@@ -276,13 +286,13 @@ def pictured(cell: Cell, frame: int | None = None) -> Image.Image | None:
 
 
 def _place(name: str, order: Sequence[str]) -> int:
-    method = name.partition(" · ")[0]
+    method = name.partition(JOINT)[0]
     return order.index(method) if method in order else len(order)
 
 
 def _lines(method: str) -> list[str]:
     """A label broken where it has joints: id, @preset, [overrides], model."""
-    return [part for part in re.split(r"(?=@|\[)|(?<=,)| · ", visible(method[:LONGEST])) if part]
+    return [part for part in re.split(rf"(?=@|\[)|(?<=,)|{JOINT}", visible(method[:LONGEST])) if part]
 
 
 def _label(one: Spec) -> str:

@@ -6,7 +6,7 @@ All of it may come from a stranger. Rows and headers take their columns and type
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -118,6 +118,15 @@ class About(BaseModel):
     presets: tuple[str, ...] = ()
 
 
+class Origin(NamedTuple):
+    """What the item of a sample was made from."""
+
+    dataset: Any
+    """`id`, `version` and `fields` of its data set, without the places of its files."""
+    content: Any
+    """What it held: `content_of`."""
+
+
 class StoredJob(BaseModel):
     """`job.json`: one sample that was made, or why not."""
 
@@ -144,6 +153,11 @@ class StoredJob(BaseModel):
     def prompts(self) -> list[str]:
         """Prompts of the item: one, or one per view."""
         return cast(Any, self.identity)["item"]["prompts"]
+
+    @property
+    def origin(self) -> Origin:
+        """What the item was made from; what a folder does not say is None, which no item of today has."""
+        return Origin(self.identity.get("dataset"), cast(Any, self.identity)["item"].get("content"))
 
     @property
     def borders(self) -> list[float]:

@@ -17,8 +17,9 @@ from syncbench.bench.gate.gate import gate
 from syncbench.bench.report import sheets as sheets
 from syncbench.bench.report.report import report
 from syncbench.bench.run.execute import InProcess
-from syncbench.bench.run.plan import noise_seed, plan
-from syncbench.bench.run.sample import forget_items, load_model
+from syncbench.bench.run.job import noise_seed
+from syncbench.bench.run.loaded import Loaded
+from syncbench.bench.run.plan import plan
 from syncbench.bench.run.sweep import rescore, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites import recorded
@@ -201,7 +202,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_of(jobs[0]) is None
+    assert sheets.input_of(jobs[0], Loaded()) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -209,7 +210,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
 
 def planned(suite: dict[str, Any], methods: list[Any]) -> list[Any]:
     [part] = read_suite({**suite, "methods": methods}).parts
-    return plan(part, part.models[0], load_model(part.models[0]))
+    return plan(part, part.models[0], Loaded())
 
 
 def test_what_a_method_loads_and_how_it_sums_is_its_identity(
@@ -223,8 +224,8 @@ def test_what_a_method_loads_and_how_it_sums_is_its_identity(
     assert not plain & first
     assert not first & other
     [job, *_] = planned(tiny_suite, [guided])
-    assert "syncbench judge" in job.header["params"]["guide_weights"]
-    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header["params"]
+    assert "syncbench judge" in job.header.params["guide_weights"]
+    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header.params
     monkeypatch.setattr(SyncDiffusion, "loads", lambda self: {"guide_weights": "another judge"})
     assert not {job.key for job in planned(tiny_suite, [guided])} & first
     with pytest.raises(SyncbenchError, match="chunk = 0"):
@@ -281,17 +282,18 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     run({**tiny_suite, "datasets": [data], "methods": ["independent"], "seeds": [0]}, results)
     [key] = Store(results).finished()
     job = Store(results).job(key)
-    forget_items()
+    loaded = Loaded()
     assert job is not None
     installed = [SimpleNamespace(id=split(job.dataset.spec)[0])]
     monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
-    given = sheets.input_of(job)
-    assert given is not None
-    assert given.views is not None
-    assert float(given.views.mean()) == 0.25
-    file.write_text("0.75")
-    forget_items()
-    given = sheets.input_of(job)
+    for text in ("0.25", "0.75"):
+        file.write_text(text)
+        given = sheets.input_of(job, loaded)
+        assert given is not None
+        assert given.views is not None
+        assert float(given.views.mean()) == 0.25, "items are listed once a process"
+    loaded.forget_items()
+    given = sheets.input_of(job, loaded)
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why

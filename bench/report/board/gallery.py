@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...run.events import Tally
+from ...run.loaded import Loaded
 from ...store.folder import Store
 from ...types import Json
 from ..sheets import DAMAGED, INPUT, SECOND, Cell, input_of, pictured, stored
@@ -55,6 +56,7 @@ def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progr
     total, done = sum(len(found[board][item]) for board, some in shown.items() for item in some), 0
     progress(0, total, "")
     made: dict[Board, Json] = {}
+    loaded = Loaded()
     for board, some in shown.items():
         pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
@@ -65,7 +67,7 @@ def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progr
                     pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
                 if cell is not None:
                     if item not in prompts:
-                        given = input_of(cell.job)
+                        given = input_of(cell.job, loaded)
                         pictures.setdefault(item, {}).update({} if given is None else {INPUT: _shown(given)})
                         prompts[item] = cell.job.prompts[0]
                     pictures[item][one.name] = _shown(cell)
