@@ -1,15 +1,22 @@
 """Whether two runs may be compared at all: what differs between them, in sentences."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..analysis.frame import Table, of_machines
 
 
-def unlike(
-    new: Table, old: Table, pair: list[str], left: Collection[str] = ()
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(why the runs cannot be compared, what is left out if they can).
+class Comparison(NamedTuple):
+    """Whether two runs may be compared, in sentences."""
+
+    refusals: tuple[str, ...]
+    """Why they cannot be; empty if they can."""
+    omissions: tuple[str, ...] = ()
+    """What is left out if they can."""
+
+
+def unlike(new: Table, old: Table, pair: list[str], left: Collection[str] = ()) -> Comparison:
+    """What differs between two runs that makes them, or parts of them, not comparable.
 
     `pair` are the columns that name a sample: item and seed, or the item only. Metrics in `left` are not compared, so
     that their fingerprints may differ.
@@ -18,7 +25,7 @@ def unlike(
     notes: list[str] = []
     shared = ["family", "dataset", "model"]
     if not set(new.set_index(shared).index) & set(old.set_index(shared).index):
-        return ("the runs share no data set and model",), ()
+        return Comparison(("the runs share no data set and model",))
     names = {"dataset_version": "data set version", "revision": "model weights", "protocol": "protocol"}
     for column, name in names.items():
         found += _changed(new, old, shared, column, name)
@@ -32,10 +39,10 @@ def unlike(
             if count > 1:
                 found.append(f"{metric} of the {run} is of {count} machines: compare it without a margin for {metric}")
     if found:
-        return tuple(found), ()
+        return Comparison(tuple(found))
     methods = set(new["method"]) & set(old["method"])
     if not methods:
-        return ("the runs share no method",), ()
+        return Comparison(("the runs share no method",))
     for name in sorted(set(old["method"]) - methods):
         notes.append(f"{name} is in the baseline only: not compared")
     for name in sorted(set(new["method"]) - methods):
@@ -61,7 +68,7 @@ def unlike(
         )
     for key in sorted(set(old.set_index(shared).index) - datasets):
         notes.append(f"{' / '.join(map(str, key))} is in the baseline only: not compared")
-    return tuple(found), tuple(notes)
+    return Comparison(tuple(found), tuple(notes))
 
 
 def other_items(new: Table, old: Table) -> tuple[str, ...]:
