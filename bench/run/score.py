@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..catalogue.roles import primary_of, role_of
 from ..isolation.guard import Failure, attempt, blamed, storable
 from ..isolation.intact import mark_artifact
 from ..store.folder import Store
-from ..store.stored import StoredJob
+from ..store.stored import StoredGroup, StoredJob
 from ..suites.suite import Entry, unique
 from ..types import Artifact, Header, Item, Json, Record, Score, SyncbenchError
 from .answers import score_of, scores_of
@@ -84,14 +84,14 @@ class Ruler:
     machine: bool
     """Whether the machine belongs to the fingerprint."""
 
-    def said(self, header: Json) -> Json:
+    def said(self, header: Header) -> Json:
         """The same columns for one job, whose family and machine they depend on."""
-        place = f"{self.columns['fingerprint']}, {header['machine']}" if self.machine else self.columns["fingerprint"]
-        return {**self.columns, "fingerprint": place, "primary": self.primary.get(header["family"])}
+        place = f"{self.columns['fingerprint']}, {header.machine}" if self.machine else self.columns["fingerprint"]
+        return {**self.columns, "fingerprint": place, "primary": self.primary.get(header.family)}
 
-    def has(self, row: Json, retry: bool) -> bool:
+    def has(self, row: Record, retry: bool) -> bool:
         """Whether `row` is this metric's and still valid; errors are, unless they are to be tried again."""
-        return all(row[k] == v for k, v in self.said(row).items()) and not (retry and row["status"] == "error")
+        return all(getattr(row, k) == v for k, v in self.said(row).items()) and not (retry and row.status == "error")
 
 
 def ruler(entry: Entry, loaded: Loaded) -> Ruler:
@@ -166,11 +166,11 @@ def _keep(
     answers = attempt(lambda: ask(store, job, rulers))
     if isinstance(answers, Failure):  # the artifact or the item cannot be read
         answers = [_failed(answers.text) for _ in rulers]
-    rows = {row["metric"]: row for row in store.scores(task.key)}
+    rows = {row.metric: row for row in store.scores(task.key)}
     for r, answer in zip(rulers, answers, strict=True):
         rows[r.label] = _row(job.header, r, *answer)
     store.save_scores(task.key, list(rows.values()))
-    errors = [f"{row['metric']}: {row['reason']}" for row in rows.values() if row["status"] == "error"]
+    errors = [f"{row.metric}: {row.reason}" for row in rows.values() if row.status == "error"]
     return Outcome(task.key, job.name, "; ".join(errors) if errors and job.status == "ok" else None)
 
 
@@ -221,7 +221,7 @@ def group_tasks(
             lacking = [
                 task
                 for task in tasks
-                if task.key not in old or not all(r.has(row, retry) for row in old[task.key]["rows"])
+                if task.key not in old or not all(r.has(row, retry) for row in old[task.key].rows)
             ]
             found |= {task.key: replace(task, kept=kept) for task in lacking}
             if not lacking:
@@ -249,20 +249,20 @@ def _keep_group(
     about = {"cell": task.cell, "metric": r.label, "members": list(task.members)}
     store.save_group(task.key, {**about, "past": list(task.past)} if task.past else about, rows)
     _drop_stale(store, store.groups(), task.cell, r.label, task.kept | {task.key})
-    failed = next((row["reason"] for row in rows if row["status"] == "error"), None)
+    failed = next((row.reason for row in rows if row.status == "error"), None)
     return Outcome(task.key, f"{next(iter(jobs.values())).header.method}, {name}", failed)
 
 
-def _drop_stale(store: Store, groups: Mapping[str, Json], cell: str, metric: str, kept: frozenset[str]) -> None:
+def _drop_stale(store: Store, groups: Mapping[str, StoredGroup], cell: str, metric: str, kept: frozenset[str]) -> None:
     """Drop the groups of a cell and metric as they were before their members changed."""
     for key, group in groups.items():
-        if key not in kept and group["cell"] == cell and group["metric"] == metric:
+        if key not in kept and group.cell == cell and group.metric == metric:
             store.drop_group(key)
 
 
 PAST = Score.none("its item has changed since, so it is in no group with today's items")
-Answer = tuple[Score, str]
-"""A score and `ok` or `error`."""
+Status = Literal["ok", "error"]
+Answer = tuple[Score, Status]
 
 
 def _failed(reason: str) -> Answer:
@@ -340,10 +340,8 @@ def _is_todays(job: StoredJob, entry: Entry, loaded: Loaded) -> bool:
     return loaded.is_from(job.origin, entry, replace(item, protocol=asked))
 
 
-def _row(header: Header, r: Ruler, score: Score, status: str) -> Json:
-    facts = asdict(header)
-    row = {**facts, **r.said(facts), **asdict(score), "status": status}
-    return {name: row[name] for name in Record.columns()}
+def _row(header: Header, r: Ruler, score: Score, status: Status) -> Record:
+    return Record(**vars(header), **r.said(header), **asdict(score), status=status)
 
 
 def _cell(header: Header) -> str:

@@ -267,10 +267,10 @@ def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Why jobs or their metrics failed, by job name."""
     found: dict[str, str] = {}
     wanted = set(keys)
-    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
     for row in [row for key in keys for row in store.scores(key)] + grouped:
-        if row["status"] == "error":
-            found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
+        if row.status == "error":
+            found.setdefault(f"{row.method} {row.item} seed {row.seed}", f"{row.metric}: {row.reason}")
     for key in keys:
         job = store.job(key)
         if job is not None and job.status == "error":

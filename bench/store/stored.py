@@ -3,6 +3,7 @@
 All of it may come from a stranger. Rows and headers take their columns and types from `Record` and `Header`.
 """
 
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from types import UnionType
@@ -197,6 +198,19 @@ class StoredJob(BaseModel):
         return self
 
 
+@dataclass(frozen=True)
+class StoredGroup:
+    """A file of `groups/`: what a group metric said of samples of one method, model, data set, protocol and seed."""
+
+    cell: str
+    metric: str
+    members: list[str]
+    """Keys of the jobs that were compared."""
+    past: list[str]
+    """Keys of jobs whose items had changed since."""
+    rows: list[Record]
+
+
 def read_job(path: Path, key: str) -> StoredJob:
     """The job of key `key` in the file `path`. Raises SyncbenchError naming the file and the field."""
     job = parsed(StoredJob, unseal(path), path)
@@ -205,17 +219,16 @@ def read_job(path: Path, key: str) -> StoredJob:
     return job
 
 
-def read_rows(path: Path, key: str) -> list[Json]:
-    """The rows of one job's `scores.json`, with exactly the columns of `Record`. Raises SyncbenchError likewise."""
-    rows: list[Json] = _checked(_ROWS, path)["rows"]
-    return _of(rows, {key}, path)
+def read_rows(path: Path, key: str) -> list[Record]:
+    """The rows of one job's `scores.json`. Raises SyncbenchError likewise."""
+    return _of(_checked(_ROWS, path)["rows"], {key}, path)
 
 
-def read_group(path: Path) -> Json:
-    """A group of `groups/`: `cell`, `metric`, `members`, `past` and `rows`. Raises SyncbenchError likewise."""
-    group = _checked(_GROUP, path)
-    _of(group["rows"], {*group["members"], *group.get("past", ())}, path)
-    return group
+def read_group(path: Path) -> StoredGroup:
+    """A group of `groups/`. Raises SyncbenchError likewise."""
+    group: Json = {"past": [], **_checked(_GROUP, path)}
+    rows = _of(group.pop("rows"), {*group["members"], *group["past"]}, path)
+    return StoredGroup(**group, rows=rows)
 
 
 def parsed(kind: type[M], data: bytes, path: Path) -> M:
@@ -242,8 +255,8 @@ def _checked(kind: TypeAdapter[Any], path: Path) -> Any:
         raise SyncbenchError(f"{path}: {misfit(error)}") from error
 
 
-def _of(rows: list[Json], keys: set[str], path: Path) -> list[Json]:
-    """Rows of these jobs whose free-form columns are finite."""
+def _of(rows: list[Json], keys: set[str], path: Path) -> list[Record]:
+    """Rows of these jobs. Raises SyncbenchError for those of others, and for free-form columns that are not finite."""
     last: Json = {}
     for number, row in enumerate(rows):
         if row["key"] not in keys:
@@ -253,7 +266,7 @@ def _of(rows: list[Json], keys: set[str], path: Path) -> list[Json]:
                 if not finite(row[name]):
                     raise SyncbenchError(f"{path}: rows[{number}].{name}: should be finite")
                 last[name] = row[name]
-    return rows
+    return [Record(**row) for row in rows]
 
 
 def finite(value: Any) -> bool:

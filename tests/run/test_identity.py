@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import trimesh
@@ -23,6 +24,7 @@ from syncbench.bench.run.plan import plan
 from syncbench.bench.run.sweep import rescore, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites import recorded
+from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import read_suite
 from syncbench.bench.surfaces.lazy import Lazy
 from syncbench.bench.surfaces.strip import Strip
@@ -297,3 +299,17 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why
+
+
+@pytest.mark.parametrize("limit", [1, pytest.param(12, marks=pytest.mark.slow)])
+def test_jobs_of_the_shipped_records_keep_their_keys(limit: int):
+    """`results/quick.parquet` holds the suite `quick`: a run of it into that folder would find everything done."""
+    file = Path(__file__).parents[2] / "results" / "quick.parquet"
+    if not file.exists():
+        pytest.skip("installed, not a checkout")
+    kept = set(pd.read_parquet(file, columns=["key"])["key"])
+    suite, loaded = narrowed(read_suite("quick"), limit=limit), Loaded()
+    keys = {job.key for part in suite.parts for entry in part.models for job in plan(part, entry, loaded)}
+    assert len(keys) == 30 * limit
+    assert keys <= kept
+    assert limit < 12 or keys == kept
