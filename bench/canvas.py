@@ -52,7 +52,7 @@ class Canvas:
 
     @cached_property
     def _flat(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Positions of foreground pixels in the flattened views, their cells, their weights."""
+        """Positions of foreground pixels in the flattened views, their cells and their weights, each (n,)."""
         index = self.index.reshape(-1)
         seen = (index >= 0).nonzero().squeeze(1)
         return seen, index[seen], self.weight.reshape(-1)[seen]
@@ -81,7 +81,7 @@ class Canvas:
         return first.reshape(self.index.shape)
 
     def look(self, z: Float[Tensor, "c *shape"]) -> Float[Tensor, "views c h w"]:
-        """Gather surface to views, nearest cell; background pixels are 0."""
+        """The views of a surface `z`, each pixel from its own cell; background pixels are 0."""
         flat = z.reshape(z.shape[0], -1)
         x = flat[:, self.index.clamp(min=0).reshape(-1)].reshape(z.shape[0], *self.index.shape)
         if self._background:
@@ -89,9 +89,9 @@ class Canvas:
         return x.transpose(0, 1)
 
     def paint(self, x: Float[Tensor, "views c h w"]) -> Float[Tensor, "c *shape"]:
-        """Scatter views to the surface by weighted mean; uncovered cells are 0.
+        """The surface made of views `x`: each cell is the weighted mean of the pixels that see it, 0 where none does.
 
-        The closed form of min_z sum_i weight_i (look(z)_i - x_i)^2 (MultiDiffusion, arXiv 2302.08113, eq. 5).
+        This is the closed form of min_z sum_i weight_i (look(z)_i - x_i)^2 (MultiDiffusion, arXiv 2302.08113, eq. 5).
         """
         seen, cell, weight = self._flat
         pixels = x.transpose(0, 1).reshape(x.shape[1], -1)
@@ -103,9 +103,9 @@ class Canvas:
         return (total / self.mass.to(x.dtype).clamp(min=1e-12)).reshape(x.shape[1], *self.shape)
 
     def spread(self, x: Float[Tensor, "views c h w"]) -> float | None:
-        """How far views disagree: mean variance on cells seen at least twice, over the variance of all pixels.
+        """How far views `x` disagree: mean variance on cells seen at least twice, over the variance of all pixels.
 
-        None when no cell is seen twice or the views are constant.
+        None where no cell is seen twice or the views are constant.
         """
         shared = (self.count > 1).reshape(-1)
         scale = float(x.var())
@@ -116,17 +116,18 @@ class Canvas:
         return float(second.reshape(x.shape[1], -1)[:, shared].mean()) / scale
 
     def with_weight(self, weight: Float[Tensor, "views h w"]) -> "Canvas":
-        """The same layout with other weights."""
+        """This canvas with other weights."""
         return replace(self, weight=weight)
 
     def every(self, pace: int) -> "Canvas":
-        """The first view and every `pace`-th one after it."""
+        """The canvas of the first view and of every `pace`-th one after it."""
         return self if pace == 1 else replace(self, index=self.index[::pace], weight=self.weight[::pace])
 
     def magnify(self, factor: int) -> "Canvas":
-        """The pixels of a two-dimensional latent canvas: every cell and every view pixel becomes a square block.
+        """The canvas of decoded pixels: every cell and every view pixel becomes a block of `factor` x `factor`.
 
-        Unlike laying the surface out again with a rounded stride, this keeps windows where their latents were.
+        The canvas must have two dimensions (`shape`). Windows stay where their latents are, which they might not if the
+        surface laid them out again at pixel size with a rounded stride.
         """
         high, wide = self.shape
         index, weight = (x.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for x in (self.index, self.weight))
@@ -138,7 +139,7 @@ class Canvas:
         return Canvas(fine, weight, (high * factor, wide * factor), borders, self.wraps)
 
     def to(self, device: torch.device | str) -> "Canvas":
-        """The same canvas on `device`."""
+        """This canvas with its tensors on `device`."""
         return replace(self, index=self.index.to(device), weight=self.weight.to(device))
 
     @cached_property

@@ -1,17 +1,17 @@
-"""What a user may see go wrong; apart from the other nouns so that raising it never imports torch."""
+"""Errors and warnings that a user sees. They have a file of their own so that raising one never imports torch."""
 
 from .escaping import visible
 
 
 class SyncbenchError(Exception):
-    """A mistake of the user's that one sentence explains; the command line prints it and exits with 2."""
+    """Something that the user can mend, explained in one sentence; the command line prints it and exits with 2."""
 
 
 def quoted(text: object, most: int = 200) -> str:
-    """A name or a path to be named in a sentence: on one line, printable, its middle left out where it is long."""
-    shown = visible(str(text))
-    return shown if len(shown) <= most else f"{shown[: most // 2 - 2]}...{shown[-(most // 2 - 2) :]}"
+    """`text` for use in a sentence: on one line, printable, without its middle where it exceeds `most` characters."""
+    line = visible(str(text))
+    return line if len(line) <= most else f"{line[: most // 2 - 2]}...{line[-(most // 2 - 2) :]}"
 
 
 class DamagedWarning(UserWarning):
-    """Stored results that cannot be read and count as missing, in one sentence; the rest is read all the same."""
+    """Warns, in one sentence, of stored results that cannot be read and count as missing; all others are read."""

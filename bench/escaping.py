@@ -1,7 +1,7 @@
-"""Text made safe for where it goes: terminals, Markdown, CSV, JSON, XML.
+"""Text made safe for terminals, Markdown, CSV, JSON and XML.
 
-Names, reasons and prompts may be a stranger's. HTML is escaped by Jinja's autoescape and by `board.page.embedded`,
-LaTeX by `latex.escape`, BibTeX by `cite`; all show what `visible` leaves.
+Names, reasons and prompts may come from untrusted results. HTML is escaped by Jinja's autoescape and by
+`board.page.embedded`, LaTeX by `latex.escape`, BibTeX by `cite`; all of these receive text that `visible` has escaped.
 """
 
 import codecs
@@ -14,7 +14,7 @@ INVISIBLE = re.compile(
     "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, line ends, no width
     "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, tags
 )
-"""What a terminal acts on, and what changes how other text is seen without being seen itself."""
+"""Characters that a terminal obeys, or that change how other text looks without being seen."""
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, escaped or not."""
 PLAIN = {
@@ -23,11 +23,11 @@ PLAIN = {
     **dict.fromkeys("┼╇╪┿", "+"),
     **{"±": "+-", "↓": "v", "↑": "^", "→": ">", "·": ".", "°": "o"},
 }
-"""What tables are made of, for streams that hold ASCII only."""
+"""ASCII characters in the place of those that tables are drawn with, for streams that hold ASCII only."""
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with what is invisible or acts on a terminal shown as `\\x1b`, `\\u202e` or `\\n`.
+    """`text` on one line, with characters that are INVISIBLE written as `\\x1b`, `\\u202e` or `\\n`.
 
     >>> visible("a\\x1b[31mb\\n")
     'a\\\\x1b[31mb\\\\n'
@@ -36,12 +36,12 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """`visible` of every line: for text of our own that repeats a stranger's in places."""
+    """`text` with every line made `visible` and its line ends kept, for our own text that quotes untrusted text."""
     return "\n".join(map(visible, text.split("\n")))
 
 
 def markdown(text: str) -> str:
-    """Markdown that shows `text` as it is, in a table cell too: no markup, HTML, links or mentions."""
+    """Markdown that shows `text` literally, also in a table cell: without markup, HTML, links or mentions."""
     text = re.sub(r"([\\`*\[\]<>|#~&$])", r"\\\1", visible(text.replace("\n", " ")))
     # A character without width between: code hosts look for these in the text after all markup is gone.
     text = re.sub(r"#(?=\d)", "#&#8203;", text)
@@ -51,9 +51,9 @@ def markdown(text: str) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: text that begins with = + - @ gets an apostrophe before it.
+    """The value of a CSV cell that no spreadsheet reads as a formula.
 
-    Numbers stay as they are.
+    Text that begins with = + - or @ gets an apostrophe before it; numbers stay as they are.
     """
     if not isinstance(value, str):
         return value
@@ -62,17 +62,17 @@ def csv_cell(value: Any) -> Any:
 
 
 def json_text(content: Any, **how: Any) -> str:
-    """JSON of `content` that can be printed: what is invisible stands as an escape of JSON's own."""
+    """JSON of `content` that is safe to print: INVISIBLE characters are JSON escapes. `how` goes to `json.dumps`."""
     return printable_json(json.dumps(content, ensure_ascii=False, **how))
 
 
 def printable_json(text: str) -> str:
-    """JSON, of any origin, with what is invisible in its texts as escapes of JSON's own."""
+    """JSON text with its INVISIBLE characters, except line ends and tabs, written as JSON escapes."""
     return INVISIBLE.sub(lambda found: found[0] if found[0] in "\n\r\t" else json.dumps(found[0])[1:-1], text)
 
 
-def xml(text: Any) -> str:
-    """Text that XML can hold; escaping `<` and the like is the writer's."""
+def xml_text(text: Any) -> str:
+    """`text` as a string in which `�` replaces characters that XML cannot hold; the caller escapes `<` and `&`."""
     return NOT_XML.sub("�", str(text))
 
 
@@ -84,4 +84,4 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("syncbench", _plainer)
-"""For streams that cannot hold a character: tables keep their lines, the rest becomes escapes."""
+"""Handler `syncbench` of encoding errors: lines of tables become ASCII, other characters become escapes."""

@@ -1,8 +1,9 @@
 """Files that are whole or absent: limits on reading, temporary names, renames, fsync, checksums, disk errors.
 
-A temporary name tells who writes it: `.tmp-<host>-<pid>-<name>`. Whatever a process left behind that was killed is
-*stale*: on the same host as soon as its process is gone; on another host, or in another container, when neither the
-file nor its owner's heartbeat (see `claims`) has changed for STALE seconds by the clock of the disk.
+A temporary file's name tells which process writes it: `.tmp-<host>-<pid>-<name>`. A temporary file that a killed
+process left behind is *stale*: on the same host as soon as its process is gone; on another host, or in another
+container, once neither the file nor its owner's heartbeat (see `run.claims`) has changed for STALE seconds by the clock
+of the disk.
 """
 
 import errno
@@ -28,23 +29,23 @@ from pydantic_core import from_json
 from .errors import SyncbenchError, quoted
 
 STALE = 180.0
-"""Seconds without a sign of life after which what another host is writing counts as left behind."""
+"""Seconds without a change after which a file that another host writes counts as stale."""
 LARGEST = 2**28
-"""Bytes of the largest file that is read whole: what a stranger sends must not fill the memory."""
+"""Bytes of the largest file that is read whole, so that an untrusted file cannot fill the memory."""
 SEAL = b'{"sha256": "%s",'
-"""How a sealed file begins; what follows is what the digest is of."""
+"""Beginning of a sealed file; the digest is that of all bytes after it."""
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """Content of a regular file. Raises SyncbenchError for anything else, and for more than `most` bytes."""
     try:
         with open(path, "rb", buffering=0, opener=_at_once) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
                 raise SyncbenchError(f"cannot read {quoted(path)}: it is a device or a pipe, not a file")
-            if found.st_size > most:
+            if facts.st_size > most:
                 raise SyncbenchError(
-                    f"{quoted(path)} has {_amount(found.st_size)}, and at most {_amount(most)} are read"
+                    f"{quoted(path)} has {_amount(facts.st_size)}, and at most {_amount(most)} are read"
                 )
             return file.readall()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
@@ -52,7 +53,7 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Opens without waiting for somebody at the other end of a pipe."""
+    """Opens a file without waiting for a writer at the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -61,9 +62,9 @@ def _amount(size: int) -> str:
 
 
 def read_text(path: Path, most: int = 2**26) -> str:
-    """The text of a user's file, UTF-8 with or without a mark at its beginning, its ends of line as they are.
+    """The text of a UTF-8 file without its byte order mark, with the line ends that the file has.
 
-    Raises SyncbenchError, in one sentence, for what is no file, no text or has more than `most` bytes.
+    Raises SyncbenchError for what is no file or no UTF-8, and for more than `most` bytes.
     """
     data = read_bytes(path, most)
     try:
@@ -74,7 +75,10 @@ def read_text(path: Path, most: int = 2**26) -> str:
 
 
 def parse_json(data: bytes, path: Path) -> Any:
-    """JSON in `data`, which was read from `path`, without NaN. Raises SyncbenchError naming the file."""
+    """The JSON value in `data`, which was read from `path`. Raises SyncbenchError that names the file.
+
+    NaN and infinity are errors.
+    """
     try:
         return from_json(data, allow_inf_nan=False)  # pydantic's parser: folders hold thousands of these
     except ValueError as error:
@@ -82,20 +86,20 @@ def parse_json(data: bytes, path: Path) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of at most 16 MiB. Raises SyncbenchError naming the file."""
-    found = parse_json(read_bytes(path, 2**24), path)
-    if not isinstance(found, dict):
+    """The JSON object in a file of at most 16 MiB. Raises SyncbenchError that names the file."""
+    content = parse_json(read_bytes(path, 2**24), path)
+    if not isinstance(content, dict):
         raise SyncbenchError(f"{quoted(path)} cannot be read: it holds no JSON object")
-    return cast(dict[str, Any], found)
+    return cast(dict[str, Any], content)
 
 
 def is_file(path: Path | str) -> bool:
-    """Whether there is a regular file; False too for what can be no path (too long, say)."""
+    """Whether there is a regular file at `path`; False also for what cannot be a path, such as a name too long."""
     return _is(path, stat.S_ISREG)
 
 
 def is_folder(path: Path | str) -> bool:
-    """Whether there is a folder; False too for what can be no path."""
+    """Whether there is a folder at `path`; False also for what cannot be a path."""
     return _is(path, stat.S_ISDIR)
 
 
@@ -107,23 +111,23 @@ def _is(path: Path | str, kind: Callable[[int], bool]) -> bool:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all."""
+    """Write `content` to a JSON file, all of it or nothing."""
     _replace(path, dump_json(content))
 
 
 def seal(content: Mapping[str, Any]) -> bytes:
-    """A JSON object that begins with the SHA-256 of the rest of its bytes, for `unseal`.
+    """A JSON object of `content` that begins with the SHA-256 of the rest of its bytes, for `unseal`.
 
-    It tells damage and edits from what was written. It does not stop a forger, who can compute it as well.
+    The checksum reveals damage and edits. It does not stop a forger, who can compute it as well.
     """
     body = dump_json(content).removeprefix(b"{")
     return SEAL % hashlib.sha256(body).hexdigest().encode() + body
 
 
 def unseal(path: Path) -> bytes:
-    """The bytes of the JSON object in a file of `seal`, without the checksum.
+    """The bytes of the JSON object in a file that `write_sealed` wrote, without the checksum.
 
-    Raises SyncbenchError for a file without one, or that was changed since it was written.
+    Raises SyncbenchError for a file without a checksum, or one that was changed since it was written.
     """
     data = read_bytes(path)
     start = SEAL.index(b"%s")
@@ -136,24 +140,24 @@ def unseal(path: Path) -> bytes:
 
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object with its checksum, whole or not at all."""
+    """Write a JSON object with its checksum (see `seal`), all of it or nothing."""
     _replace(path, seal(content))
 
 
 def write_whole(path: Path, data: bytes | str, *, follow: bool = True) -> None:
-    """Write what a user asked for with `--out`, as `whole` does. Text becomes UTF-8."""
+    """Write `data` to a file that a user named with `--out`, all of it or nothing; see `whole`. Text becomes UTF-8."""
     with whole(path, follow=follow) as draft:
         write_bytes(draft, data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
 def whole(path: Path, *, follow: bool = True) -> Generator[Path]:
-    """A name to write to, whose file becomes `path` on leaving: all of it, or nothing after an exception.
+    """A context with a path to write to; its file replaces `path` on leaving, or is removed after an exception.
 
-    Symbolic links are followed, so that the file they lead to is replaced and they stay; without `follow` the link is
-    replaced, for names that were not the user's choice but stand in somebody's results folder. What exists and is no
-    regular file (a pipe, a device, anything below /dev or /proc) is written into. Stale leftovers of other writers of
-    the same file are removed. Raises SyncbenchError for a folder, and for what cannot be written.
+    Symbolic links are followed, so that the file they lead to is replaced and the link stays. Without `follow` the link
+    is replaced, for names that the user did not choose, in results that may be untrusted. What exists and is no
+    regular file (a pipe, a device, anything below /dev or /proc) is written into. Stale temporary files of `path` are
+    removed. Raises SyncbenchError for a folder, and for what cannot be written.
     """
     with disk(path):
         target = Path(os.path.realpath(path)) if follow else path
@@ -170,33 +174,33 @@ def whole(path: Path, *, follow: bool = True) -> Generator[Path]:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_stale(target.parent, target.name)
-        with temporary(target) as draft:
+        with temporary_file(target) as draft:
             yield draft
             if target.is_file() and not target.is_symlink():
                 shutil.copymode(target, draft)
             draft.replace(target)
-        flush(target.parent)
+        sync_folder(target.parent)
 
 
 def _special(path: Path) -> bool:
-    """Whether something is there that must not be replaced by a file."""
+    """Whether `path` is a pipe, a device or the like, which must not be replaced by a file."""
     if os.path.abspath(path).startswith(("/dev/", "/proc/")):
         return True
     return path.exists() and not path.is_file()
 
 
 def _replace(path: Path, data: bytes) -> None:
-    with temporary(path) as draft:
+    with temporary_file(path) as draft:
         write_bytes(draft, data)
         if path.is_dir() and not path.is_symlink():
             remove(path)  # what stands in the place of a file of a results folder is damage
         draft.replace(path)
-    flush(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
-def temporary(path: Path) -> Generator[Path]:
-    """A name beside `path` that tells whose it is; whatever is left there on leaving is removed."""
+def temporary_file(path: Path) -> Generator[Path]:
+    """A context with a temporary path beside `path` that names this process; a file left there is removed."""
     draft = path.parent / f".tmp-{owner()}-{path.name}"
     remove(draft)  # of an earlier process of this number
     _drafts.add(draft.name)
@@ -209,7 +213,7 @@ def temporary(path: Path) -> Generator[Path]:
 
 @contextmanager
 def disk(root: Path) -> Generator[None]:
-    """Turn what the disk says no to, or is no place for a file, into one sentence."""
+    """A context in which an OSError becomes a SyncbenchError that explains why `root` could not be written."""
     try:
         yield
     except OSError as error:
@@ -221,15 +225,15 @@ def disk(root: Path) -> Generator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a new file, never through a link, and wait until the disk has it."""
+    """Write a new file, never through a link, and wait until its bytes are on the disk (fsync)."""
     with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def flush(folder: Path) -> None:
-    """Make a rename or new names in `folder` durable, where the system can."""
+def sync_folder(folder: Path) -> None:
+    """Wait until renames and new names in `folder` are on the disk (fsync), where the system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -243,33 +247,33 @@ def flush(folder: Path) -> None:
 
 
 def dump_json(content: Any) -> bytes:
-    """JSON as it is written: indented, UTF-8, never NaN."""
+    """JSON of `content` as files hold it: indented, UTF-8, with a line end. Raises ValueError for NaN and infinity."""
     return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def host() -> str:
-    """Where this process runs, as file names say it: the host's name, and a tag of its boot and process namespace.
+    """Where this process runs, as a part of file names: the host's name and 6 hex digits of its boot and PID namespace.
 
-    Process ids mean the same only where both are the same. `SYNCBENCH_HOST` in the environment takes its place.
+    Process ids can be compared only where both are equal. `SYNCBENCH_HOST` in the environment replaces the name.
     """
     return _safe(os.environ.get("SYNCBENCH_HOST", "")) or _host()
 
 
 def owner() -> str:
-    """This process, as file names and claims say it: host and process id."""
+    """Name of this process in file names and claims: `<host>-<pid>`."""
     return f"{host()}-{os.getpid()}"
 
 
 def started() -> float:
-    """When this process began: with its id it is told from a later process of the same id."""
+    """Time at which this process began, in seconds since 1970: distinguishes it from a later one with its id."""
     return psutil.Process().create_time()
 
 
 def alive(name: str, path: Path, root: Path | None = None, since: float | None = None) -> bool:
-    """Whether the owner called `name` of the file or folder at `path` may still be at work on it.
+    """Whether the process `name` (see `owner`) may still be writing the file or folder at `path`.
 
-    `since` is when the owner began, if known. `root` is the results folder where owners on other hosts show their
-    heartbeat; elsewhere the file's age decides.
+    `since` is the time at which the process began, if known. `root` is the results folder in which processes of other
+    hosts touch their heartbeat files; without it the age of `path` decides for other hosts.
     """
     place, _, pid = name.rpartition("-")
     if place == host() and pid.isdigit():
@@ -282,15 +286,15 @@ def alive(name: str, path: Path, root: Path | None = None, since: float | None =
 
 
 def clear_stale(folder: Path, name: str = "", root: Path | None = None) -> None:
-    """Remove the stale temporary files and folders in `folder`; with a `name` only those that stand for it."""
+    """Remove the stale temporary files and folders in `folder`; with a `name`, only those that would become it."""
     for path in folder.glob(f".tmp-*-{glob.escape(name) if name else '*'}"):
-        found = re.match(r"\.tmp-(.+?-\d+)-", path.name)
-        if found is not None and not alive(found[1], path, root):
+        writer = re.match(r"\.tmp-(.+?-\d+)-", path.name)
+        if writer is not None and not alive(writer[1], path, root):
             remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, as far as that is possible."""
+    """Remove a file, a link or a folder with its content; what cannot be removed stays, without an error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -299,7 +303,7 @@ def remove(path: Path) -> None:
 
 
 def touch(path: Path) -> None:
-    """Give a file the present as its time of change; make it if it is missing."""
+    """Set a file's modification time to now, and create the file if it is missing."""
     path.touch()
     os.utime(path)
 
@@ -322,7 +326,7 @@ def _host() -> str:
 
 
 def _runs(pid: int, path: Path, since: float | None) -> bool:
-    """Whether the process `pid` of this host runs and is the one that began at `since`."""
+    """Whether the process `pid` of this host runs and is the one that began at `since` (None: whenever it began)."""
     if pid == os.getpid() and since is None:
         return path.name in _drafts
     try:
@@ -343,7 +347,7 @@ def _changed(path: Path) -> float:
 
 
 def _now(folder: Path) -> float:
-    """The time by the disk's clock, which other hosts' files have too; this host's where nothing can be written."""
+    """The time by the clock of the disk, which dates other hosts' files; by this host's if nothing can be written."""
     probe = folder / f".now-{owner()}"
     try:
         touch(probe)

@@ -1,4 +1,4 @@
-"""The nouns every part of syncbench shares: Item, Protocol, Artifact, Cost, Score, Record.
+"""The types that every part of syncbench shares: Item, Sampling, Artifact, Cost, Score, Record, Metric, Dataset.
 
 Images are float32 RGB (sRGB) in [0, 1], channels first. Latents have whatever range the model's
 network works in. Nothing here imports a model, a method or a metric.
@@ -42,7 +42,7 @@ SCHEMA = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How every method samples on one dataset. Owned by the dataset or suite, never by the method.
+    """The protocol: how every method samples on one dataset. The dataset or suite sets it, never the method.
 
     Planning checks the ranges, which are part of the types.
     """
@@ -59,11 +59,12 @@ class Sampling:
 
 @runtime_checkable
 class Surface(Protocol):
-    """Something several views look at: a strip, a sphere, an atlas, a clip. It lays out canvases.
+    """Something that several views look at: a strip, a sphere, an atlas, a clip. `canvas` lays the views out on it.
 
-    It may say as `views` how many views it lays out; else they are counted on its canvas.
-    A surface may have `check(factor, stride) -> int`, the number of views, which raises SyncbenchError where `canvas`
-    of the same arguments would, without its work: so what does not fit a model is refused before the first job.
+    A surface may have an attribute `views`, the number of views that it lays out; without it the views of its canvas
+    are counted. A surface may have `check(factor, stride) -> int`, which returns the number of views and raises
+    SyncbenchError where `canvas` with these arguments would, without the work of `canvas`: so a surface that does not
+    fit a model is refused before the first job.
     """
 
     @property
@@ -80,7 +81,7 @@ class Surface(Protocol):
         ...
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """Lay views out on the surface, with `factor` pixels to a cell (1: pixels, 8: SD latents).
+        """The canvas of the views, with `factor` pixels to a side of a cell (1: pixels, 8: SD latents).
 
         `stride` is the step between neighbouring views as a fraction of a view's width, for surfaces
         that leave it open; surfaces with fixed views ignore it.
@@ -99,28 +100,28 @@ class Item:
     surface: Surface
     protocol: Sampling = Sampling()
     conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
-    """What the model may see, by name: `depth`, `image`, `camera`, ..."""
+    """Inputs that the model may read, by name: `depth`, `image`, `camera`, ..."""
     truth: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
-    """What only metrics and the ceiling anchor may see: `canvas` (3, H, W), `views` (N, 3, h, w), ..."""
+    """Answers that only metrics and the ceiling anchor may read: `canvas` (3, H, W), `views` (N, 3, h, w), ..."""
     world: bool = False
-    """Whether it is of the reference world: a caption of its grammar, which is all that the bundled networks know. The
-    bundled judge has no say about other items."""
+    """Whether the item is of the reference world: its prompt is a caption of the world's grammar, which is all that the
+    bundled networks know. The bundled judge scores no other items."""
     content: str = ""
-    """What tensors that are made on first access will be made from, e.g. the hash of a file; see `content`."""
+    """Identity of the tensors that are made on first access, e.g. the hash of a file; see `catalogue.content`."""
 
 
 @dataclass(kw_only=True)
 class Cost:
-    """What a sample cost, counted where it happens."""
+    """What one sample cost, counted where it happens."""
 
     evaluations: int = 0
     """Latents sent through the denoising network; both halves of classifier-free guidance count."""
     backward: int = 0
     """Latents whose network evaluation was differentiated."""
     encodes: int = 0
-    """Images through the encoder."""
+    """Images sent through the encoder."""
     decodes: int = 0
-    """Images through the decoder, in units of one view (a canvas four views wide counts as four)."""
+    """Images sent through the decoder, in units of one view (a canvas four views wide counts as four)."""
     seconds: float = 0.0
     """Wall time of the method after warm-up, device synchronised."""
     peak_mb: float = 0.0
@@ -129,7 +130,7 @@ class Cost:
 
 @dataclass(kw_only=True)
 class Artifact:
-    """What a method made."""
+    """One sample of a method: the views it made, and what is known about them."""
 
     views: Float[Tensor, "views 3 h w"]
     """The views in [0, 1], ordered as the surface lays them out."""
@@ -138,8 +139,8 @@ class Artifact:
     extras: dict[str, Tensor] = field(default_factory=dict[str, Any])
     """Float tensors metrics may need, e.g. `disagreement` (steps,)."""
     notes: Json = field(default_factory=dict[str, Any])
-    """JSON facts: `borders` (pixel columns where windows end), `views` (count), `unseen` (conditions the model takes
-    no notice of), `unread` (largest fraction of a prompt beyond the text encoder's places), deviations."""
+    """JSON facts: `borders` (pixel columns where windows end), `views` (their number), `unseen` (conditions that the
+    model does not read), `unread` (largest fraction of a prompt that the text encoder cuts off), deviations."""
     cost: Cost = field(default_factory=Cost)
 
 
@@ -155,13 +156,13 @@ class Score:
 
     @staticmethod
     def none(reason: str) -> Score:
-        """Nothing comparable: null, coverage 0, and the reason."""
+        """The score of an artifact with nothing comparable: no value, coverage 0, and the `reason`."""
         return Score(value=None, coverage=0.0, reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The columns of `Record` that are the same for every metric of one sample."""
+    """The columns of `Record` that are equal for every metric of one sample."""
 
     key: str
     """Identity of the job (method, model, dataset, item, protocol, seed): 16 hex digits."""
@@ -170,11 +171,11 @@ class Header:
     dataset_version: int
     item: str
     content: str
-    """What the item holds (prompts, surface, mesh, clip, picture): 12 hex digits; see `content.content_of`."""
+    """Hash of the item's prompts, surface, mesh, clip and picture: 12 hex digits; see `content.content_of`."""
     model: str
     revision: str
     method: str
-    """Label: id, preset and overrides, e.g. `syncdiffusion@release`."""
+    """Label of the method: id, preset and overrides, e.g. `syncdiffusion@release`."""
     method_version: int
     door: str
     anchor: str | None
@@ -182,7 +183,7 @@ class Header:
     protocol: Json
     seed: int
     machine: str
-    """Where the sample was made: device and count, e.g. `2 CPU cores (AMD EPYC)`."""
+    """Device on which the sample was made, and how many of it, e.g. `2 CPU cores (AMD EPYC)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +193,12 @@ class Record(Header):
     metric: str
     metric_version: int
     fingerprint: str
-    """Metric implementation, backbone, weights hash, range, resize, crop; unlike ones never share a column.
+    """Metric implementation, backbone, weights hash, range, resize, crop; numbers of unlike ones never share a column.
 
     It ends with `machine` where the number depends on the machine as much as on the method (`Metric.machine`).
     """
     role: Role
-    """What the metric is for."""
+    """What the metric is for: `consistency`, `quality`, `variety`, `text` or `cost`."""
     primary: int | None
     """Place among the metrics of its role by which the family is judged first, from 1; null for the others."""
     direction: str
@@ -210,7 +211,7 @@ class Record(Header):
 
     @staticmethod
     def columns() -> list[str]:
-        """Names of the columns, in order."""
+        """The names of the columns, in order."""
         return [f.name for f in fields(Record)]
 
 
@@ -218,15 +219,16 @@ class Record(Header):
 class Metric(Protocol):
     """Scores one artifact. Class data says what the number means; a frozen dataclass holds its options.
 
-    Two more are class data where they are not empty:
+    Two more attributes are optional class data:
 
-    `primary: ClassVar[dict[str, int]]`, the families that are judged by this metric first, with its place among the
-    metrics of its role there, from 1 (equal places: by name). Consistency metrics that are primary order a leaderboard
-    and are compared with corrected p-values. A brief report has them and, of every other role, the one in the first
-    place. A preset is another question and is primary only under a key of its own, `family@preset`.
+    `primary: ClassVar[dict[str, int]]` names the families that are judged by this metric first, with the metric's place
+    among those of its role there, from 1 (equal places are ordered by name). Primary metrics of the role `consistency`
+    order a leaderboard and are compared with corrected p-values. A brief report has them and, of every other role, the
+    metric in the first place. A preset asks another question: it is primary only under a key of its own,
+    `family@preset`.
 
-    `machine: ClassVar[bool]`, whether the number is the machine's as much as the method's, as seconds are. Its
-    fingerprint then ends with the machine, so that numbers of unlike machines never share a column.
+    `machine: ClassVar[bool]` is true where the number depends on the machine as much as on the method, as seconds do.
+    The fingerprint then ends with the machine, so that numbers of unlike machines never share a column.
     """
 
     version: int
@@ -241,13 +243,13 @@ class Metric(Protocol):
         ...
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """Score `artifact` as an answer to `item`."""
+        """The score of `artifact`, which a method made for `item`."""
         ...
 
 
 @runtime_checkable
 class GroupMetric(Protocol):
-    """Scores every artifact against the others of the same method, dataset and seed. Class data is as in `Metric`."""
+    """Scores every artifact against the others of its method, dataset and seed. For class data see `Metric`."""
 
     version: int
     role: Role
@@ -256,21 +258,21 @@ class GroupMetric(Protocol):
     families: tuple[Family, ...]
 
     def fingerprint(self) -> str:
-        """See Metric.fingerprint."""
+        """Everything that would make two numbers incomparable, in one short line."""
         ...
 
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
-        """Score each artifact by item id. Both mappings have the same keys."""
+        """The score of each artifact, by item id. Both mappings have item ids as keys, the same ones."""
         ...
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Yields items, always the same ones in the same order. A frozen dataclass holds its options."""
+    """Makes items, always the same ones in the same order. A frozen dataclass holds its options."""
 
     version: int
     family: Family
 
     def items(self) -> list[Item]:
-        """All items. Heavy content may be produced lazily by the mapping types of the item."""
+        """All items. Tensors that take long may be made on first access, by mappings such as `surfaces.lazy.Lazy`."""
         ...

@@ -1,8 +1,8 @@
-"""Rows of a user's file, one an item, from txt, jsonl, json or csv: where each stands, and what it may say.
+"""Rows of a user's txt, jsonl, json or csv file, one for each item, with the place of each in the file.
 
-txt: one prompt a line; blank lines and lines starting with # are skipped. jsonl: an object a line. json: a list of
-texts or objects, or COCO's captions. csv: a header, then a row an item. Lines end with a line feed: other characters
-that Unicode counts as ends of lines belong to the prompt.
+txt: one prompt a line; blank lines and lines starting with # are skipped. jsonl: one object a line. json: a list of
+texts or objects, or COCO's captions. csv: a header, then one row for each item. Lines end with a line feed: other
+characters that Unicode counts as ends of lines belong to the prompt.
 """
 
 import csv
@@ -20,12 +20,12 @@ from ..bench.limits import ITEMS, TEXT
 from ..bench.run.plan import check_id
 
 Rows = Iterator[tuple[str, Any]]
-"""A row's place in its file, in words, and the row."""
-Words = tuple[str, ...]
-"""Columns of which a table needs one; a row that is a text alone is the first."""
-PROMPT: Words = ("prompt", "caption")
+"""The place of a row in its file, e.g. `line 3`, and the row."""
+TextColumns = tuple[str, ...]
+"""Columns of which a table needs at least one. A row that is a text alone is a value of the first."""
+PROMPT: TextColumns = ("prompt", "caption")
 WEIGHTS = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>|\([^()]*:\s*\d*\.\d+\s*\)")
-"""What some programs take for instructions, and a text encoder for words."""
+"""Weights and LoRAs in a prompt, which some programs obey and which a text encoder here would read as words."""
 
 
 def read_rows(
@@ -35,12 +35,13 @@ def read_rows(
     formats: Sequence[str] = (),
     prompted: bool = True,
 ) -> list[dict[str, str]]:
-    """Rows with `prompt`, `id`, `negative`, the columns it `needs` and those it `takes` (empty where a row has none).
+    """Rows of a file in order: texts of `prompt`, `id`, `negative`, the columns `needs` and the optional ones `takes`.
 
-    They are in order, and an id defaults to its row's place in the file. A prompt may be called `caption`, too, and an
-    id may be a whole number. Where rows are not `prompted` a prompt may be missing (it is empty then), and a row that
-    is a text alone is the first column that they need. Raises SyncbenchError naming file and line of a row that cannot
-    be used, or that says the same as an earlier one.
+    Optional columns are empty where a row lacks them. An id defaults to its row's place in the file and may be a whole
+    number. The column of prompts may be called `caption` instead. Unless rows are `prompted`, a prompt may be missing
+    (it is empty then), and a row that is a text alone is a value of the first column in `needs`. `formats` are the
+    allowed endings of the file's name (empty: all). Raises SyncbenchError that names file and line of a row that cannot
+    be used or repeats an earlier one.
     """
     file, name = Path(path), quoted(path)
     reader = READERS.get(file.suffix.lower())
@@ -51,8 +52,8 @@ def read_rows(
         )
     rows: list[dict[str, str]] = []
     ids, contents = dict[str, str](), dict[tuple[str, ...], str]()
-    words = PROMPT if prompted else tuple(needs[:1])
-    for place, given in reader(name, read_text(file), words):
+    text_columns = PROMPT if prompted else tuple(needs[:1])
+    for place, given in reader(name, read_text(file), text_columns):
         if len(rows) == ITEMS:
             raise SyncbenchError(
                 f"{name}: more than {ITEMS:,} rows, which is all that one plan may have: split the file"
@@ -79,7 +80,8 @@ def read_rows(
 
 
 def checked_prompt(text: str, where: str) -> str:
-    """A prompt without spaces around it. Raises SyncbenchError for an empty or endless one, and for weights."""
+    """The prompt without spaces around it. Raises SyncbenchError, beginning with `where`, for an empty prompt, one of
+    more than TEXT characters, and one with weights or LoRAs."""
     prompt = check_text(text, where).strip()
     if not prompt:
         raise SyncbenchError(f"{where}: the prompt is empty")
@@ -97,6 +99,7 @@ def checked_prompt(text: str, where: str) -> str:
 def _checked(
     row: dict[str, Any], where: str, needs: Sequence[str], takes: Sequence[str], prompted: bool
 ) -> dict[str, str]:
+    """The texts of one row by column. Raises SyncbenchError, beginning with `where`, for a row that cannot be used."""
     prompt = row.get("prompt", row.get("caption"))
     names = ", ".join(quoted(name, 40) for name in row) or "nothing"
     for name in (*PROMPT[:prompted], *needs):
@@ -108,49 +111,48 @@ def _checked(
     for name, value in {**row, "prompt": prompt}.items():
         if name in ("prompt", "id", "negative", *needs, *takes) and value is not None and not isinstance(value, str):
             raise SyncbenchError(f"{where}: '{name}' must be text, not {quoted(json.dumps(value), 40)}")
-    found = {name: check_text(row.get(name) or "", where).strip() for name in ("id", "negative", *needs, *takes)}
+    texts = {name: check_text(row.get(name) or "", where).strip() for name in ("id", "negative", *needs, *takes)}
     for name in needs:
-        if not found[name]:
+        if not texts[name]:
             raise SyncbenchError(f"{where}: '{name}' is empty")
-    if found["id"]:
-        check_id(found["id"], where)
-        if set(found["id"]) & set("/\\,") or found["id"] in {".", ".."}:
-            raise SyncbenchError(f"{where}: id '{found['id']}' is a name, so leave out slashes and commas")
-    checked_prompt(found["negative"] or "none", where)
-    said = checked_prompt(prompt or "", where) if prompted or prompt else ""
-    return {"prompt": said, **found}
+    if texts["id"]:
+        check_id(texts["id"], where)
+        if set(texts["id"]) & set("/\\,") or texts["id"] in {".", ".."}:
+            raise SyncbenchError(f"{where}: id '{texts['id']}' is a name, so leave out slashes and commas")
+    checked_prompt(texts["negative"] or "none", where)
+    return {"prompt": checked_prompt(prompt or "", where) if prompted or prompt else "", **texts}
 
 
-def _txt(name: str, text: str, words: Words) -> Rows:
+def _txt(name: str, text: str, columns: TextColumns) -> Rows:
     for line, content in enumerate(_lines(text), 1):
         if content.strip() and not content.lstrip().startswith("#"):
-            yield f"line {line}", {words[0]: content}
+            yield f"line {line}", {columns[0]: content}
 
 
-def _jsonl(name: str, text: str, words: Words) -> Rows:
+def _jsonl(name: str, text: str, columns: TextColumns) -> Rows:
     for line, content in enumerate(_lines(text), 1):
         if content.strip():
             yield f"line {line}", _parsed(content, f"{name}:{line}")
 
 
-def _json(name: str, text: str, words: Words) -> Rows:
-    found = _parsed(text, name)
-    if isinstance(found, dict) and "annotations" in found:  # COCO's captions
-        found = cast(dict[str, Any], found)["annotations"]
-    if not isinstance(found, list):
+def _json(name: str, text: str, columns: TextColumns) -> Rows:
+    content = _parsed(text, name)
+    if isinstance(content, dict) and "annotations" in content:  # COCO's captions
+        content = cast(dict[str, Any], content)["annotations"]
+    if not isinstance(content, list):
         raise SyncbenchError(f'{name}: expected a list of prompts, or of objects such as {{"prompt": "..."}}')
-    for number, row in enumerate(cast(list[Any], found), 1):
-        yield f"entry {number}", {words[0]: row} if isinstance(row, str) else row
+    for number, row in enumerate(cast(list[Any], content), 1):
+        yield f"entry {number}", {columns[0]: row} if isinstance(row, str) else row
 
 
-def _csv(name: str, text: str, words: Words) -> Rows:
+def _csv(name: str, text: str, columns: TextColumns) -> Rows:
     lines = csv.DictReader(io.StringIO("\n".join(_lines(text)), newline=""), strict=True, skipinitialspace=True)
     start = 1
     try:
         header = lines.fieldnames or ()
-        if not set(words) & set(header):
-            shown = ", ".join(quoted(column, 40) for column in header) or "nothing"
-            raise SyncbenchError(f"{name}:1: the header has no '{words[0]}' column (it has {shown})")
+        if not set(columns) & set(header):
+            present = ", ".join(quoted(column, 40) for column in header) or "nothing"
+            raise SyncbenchError(f"{name}:1: the header has no '{columns[0]}' column (it has {present})")
         start = lines.line_num
         for row in lines:
             if None in row:
@@ -174,6 +176,11 @@ def _parsed(text: str, where: str) -> Any:
         raise SyncbenchError(f"{where}: nested too deeply, or a number is too long") from error
 
 
-READERS: dict[str, Callable[[str, str, Words], Rows]] = {".txt": _txt, ".jsonl": _jsonl, ".csv": _csv, ".json": _json}
+READERS: dict[str, Callable[[str, str, TextColumns], Rows]] = {
+    ".txt": _txt,
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".json": _json,
+}
 TABLES = (".jsonl", ".csv", ".json")
-"""Formats of rows with more than a prompt."""
+"""Endings of files whose rows may have more columns than a prompt."""

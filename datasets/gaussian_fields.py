@@ -1,7 +1,7 @@
-"""Gaussian fields: panoramas around a circle whose law is known exactly, for the closed-form model.
+"""Gaussian fields: panoramas around a circle whose probability law is known exactly, for the closed-form model.
 
-The model `gauss` with `period` = `width` and the same `height_length` denoises their windows exactly, and the truth of
-an item is one draw of the joint law. Prompts mean nothing. What the suite `oracle` runs on.
+The model `gauss` with `period` = `width` and an equal `height_length` denoises their windows exactly, and the truth of
+an item is one draw of the joint law. Prompts have no effect. The suite `oracle` runs on these items.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 
 TRUE_DRAWS = 10**9
-"""Seeds of the true draws start here."""
+"""Seed of the first item's true draw; the others count up from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianFields:
-    """`count` items, alike but for the noise they start from; the strip wraps around."""
+    """`count` items of one law, each with a true draw of its own, on a strip that wraps around."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "overlap"
 
     count: Count = 12
-    """Items."""
+    """Number of items."""
     width: Side = 256
     """Pixels around the circle; four windows unless changed."""
     window: Side = 64
@@ -45,7 +45,7 @@ class GaussianFields:
             raise SyncbenchError(f"gaussian_fields.count = {self.count} leaves no items: use 1 or more")
 
     def items(self) -> list[Item]:
-        """Items in order; `truth["canvas"]` (3, height, width) is drawn on first access."""
+        """The items in order; `truth["canvas"]` (3, height, width) is drawn on first access."""
         surface = Strip(self.height, self.width, self.window, wrap=True)
         return [
             Item(
@@ -69,6 +69,6 @@ class GaussianFields:
 
 
 def _root(covariance: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
-    """The symmetric square root."""
+    """The symmetric square root of a covariance matrix; eigenvalues below 0 count as 0."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T

@@ -1,7 +1,7 @@
 """Meshes of your own to be textured: mesh files with prompts, seen by cameras all around.
 
-One mesh: `path=cow.obj` and `prompt=...`. Several: `path` names a jsonl or csv file with `mesh` (a path, relative to
-that file) and `prompt`, and if wanted `id`, `negative` and `up`. Formats: OBJ, PLY, STL, OFF, GLB and glTF.
+One mesh: `path=cow.obj` and `prompt=...`. Several: `path` names a jsonl, json or csv file with `mesh` (a path, relative
+to that file) and `prompt`, and if wanted `id`, `negative` and `up`. Formats: OBJ, PLY, STL, OFF, GLB and glTF.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from ..bench.surfaces.atlas import Atlas
 from ..bench.surfaces.camera import Cameras, orbit, pinhole
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.mesh import Mesh, read_mesh
-from ..bench.surfaces.visible import NAMES, look
+from ..bench.surfaces.visible import NAMES, visible_geometry
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ._rows import TABLES, checked_prompt, read_rows
 
 GLANCE = 64
-"""Pixels of a view that only tells how much of it the mesh fills."""
+"""Side in pixels of the views by which it is measured how much of a view the mesh fills."""
 FAINTEST = 0.002
-"""Least part of the views that a mesh may fill: a pole a hundred times as long as it is wide fills three times that."""
+"""Smallest fraction of its views that a mesh may fill; a pole 100 times as long as wide fills three times as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +39,22 @@ class Meshes:
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str = ""
-    """A mesh file, or a jsonl or csv file that names some. Its place is no part of a result's identity."""
+    """A mesh file, or a jsonl, json or csv file that names several. The path is no part of a result's identity."""
     prompt: str = ""
-    """What a single mesh is to look like."""
+    """Prompt of a single mesh: what it is to look like."""
     up: str = "y"
-    """Which axis of the file points up: `y` (most formats' habit), `z` or `x`."""
+    """Which axis of the mesh file points up: `y` (as in most formats), `z` or `x`."""
     views: Views = 8
-    """Cameras around the mesh, alternately low and high."""
+    """Number of cameras around the mesh, alternately low and high."""
     held: Views = 4
-    """Cameras kept for the metrics, between the others."""
+    """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 512
     """Height and width of a view in pixels; the model's native size."""
     density: Density = 1.0
-    """Texels of the atlas per pixel."""
+    """Texels of the texture atlas per pixel of a view, along an edge."""
 
     def items(self) -> list[Item]:
-        """The meshes in order. Raises SyncbenchError, in one sentence, for a file that cannot be used."""
+        """One item for each mesh and prompt, in order. Raises SyncbenchError for a file that cannot be used."""
         if min(self.views, self.held, self.size) < 1:
             raise SyncbenchError("meshes needs at least one view, one held-out camera and one pixel")
         check_size("an item", self.views + self.held, self.size, self.size)
@@ -66,13 +66,13 @@ class Meshes:
         shown = self._cameras(360 / self.views * every, np.where(every % 2, 30, 10), mesh)
         apart = self._cameras(180 / self.views + 360 / self.held * np.arange(self.held), 20, mesh)
         check_fills(mesh, replace(self, size=GLANCE)._cameras(45 * np.arange(8), 20, mesh), row["mesh"])
-        seen, held = cache(lambda: look(mesh, shown)), cache(lambda: look(mesh, apart))
+        seen, held = cache(lambda: visible_geometry(mesh, shown)), cache(lambda: visible_geometry(mesh, apart))
         truth: dict[str, Callable[[], Tensor]] = {name: lambda name=name: seen()[name] for name in NAMES}
         truth |= {f"held_{name}": lambda name=name: held()[name] for name in NAMES}
         return Item(
             id=row["id"],
             family=self.family,
-            world=speaks(row["prompt"]),
+            world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Atlas.of(mesh, shown, density=self.density),
             protocol=Sampling(negative=row["negative"]),
@@ -82,14 +82,14 @@ class Meshes:
         )
 
     def _cameras(self, azimuth: Any, elevation: Any, mesh: Mesh) -> Cameras:
-        """On an orbit from which the whole mesh fills about three quarters of a view."""
+        """Cameras on an orbit (angles in degrees) from which the whole mesh fills about three quarters of a view."""
         poses = orbit(azimuth, elevation, 2.0, (0.0, 0.0, float(mesh.sphere[0][2])))
         lens = pinhole(len(poses), 1.15 * self.size, (self.size / 2, self.size / 2))
         return Cameras(poses, lens, self.size, self.size)
 
 
 def check_fills(mesh: Mesh, cameras: Cameras, name: str) -> None:
-    """Refuse a mesh that is next to nothing in its views. Raises SyncbenchError."""
+    """Raises SyncbenchError for a mesh that fills less than FAINTEST of what the cameras see; `name` is its file."""
     rays = (cameras.rays(number) for number in range(len(cameras)))
     hits = [mesh.first(origin, directions.reshape(-1, 3))[0] >= 0 for origin, directions in rays]
     filled = float(np.concatenate(hits).mean())
@@ -101,10 +101,10 @@ def check_fills(mesh: Mesh, cameras: Cameras, name: str) -> None:
 
 
 def files_of(owner: str, path: str, column: str, prompt: str) -> list[dict[str, str]]:
-    """Rows with `column` (a path), `prompt`, `id`, `negative` and `up`: of a jsonl, json or csv file, or of one file.
+    """Rows with `column` (a path), `prompt`, `id`, `negative` and `up`, from a jsonl, json or csv file.
 
-    Paths in a file are relative to it. Raises SyncbenchError naming file and line of a row it cannot use; `owner` is
-    the dataset whose field `path` is.
+    Any other file is itself the one row, with `prompt`. Paths in a file are relative to it. `owner` is the dataset that
+    has the field `path`, for messages. Raises SyncbenchError that names file and line of a row that cannot be used.
     """
     if not path:
         raise SyncbenchError(

@@ -1,7 +1,7 @@
 """Panoramas of the reference world: captions of layered landscapes, several windows wide.
 
-The captions come from the closed grammar of `world`, which also renders the truth: one landscape per caption,
-drawn at the full width, stationary along x. A strip that wraps around has no truth, since renders do not close.
+The captions come from the closed grammar of `world`, which also renders the truth: one landscape per caption, drawn at
+the full width, stationary along x. A strip that wraps around has no truth, because the ends of a render do not meet.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,18 +20,18 @@ from ..bench.types import Family, Item, Sampling
 from ..bench.world import PANORAMA_CAPTIONS, Scene, landscape, render
 
 SCENES = 10**9
-"""Seeds of the true scenes start here. Training draws scene seeds from [0, 2^31), so a meeting is very unlikely."""
+"""Seed of the first true scene. Training draws scene seeds from [0, 2^31), so that a scene is very unlikely in both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panoramas:
-    """One item per caption: make the landscape `width` pixels wide with a model that sees `window` of them."""
+    """One item per caption: a landscape `width` pixels wide, to be made with a model that sees `window` of them."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "overlap"
 
     width: Length = 512
-    """Pixels; four windows unless changed."""
+    """Width of the strip in pixels: four windows unless changed."""
     window: Length = 128
     """Width of one view in pixels; the reference model's native size."""
     height: Length = 128
@@ -40,11 +40,11 @@ class Panoramas:
     """Whether the right end continues at the left."""
 
     def captions(self) -> tuple[str, ...]:
-        """One caption an item."""
+        """The captions, one for each item."""
         return PANORAMA_CAPTIONS
 
     def items(self) -> list[Item]:
-        """The captions in order; `truth["canvas"]` (3, height, width) is rendered on first access."""
+        """One item for each caption, in order; `truth["canvas"]` (3, height, width) is rendered on first access."""
         surface = Strip(self.height, self.width, self.window, self.wrap)
         return [
             Item(

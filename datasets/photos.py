@@ -1,9 +1,9 @@
 """Photos of your own to be taken apart into channels: a folder of pictures, one picture, or a list of them.
 
-Several: `path` names a folder, whose pictures are taken in the order of their names, a txt file with a path a line, or
-a jsonl, json or csv file with `photo` (a path, relative to that file) and, if wanted, `prompt` and `id`. A prompt says
-what the picture shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned as
-their header says, transparency lies on white, and colours are taken for sRGB.
+Several: `path` names a folder, whose pictures are taken in the order of their names, a txt file with one path a line,
+or a jsonl, json or csv file with `photo` (a path, relative to that file) and, if wanted, `prompt` and `id`. A prompt
+tells what the picture shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned
+as their header says, transparent pixels are laid on white, and colours are read as sRGB.
 """
 
 from collections.abc import Generator
@@ -28,39 +28,39 @@ from ..bench.limits import ITEMS, PIXELS, Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ..bench.world.truth import CHANNELS
 from ._rows import READERS, checked_prompt, read_rows
 
 FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
-"""Pillow's names of the formats that are read, and the endings by which a folder's pictures are known."""
+"""Pillow's names of the formats that are read, and the endings by which the pictures of a folder are recognised."""
 MULTIPLE = 8
-"""Sides are multiples of it, as codecs of Stable Diffusion want them."""
+"""Heights and widths are multiples of it, as the autoencoders of Stable Diffusion need."""
 STEPS = 4
-"""Marigold's own number of steps; RGB-to-X takes 50 (`--set protocol.steps=50`)."""
+"""Denoising steps of the protocol, Marigold's own number; RGB-to-X takes 50 (`--set protocol.steps=50`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """One item per picture: its channels, given the picture. There is no truth."""
+    """One item per picture, whose channels are to be made from it. There is no truth."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "channels"
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str = ""
-    """A folder, a picture, or a file that lists some. Its place is no part of a result's identity."""
+    """A folder, a picture, or a file that lists pictures. The path is no part of a result's identity."""
     prompt: str = ""
-    """What pictures show whose row says nothing; it may stay empty."""
+    """Prompt of pictures whose row has none; it may stay empty."""
     size: Length = 768
-    """Longer side in pixels, the model's native size; the other keeps the shape, to a multiple of 8."""
+    """Longer side in pixels, the model's native size; the other side keeps the proportions, to a multiple of 8."""
     channels: Annotated[tuple[str, ...], MinLen(1)] = CHANNELS
-    """What the views are, in order: what the model makes."""
+    """The channels that the model makes, in the order of the views."""
 
     def items(self) -> list[Item]:
-        """The pictures in order; an id ends with digits of the file's content. A picture is read on first access.
+        """One item for each picture, in order; its id ends with digits of the file's hash. Pixels are read when needed.
 
-        Raises SyncbenchError, in one sentence, for a file that is no picture.
+        Raises SyncbenchError for a file that is no picture.
         """
         if self.size < MULTIPLE:
             raise SyncbenchError(f"photos.size = {self.size}: use {MULTIPLE} or more")
@@ -80,11 +80,11 @@ class Photos:
         if not is_folder(path):
             return [_row(path)]
         endings = {ending for some in FORMATS.values() for ending in some}
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and is_file(file))
-        if not found or len(found) > ITEMS:
-            what = f"more than {ITEMS:,} pictures" if found else f"no pictures ({', '.join(sorted(endings))})"
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and is_file(file))
+        if not files or len(files) > ITEMS:
+            what = f"more than {ITEMS:,} pictures" if files else f"no pictures ({', '.join(sorted(endings))})"
             raise SyncbenchError(f"{quoted(path)}: {what} in this folder")
-        return [_row(file) for file in found]
+        return [_row(file) for file in files]
 
     def _item(self, row: dict[str, str]) -> Item:
         path = Path(row["photo"])
@@ -95,7 +95,7 @@ class Photos:
         return Item(
             id=f"{row['id']}-{digits[:6]}",
             family=self.family,
-            world=speaks(prompt),
+            world=is_caption(prompt),
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),
@@ -104,7 +104,7 @@ class Photos:
         )
 
     def _sides(self, image: Image.Image) -> tuple[int, int]:
-        """Height and width at which a picture is taken apart."""
+        """Height and width to which a picture is scaled before its channels are made."""
         wide, high = image.size
         if image.getexif().get(0x0112, 1) >= 5:  # turned by a quarter
             wide, high = high, wide
@@ -114,7 +114,7 @@ class Photos:
 
 
 def read_photo(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height width"]:
-    """A picture in [0, 1], scaled (bilinear, antialiased). Raises SyncbenchError for a damaged one."""
+    """The picture in [0, 1], upright, scaled (bilinear, antialiased). Raises SyncbenchError for a damaged file."""
     with undamaged(path):
         image = ImageOps.exif_transpose(_opened(path))
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -129,7 +129,7 @@ def read_photo(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height
 
 @contextmanager
 def undamaged(path: Path) -> Generator[None]:
-    """Whatever Pillow finds wrong with a picture while it reads it, as a SyncbenchError."""
+    """A context in which Pillow reads the picture at `path`; Pillow's errors are raised as SyncbenchError."""
     try:
         yield
     except (OSError, ValueError, SyntaxError) as error:
@@ -137,7 +137,10 @@ def undamaged(path: Path) -> Generator[None]:
 
 
 def _opened(path: Path) -> Image.Image:
-    """A picture of which only the header has been read."""
+    """The picture at `path`, of which only the header has been read.
+
+    Raises SyncbenchError for a file that is missing, no picture, too large, or of more than 8 bits.
+    """
     if not is_file(path):
         raise SyncbenchError(f"no picture '{quoted(path)}'")
     try:

@@ -2,7 +2,7 @@
 
 txt: one prompt a line; blank lines and lines starting with # are skipped. jsonl and csv: objects, or a table, with
 `prompt` (or `caption`) and, if wanted, `id` and `negative`. json: a list of prompts or of such objects. A prompt is
-text and nothing else: weights such as (word:1.3) are refused, and what exceeds the model's context is not read.
+plain text: weights such as (word:1.3) are refused, and what is longer than the model's context is not read.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import ClassVar
 from ..bench.limits import Length
 from ..bench.surfaces.strip import Strip
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from ._rows import read_rows
 
 
@@ -24,18 +24,21 @@ class Prompts:
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str = ""
-    """The prompt file. Its place is no part of a result's identity; its prompts are."""
+    """The prompt file. Its path is no part of a result's identity; its prompts are."""
     width: Length = 2048
     """Width of the panorama in pixels."""
     window: Length = 512
     """Width of one view in pixels; the model's native size."""
     height: Length | None = None
-    """Height in pixels; None: as high as a window is wide."""
+    """Height of the panorama in pixels; None makes it as high as a window is wide."""
     wrap: bool = False
     """Whether the right end continues at the left."""
 
     def items(self) -> list[Item]:
-        """The file's rows in order. Raises SyncbenchError naming file and line of a row it cannot use."""
+        """One item for each row of the file, in order.
+
+        Raises SyncbenchError that names file and line of a row that cannot be used.
+        """
         if not self.path:
             raise SyncbenchError("prompts needs a file: add --set prompts.path=FILE (txt, jsonl, json or csv)")
         surface = Strip(self.window if self.height is None else self.height, self.width, self.window, self.wrap)
@@ -43,7 +46,7 @@ class Prompts:
             Item(
                 id=row["id"],
                 family=self.family,
-                world=speaks(row["prompt"]),
+                world=is_caption(row["prompt"]),
                 prompts=(row["prompt"],),
                 surface=surface,
                 protocol=Sampling(negative=row["negative"]),

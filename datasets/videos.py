@@ -1,8 +1,9 @@
 """Clips of your own to be edited: video files with prompts, read through FFmpeg.
 
-One clip: `path=run.mp4` and `prompt=...`. Several: `path` names a jsonl or csv file with `video` (a path, relative to
-that file) and `prompt`, and if wanted `id` and `negative`. Motion is not known, so every pixel is a cell of its own.
-Frames are taken as a player shows them: turned as the file's header says, with square pixels, transparency on white.
+One clip: `path=run.mp4` and `prompt=...`. Several: `path` names a jsonl, json or csv file with `video` (a path,
+relative to that file) and `prompt`, and if wanted `id` and `negative`. Motion is not known, so every pixel is a cell of
+its own. Frames are taken as a player shows them: turned as the file's header says, with square pixels, and with
+transparent pixels on white.
 """
 
 from dataclasses import dataclass
@@ -23,41 +24,41 @@ from ..bench.files import is_file
 from ..bench.limits import PIXELS, Length, check_size
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import speaks
+from ..bench.world.grammar import is_caption
 from .meshes import files_of
 
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,gif,apng,webp_pipe,mjpeg,"
     "mxf,dv,yuv4mpegpipe"
 )
-"""FFmpeg's names of the containers that are read: those that hold a clip, none that names other files (playlists)."""
+"""FFmpeg's names of the containers that are read. Containers that name other files, such as playlists, are left out."""
 WIDEST = 20
-"""Longer side over shorter side of a frame."""
+"""Largest ratio of a frame's longer side to its shorter one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Videos:
-    """One item per clip: edit `conditions["video"]` to the prompt. There is no truth."""
+    """One item per clip: `conditions["video"]` is to be edited to fit the prompt. There is no truth."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "frames"
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str = ""
-    """A video file, or a jsonl or csv file that names some. Its place is no part of a result's identity."""
+    """A video file, or a jsonl, json or csv file that names several. The path is no part of a result's identity."""
     prompt: str = ""
-    """What a single clip is to become."""
+    """Prompt of a single clip: what it is to become."""
     frames: Annotated[int, Interval(ge=2, le=1_000)] = 8
-    """Frames taken from the beginning; fewer where the clip ends sooner."""
+    """Number of frames taken from the beginning; fewer where the clip is shorter."""
     every: Annotated[int, Interval(ge=1, le=100_000)] = 1
-    """Take one frame of so many."""
+    """Distance between frames that are taken: 1 takes every frame, 2 every second one."""
     size: Length = 512
-    """Height and width in pixels: frames are scaled until the short side fits, and their middle is kept."""
+    """Height and width in pixels: the short side of a frame is scaled to it, and the middle square is kept."""
 
     def items(self) -> list[Item]:
-        """The clips in order; an id ends with digits of the clip's content.
+        """One item for each clip, in order; its id ends with digits of the frames' hash.
 
-        Raises SyncbenchError, in one sentence, for a clip that cannot be used.
+        Raises SyncbenchError for a clip that cannot be used.
         """
         if self.frames < 2 or self.every < 1 or self.size < 1:
             raise SyncbenchError("videos needs at least 2 frames, every 1 or more, and a positive size")
@@ -70,7 +71,7 @@ class Videos:
         return Item(
             id=f"{row['id']}-{digest}",
             family=self.family,
-            world=speaks(row["prompt"]),
+            world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
             surface=Apart(len(clip), self.size, self.size),
             protocol=Sampling(negative=row["negative"]),
@@ -79,11 +80,14 @@ class Videos:
 
 
 def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t 3 size size"]:
-    """The first frames of a video in [0, 1], the middle square of each. Raises SyncbenchError with the cause."""
+    """The middle squares, in [0, 1], of the first `frames` frames of a video, of which one in `every` is taken.
+
+    Raises SyncbenchError for a file that is missing, no video, too large, or of fewer than two frames.
+    """
     name = quoted(path)
     if not is_file(path):
         raise SyncbenchError(f"no video file '{name}'")
-    found: list[Tensor] = []
+    taken: list[Tensor] = []
     try:
         with av.open(path, options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}) as container:
             if not container.streams.video:
@@ -104,21 +108,25 @@ def read_clip(path: str, frames: int, every: int, size: int) -> Float[Tensor, "t
                         f"{first[0]} x {first[1]}; re-encode the clip at one size"
                     )
                 if number % every == 0:
-                    found.append(_square(frame, pixel, size, name))
-                if len(found) == frames:
+                    taken.append(_square(frame, pixel, size, name))
+                if len(taken) == frames:
                     break
     except (av.FFmpegError, ValueError) as error:
         raise SyncbenchError(
             f"{name}: FFmpeg cannot read this video ({error}); playlists and lists of files are none"
         ) from error
-    if len(found) < 2:
-        many = "one frame" if found else "no frames"
+    if len(taken) < 2:
+        many = "one frame" if taken else "no frames"
         raise SyncbenchError(f"{name}: {many} of one in {every}; a clip needs at least two")
-    return torch.stack(found)
+    return torch.stack(taken)
 
 
 def _square(frame: av.VideoFrame, pixel: Fraction, size: int, name: str) -> Float[Tensor, "3 size size"]:
-    """The middle of a frame as a player shows it, its short side scaled to `size`; `pixel` is a pixel's width."""
+    """The middle square of a frame as a player shows it, its short side scaled to `size`.
+
+    `pixel` is the width of a stored pixel over its height, and `name` is the file's, for messages. Raises
+    SyncbenchError for a frame that is too narrow.
+    """
     shown, turned = _upright(_opaque(frame), frame, name)
     high, wide = shown.shape[:2]
     across, down = (1.0, float(pixel)) if turned else (float(pixel), 1.0)
@@ -135,7 +143,7 @@ def _square(frame: av.VideoFrame, pixel: Fraction, size: int, name: str) -> Floa
 
 
 def _opaque(frame: av.VideoFrame) -> np.ndarray:
-    """(h, w, 3) levels of 0 to 255; what is transparent lies on white."""
+    """The frame's levels (h, w, 3), 0 to 255; transparent pixels are laid on white."""
     if not (frame.format.has_palette or any(component.is_alpha for component in frame.format.components)):
         return frame.to_ndarray(format="rgb24")
     levels = frame.to_ndarray(format="rgba").astype(np.float32)
@@ -146,11 +154,12 @@ def _opaque(frame: av.VideoFrame) -> np.ndarray:
 def _upright(picture: np.ndarray, frame: av.VideoFrame, name: str) -> tuple[np.ndarray, bool]:
     """The picture turned and mirrored by the display matrix of its header, and whether rows became columns.
 
-    The matrix takes a place (x, y) to (a x + c y, b x + d y).
+    The matrix moves the point (x, y) to (a x + c y, b x + d y). Raises SyncbenchError for other turns than by multiples
+    of 90 degrees.
     """
     side: Any = frame.side_data
-    found = side.get("DISPLAYMATRIX")
-    matrix = b"" if found is None else bytes(found)
+    stored = side.get("DISPLAYMATRIX")
+    matrix = b"" if stored is None else bytes(stored)
     if len(matrix) < 36:
         return picture, False
     (a, b, _), (c, d, _) = np.frombuffer(matrix[:36], np.int32).reshape(3, 3)[:2].astype(float) / 2**16

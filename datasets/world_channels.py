@@ -19,48 +19,49 @@ from ..bench.limits import Length
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.stream import take
+from ..bench.world.stream import random_take
 from ..bench.world.trace import Take
 from ..bench.world.truth import CHANNELS, channels, truth
 from ..bench.world.truth import views as picture
 
 SCENES = 3 * 10**9 + 3000
-"""Seeds of these stages start here, past any that a training stream draws."""
+"""Seed of the first scene, above all seeds that training draws."""
 STEPS = 2
-"""A picture leaves little open about its channels, and more steps only add the sampler's errors. Albedo error
-(x1e-2) of `channels_prompted` over 12 items: 0.225, 0.221, 0.242, 0.276, 0.301 with 1, 2, 4, 10, 20 steps."""
+"""Denoising steps of the protocol. The picture all but determines its channels, and more steps only add the sampler's
+errors: the albedo error (x1e-2) of `channels_prompted` over 12 items is 0.225, 0.221, 0.242, 0.276, 0.301 with 1, 2, 4,
+10, 20 steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldChannels:
-    """One item per picture: its channels, given the picture."""
+    """One item per picture, whose channels are to be made from it."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "channels"
 
     count: Annotated[int, Interval(ge=1, le=1_000)] = 24
-    """Pictures, each of another random scene."""
+    """Number of pictures, each of another random scene."""
     size: Length = 128
     """Height and width in pixels; the reference models' native size."""
     channels: Annotated[tuple[str, ...], MinLen(1)] = CHANNELS
-    """What the views are, in order: what the model makes. The truth is known of albedo, normal and shading."""
+    """The channels that the model makes, in the order of the views. Truth is known of albedo, normal and shading."""
 
     def items(self) -> list[Item]:
-        """The pictures in order; all tensors are made on first access.
+        """One item for each picture, in order; all tensors are made on first access.
 
-        `truth["views"]` (n, 3, h, w) are the channels as pictures, where all are known; the other names (see
-        `world.truth.truth`) have one view. `conditions["image"]` (1, 3, h, w) is the picture, sRGB.
+        `truth["views"]` (n, 3, h, w) are the channels as images, where all of them are known; the other names (see
+        `world.truth.truth`) have one view. `conditions["image"]` (1, 3, h, w) is the picture in sRGB.
         """
         if self.count < 1:
             raise SyncbenchError(f"world_channels needs at least one picture, not {self.count}")
         return [self._item(number) for number in range(self.count)]
 
     def _item(self, number: int) -> Item:
-        shot = take(np.random.default_rng([SCENES, number]), "single", self.size)
+        shot = random_take(np.random.default_rng([SCENES, number]), "single", self.size)
         caption = shot.stage.caption
         views: Callable[[], Tensor] | None = None
         if set(self.channels) <= set(CHANNELS):
-            views = partial(known, shot, self.channels)
+            views = partial(true_channels, shot, self.channels)
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
@@ -74,6 +75,6 @@ class WorldChannels:
         )
 
 
-def known(shot: Take, names: Sequence[str]) -> Float[Tensor, "n 3 h w"]:
-    """The named channels of a picture, in order."""
+def true_channels(shot: Take, names: Sequence[str]) -> Float[Tensor, "n 3 h w"]:
+    """The true channels of a picture that `names` lists, in its order, as images in [0, 1]."""
     return channels(shot)[[CHANNELS.index(name) for name in names]]

@@ -1,7 +1,7 @@
 """Meshes of the reference world to be textured: eight views each, held-out cameras, and exact geometry.
 
-Every mesh comes with two captions. The truth is the world's own object of that caption; `held_...` is what cameras
-see that no method is shown.
+Every mesh has two captions. The truth is the world's own object of that caption; names that begin with `held_` are the
+truth of held-out cameras, which no method sees.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..bench.limits import Density, Length, Views
 from ..bench.surfaces.atlas import Atlas
 from ..bench.surfaces.lazy import Lazy
 from ..bench.types import Family, Item, Sampling
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.trace import Take
 from ..bench.world.truth import camera, depth, truth
 
@@ -55,29 +55,29 @@ CAPTIONS = {
         "a purple ball with yellow checks on a blue desert under a white sky",
     ),
 }
-"""Two captions for every mesh; compositions go by the word of their parts."""
+"""Two captions for every mesh. Meshes made of several parts (tower, fir, snowman) have captions that name one part."""
 SCENES = 3 * 10**9
-"""Seeds of these stages start here, past any that a training stream draws."""
+"""Seed of the first scene, above all seeds that training draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldMeshes:
-    """One item per mesh and caption: paint the object so that `views` cameras around it agree."""
+    """One item per mesh and caption: the object is to be painted so that the views of all cameras agree."""
 
     version: ClassVar[int] = 2
     family: ClassVar[Family] = "geometry"
 
     views: Views = 8
-    """Cameras around the object, all of them alternately low and high."""
+    """Number of cameras all around the object, alternately low and high."""
     held: Views = 4
-    """Cameras kept for the metrics, between the others."""
+    """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
     """Height and width of a view in pixels; the reference model's native size."""
     density: Density = 1.0
-    """Texels of the atlas per pixel."""
+    """Texels of the texture atlas per pixel of a view, along an edge."""
 
     def items(self) -> list[Item]:
-        """Captions in order, mesh by mesh; all tensors are made on first access (see `world.truth.truth`)."""
+        """One item for each caption, mesh by mesh; all tensors are made on first access (see `world.truth.truth`)."""
         return [
             self._item(name, caption, 2 * i + j)
             for i, (name, captions) in enumerate(CAPTIONS.items())
@@ -85,20 +85,20 @@ class WorldMeshes:
         ]
 
     def _item(self, name: str, caption: str, number: int) -> Item:
-        made = stage(caption, SCENES + number, name, azimuth=20.0)
+        scene = stage(caption, SCENES + number, name, azimuth=20.0)
         turn = 360 / self.views
         every = np.arange(self.views)
-        shown = around(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
-        apart = around(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
-        pose = placed(stretch=made.stretch)
-        take = Take(made, shown, np.tile(pose, (self.views, 1, 1)))
-        held = Take(made, apart, np.tile(pose, (self.held, 1, 1)))
+        shown = orbit_cameras(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
+        apart = orbit_cameras(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
+        pose = object_pose(stretch=scene.stretch)
+        take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
+        held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
         return Item(
             id=f"{name}-{number % 2 + 1}",
             family=self.family,
             world=True,
             prompts=(caption,),
-            surface=Atlas.of(made.shape.mesh, shown, pose, self.density),
+            surface=Atlas.of(scene.shape.mesh, shown, pose, self.density),
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(depth=lambda: depth(take), camera=lambda: camera(take)),
             truth=truth(take, held),

@@ -1,7 +1,7 @@
 """Clips of the reference world to be edited: a source clip, a new colour or pattern for the object, exact flow.
 
-Cameras circle or objects turn and slide. The truth is the edited clip itself: the same motion, light and
-surroundings, and the object as the prompt wants it.
+Cameras circle the object, or the object turns or slides. The truth is the edited clip: motion, light and surroundings
+of the source, and the object as the prompt describes it.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.tracks import Tracks
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.scene import object_scene
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.trace import Take
 from ..bench.world.truth import depth, truth, views
 
@@ -77,25 +77,25 @@ CLIPS = (
         "a red star with yellow dots on a white sea under a cloudy red sky",
     ),
 )
-"""How the clip moves, the source's caption, and the edit."""
+"""For each clip: how it moves, the caption of the source, and the caption of the edit."""
 SCENES = 3 * 10**9 + 2000
-"""Seeds of these stages start here, past any that a training stream draws."""
+"""Seed of the first scene, above all seeds that training draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldVideos:
-    """One item per clip: edit `conditions["video"]` to the prompt, the same way in every frame."""
+    """One item per clip: `conditions["video"]` is to be edited to fit the prompt, alike in every frame."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "frames"
 
     frames: Annotated[int, Interval(ge=2, le=120)] = 8
-    """Frames of every clip. Tracks compare every two of them."""
+    """Number of frames of every clip. The time to compute tracks grows with its square."""
     size: Length = 128
     """Height and width of a frame in pixels; the reference models' native size."""
 
     def items(self) -> list[Item]:
-        """The clips in order; all tensors are made on first access (see `world.truth.truth`)."""
+        """One item for each clip, in order; all tensors are made on first access (see `world.truth.truth`)."""
         if self.frames < 2:
             raise SyncbenchError(f"a clip needs at least 2 frames, not {self.frames}")
         return [self._item(*clip, number) for number, clip in enumerate(CLIPS)]
@@ -111,13 +111,13 @@ class WorldVideos:
         rest = tuple(part for part in before.scene.parts if part.role not in ("object", "pattern"))
         parts = tuple(part for part in wanted if part.role in ("object", "pattern")) + rest
         after = replace(before, scene=replace(before.scene, caption=edit, parts=parts))
-        eyes = around(azimuth + sign * 36 * time * (kind in ("circle", "both")), level, 2.0, self.size)
+        eyes = orbit_cameras(azimuth + sign * 36 * time * (kind in ("circle", "both")), level, 2.0, self.size)
         turn = -sign * 70 * time * (kind in ("turn", "both"))
         path = sign * 0.6 * time * (kind == "slide")
         # across the picture and a little towards the camera
         heading = np.radians(azimuth + 70)
         steps = zip(turn, path * np.cos(heading), path * np.sin(heading), strict=True)
-        poses = np.stack([placed(yaw, x, y, before.stretch) for yaw, x, y in steps])
+        poses = np.stack([object_pose(yaw, x, y, before.stretch) for yaw, x, y in steps])
         given, take = Take(before, eyes, poses), Take(after, eyes, poses)
         return Item(
             id=f"{number:02d}-{kind}-{edit.split()[2]}",

@@ -1,6 +1,6 @@
 """Objects of the reference world to be imagined from several sides: a text and four views, or a picture and six.
 
-Nothing about the geometry is given but the cameras. The truth is one object of that caption; another one that fits
+Of the geometry, methods are given the cameras alone. The truth is one object of the caption; another object that fits
 the caption is as good, so exact metrics judge how views agree, not whether they equal the truth.
 """
 
@@ -13,7 +13,7 @@ from ..bench.limits import Length, Views
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.stage import around, placed, stage
+from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.stream import GRID_AZIMUTH, GRID_ELEVATION
 from ..bench.world.trace import Take
 from ..bench.world.truth import camera, truth, views
@@ -33,25 +33,26 @@ CAPTIONS = (
     "an orange star with blue checks on a grey meadow under a red sky",
 )
 SCENES = 3 * 10**9 + 1000
-"""Seeds of these stages start here, past any that a training stream draws."""
+"""Seed of the first scene, above all seeds that training draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldViews:
-    """One item per caption, seen by a rig of `views` cameras."""
+    """One item per caption, whose object is to be seen by `views` cameras."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "prior"
 
     views: int = 4
-    """4: a quarter turn apart at one elevation, from text. 6: the poses of Zero123++, from `conditions["image"]`."""
+    """Number of cameras. 4: a quarter turn apart at one elevation, from the prompt alone. 6: the poses of Zero123++,
+    from `conditions["image"]`."""
     held: Views = 4
-    """Cameras kept for the metrics, between the others."""
+    """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
     """Height and width of a view in pixels; the reference models' native size."""
 
     def items(self) -> list[Item]:
-        """The captions in order; all tensors are made on first access (see `world.truth.truth`)."""
+        """One item for each caption, in order; all tensors are made on first access (see `world.truth.truth`)."""
         if self.views not in (4, 6):
             raise SyncbenchError(f"world_views has rigs of 4 and 6 views, not {self.views}")
         return [self._item(caption, number) for number, caption in enumerate(CAPTIONS)]
@@ -59,18 +60,18 @@ class WorldViews:
     def _item(self, caption: str, number: int) -> Item:
         rng = np.random.default_rng([SCENES, number])
         first, level = float(rng.uniform(25, 65)), float(rng.uniform(8, 16))
-        made = stage(caption, SCENES + number, azimuth=first)
-        pose = placed(stretch=made.stretch)
+        scene = stage(caption, SCENES + number, azimuth=first)
+        pose = object_pose(stretch=scene.stretch)
         if self.views == 4:
-            shown = around(first + 90 * np.arange(4), level, 2.0, self.size)
+            shown = orbit_cameras(first + 90 * np.arange(4), level, 2.0, self.size)
         else:
-            shown = around(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
-        apart = around(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
-        take = Take(made, shown, np.tile(pose, (self.views, 1, 1)))
-        held = Take(made, apart, np.tile(pose, (self.held, 1, 1)))
+            shown = orbit_cameras(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
+        apart = orbit_cameras(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
+        take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
+        held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
         conditions, content = {"camera": lambda: camera(take)}, f"{take.digest} {held.digest}"
         if self.views == 6:
-            given = Take(made, around(first, level, 2.0, self.size), pose[None])
+            given = Take(scene, orbit_cameras(first, level, 2.0, self.size), pose[None])
             conditions["image"], content = lambda: views(given), f"{content} {given.digest}"
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",

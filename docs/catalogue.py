@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import syncbench
 from syncbench.bench.catalogue.fields import field_types, show_type, show_value
 from syncbench.bench.catalogue.listing import KINDS, Component, Kind, list_components
-from syncbench.bench.catalogue.registry import NOUNS, load_class, plain
+from syncbench.bench.catalogue.registry import NOUNS, component_id, load_class
 from syncbench.bench.suites.suite import Entry, Part, list_suites, read_suite
 from syncbench.bench.trust.grades import grades
 from syncbench.bench.trust.verdicts import Card
@@ -54,7 +54,7 @@ def component_page(component: Component) -> str:
         reported = [tuple(prose(str(row.get(name, ""))) for name in names) for row in component.reported]
         parts.append("## Reported elsewhere\n\n" + text + table(names, reported))
     if component.kind == "metrics":
-        parts.append(_report_card([card for card in grades().cards if plain(card.metric) == component.id]))
+        parts.append(_report_card([card for card in grades().cards if component_id(card.metric) == component.id]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -80,7 +80,7 @@ def _crossed(part: Part) -> list[tuple[str, str]]:
 
 
 def _linked(entry: Entry) -> str:
-    return f"[`{entry.label}`](../{entry.kind}/{plain(entry.spec)}.md)"
+    return f"[`{entry.label}`](../{entry.kind}/{component_id(entry.spec)}.md)"
 
 
 def _index(kind: Kind, found: Iterable[Component]) -> str:

@@ -1,4 +1,4 @@
-"""What methods of networks trained for several views have in common: the network does it."""
+"""Base of methods whose network was trained to denoise several views together; the sampling loop adds nothing."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from .independent import Independent
 
 @dataclass(frozen=True, kw_only=True)
 class Together(Independent):
-    """Views move alone, but the network's trained layers look from one to another."""
+    """Every view starts from noise of its own; the network's trained layers let views attend to each other."""
 
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
@@ -21,5 +21,5 @@ class Together(Independent):
     requires: ClassVar[tuple[str, ...]] = ("joint",)
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode all views together, by a codec of clips where the model has one."""
+        """The decoded views as an artifact. A codec that compresses time decodes all frames at once."""
         return views_artifact(decode_together(state, model), item, canvas, model.factor)

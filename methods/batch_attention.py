@@ -20,11 +20,11 @@ from .independent import Independent
 
 @dataclass(frozen=True, kw_only=True)
 class BatchAttention(Independent):
-    """O_i = softmax(Q_i [K_1 .. K_n]^T / sqrt(d)) [V_1 .. V_n] in self-attention; otherwise views move alone.
+    """O_i = softmax(Q_i [K_1 .. K_n]^T / sqrt(d)) [V_1 .. V_n] in self-attention; the rest is independent sampling.
 
-    It knows nothing of where views overlap: on strips of the reference model colours and textures agree better
-    than when sampled alone, while layouts hardly move and seams stay. With `shared` noise views of one prompt
-    are equal with or without it; the preset is meant for views that differ in prompt or condition.
+    The method does not know where views overlap: on strips of the reference model, colours and textures agree better
+    than under independent sampling, while layouts hardly change and seams stay. The preset `shared` starts all views
+    from one noise. It is meant for views that differ in prompt or condition: views of one prompt are then equal anyway.
     """
 
     version: ClassVar[int] = 1
@@ -39,15 +39,15 @@ class BatchAttention(Independent):
     }
 
     strength: float = 1.0
-    """Layers answer (1 - strength) * own attention + strength * shared attention."""
+    """A layer returns (1 - strength) * attention to the own view + strength * attention to all views."""
     layers: Literal["all", "decoder"] = "all"
-    """Which self-attention layers share: all, or those of the network's upward half."""
+    """Which self-attention layers share: all of them, or those of the U-Net's decoder (`up_blocks`)."""
     begin: Share = 0.0
     end: Share = 1.0
     """Sharing acts on denoising steps from `begin` to before `end`, as fractions of all."""
 
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
-        """Share attention while the loop runs."""
+        """A context within which the chosen layers of `model` attend to all views."""
         where = spatial if self.layers == "all" else inside("up_blocks")
         sharing = Sharing(select=everyone, where=where, strength=self.strength, begin=self.begin, end=self.end)
         return sharing.attach(model)

@@ -13,32 +13,32 @@ from ..bench.types import Anchor, Artifact, Item
 
 @dataclass(frozen=True, kw_only=True)
 class Independent(Sync):
-    """No exchange at all: the state is the views. On a strip: windows side by side, hard seams."""
+    """Denoises every view alone; the state is the views. On a strip, windows stand side by side with hard seams."""
 
     version: ClassVar[int] = 2
     anchor: ClassVar[Anchor | None] = "floor"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"shared": {"shared_noise": True}}
 
     shared_noise: bool = False
-    """Every view starts from the *same* noise instead of its own, which already correlates layouts."""
+    """Whether all views start from one noise instead of one each; one noise alone already correlates layouts."""
 
     def noise(self, noise: Noise, canvas: Canvas) -> Tensor:
-        """Fresh noise for the views, each its own even where they look at the same cell."""
+        """Unit noise (views, c, h, w), different in every view even where views look at one cell."""
         return noise.alone()
 
     def start(self, noise: Noise, canvas: Canvas) -> Tensor:
-        """Per-view noise, or the first view's for all."""
+        """The noise of each view; with `shared_noise`, the first view's noise for all."""
         x = self.noise(noise, canvas)
         return x[:1].expand_as(x).clone() if self.shared_noise else x
 
     def look(self, state: Any, s: Step) -> Tensor:
-        """The state is the views."""
+        """The views, which are the state."""
         return state
 
     def step(self, state: Any, x: Tensor, s: Step) -> Tensor:
-        """Each view moves alone."""
+        """The views at the next noise level, each from its own prediction."""
         return s.level.move(s.x0, s.eps, s.sampling.eta, lambda: self.noise(s.noise, s.canvas))
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode views one by one; on a strip put them side by side."""
+        """The views, decoded one by one, as an artifact; on a strip they are pasted side by side into its picture."""
         return views_artifact(model.decode(state), item, canvas, model.factor)

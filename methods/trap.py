@@ -31,14 +31,17 @@ class Trap(Independent):
     """Standard deviation of the blur as a fraction of the smaller side of a view."""
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Degrade the picture where views share one, else the views (`constant`: all in one colour)."""
+        """The independent sample without content: its picture where views share one, else its views.
+
+        With `constant`, all views get one colour.
+        """
         sample = super().finish(state, item, canvas, model)
         if sample.canvas is None:
             return Artifact(views=self.degrade(sample.views, item.surface.window))
         return canvas_artifact(self.degrade(sample.canvas[None], item.surface.window)[0], item)
 
     def degrade(self, images: Tensor, window: tuple[int, int]) -> Tensor:
-        """Images (n, 3, h, w) without content."""
+        """The images (n, 3, h, w) in their common mean colour, or blurred in proportion to `window` (height, width)."""
         if self.kind == "constant":
             return images.mean((0, 2, 3), keepdim=True).expand_as(images).clone()
         sigma = self.sigma * min(window)

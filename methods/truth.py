@@ -10,23 +10,23 @@ from ..bench.types import Anchor, Artifact, Door, Item, SyncbenchError
 
 @dataclass(frozen=True, kw_only=True)
 class Truth(Method):
-    """Returns `item.truth` and asks nothing of the model: `views` where known, and on a picture the `canvas`."""
+    """Returns the item's true `views`, and its true `canvas` where the surface is a picture; the model is not run."""
 
     version: ClassVar[int] = 1
     door: ClassVar[Door] = "as_published"
     anchor: ClassVar[Anchor | None] = "ceiling"
 
     def lacks(self, item: Item) -> str | None:
-        """A true picture: a data set may know the geometry of an item and not how it looks."""
+        """A reason where the item has no true picture: a data set may know its geometry but not how it looks."""
         known = "views" in item.truth or ("canvas" in item.truth and item.surface.picture)
         return None if known else "the dataset knows no true picture of this item"
 
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
-        """The truth as an artifact, the same for every seed. SyncbenchError where the item has none."""
+        """The truth as an artifact, equal for every seed. Raises SyncbenchError where the item has none."""
         canvas, views = item.truth.get("canvas"), item.truth.get("views")
         if canvas is not None and item.surface.picture:
-            found = canvas_artifact(canvas, item)
-            return found if views is None else Artifact(views=views.float().cpu(), canvas=found.canvas)
+            artifact = canvas_artifact(canvas, item)
+            return artifact if views is None else Artifact(views=views.float().cpu(), canvas=artifact.canvas)
         if views is not None:
             return Artifact(views=views.float().cpu())
         raise SyncbenchError(

@@ -1,19 +1,19 @@
 """CLIP text score
 
 100 * cos(E(image), E(prompt)), averaged over the non-overlapping window-sized crops (`crops`), or of the whole
-canvas squeezed to CLIP's square (`squeezed`). Families without a wide canvas show their views in the place of crops;
-`channels` shows the one picture its channels make, albedo times shading. `margin` subtracts the same score of a plain
-image of the crop's mean colour.
+canvas squeezed to CLIP's square (`squeezed`). In families without a wide canvas the views take the place of crops, in
+`channels` the one picture that the channels make, albedo times shading. `margin` subtracts the score that an image of
+the crop's mean colour alone has.
 
 Radford et al. 2021, arXiv 2103.00020; in the form of Mean-CLIP-S (SyncDiffusion, arXiv 2306.05178), but over all
 crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT values (25 to
-35) and the judge's are not comparable.
+35) and those of the bundled judge are not comparable.
 
 Traps. CLIP sees only the central square of an image, hence the crops. Text scores have a large offset: a blank
-image of the right colour is not far below a good one, which `margin` takes out. Differences of 0.2 to 0.3 are
-within prompt noise: a guard, not a headline. Prompts outside the judge's vocabulary mean nothing to
-`clip[reference]`. A prompt longer than the context (77 tokens of ViT-B, 24 of the judge) is read to there only, which
-coverage says.
+image of the right colour scores little below a good one, which `margin` takes out. Differences of 0.2 to 0.3 are
+within prompt noise: use the score as a guard, not to rank. Prompts outside the judge's vocabulary mean nothing to
+`clip[reference]`. Of a prompt longer than the context (77 tokens of ViT-B, 24 of the judge) the rest is not read, and
+coverage falls in proportion.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,19 @@ import torch
 from torch import Tensor
 
 from ..bench.backbones.clip import Clip, clip
-from ..bench.backbones.judge import beyond
+from ..bench.backbones.judge import judge_refusal
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.crops import INPUT, NO_CANVAS, Box, device, features, pixels, share, windows
-from .views.pictures import pictures, prompts
+from .strips.crops import (
+    INPUT,
+    NO_CANVAS,
+    Box,
+    canvas_pixels,
+    covered_fraction,
+    crop_features,
+    metric_device,
+    window_boxes,
+)
+from .views.pictures import image_prompts, judged_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,51 +59,54 @@ class ClipText:
     }
 
     backbone: str | None = None
-    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is here."""
+    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is fetched."""
     folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
     look: Literal["crops", "squeezed"] = "crops"
-    """What CLIP is shown."""
+    """What CLIP is shown of a wide canvas: its window-sized `crops`, or all of it, `squeezed` to a square."""
     margin: bool = False
-    """Subtract the score of a plain image of the same mean colour."""
+    """Whether the score of an image of the same mean colour is subtracted."""
 
     def provider(self) -> Clip:
-        """The network."""
-        return clip(self.backbone, self.folder, device())
+        """The CLIP network that embeds images and prompts."""
+        return clip(self.backbone, self.folder, metric_device())
 
     def fingerprint(self) -> str:
-        """Backbone, its weights, its preprocessing, what it is shown."""
-        found = self.provider()
+        """One line that names the backbone, its weights, its preprocessing and what it is shown."""
+        provider = self.provider()
         over = ", over mean colour" if self.margin else ""
-        return f"{found.name}, {self.look}{over}, {found.fingerprint}, {INPUT}"
+        return f"{provider.name}, {self.look}{over}, {provider.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean; coverage is the fraction of the canvas that was shown, times that of the prompt that was read."""
         if not any(item.prompts):
             return Score.none("the item has no prompt")
-        beyond_it = beyond(self.provider().name, self.folder, item, "clip")
-        if beyond_it:
-            return Score.none(beyond_it)
+        refusal = judge_refusal(self.provider().name, self.folder, item, "clip")
+        if refusal:
+            return Score.none(refusal)
         return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
-        """The same from open_clip's own transforms and forward pass, picture by picture; crops without margin only."""
+        """The score by open_clip's own transforms and forward pass, to check the metric.
+
+        None unless crops are scored without `margin`.
+        """
         if self.margin or self.look != "crops":
             return None
         if item.surface.picture:
-            image = pixels(artifact)
-            shown = [] if image is None else [box.cut(image) for box in windows(image, item)]
+            image = canvas_pixels(artifact)
+            shown = [] if image is None else [box.cut(image) for box in window_boxes(image, item)]
         else:
-            shown = list(pictures(artifact, item))
-        texts = prompts(item, len(shown))
+            shown = list(judged_images(artifact, item))
+        texts = image_prompts(item, len(shown))
         return None if not shown or texts is None else self.provider().logits(shown, texts)
 
     def _canvas(self, artifact: Artifact, item: Item) -> Score:
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
         if self.look == "crops":
-            boxes = windows(image, item)
+            boxes = window_boxes(image, item)
         else:
             boxes = [Box(0, 0, image.shape[1], image.shape[2])]
         if not boxes:
@@ -104,12 +116,14 @@ class ClipText:
         texts = item.prompts * len(boxes) if len(item.prompts) == 1 else item.prompts[: len(boxes)]
         if len(texts) < len(boxes):
             return Score.none("there are fewer prompts than crops")
-        shown = [torch.cat([e[0] for e in features(artifact, boxes, look)]) for look in self._looks()]
-        return Score(value=self._mean(shown, texts), coverage=share(image, boxes) * self.provider().read(texts))
+        shown = [torch.cat([e[0] for e in crop_features(artifact, boxes, look)]) for look in self._looks()]
+        return Score(
+            value=self._mean(shown, texts), coverage=covered_fraction(image, boxes) * self.provider().read(texts)
+        )
 
     def _views(self, artifact: Artifact, item: Item) -> Score:
-        images = pictures(artifact, item)
-        texts = prompts(item, len(images))
+        images = judged_images(artifact, item)
+        texts = image_prompts(item, len(images))
         if texts is None:
             return Score.none(f"there are {len(item.prompts)} prompts for {len(images)} views")
         shown = [torch.cat([look.embed(image[None])[0] for image in images]) for look in self._looks()]
@@ -125,7 +139,7 @@ class ClipText:
 
 
 class _Look:
-    """CLIP's image half as a feature provider: crops as they are, squeezed to a square, or wiped to their mean."""
+    """CLIP's image encoder for images as they are, squeezed to a square (`squeeze`) or of one mean colour (`plain`)."""
 
     def __init__(self, provider: Clip, squeeze: bool, plain: bool) -> None:
         self._provider, self._squeeze, self._plain = provider, squeeze, plain

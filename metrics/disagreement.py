@@ -1,16 +1,16 @@
 """Pre-fusion disagreement
 
 Variance of the windows' predicted clean images on cells several of them see, before fusion, over the variance of
-all predictions; averaged over the second half of the denoising steps. Lower: the windows already agree and fusion
-has little to do.
+all predictions; averaged over the second half of the denoising steps. Lower is better: the windows agree before they
+are fused.
 
 Source: our definition. Methods that average satisfy agreement after fusion by construction, so only what was there
 before is informative. Range [0, about 1]; independent noise gives about 1 - 1/k for k windows a cell.
 
-Traps. Measured inside the shared loop in latent space: published pipelines that run their own loop have none
-(null), and values of unlike models or strides are not comparable. A method that drives all windows to the same
-blank image wins: read it beside `sharpness`. Channels of one picture are meant to differ, and imagined objects have no
-cells in common: not defined there.
+Traps. The variance is measured inside the shared loop, in latent space: published pipelines that run their own loop
+have none (null), and values of unlike models or strides are not comparable. A method that drives all windows to the
+same blank image wins: read it beside `sharpness`. The metric is not defined for channels of one picture, which are
+meant to differ, and for imagined objects, whose views have no cells in common.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Disagreement:
     families: ClassVar[tuple[Family, ...]] = ("overlap", "geometry", "frames")
 
     def fingerprint(self) -> str:
-        """What is averaged."""
+        """One line that names the variances and the steps they are averaged over."""
         return "variance of predicted x0 over shared cells / variance of all, mean over the last half of the steps"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
@@ -39,7 +39,7 @@ class Disagreement:
         if steps is None or steps.numel() == 0:
             return Score.none("the method did not measure disagreement: no cell is seen twice, or it runs its own loop")
         late = steps.detach().double().flatten()[steps.numel() // 2 :]
-        known = late[late.isfinite()]
-        if known.numel() == 0:
+        measured = late[late.isfinite()]
+        if measured.numel() == 0:
             return Score.none("no step in the second half was measured")
-        return Score(value=float(known.mean()), coverage=known.numel() / late.numel())
+        return Score(value=float(measured.mean()), coverage=measured.numel() / late.numel())

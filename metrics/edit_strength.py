@@ -1,13 +1,14 @@
 """Edit strength
 
-mean over frames of d(output, source) / mean over frames of d(truth, source), d a perceptual distance. 0: the source
-was handed back; 1: as far from it as the true edit; more: further than was asked.
+mean over frames of d(output, source) / mean over frames of d(truth, source), d a perceptual distance. At 0 the output
+is the source, at 1 it is as far from the source as the true edit is, above 1 further than was asked.
 
 Source: our definition. Consistency metrics of edited clips reward doing nothing, since the source is consistent; the
 benchmark knows the true edit, so strength needs no text model and has a target.
 
-Traps. It measures how far, not where to: a wrong edit of the right size scores 1. Read it beside `clip_text`. Noise
-and blur are far from the source too. Needs an item with a source clip and a true answer that differs from it.
+Traps. The ratio tells how far an edit goes and not whether it is the right one: a wrong edit of the right size scores
+1. Read it beside `clip_text`. Noise and blur are far from the source too. An item needs a source clip and a true edit
+that differs from it.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from ..bench.backbones.judge import beyond
+from ..bench.backbones.judge import judge_refusal
 from ..bench.backbones.perceptual import Perceptual, perceptual
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.crops import INPUT, device
+from .strips.crops import INPUT, metric_device
 from .views.images import eight_bit
 
 
@@ -38,43 +39,43 @@ class EditStrength:
     backbone: str | None = None
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""
     folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
     least: Annotated[float, Interval(ge=0, le=1)] = 1e-3
     """Smallest distance between truth and source that counts as an edit."""
 
     def provider(self) -> Perceptual:
-        """The distance."""
-        return perceptual(self.backbone, self.folder, device())
+        """The perceptual distance d."""
+        return perceptual(self.backbone, self.folder, metric_device())
 
     def fingerprint(self) -> str:
-        """Backbone, its weights, what it is divided by."""
-        found = self.provider()
-        return f"{found.name} to the source / that of the truth, mean of frames, {found.fingerprint}, {INPUT}"
+        """One line that names the backbone, its weights and the divisor."""
+        provider = self.provider()
+        return f"{provider.name} to the source / that of the truth, mean of frames, {provider.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The ratio."""
+        """The ratio; coverage is 1."""
         source, truth = item.conditions.get("video"), item.truth.get("views")
         if source is None:
             return Score.none("the item has no source clip to edit")
         if truth is None:
             return Score.none("the item's truth has no views")
-        made, source, truth = (eight_bit(clip) for clip in (artifact.views, source, truth))
-        if not made.shape == source.shape == truth.shape:
+        output, source, truth = (eight_bit(clip) for clip in (artifact.views, source, truth))
+        if not output.shape == source.shape == truth.shape:
             return Score.none("output, source and truth are of unlike lengths or sizes")
         provider = self.provider()
-        beyond_it = beyond(provider.name, self.folder, item, "lpips")
-        if beyond_it:
-            return Score.none(beyond_it)
-        if min(made.shape[2:]) < provider.minimum:
+        refusal = judge_refusal(provider.name, self.folder, item, "lpips")
+        if refusal:
+            return Score.none(refusal)
+        if min(output.shape[2:]) < provider.minimum:
             return Score.none(f"frames are smaller than the {provider.minimum} px {provider.name} needs")
         asked = _distance(provider, truth, source)
         if asked < self.least:
             return Score.none("the true answer is the source: there is nothing to edit")
-        return Score(value=_distance(provider, made, source) / asked)
+        return Score(value=_distance(provider, output, source) / asked)
 
 
 def _distance(provider: Perceptual, a: Tensor, b: Tensor) -> float:
-    """Mean over frames, one by one so that no batch size can change a number."""
+    """Mean distance of the frames (t, 3, h, w), compared one by one so that no batch size can change a number."""
     with torch.no_grad(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-        gaps = [float(provider.distance(*(x[t : t + 1].to(device()) for x in (a, b)))) for t in range(len(a))]
+        gaps = [float(provider.distance(*(x[t : t + 1].to(metric_device()) for x in (a, b)))) for t in range(len(a))]
     return sum(gaps) / len(gaps)

@@ -1,16 +1,16 @@
 """CLIP frame consistency
 
 100 * mean cosine of the projected CLIP image embeddings of pairs of frames: neighbours (`adjacent`), or `all` pairs.
-Higher: frames show the same thing.
+Higher is better: frames show the same thing.
 
 `adjacent` is "CLIP-Image" of Pix2Video (Ceylan et al. 2023, arXiv 2303.12688) and "Tem-Con" of FlowVid; `all` is the
 frame consistency of LOVEU-TGVE 2023. Range [-100, 100]; ViT-B values of clips lie between 85 and 99, the judge's have
 their own scale.
 
 Traps. Four incompatible definitions share the name: V2VBench takes the embedding before projection, VBench averages
-neighbours with the first frame and clamps at 0. Saturates; blind to flicker of fine texture, which `warping_error`
-sees. A frozen clip scores 100, and a clip that turns to show another side loses through no fault: compare on the same
-items only.
+neighbours with the first frame and clamps at 0. The score saturates and is blind to flicker of fine texture, which
+`warping_error` sees. A frozen clip scores 100, and a clip that turns to show another side loses through no fault:
+compare on the same items only.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ..bench.backbones.clip import Clip, clip
-from ..bench.backbones.judge import beyond
+from ..bench.backbones.judge import judge_refusal
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.crops import INPUT, device
-from .views.images import stored
+from .strips.crops import INPUT, metric_device
+from .views.images import stored_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,30 +43,30 @@ class FrameClip:
     }
 
     backbone: str | None = None
-    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is here."""
+    """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is fetched."""
     folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
     pairs: Literal["adjacent", "all"] = "adjacent"
-    """Which frames are compared."""
+    """Which frames are compared: each with the next one (`adjacent`), or every two (`all`)."""
 
     def provider(self) -> Clip:
-        """The network."""
-        return clip(self.backbone, self.folder, device())
+        """The CLIP network that embeds frames."""
+        return clip(self.backbone, self.folder, metric_device())
 
     def fingerprint(self) -> str:
-        """Backbone, its weights, its preprocessing, the pairs."""
-        found = self.provider()
-        return f"{found.name}, mean cosine of {self.pairs} frames, projected embeddings, {found.fingerprint}, {INPUT}"
+        """One line that names the backbone, its weights, its preprocessing and the pairs."""
+        clip = self.provider()
+        return f"{clip.name}, mean cosine of {self.pairs} frames, projected embeddings, {clip.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The mean over pairs."""
-        frames = stored(artifact)
+        """The mean over pairs of frames; coverage is 1."""
+        frames = stored_views(artifact)
         if len(frames) < 2:
             return Score.none("there is only one frame")
         provider = self.provider()
-        beyond_it = beyond(provider.name, self.folder, item, "clip")
-        if beyond_it:
-            return Score.none(beyond_it)
+        refusal = judge_refusal(provider.name, self.folder, item, "clip")
+        if refusal:
+            return Score.none(refusal)
         seen = torch.cat([provider.image(frame[None]) for frame in frames]).double()
         if self.pairs == "adjacent":
             cosines = (seen[1:] * seen[:-1]).sum(1)

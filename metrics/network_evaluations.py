@@ -1,9 +1,10 @@
 """Network evaluations
 
-Latents sent through the denoising network, both halves of classifier-free guidance counted, gradients not. Lower is
+Latents sent through the denoising network. Both halves of classifier-free guidance count; gradients do not. Lower is
 cheaper.
 
-Traps. A count, equal on every machine. A guided step through n windows costs 2 n. Encodes and decodes are not in it.
+Traps. The count is equal on every machine. A guided step through n windows costs 2 n. Encodes and decodes are not part
+of it.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ..bench.types import Artifact, Family, Item, Role, Score
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEvaluations:
-    """Reads `artifact.cost.evaluations`."""
+    """Number of network evaluations of one sample, `artifact.cost.evaluations`."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "cost"
@@ -24,9 +25,9 @@ class NetworkEvaluations:
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
     def fingerprint(self) -> str:
-        """What is read."""
+        """The name of the cost that is read."""
         return "cost.evaluations"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The recorded cost."""
+        """The recorded number of evaluations; coverage is 1."""
         return Score(value=float(artifact.cost.evaluations))

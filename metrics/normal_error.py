@@ -1,16 +1,17 @@
 """Normal error
 
 Angle between predicted and true camera-space normals over the pixels with a surface, in degrees: `mean`, `median` or
-`rms`. Predictions (2 v - 1 of the stored image) are brought to unit length first. Lower is better; 90 says nothing,
-180 is inside out.
+`rms`. Predictions (2 v - 1 of the stored image) are brought to unit length first. Lower is better; 90 is what a
+perpendicular normal scores, 180 one that points the opposite way.
 
 The measure of surface normal estimation since Fouhey et al., ICCV 2013 (mean, median). Statistics are per picture,
 then averaged over items; papers that pool all pixels of a data set report other medians.
 
-Traps. One direction everywhere is the baseline to beat: towards the camera it is 45 degrees off on a ball. A flat
-ground has one normal, is most of many pictures and easy: `object` leaves it out, and the median may see nothing else. A
-grey pixel names no direction and counts as 90 degrees, so that leaving out is no way to win. Axes are the camera's, x
-right, y down, z forward; a network trained on other axes scores near 180 or worse than chance until they are flipped.
+Traps. One direction everywhere is the baseline to beat: pointing at the camera, it is 45 degrees off on a ball. A flat
+ground has one normal, fills most of many pictures and is easy: `object` leaves it out, and the median may reflect
+nothing else. A grey pixel has no direction and counts as 90 degrees, so that no method gains by leaving pixels grey.
+Axes are the camera's, x right, y down, z forward; a network trained on other axes scores near 180 or worse than chance
+until they are flipped.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .views.light import channels, scored
+from .views.light import decoded_channels, scored_mask
 from .views.shots import Region
 
 SHORTEST = 0.1
@@ -45,45 +46,46 @@ class NormalError:
     }
 
     statistic: Literal["mean", "median", "rms"] = "mean"
-    """Over pixels."""
+    """How the angles of a picture's pixels become one number."""
     region: Region = "surface"
-    """Score every surface, or the object alone."""
+    """Which pixels are scored: every `surface`, or the `object` alone."""
 
     def fingerprint(self) -> str:
-        """Statistic, axes, what counts."""
+        """One line that names the statistic, the axes and the region."""
         where = f"pixels of the {self.region}"
         return f"{self.statistic} angle per picture, opencv camera axes, unit predictions, {where}, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The angle; coverage is the fraction of the picture that was scored."""
-        found = channels(artifact, item)
-        if found is None or found.normal is None:
+        predicted = decoded_channels(artifact, item)
+        if predicted is None or predicted.normal is None:
             return Score.none("the artifact has no normals")
         if "normal" not in item.truth:
             return Score.none("the item's truth has no normals")
         truth = item.truth["normal"][0].double()
-        if truth.shape != found.normal.shape:
+        if truth.shape != predicted.normal.shape:
             return Score.none("the true normals are of another size")
         # a true normal of zero length (the sky) is no surface, and would count as 90 degrees
-        known = (truth.norm(dim=0) > 0.5) & (scored(item, self.region, *truth.shape[1:])[0] > 0.5)
-        if not bool(known.any()):
+        inner = (truth.norm(dim=0) > 0.5) & (scored_mask(item, self.region, *truth.shape[1:])[0] > 0.5)
+        if not bool(inner.any()):
             return Score.none(f"the picture shows no {self.region}")
-        made, truth = found.normal[:, known], truth[:, known]
+        made, truth = predicted.normal[:, inner], truth[:, inner]
         length = made.norm(dim=0)
         cosine = (made * truth).sum(0) / (length * truth.norm(dim=0)).clamp(min=1e-9)
         cosine = torch.where(length < SHORTEST, 0.0, cosine.clamp(-1, 1))
         angle = cosine.acos() * 180 / pi
         pooled = {"mean": angle.mean(), "median": angle.median(), "rms": angle.square().mean().sqrt()}
-        return Score(value=float(pooled[self.statistic]), coverage=float(known.double().mean()))
+        return Score(value=float(pooled[self.statistic]), coverage=float(inner.double().mean()))
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
-        """The same by the angle's tangent, |a x b| / a.b; None where a prediction names no direction."""
-        found = channels(artifact, item)
-        if found is None or found.normal is None:
+        """The angle by its tangent, |a x b| / a.b, to check the metric; None if a prediction has no direction."""
+        predicted = decoded_channels(artifact, item)
+        if predicted is None or predicted.normal is None:
             return None
         true = item.truth["normal"][0].double().numpy()
-        known = (np.linalg.norm(true, axis=0) > 0.5) & (scored(item, self.region, *true.shape[1:])[0].numpy() > 0.5)
-        made, true = found.normal.numpy()[:, known].T, true[:, known].T
+        inner = scored_mask(item, self.region, *true.shape[1:])[0].numpy() > 0.5
+        inner &= np.linalg.norm(true, axis=0) > 0.5
+        made, true = predicted.normal.numpy()[:, inner].T, true[:, inner].T
         if np.linalg.norm(made, axis=1).min() < SHORTEST:
             return None
         angle = np.degrees(np.arctan2(np.linalg.norm(np.cross(made, true), axis=1), (made * true).sum(1)))

@@ -1,14 +1,14 @@
 """Overlap sharpness
 
 Mean squared Laplacian of luma where several windows were fused, over that where one window stands alone. Averaging
-windows that disagree blurs; this shows it inside one image, against its own content.
+windows that disagree blurs; the ratio shows this inside one image, against its own content.
 
 Source: our definition (a blur guard for fused regions). Range [0, inf), ideal 1; below, fusion blurs; above, fused
 regions carry extra texture (ghosts, seams).
 
-Traps. Needs the method's declared borders; null when all columns are covered equally often in kind. With dense
-strides only two narrow strips at the ends are covered once, and they hold other content: coverage says how little
-was compared, and single items are noisy.
+Traps. The method must declare its borders, and some columns must be covered by one window and others by several; there
+is no number (null) elsewhere. With dense strides only two narrow strips at the ends are covered once, and they hold
+other content: coverage says how little was compared, and single items are noisy.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from typing import Annotated, ClassVar
 from annotated_types import Interval
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.borders import coverage, grid, shrink
-from .strips.crops import INPUT, NO_CANVAS, pixels
+from .strips.borders import eroded, window_grid, windows_per_column
+from .strips.crops import INPUT, NO_CANVAS, canvas_pixels
 from .strips.detail import laplacian
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapSharpness:
-    """Detail where windows overlap over detail where they do not."""
+    """Energy of fine detail where windows overlap, divided by that where they do not."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "quality"
@@ -36,21 +36,21 @@ class OverlapSharpness:
     """Columns left out on either side of a change of coverage."""
 
     def fingerprint(self) -> str:
-        """Operator and margin."""
+        """One line that names the operator and the margin."""
         return f"laplacian energy of luma, overlap over single coverage, margin {self.margin} px, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The ratio; coverage is the fraction of columns in either region."""
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
         declared = artifact.notes.get("borders")
         if not declared:
             return Score.none("the method declares no borders")
-        if grid(item)[1]:
+        if window_grid(item)[1]:
             return Score.none("the image wraps around: every column is covered alike")
-        count = coverage(image.shape[2], sorted({int(b) for b in declared}), item.surface.window[1])
-        several, single = shrink(count > 1, self.margin), shrink(count == 1, self.margin)
+        count = windows_per_column(image.shape[2], sorted({int(b) for b in declared}), item.surface.window[1])
+        several, single = eroded(count > 1, self.margin), eroded(count == 1, self.margin)
         if not several.any() or not single.any():
             kind = "more than one window" if (count > 1).any() else "one window"
             return Score.none(f"every column is covered by {kind}")

@@ -1,16 +1,17 @@
 """Reprojection error between views, with known geometry
 
 255 * mean |I_i(p) - I_j(p')| over ordered pairs of views i, j, pixels p of the object in i, and channels; p' is where
-the true point behind p appears in j (bilinear). A pixel counts if j really sees the point (depth within 0.5 %, not
-hidden), both views see it at less than 73 degrees, and neither on a depth edge. In 8-bit levels; lower is better.
+the true point behind p appears in j (bilinear). A pixel counts if j sees the point (depth within 0.5 %, so nothing
+hides it), both views see it at less than 73 degrees, and neither on a depth edge. In 8-bit levels; lower is better.
 
 Source: our definition; the tolerances follow common practice for reprojection with rendered depth. `rms` is the root
 mean square: PSNR = 20 log10(255 / rms).
 
-Traps. Blind to anything that stays the same in all views: blank and blurred views win, hence `sharpness`; a
-permutation of the channels changes nothing, hence `clip_text`. The truth is at the floor of resampling, not at 0.
-Values depend on how far apart the cameras are: compare one rig only. In the family `prior` the object is imagined:
-a consistent object of another shape than the true one scores badly.
+Traps. The error is blind to anything that stays the same in all views: blank and blurred views win, so read it beside
+`sharpness`; swapping the colour channels changes nothing, so read it beside `clip_text`. The truth does not score 0,
+because bilinear lookup softens texture. Values depend on how far apart the cameras are: compare within one set of
+cameras. In the family `prior` the object is imagined: a consistent object of another shape than the true one scores
+badly.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ import torch
 from annotated_types import Interval
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .views.images import stored, unlike
-from .views.sampling import sample
-from .views.shots import COSINE, NEEDS, RULES, Region, points, shots
+from .views.images import mismatch, stored_views
+from .views.sampling import bilinear
+from .views.shots import COSINE, NEEDS, RULES, Region, surface_points, view_cameras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,28 +38,28 @@ class Reprojection:
     presets: ClassVar[dict[str, dict[str, Any]]] = {"rms": {"statistic": "rms"}}
 
     region: Region = "object"
-    """Score the object, or every `surface` (the ground too)."""
+    """Which pixels are scored: the `object`, or every `surface` (the ground too)."""
     statistic: Literal["l1", "rms"] = "l1"
-    """Mean absolute difference or root mean square."""
+    """`l1`: mean absolute difference; `rms`: root mean square."""
     least: Annotated[float, Interval(ge=0, le=1)] = 0.05
-    """Smallest fraction of the pixels that must have a partner."""
+    """Smallest fraction of the region's pixels that another view must see; below it the score is null."""
 
     def fingerprint(self) -> str:
-        """Pairs, rules of visibility, statistic."""
+        """One line that names the pairs, the rules of visibility and the statistic."""
         return f"{self.statistic} over ordered pairs of views, pixels of the {self.region}, bilinear, {RULES}, rgb8"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean; coverage is the fraction of the region's pixels that were compared with at least one view."""
-        reason = unlike(artifact, item, NEEDS)
+        reason = mismatch(artifact, item, NEEDS)
         if reason:
             return Score.none(reason)
         if len(artifact.views) < 2:
             return Score.none("there is only one view")
-        views, cameras = stored(artifact).double(), shots(item.truth, self.region)
+        views, cameras = stored_views(artifact).double(), view_cameras(item.truth, self.region)
         gaps: list[torch.Tensor] = []
         compared, pixels = 0, 0
         for i, here in enumerate(cameras):
-            at, normal, inner = points(item.truth, i, self.region)
+            at, normal, inner = surface_points(item.truth, i, self.region)
             if not at.shape[1]:
                 continue
             usable = here.clear[inner] & (here.facing(at, normal) >= COSINE)
@@ -68,7 +69,7 @@ class Reprojection:
                     continue
                 xy, seen = there.sees(at, normal)
                 seen &= usable
-                gaps.append((sample(views[j], xy[:, seen]) - colour[:, seen]).flatten())
+                gaps.append((bilinear(views[j], xy[:, seen]) - colour[:, seen]).flatten())
                 matched |= seen
             compared, pixels = compared + int(matched.sum()), pixels + at.shape[1]
         if not gaps:

@@ -9,9 +9,9 @@ Source: our definition; folding at a known period is the standard test for a wea
 [1, inf), of `amplitude` [0, 1], of `excess` (0, inf), ideal 1.
 
 Traps. A maximum over phases exceeds 1 on any picture, the more so the fewer strides fit the width, and differently
-for every p: `excess` divides this bias out and is the default; `peak` and `amplitude` compare only like strides.
-Needs at least three strides in the width. The stride is `notes["stride"]`, else the first declared border, else the
-item's window.
+for every p: `excess` divides this bias out and is the default; `peak` and `amplitude` compare only methods of one
+stride. At least three strides must fit the width. The stride is `notes["stride"]`, else the first declared border, else
+the item's window.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.borders import border_columns, gradient
-from .strips.crops import INPUT, NO_CANVAS, pixels
+from .strips.borders import border_columns, column_gradient
+from .strips.crops import INPUT, NO_CANVAS, canvas_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeamPhase:
-    """How much the gradient repeats at the method's stride."""
+    """How strongly the horizontal gradient repeats at the method's stride."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "consistency"
@@ -39,19 +39,21 @@ class SeamPhase:
     presets: ClassVar[dict[str, dict[str, Any]]] = {"peak": {"statistic": "peak"}}
 
     statistic: Literal["excess", "peak", "amplitude"] = "excess"
+    """`peak`: the largest phase over the mean; `excess`: peak over that of other periods; `amplitude`: share of the
+    gradient at the stride's frequency."""
 
     def fingerprint(self) -> str:
-        """The statistic; the period differs by method and is part of its parameters."""
+        """One line that names the statistic. The stride is not in it, because it differs by method."""
         return f"phase-folded gradient, {self.statistic} at the method's stride, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The statistic; coverage is the fraction of column edges folded (whole periods only)."""
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
         columns, wraps = border_columns(artifact, item, "declared")
         period = int(artifact.notes.get("stride") or min((b for b in columns if b > 0), default=0))
-        g = gradient(image, wraps)
+        g = column_gradient(image, wraps)
         g = g if wraps else g[1:]
         if period < 4:
             return Score.none("the method declares no stride of at least 4 px")
@@ -72,6 +74,6 @@ class SeamPhase:
 
 
 def peak(g: Float[Tensor, " columns"], period: int) -> float:
-    """Largest phase mean over the mean of all phases, over whole periods."""
+    """The largest mean of `g` at one phase of `period` columns, over the mean of all phases; whole periods only."""
     folded = g[: len(g) // period * period].reshape(-1, period).mean(0)
     return float(folded.max() / folded.mean())

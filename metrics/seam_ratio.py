@@ -19,13 +19,13 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Interval
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.borders import Borders, border_columns, gradient, nearest
-from .strips.crops import INPUT, NO_CANVAS, pixels
+from .strips.borders import Borders, border_columns, column_gradient, distance_to_border
+from .strips.crops import INPUT, NO_CANVAS, canvas_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeamRatio:
-    """Gradient on window borders over gradient away from them."""
+    """Mean horizontal gradient on window borders, divided by the mean away from them."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "consistency"
@@ -38,24 +38,24 @@ class SeamRatio:
     borders: Borders = "window"
     """`window`: the item's grid, the same for all methods; `declared`: the method's own borders if it names them."""
     reach: Annotated[int, Interval(ge=0, le=65_536)] = 4
-    """Pixels on either side that count as the seam."""
+    """Pixels on either side of a border that count as the seam."""
     clear: Annotated[int, Interval(ge=0, le=65_536)] = 16
     """Pixels from any border at which a column counts as free of it; decoders spread a seam over 8 to 16."""
 
     def fingerprint(self) -> str:
-        """Borders, reach and clearance."""
+        """One line that names the borders, their reach and the clearance."""
         return f"sgr, borders {self.borders}, seam <={self.reach} px, clear >={self.clear} px, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The ratio over all borders; coverage is the fraction of column edges in S or N."""
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
         columns, wraps = border_columns(artifact, item, self.borders)
         if not columns:
             return Score.none("one window covers the canvas: there is no border")
-        g = gradient(image, wraps)
-        gap = nearest(image.shape[2], columns, wraps)
+        g = column_gradient(image, wraps)
+        gap = distance_to_border(image.shape[2], columns, wraps)
         real = ~g.isnan()
         seam, free = (gap <= self.reach) & real, (gap >= self.clear) & real
         if not free.any():

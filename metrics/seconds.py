@@ -2,8 +2,8 @@
 
 Wall time of the method after warm-up, with the device synchronised. Lower is faster.
 
-Traps. Depends on the machine and what else runs on it: rows of unlike machines stand in columns of their own, and those
-of one machine are alike only if it was as busy.
+Traps. Seconds depend on the machine and on what else runs there. Rows of unlike machines have columns of their own;
+rows of one machine are comparable only if it was as busy.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ..bench.types import Artifact, Family, Item, Role, Score
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """Reads `artifact.cost.seconds`."""
+    """Wall time of one sample, `artifact.cost.seconds`."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "cost"
@@ -25,10 +25,10 @@ class Seconds:
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
     def fingerprint(self) -> str:
-        """What is read."""
+        """The name of the cost that is read."""
         return "cost.seconds"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The recorded cost."""
+        """The recorded seconds; null where none were recorded."""
         value = float(artifact.cost.seconds)
         return Score(value=value) if value > 0 else Score.none("nothing was recorded")

@@ -1,15 +1,16 @@
 """Sharpness
 
 Variance of the 4-neighbour Laplacian of luma, in levels^2 (8-bit), averaged over tiles of the canvas that touch no
-border of the item's window grid. Families without a wide canvas: over the pixels of each view, averaged over views;
-for `geometry` and `prior` only over the object, without its outline (where views must agree, and where fusing them
-blurs; the background is free). `channels` shows the one picture its channels make, albedo times shading.
+border of the item's window grid. In families without a wide canvas it is taken over the pixels of each view and
+averaged over views; in `geometry` and `prior` only over the object without its outline, where views must agree and
+where fusing them blurs. In `channels` it is that of the one picture the channels make, albedo times shading.
 
 Pech-Pacheco et al., ICPR 2000 (variance of the Laplacian), tiled so that a seam is not mistaken for detail. Range
 [0, inf); higher is sharper, 0 is constant.
 
-Traps. A guard against blurring and blank output, which consistency metrics reward; not a quality score: noise and
-checkerboards are the sharpest images there are. Depends on content: compare methods on the same items only.
+Traps. The number guards against blurring and blank output, which consistency metrics reward. It is not a quality score:
+noise and checkerboards are the sharpest images there are. It depends on content: compare methods on the same items
+only.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,17 @@ from annotated_types import Interval
 from scipy.ndimage import laplace
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .strips.borders import grid, nearest
-from .strips.crops import INPUT, NO_CANVAS, pixels
+from .strips.borders import distance_to_border, window_grid
+from .strips.crops import INPUT, NO_CANVAS, canvas_pixels
 from .strips.detail import LUMA, laplacian
-from .views.images import unlike
-from .views.pictures import pictures
-from .views.sampling import grown
+from .views.images import mismatch
+from .views.pictures import judged_images
+from .views.sampling import dilated
 
 INNER = 4
-"""Pixels between an object's outline and what is scored of it: an outline is an edge however blurred the object."""
+"""Pixels inside an object's outline that are left out: an outline is an edge however blurred the object is."""
 FEWEST = 64
-"""Least number of pixels of a view that make a variance."""
+"""Smallest number of pixels of a view whose variance is taken; a view with fewer is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Sharpness:
     """Pixels between a tile and the nearest border of the item's window grid."""
 
     def fingerprint(self) -> str:
-        """Operator, tiles, clearance."""
+        """One line that names the operator, the tiles and the clearance."""
         where = f"{self.tile} px tiles >={self.clear} px from the grid, or objects {INNER} px inside their outline"
         return f"laplacian variance of luma, {where}, {INPUT}"
 
@@ -60,11 +61,11 @@ class Sharpness:
         return self._tiles(artifact, item) if item.surface.picture else _views(artifact, item)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
-        """The same of views by SciPy's Laplacian; None for wide pictures."""
+        """The score of views by SciPy's Laplacian, to check the metric; None for wide pictures."""
         if item.surface.picture:
             return None
         values: list[float] = []
-        for n, image in enumerate(pictures(artifact, item).double().numpy()):
+        for n, image in enumerate(judged_images(artifact, item).double().numpy()):
             response = laplace(np.einsum("c,chw->hw", LUMA, 255 * image), mode="nearest")
             if item.family in ("geometry", "prior"):
                 outside = np.pad(item.truth["mask"][n, 0].numpy() < 0.5, INNER, constant_values=False)
@@ -75,15 +76,15 @@ class Sharpness:
         return float(np.mean(values)) if values else None
 
     def _tiles(self, artifact: Artifact, item: Item) -> Score:
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
         response = laplacian(image)
         height, width = response.shape
-        columns, wraps = grid(item)
+        columns, wraps = window_grid(item)
         usable = torch.ones(width, dtype=torch.bool)
         if columns:
-            usable = nearest(width, columns, wraps) >= self.clear
+            usable = distance_to_border(width, columns, wraps) >= self.clear
         values: list[float] = []
         left = 0
         while left + self.tile <= width:
@@ -101,13 +102,13 @@ class Sharpness:
 
 
 def _views(artifact: Artifact, item: Item) -> Score:
-    images = pictures(artifact, item)
+    images = judged_images(artifact, item)
     inner = torch.ones(len(images), *images.shape[2:], dtype=torch.bool)
     if item.family in ("geometry", "prior"):
-        reason = unlike(artifact, item, ("mask",))
+        reason = mismatch(artifact, item, ("mask",))
         if reason:
             return Score.none(reason)
-        inner = ~grown(item.truth["mask"][:, 0] < 0.5, INNER)
+        inner = ~dilated(item.truth["mask"][:, 0] < 0.5, INNER)
     values = [
         float(laplacian(image)[part].var(correction=0))
         for image, part in zip(images, inner, strict=True)

@@ -2,8 +2,8 @@
 
 E = mean over pairs (t, t + gap) of mean over M of (warp(O_{t+gap}) - O_t)^2, values in [0, 1]; warp looks frame
 t + gap up (bilinearly) where the true flow takes each pixel of frame t. M holds the pixels of t whose point stays
-visible up to t + gap and that neither start nor land within 2 px of a depth edge or of another object. In 1e-3;
-lower is better.
+visible up to t + gap and that neither start nor land within 2 px of a depth edge or of another object. In units of
+1e-3; lower is better.
 
 Lai et al., Learning Blind Video Temporal Consistency, ECCV 2018, arXiv 1808.00449, with the item's exact flow and
 occlusion in the place of an estimate and its checks. Over a gap above 1 flows are chained, so a point that hides in
@@ -29,15 +29,15 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .views.images import eight_bit, stored
-from .views.sampling import edges, follow, inside, sample, whole
+from .views.images import eight_bit, stored_views
+from .views.sampling import bilinear, follow_flow, in_image, lookup_inside, surface_edges
 
 NEEDS = ("flow", "visible")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarpingError:
-    """Mean squared difference along exact flow."""
+    """Mean squared difference between frames along the true flow."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "consistency"
@@ -52,19 +52,19 @@ class WarpingError:
     }
 
     gap: Annotated[int, Interval(ge=1, le=1_000)] = 1
-    """Frames between the two that are compared."""
+    """How many frames apart the two are that are compared; 1 compares neighbours."""
     over: Literal["one", "truth", "variance"] = "one"
-    """What the error is divided by: nothing, the error of the true clip, or twice the variance."""
+    """What the error is divided by: 1, the error of the true clip (`truth`), or twice the `variance`."""
     least: Annotated[float, Interval(ge=0, le=1)] = 0.1
-    """Smallest fraction of pixels that must be comparable."""
+    """Smallest fraction of pixels that can be followed; below it the score is null."""
 
     @property
     def unit(self) -> str:
-        """1e-3, or a ratio."""
+        """`x1e-3` for the plain error, `ratio` for one that is divided."""
         return "x1e-3" if self.over == "one" else "ratio"
 
     def fingerprint(self) -> str:
-        """Gap, mask, interpolation."""
+        """One line that names the divisor, the gap, the mask and the interpolation."""
         over = {"one": "", "truth": " / that of the true clip", "variance": " / 2 var"}[self.over]
         return f"mse{over}, gap {self.gap}, true flow and visibility, 2 px off edges, bilinear, mean of pairs, rgb8"
 
@@ -73,7 +73,7 @@ class WarpingError:
         lacking = [name for name in (*NEEDS, *(["views"] if self.over == "truth" else [])) if name not in item.truth]
         if lacking:
             return Score.none(f"the item's truth has no {', '.join(lacking)}")
-        flow, frames = item.truth["flow"], stored(artifact)
+        flow, frames = item.truth["flow"], stored_views(artifact)
         if frames.shape[2:] != flow.shape[2:] or len(frames) != len(flow) + 1:
             size, true = (f"{n} frames of {h}x{w} px" for n, _, h, w in (frames.shape, flow.shape))
             return Score.none(f"the clip has {size}, the true flow starts from {true}")
@@ -91,15 +91,15 @@ class WarpingError:
         return Score(value=error / base, coverage=coverage)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
-        """The same with SciPy's lookup, of neighbouring frames on the pixels that count; None for other forms."""
+        """The error with SciPy's lookup, to check the metric; None if it is divided or the gap is not 1."""
         if self.over != "one" or self.gap != 1:
             return None
-        clip, flow, clear = stored(artifact).double().numpy(), item.truth["flow"].nan_to_num(), _clear(item)
+        clip, flow, clear = stored_views(artifact).double().numpy(), item.truth["flow"].nan_to_num(), _clear(item)
         visible = item.truth["visible"] > 0.5
         means: list[float] = []
         for t in range(len(flow)):
-            xy, ok = follow(flow[t : t + 1], visible[t : t + 1] & clear[t : t + 1])
-            ok = (ok & inside(xy, *flow.shape[2:]) & whole(clear[t + 1], xy)).numpy()
+            xy, ok = follow_flow(flow[t : t + 1], visible[t : t + 1] & clear[t : t + 1])
+            ok = (ok & in_image(xy, *flow.shape[2:]) & lookup_inside(clear[t + 1], xy)).numpy()
             if ok.any():
                 at = xy.flip(0).numpy()[:, ok] - 0.5
                 there = np.stack([map_coordinates(plane, at, order=1, mode="nearest") for plane in clip[t + 1]])
@@ -113,8 +113,10 @@ def _clear(item: Item) -> Bool[Tensor, "t 1 h w"]:
     count = len(flow) + 1
     if depth is None and ids is None:
         return torch.ones(count, 1, *flow.shape[2:], dtype=torch.bool)
-    found = [edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)]
-    return ~torch.stack(found)
+    near_edge = [
+        surface_edges(None if depth is None else depth[t], None if ids is None else ids[t]) for t in range(count)
+    ]
+    return ~torch.stack(near_edge)
 
 
 def _errors(clip: Float[Tensor, "t 3 h w"], item: Item, gap: int) -> tuple[float | None, float, float]:
@@ -125,12 +127,12 @@ def _errors(clip: Float[Tensor, "t 3 h w"], item: Item, gap: int) -> tuple[float
     spreads: list[float] = []
     share = 0.0
     for t in range(count - gap):
-        xy, ok = follow(flow[t : t + gap], visible[t : t + gap] & clear[t : t + gap])
-        ok = ok & inside(xy, height, width) & whole(clear[t + gap], xy)
+        xy, ok = follow_flow(flow[t : t + gap], visible[t : t + gap] & clear[t : t + gap])
+        ok = ok & in_image(xy, height, width) & lookup_inside(clear[t + gap], xy)
         share += float(ok.double().mean()) / (count - gap)
         if bool(ok.any()):
             here = clip[t].flatten(1)[:, ok].double()
-            errors.append(float((sample(clip[t + gap], xy[:, ok]) - here).square().mean()))
+            errors.append(float((bilinear(clip[t + gap], xy[:, ok]) - here).square().mean()))
             spreads.append(float(here.var(1, correction=0).mean()))
     if not errors:
         return None, 0.0, share

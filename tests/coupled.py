@@ -20,7 +20,7 @@ class Coupled(Tiny):
     @property
     def capabilities(self) -> frozenset[str]:
         """Everything."""
-        return frozenset({"text", "attention", "joint", "camera", "image", "poses", "time", "channels"})
+        return frozenset({"text", "attention", "joint", "camera", "image", "poses", "time", "channels", "rows"})
 
     def refuse(self, inputs: dict[str, object]) -> None:
         """Nothing."""

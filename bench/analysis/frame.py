@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ..catalogue.content import digest, told_apart
+from ..catalogue.content import digest, distinct_names
 from ..errors import SyncbenchError
 from ..escaping import csv_cell
 from ..store.records import Table as Table
@@ -121,7 +121,7 @@ def _tell_apart(r: Table) -> None:
     unlike = r.groupby([*BOARD, "item"])["content"].transform("nunique") > 1
     for _, part in r[unlike].groupby(BOARD):
         pairs = list(zip(part["item"], part["content"], strict=True))
-        names = told_apart(pairs)
+        names = distinct_names(pairs)
         r.loc[part.index, "item"] = [names[pair] for pair in pairs]
 
 

@@ -55,7 +55,7 @@ def judge(folder: str | Path | None = None, device: torch.device | str = "cpu") 
     return _load(str(place.resolve()), str(device), revision(place))
 
 
-def beyond(name: str, folder: str | Path | None, item: Item, weights: str) -> str | None:
+def judge_refusal(name: str, folder: str | Path | None, item: Item, weights: str) -> str | None:
     """Why the bundled judge has no say about an item, with the command that fetches `weights`; None where it has.
 
     `name` is a backbone's, such as `lpips[reference]`; published weights and a judge in a `folder` judge anything.

@@ -1,1 +1,1 @@
-"""What exists and how a name becomes an instance: listing, registry, typed fields, identity of content."""
+"""Which components exist, and how a name becomes an instance: listing, registry, typed fields, identity of items."""

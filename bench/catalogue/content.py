@@ -1,6 +1,6 @@
-"""What an item holds, as 12 hex digits: two items of one name are the same item only where these agree.
+"""The content of an item as 12 hex digits: two items of one id are the same item only where these digits agree.
 
-Ids are names: a line number, the stem of a file. The content is what decides which samples are made and how they are
+An id is a name: a line number, or the stem of a file. The content decides which samples are made and how they are
 judged, so it belongs to a job's identity and to every record.
 """
 
@@ -17,10 +17,10 @@ from .fields import as_json
 
 
 def content_of(item: Item) -> str:
-    """12 hex digits of prompts, negative prompt, surface, conditions and truth. Renders nothing, reads no file.
+    """12 hex digits of an item's prompts, negative prompt, surface, conditions and truth. It renders nothing.
 
-    Tensors that are there are hashed. Those of a `Lazy` mapping are made later, so only their names count, and the
-    data set says in `Item.content` what they will be made from.
+    Tensors that exist already are hashed. Those of a `Lazy` mapping are made later, so only their names count, and the
+    data set gives in `Item.content` the identity of what they will be made from.
     """
     tensors = {"conditions": _tensors(item.conditions), "truth": _tensors(item.truth)}
     words = {"prompts": list(item.prompts), "negative": item.protocol.negative}
@@ -28,7 +28,7 @@ def content_of(item: Item) -> str:
 
 
 def digest(facts: Any) -> str:
-    """12 hex digits of JSON values and NumPy arrays. Numbers count to 9 digits and decimals: no processor differs.
+    """12 hex digits of JSON values and NumPy arrays. Floats are rounded to 9 digits, so that processors agree.
 
     >>> digest({"a": 0.1 + 0.2, "b": "x"}) == digest({"b": "x", "a": 0.3})
     True
@@ -37,15 +37,15 @@ def digest(facts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def told_apart(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """A name for each (id, content): the id, or where an id has several contents, with digits of the content.
+def distinct_names(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A distinct name for each (id, content): the id, with digits of the content where an id has several contents.
 
     >>> told_apart([("a", "0123456789ab"), ("b", "0123456789ab"), ("b", "ba9876543210")])
     {('a', '0123456789ab'): 'a', ('b', '0123456789ab'): 'b (012345)', ('b', 'ba9876543210'): 'b (ba9876)'}
     """
-    found = dict.fromkeys(items)
-    counts = Counter(id for id, _ in found)
-    return {(id, content): f"{id} ({content[:6]})" if counts[id] > 1 else id for id, content in found}
+    distinct = dict.fromkeys(items)
+    counts = Counter(id for id, _ in distinct)
+    return {(id, content): f"{id} ({content[:6]})" if counts[id] > 1 else id for id, content in distinct}
 
 
 def _rounded(value: Any) -> Any:
@@ -61,13 +61,13 @@ def _rounded(value: Any) -> Any:
 
 
 def _array(array: Any) -> list[Any]:
-    """Shape and hash."""
-    kept: Any = array.astype("float64").round(9) + 0.0 if array.dtype.kind == "f" else array.astype("int64")
-    return [list(array.shape), hashlib.sha256(kept.tobytes()).hexdigest()]
+    """Shape and SHA-256 of an array, after rounding."""
+    rounded: Any = array.astype("float64").round(9) + 0.0 if array.dtype.kind == "f" else array.astype("int64")
+    return [list(array.shape), hashlib.sha256(rounded.tobytes()).hexdigest()]
 
 
 def _tensors(tensors: Mapping[str, Any]) -> Any:
-    """Hashes by name; for what is made when asked for, the names."""
+    """Hashes by name; of a mapping that makes its tensors on first access, the names alone."""
     if not isinstance(tensors, dict):
         return sorted(tensors)
     return {name: _hash(value) for name, value in tensors.items()}
@@ -78,7 +78,7 @@ def _hash(tensor: Any) -> str:
 
     if tensor.is_meta:  # without any data
         return f"{tensor.dtype} {tuple(tensor.shape)}"
-    found: torch.Tensor = tensor.detach().cpu().contiguous()
-    total = hashlib.sha256(f"{found.dtype} {tuple(found.shape)} ".encode())
-    total.update(found.flatten().view(torch.uint8).numpy().data)
+    values: torch.Tensor = tensor.detach().cpu().contiguous()
+    total = hashlib.sha256(f"{values.dtype} {tuple(values.shape)} ".encode())
+    total.update(values.flatten().view(torch.uint8).numpy().data)
     return total.hexdigest()

@@ -15,10 +15,10 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from ..errors import SyncbenchError, quoted
 
 
-def build(cls: type, name: str, values: Mapping[str, Any]) -> Any:
-    """`cls(**values)` with every value checked against, or read as, its field's type.
+def instantiate(cls: type, name: str, values: Mapping[str, Any]) -> Any:
+    """`cls(**values)`, with every value converted to its field's type (see `convert`). `name` is the component's id.
 
-    Raises SyncbenchError naming the field, the value and what the class has.
+    Raises SyncbenchError that names the field, the value and the fields that the class has.
     """
     types = field_types(cls)
     checked: dict[str, Any] = {}
@@ -29,16 +29,16 @@ def build(cls: type, name: str, values: Mapping[str, Any]) -> Any:
             raise SyncbenchError(f"{name} has no field '{key}': {hint}")
         checked[key] = convert(value, types[key], f"{name}.{key}")
     try:
-        made = cls(**checked)
+        instance = cls(**checked)
     except (ValueError, TypeError) as error:
         raise SyncbenchError(f"{name} cannot be built: {error}") from error
-    for key, value in field_values(made).items():  # a default is nobody's input
-        _sound(value, value, f"{name}.{key}")
-    return made
+    for key, value in field_values(instance).items():  # defaults have not been checked yet
+        _storable(value, value, f"{name}.{key}")
+    return instance
 
 
 def field_types(callee: Callable[..., Any]) -> dict[str, Any]:
-    """Names and types of what a class's constructor, or a function, takes by keyword."""
+    """Types, by name, of the keyword arguments that a class's constructor, or a function, takes."""
     maker: Any = callee.__init__ if isinstance(callee, type) else callee
     if maker is object.__init__:
         return {}
@@ -49,26 +49,27 @@ def field_types(callee: Callable[..., Any]) -> dict[str, Any]:
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
-    """`value` as `kind`. Strings are read: `0.25`, `true`, `none`, or JSON for lists and the like.
+    """`value` as the type `kind`. Strings are parsed: `0.25`, `true`, `none`, or JSON for lists and tables.
 
-    Raises SyncbenchError for what is of another type, out of the type's declared range, NaN, infinite or no text.
+    Raises SyncbenchError, beginning with `where`, for a value of another type, out of the type's declared range, NaN,
+    infinite, or text with half a character.
     """
     adapter = _adapter(kind)
     if adapter is None:
-        return _sound(value, value, where)
+        return _storable(value, value, where)
     text = isinstance(value, str)
     if text:
         check_text(value, where)
     if text and value.lower() in {"none", "null"} and _optional(kind):
         return None
     try:
-        made = adapter.validate_strings(value) if text else adapter.validate_python(value)
-        return _sound(value, made, where)
+        converted = adapter.validate_strings(value) if text else adapter.validate_python(value)
+        return _storable(value, converted, where)
     except ValidationError as error:
         first = error.errors()[0]
     if text:
         try:
-            return _sound(value, adapter.validate_python(json.loads(value)), where)
+            return _storable(value, adapter.validate_python(json.loads(value)), where)
         except ValidationError as error:
             again = error.errors()[0]
             first = again if again["type"] in RANGES else first
@@ -76,23 +77,24 @@ def convert(value: Any, kind: Any, where: str) -> Any:
             pass
     if first["type"] in RANGES:
         reason = first["msg"].replace("Input should", "it must").replace("String should", "it must")
-        raise SyncbenchError(f"{where} = {shown(value)}: {reason}")
-    raise SyncbenchError(f"{where} = {shown(value)} is not {show_type(kind)}: {first['msg']}")
+        raise SyncbenchError(f"{where} = {value_text(value)}: {reason}")
+    raise SyncbenchError(f"{where} = {value_text(value)} is not {show_type(kind)}: {first['msg']}")
 
 
 RANGES = (
     *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
     *("finite_number", "string_too_short", "string_too_long", "too_short", "too_long"),
 )
-"""Kinds of pydantic's errors about a value of the right type."""
+"""Pydantic's types of errors about a value that has the right type and is out of range."""
 DEEPEST = 20
-"""Levels of lists and tables in a value."""
+"""Largest number of nested lists and tables in a value."""
 
 
-def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
-    """`made`, once it is known to hold nothing that JSON, records or a file could not: NaN, infinity, half characters.
+def _storable(given: Any, made: Any, where: str, depth: int = 0) -> Any:
+    """`made`, if JSON can hold it: no NaN, no infinity, no half characters, not nested too deeply.
 
-    `given` is what it was read from: true is no number, though Python counts with it.
+    `given` is the value that `made` was converted from: a truth value must not have become a number. Raises
+    SyncbenchError that begins with `where`.
     """
     if depth > DEEPEST:
         raise SyncbenchError(f"{where} is nested more than {DEEPEST} levels deep")
@@ -106,25 +108,27 @@ def _sound(given: Any, made: Any, where: str, depth: int = 0) -> Any:
         table = cast(Mapping[Any, Any], made)
         inner = cast(Mapping[Any, Any], given) if isinstance(given, Mapping) else table
         for key, value in table.items():
-            _sound(key, key, where, depth + 1)
-            _sound(inner.get(key, value), value, f"{where}.{shown(key)}", depth + 1)
+            _storable(key, key, where, depth + 1)
+            _storable(inner.get(key, value), value, f"{where}.{value_text(key)}", depth + 1)
     elif isinstance(made, list | tuple):
         values = cast(Sequence[Any], made)
         before = cast(Sequence[Any], given if isinstance(given, list | tuple) else made)
         for old, value in zip(before, values, strict=False):
-            _sound(old, value, where, depth + 1)
+            _storable(old, value, where, depth + 1)
     return cast(Any, made)
 
 
 def check_text(text: str, where: str) -> str:
-    """The text, unless it holds half a character, which no file can keep. Raises SyncbenchError."""
+    """The text itself. Raises SyncbenchError, beginning with `where`, if it holds half a character (a surrogate)."""
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise SyncbenchError(f"{where} = {shown(text)} holds half of a character (a lone surrogate), which is no text")
+        raise SyncbenchError(
+            f"{where} = {value_text(text)} holds half of a character (a lone surrogate), which is no text"
+        )
     return text
 
 
-def shown(value: Any) -> str:
-    """A value to be named in a sentence, as one would type it."""
+def value_text(value: Any) -> str:
+    """A value for use in a sentence, as a user would type it, at most 80 characters long."""
     try:
         return quoted(show_value(value), 80)
     except (ValueError, RecursionError):
@@ -132,29 +136,30 @@ def shown(value: Any) -> str:
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, dict[str, str]]:
-    """`["multidiffusion.stride=0.5"]` as `{"multidiffusion": {"stride": "0.5"}}`; the last of equals wins.
+    """Values by component and field: `["multidiffusion.stride=0.5"]` gives `{"multidiffusion": {"stride": "0.5"}}`.
 
-    What stands before the last dot is matched against ids, labels, `module:Class` and `dataset`/`model` ids.
+    The text before the last dot names the component; a later value of a field replaces an earlier one. Raises
+    SyncbenchError for a text of another form.
     """
-    found: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, str]] = {}
     for text in assignments:
         target, equals, value = text.partition("=")
         owner, dot, name = target.strip().rpartition(".")
         if not (equals and dot and owner and name):
             raise SyncbenchError(f"--set {text}: write it as component.field=value, e.g. multidiffusion.stride=0.25")
-        found.setdefault(owner, {})[name] = value.strip()
-    return found
+        values.setdefault(owner, {})[name] = value.strip()
+    return values
 
 
 def field_values(instance: Any) -> dict[str, Any]:
-    """A component's field values as JSON; what identity and records hold."""
+    """A component's field values as JSON, by name, as identity and records hold them; empty unless a dataclass."""
     if not dataclasses.is_dataclass(instance):
         return {}
     return {f.name: as_json(getattr(instance, f.name)) for f in dataclasses.fields(instance) if f.init}
 
 
 def as_json(value: Any) -> Any:
-    """`value` in JSON's terms; paths and unknown objects by their text."""
+    """`value` as JSON values; paths and unknown objects become their text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
@@ -171,12 +176,12 @@ def as_json(value: Any) -> Any:
 
 
 def show_value(value: Any) -> str:
-    """A value as one would type it after `--set`."""
+    """A value as a user would type it after `--set`."""
     return value if isinstance(value, str) else json.dumps(as_json(value))
 
 
 def show_type(kind: Any) -> str:
-    """A type as one would write it, without its range."""
+    """A type as Python writes it, without its range."""
     if get_origin(kind) is Annotated:
         return show_type(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):

@@ -1,7 +1,7 @@
-"""What components exist, read from their source with `ast`: listing imports none of them, and never torch.
+"""The list of components, read from their source with `ast`: listing imports none of them, and never torch.
 
-A file is a component: its stem is the id, its one public class the implementation, its folder the family.
-Class data must be plain literals to be seen here; they are inherited along base classes as Python would.
+A file is a component: its stem is the id, its one public class the implementation, its folder the family. Class data
+are seen here only if they are literals; they are inherited from base classes as in Python.
 """
 
 import ast
@@ -39,17 +39,19 @@ class Component:
     """First line of the module's docstring."""
     paper: str
     licence: str
-    """Of the upstream code that was read; empty where there is none."""
+    """Licence of the upstream code that was read; empty where there is none."""
     reported: tuple[dict[str, Any], ...]
-    """Of a method: numbers its own or other papers report, keys `Reported`; never to be mixed with measured ones."""
+    """Numbers that papers report of a method, with the keys of `sampling.loop.Reported`; empty for other kinds."""
     door: str | None
     """`controlled` or `as_published`; None for anything but methods."""
     requires: tuple[str, ...]
+    """Capabilities that a method needs of its model."""
     presets: tuple[str, ...]
+    """Names of the presets."""
     role: str | None
-    """Of a metric: what it is for, see `types.Role`."""
+    """What a metric is for (see `types.Role`); None for anything but metrics."""
     direction: str | None
-    """Of a metric: `lower`, `higher` or `target:VALUE`."""
+    """`lower`, `higher` or `target:VALUE` of a metric; None for anything but metrics."""
     source: str
     """`syncbench`, or the distribution that registered it."""
     target: str
@@ -63,9 +65,9 @@ def list_components(kind: Kind) -> list[Component]:
 
     A file of the tree wins over an entry point of the same name.
     """
-    found = {component.id: component for component in _registered(kind)}
-    found.update({component.id: component for component in _shipped(kind)})
-    return [found[id] for id in sorted(found)]
+    components = {component.id: component for component in _registered(kind)}
+    components.update({component.id: component for component in _shipped(kind)})
+    return [components[id] for id in sorted(components)]
 
 
 def component_files(kind: Kind) -> list[Path]:
@@ -84,7 +86,7 @@ def module_name(path: Path) -> str:
 
 
 def public_classes(path: Path) -> list[str]:
-    """Names of the classes a file defines itself, private ones left out."""
+    """Names of the classes that a file defines itself, without those that begin with an underscore."""
     return [n.name for n in _parse(path).body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
 
 
@@ -132,7 +134,7 @@ def _component(kind: Kind, id: str, path: Path, name: str, module: str, family: 
 
 
 def _locate(module: str) -> Path | None:
-    """File of a module by name, without importing it or its parents."""
+    """File of the module of that name, found without importing it or its parents; None if there is none."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -157,7 +159,7 @@ def _class(path: Path, name: str) -> ast.ClassDef | None:
 
 
 def _own_data(path: Path, name: str) -> dict[str, Any]:
-    """Literal class data in the class's own body. Fields with defaults are seen too; harmless here."""
+    """Literal class data in the class's own body, by name; fields with literal defaults are among them."""
     data: dict[str, Any] = {}
     node = _class(path, name)
     for statement in node.body if node else ():
@@ -190,7 +192,7 @@ def _class_data(path: Path, name: str) -> dict[str, Any]:
 
 
 def _imported(path: Path, name: str) -> Path | None:
-    """The file that `path` imports class `name` from, if it can be told without importing."""
+    """The file from which `path` imports the class `name`, found without importing; None if it is not ours."""
     for node in _parse(path).body:
         if not isinstance(node, ast.ImportFrom) or name not in [a.asname or a.name for a in node.names]:
             continue

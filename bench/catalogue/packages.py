@@ -1,4 +1,4 @@
-"""Which packages the numbers depend on, and their versions, from metadata: nothing is imported."""
+"""Versions of the packages that numbers depend on, from metadata: nothing is imported."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -6,8 +6,8 @@ PACKAGES = ("syncbench", "torch", "torchvision", "diffusers", "transformers", "o
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, by package; without those that are not installed."""
-    return {name: found for name in PACKAGES if (found := _version(name))}
+    """Installed versions of PACKAGES, by name; packages that are not installed are left out."""
+    return {name: installed for name in PACKAGES if (installed := _version(name))}
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,6 @@
 """From a spec to an instance: `id`, `id@preset`, `module:Class`, `file.py`, each with typed overrides.
 
-Nothing registers itself: ids are file names (see `listing`), and whatever Python can import is welcome.
+Nothing registers itself: ids are file names (see `listing`), and any class that Python can import may be named.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import SyncbenchError, quoted
 from ..files import is_folder
-from .fields import build, show_value
+from .fields import instantiate, show_value
 from .listing import KINDS, ROOT, Component, Kind, list_components, module_name, public_classes
 
 __all__ = [
@@ -24,34 +24,34 @@ __all__ = [
     "Component",
     "Kind",
     "any_class",
+    "component_id",
+    "component_kind",
     "find",
     "label",
     "list_components",
     "load",
     "load_class",
-    "offered",
-    "plain",
     "split",
     "suggest",
 ]
 
 FILE = re.compile(r"\.py(:[^/@]*)?(@[^/]*)?$")
-"""The end of a spec that names a Python file."""
+"""Pattern of the end of a spec that names a Python file."""
 NOUNS: dict[Kind, str] = {"methods": "method", "metrics": "metric", "datasets": "data set", "models": "model"}
-OFFERS: dict[Kind, tuple[str, ...]] = {
+MARKS: dict[Kind, tuple[str, ...]] = {
     "models": ("predict", "schedule"),
     "datasets": ("items", "family"),
     "metrics": ("fingerprint", "direction"),
     "methods": ("door", "requires"),
 }
-"""What a class of each kind has, by which it is told from others before it is instantiated."""
+"""Attributes by which a class of each kind is recognised without an instance."""
 
 
 def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> Any:
-    """An instance of the component `spec` names, with the preset's and then the overriding field values.
+    """An instance of the component that `spec` names, with the field values of its preset and then `overrides`.
 
-    Values may be typed (from TOML or Python) or strings (from `--set`), which are read by the field's type.
-    Raises SyncbenchError for unknown ids, presets and fields, values of the wrong type, and failing imports.
+    Values may be typed (from TOML or Python) or strings (from `--set`), which are converted to the field's type. Raises
+    SyncbenchError for unknown ids, presets and fields, values of the wrong type, and failing imports.
     """
     base, preset = split(spec)
     values = dict(overrides or {})
@@ -64,33 +64,36 @@ def load(kind: Kind, spec: str, overrides: Mapping[str, Any] | None = None) -> A
             raise SyncbenchError(f"{base} has no preset '{preset}'{suggest(preset, presets, 'it has')}")
         values = {**presets[preset], **values}
     with _blamed(f"{kind[:-1]} {base}: making one"):
-        return build(cls, base, values)
+        return instantiate(cls, base, values)
 
 
 def load_class(kind: Kind, base: str, spec: str = "") -> type:
     """The class behind an id, `module:Class`, or `file.py` (optionally `file.py:Class`), without preset.
 
-    `spec` is what the user wrote, if that was more. Raises SyncbenchError for a class that is no component of this
-    kind.
+    `spec` is the whole spec as the user wrote it, for messages. Raises SyncbenchError for a class that is no component
+    of this kind.
     """
     cls = any_class(kind, base, spec)
-    found = offered(cls)
-    if found != kind:
-        said = f"a {NOUNS[found]}, not a {NOUNS[kind]}" if found else f"no {NOUNS[kind]}"
-        has = " and ".join(f"`{name}`" for name in OFFERS[kind])
-        raise SyncbenchError(f"'{quoted(base)}' is {said}: a {NOUNS[kind]} has {has}")
+    own = component_kind(cls)
+    if own != kind:
+        what = f"a {NOUNS[own]}, not a {NOUNS[kind]}" if own else f"no {NOUNS[kind]}"
+        has = " and ".join(f"`{name}`" for name in MARKS[kind])
+        raise SyncbenchError(f"'{quoted(base)}' is {what}: a {NOUNS[kind]} has {has}")
     return cls
 
 
-def offered(cls: type) -> Kind | None:
-    """Which kind of component a class is, by what it has; None for none. It is not instantiated."""
+def component_kind(cls: type) -> Kind | None:
+    """Which kind of component a class is, by its attributes (MARKS); None for none. It is not instantiated."""
     with _blamed(f"reading what {cls.__name__} has"):
         fields: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
-        return next((k for k, names in OFFERS.items() if all(hasattr(cls, n) or n in fields for n in names)), None)
+        return next((k for k, names in MARKS.items() if all(hasattr(cls, n) or n in fields for n in names)), None)
 
 
 def any_class(kind: Kind, base: str, spec: str = "") -> type:
-    """The class behind an id of `kind`, or behind `module:Class` or `file.py`, of whatever kind that is."""
+    """The class behind an id of `kind`, or behind `module:Class` or `file.py`, whose kind is not checked.
+
+    Raises SyncbenchError where there is none, or its import fails.
+    """
     if kind == "models" and is_checkpoint(base):
         base = "diffusers"
     path, _, name = base.rpartition(":") if ".py:" in base else (base, "", "")
@@ -107,7 +110,7 @@ def any_class(kind: Kind, base: str, spec: str = "") -> type:
 
 
 def find(kind: Kind, id: str, spec: str = "") -> Component:
-    """The listed component of that id, or SyncbenchError with the nearest names; `spec` is the id as written."""
+    """The listed component of that id. Raises SyncbenchError with the nearest ids; `spec` is the id as written."""
     known = {component.id: component for component in list_components(kind)}
     if id not in known:
         for name in (spec, id):
@@ -121,9 +124,9 @@ def find(kind: Kind, id: str, spec: str = "") -> Component:
 
 
 def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
-    """How a table names a component: id, preset and overrides, e.g. `multidiffusion[stride=0.25]`.
+    """The name of a component in tables: id, preset and overrides, e.g. `multidiffusion[stride=0.25]`.
 
-    A file is named by its stem and a checkpoint by its last part, never by its place on this machine.
+    A file is named by its stem and a checkpoint by the last part of its path, so that no path is in a table.
     """
     base, preset = split(spec)
     if is_checkpoint(base):
@@ -136,13 +139,13 @@ def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
     return base + (f"@{preset}" if preset else "") + (f"[{tail}]" if tail else "")
 
 
-def plain(name: str) -> str:
-    """The id in a label: without preset, overrides and backbone."""
+def component_id(name: str) -> str:
+    """The id in a label, e.g. `clip_text` of `clip_text@margin[...]`: without preset, overrides and backbone."""
     return split(name.partition("[")[0])[0]
 
 
 def suggest(word: str, known: Iterable[str], intro: str) -> str:
-    """`: did you mean 'x'?`, or the list of what there is."""
+    """The end of a message about an unknown `word`: `: did you mean 'x'?`, or `intro` and the list of `known` names."""
     names = sorted(known)
     close = get_close_matches(word, names, n=2, cutoff=0.6)
     if close:
@@ -151,7 +154,7 @@ def suggest(word: str, known: Iterable[str], intro: str) -> str:
 
 
 def split(spec: str) -> tuple[str, str]:
-    """Base and preset of `id@preset`; an @ in the name of a folder or of a checkpoint is not a preset."""
+    """Base and preset of a spec `id@preset`; an @ in the name of a folder or of a checkpoint begins no preset."""
     if is_checkpoint(spec):
         return spec, ""
     base, at, preset = spec.rpartition("@")
@@ -159,7 +162,7 @@ def split(spec: str) -> tuple[str, str]:
 
 
 def _blamed(what: str, *through: type[Exception]) -> AbstractContextManager[None]:
-    """See `guard.blamed`, which brings torch along."""
+    """`isolation.guard.blamed`, imported on the first call because it imports torch."""
     from ..isolation.guard import blamed
 
     return blamed(what, *through)
@@ -177,16 +180,16 @@ def is_checkpoint(spec: str) -> bool:
 def _from_module(module: str, name: str, spec: str) -> type:
     try:
         with _blamed(f"importing '{spec}'", ImportError, AttributeError):
-            found = getattr(importlib.import_module(module), name)
+            named = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise SyncbenchError(f"cannot import '{spec}': {error}; is it installed, or on PYTHONPATH?") from error
     except AttributeError as error:
         raise SyncbenchError(f"cannot find '{spec}': module {module} has no '{name}'") from error
     except ImportError as error:
         raise SyncbenchError(f"cannot import '{spec}': {error}") from error
-    if not inspect.isclass(found):
-        raise SyncbenchError(f"'{spec}' is a {type(found).__name__}, not a class")
-    return found
+    if not inspect.isclass(named):
+        raise SyncbenchError(f"'{spec}' is a {type(named).__name__}, not a class")
+    return named
 
 
 def _from_file(path: Path, name: str) -> type:

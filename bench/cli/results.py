@@ -163,9 +163,9 @@ def power(
         print_json({"needed": needed}) if as_json else print(needed or "more than a million")
         return
     from ..analysis.power import items_for, text
-    from ..store.records import load
+    from ..store.records import read_records
 
-    table = items_for(load(folders or []), difference, split_names(primary), power=chance, level=level)
+    table = items_for(read_records(folders or []), difference, split_names(primary), power=chance, level=level)
     if as_json:
         print_json(table_rows(table))
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..catalogue.registry import is_checkpoint, load_class, plain, split
+from ..catalogue.registry import component_id, is_checkpoint, load_class, split
 from ..errors import SyncbenchError
 from ..files import is_folder
 from ..suites.suite import Entry, Suite, list_suites, read_suite
@@ -44,7 +44,7 @@ def models_of(suite: Suite) -> list[Weights]:
 
 def metrics_of(suite: Suite) -> list[Weights]:
     """What the metrics of a suite look through on real pictures."""
-    ids = {plain(entry.label) for entry in suite.listed("metrics")}
+    ids = {component_id(entry.label) for entry in suite.listed("metrics")}
     return [one for one in manifest().values() if ids & set(one.metrics)]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SyncbenchError
-from ..store.parquet import read, write
-from ..store.records import load
+from ..store.parquet import read_parquet, write_parquet
+from ..store.records import read_records
 from .gate import FRACTION, Gate, compare
 
 
@@ -44,7 +44,7 @@ def update(
     never be missed again), without records, or if the old file cannot be read.
     """
     target = Path(path)
-    records: Any = load(candidate)
+    records: Any = read_records(candidate)
     failed = records[records["status"] == "error"]
     if len(failed):
         one = failed.iloc[0]
@@ -55,8 +55,8 @@ def update(
     answer: Gate | None = None
     dropped: tuple[str, ...] = ()
     if target.exists():
-        old: Any = read(target)
+        old: Any = read_parquet(target)
         answer = compare(records, old, margins=margins, fraction=fraction, reseeded=reseeded)
         dropped = tuple(sorted(set(old["method"]) - set(records["method"])))
-    write(records, target)
+    write_parquet(records, target)
     return Update(path=target, records=len(records), gate=answer, dropped=dropped)

@@ -26,7 +26,7 @@ from ..analysis.frame import BOARD, MODEL, Table, base, of_machines, tidy
 from ..errors import SyncbenchError
 from ..escaping import markdown, visible
 from ..report.pages import pipes
-from ..store.records import load
+from ..store.records import read_records
 from .comparable import Comparison, other_items, unlike
 
 Verdict = Literal["holds", "regressed", "undecided", "null"]
@@ -123,7 +123,7 @@ def gate(
     protocols, missing items, re-seeded with neither a margin nor a second seed to know it from) have code 2. Raises
     SyncbenchError for folders without results or of another schema.
     """
-    new, old = load(candidate), load(baseline)
+    new, old = read_records(candidate), read_records(baseline)
     return compare(new, old, margins=margins, fraction=fraction, allow_undecided=allow_undecided, reseeded=reseeded)
 
 

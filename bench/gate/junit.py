@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from ..escaping import xml
+from ..escaping import xml_text
 from .gate import Gate
 
 
@@ -18,17 +18,17 @@ def junit(gate: Gate) -> str:
     if gate.code == 2:
         suite = ET.SubElement(root, "testsuite", name="syncbench gate")
         case = ET.SubElement(suite, "testcase", classname="syncbench gate", name="comparable")
-        ET.SubElement(case, "error", type="not comparable", message=xml(gate.headline))
+        ET.SubElement(case, "error", type="not comparable", message=xml_text(gate.headline))
     table: Any = gate.table
     for key, part in table.groupby(["family", "dataset", "model"], sort=True):
-        suite = ET.SubElement(root, "testsuite", name=xml(" / ".join(map(str, key))))
+        suite = ET.SubElement(root, "testsuite", name=xml_text(" / ".join(map(str, key))))
         for row in part.to_dict("records"):
             _case(suite, row, gate)
     for element in (*root.findall("testsuite"), root):
         found = {name: len(element.findall(f".//{tag}")) for name, tag in COUNTED.items()}
         element.attrib.update({name: str(count) for name, count in found.items()})
     if gate.notes:
-        ET.SubElement(root[0], "system-out").text = xml("\n".join(gate.notes))
+        ET.SubElement(root[0], "system-out").text = xml_text("\n".join(gate.notes))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
@@ -37,14 +37,14 @@ COUNTED = {"tests": "testcase", "failures": "failure", "errors": "error", "skipp
 
 
 def _case(suite: ET.Element, row: dict[str, Any], gate: Gate) -> None:
-    case = ET.SubElement(suite, "testcase", classname=xml(row["method"]), name=xml(row["metric"]))
+    case = ET.SubElement(suite, "testcase", classname=xml_text(row["method"]), name=xml_text(row["metric"]))
     numbers = {name: row[name] for name in ("worse_by", "bound", "margin", "p_holm", "n_items")}
     said = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items() if isfinite(value))
     reason = row["reason"] if isinstance(row["reason"], str) else said
     if gate.falls(row["verdict"]):
-        failure = ET.SubElement(case, "failure", type=row["verdict"], message=xml(f"{row['verdict']}: {reason}"))
+        failure = ET.SubElement(case, "failure", type=row["verdict"], message=xml_text(f"{row['verdict']}: {reason}"))
         failure.text = said
     elif not row["n_items"]:
-        ET.SubElement(case, "skipped", message=xml(reason))
+        ET.SubElement(case, "skipped", message=xml_text(reason))
     else:
         ET.SubElement(case, "system-out").text = f"{row['verdict']}: {said}"

@@ -76,7 +76,8 @@ class Model(Protocol):
     """The conditions it takes (`depth`, `image`, `camera`, ...), and what else methods may ask for:
 
     `text` and `attention`; `joint`, views denoised together by layers trained for it; `time`, views that are frames
-    in order; `poses`, views that are fixed poses; `channels`, views that are channels of a picture.
+    in order; `poses`, views that are fixed poses; `channels`, views that are channels of a picture; `rows`, views that
+    meet along their rows of pixels.
     """
     cost: Cost
     """Running count of what was asked of this model; the runner resets it."""

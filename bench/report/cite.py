@@ -7,9 +7,9 @@ from typing import Any
 
 from ..analysis.frame import in_brief
 from ..catalogue.listing import PACKAGE, Kind, list_components
-from ..catalogue.registry import plain
+from ..catalogue.registry import component_id
 from ..escaping import visible
-from ..store.records import load, methods, of_families
+from ..store.records import read_records, records_of_families, stored_methods
 from .latex import escape
 
 YEAR = re.compile(r"\b(19|20)\d\d\b")
@@ -30,16 +30,16 @@ def cite(
     """
     from importlib.metadata import version
 
-    records: Any = of_families(load(folders), families)
+    records: Any = records_of_families(read_records(folders), families)
     if brief:
         records = records[(records["metric"] == "") | in_brief(records)]
     entries: dict[str, str] = {}
     without: list[str] = []
     for kind, column in KINDS.items():
         names = {str(name) for name in records[column].unique() if name}
-        used = names if kind == "models" else {plain(name) for name in names}  # a folder may be called a@b
+        used = names if kind == "models" else {component_id(name) for name in names}  # a folder may be called a@b
         known = {component.id: component for component in list_components(kind)}
-        outside = methods(folders, used - known.keys()) if kind == "methods" else {}
+        outside = stored_methods(folders, used - known.keys()) if kind == "methods" else {}
         for name in sorted(used):
             one = known.get(name)
             said = {"title": one.title, "doc": one.doc, "paper": one.paper} if one else outside.get(name, {})

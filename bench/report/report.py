@@ -11,7 +11,7 @@ from ..analysis.summary import COLUMNS, summary
 from ..errors import SyncbenchError
 from ..escaping import printable_json
 from ..files import write_whole
-from ..store.records import load, of_families, paths, unseen
+from ..store.records import read_records, records_of_families, result_paths, unseen_conditions
 
 if TYPE_CHECKING:
     from ..analysis.differences import Pairs
@@ -69,15 +69,15 @@ def report(
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     if sheets is None:
-        found = [sheet for name in paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
+        found = [sheet for name in result_paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
         sheets = [sheet for sheet in found if not sheet.is_symlink()]  # it could lead to any file of this machine
     from ..trust.grades import grades
 
     text = render(
-        of_families(load(folders), families),
+        records_of_families(read_records(folders), families),
         format,
         primary,
-        unseen=unseen(folders),
+        unseen=unseen_conditions(folders),
         pairs=pairs,
         against=against,
         exploratory=exploratory,

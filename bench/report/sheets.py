@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from ..analysis.frame import JOINT
-from ..catalogue.content import told_apart
+from ..catalogue.content import distinct_names
 from ..errors import SyncbenchError
 from ..escaping import visible
 from ..files import whole
@@ -95,7 +95,7 @@ def show(
             continue
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
         jobs = [job for job in jobs if not items or job.header.item in items]
-        columns, names = _columns(store, jobs, bool(items)), told_apart(_held(job) for job in jobs)
+        columns, names = _columns(store, jobs, bool(items)), distinct_names(_held(job) for job in jobs)
         cells = samples(store, [job for job in jobs if _held(job) in columns], names)
         models = sorted({job.header.model for job in jobs})
         title = f"{dataset}, model {', '.join(models)}"

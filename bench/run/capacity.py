@@ -13,6 +13,7 @@ import torch
 from ..catalogue.registry import load_class, split
 from ..models.parts.composed import Composed
 from ..models.parts.denoiser import device_of
+from ..models.parts.filled import Filled
 from ..models.parts.weights import Held, Weights
 from ..suites.suite import Entry
 from ..types import SyncbenchError
@@ -35,7 +36,7 @@ def _networks(value: Any, seen: set[int]) -> Iterator[torch.nn.Module]:
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, Weights | Held):
+    if isinstance(value, Weights | Held | Filled):
         if id(value.module) not in seen:
             seen.add(id(value.module))
             yield value.module

@@ -37,10 +37,10 @@ from .plan import count, listed, located, plan
 from .rehearsal import Asked, Bill, Rehearsal
 from .sweep import are_small, check_items
 
-WHOLE = 1e8
-"""Pixels of all views and steps of a job that is rehearsed to its end; others are continued from two short runs."""
-SHORT = (5, 10)
-"""Steps of those."""
+LARGE = 1e5
+"""Pixels of a wide picture that is rehearsed in a smaller size."""
+SMALLEST = 64
+"""Pixels along the shorter side of a window that is as small as a rehearsal makes it."""
 SMALL = 2e8
 """Parameters of networks whose calls are timed, because loading them takes no time."""
 SHARE = 0.4
@@ -200,16 +200,19 @@ def _model(
     hollow = model if lacking else hollow_of(entry)
     by = {token: {item.id: item for item in some} for token, some in items.items()}
     stage = _Stage(entry, model, hollow, lacking == [], store, jobs, loaded)
-    pixels = 0.0
+    pixels, begun = 0.0, 0
     with threaded(threads_for(small=are_small([entry]))):
-        for number, job in enumerate(left):
-            listen(Event("forecast", number, len(left), job.name))
-            if job.unsupported is None:
-                item = replace(by[job.dataset.token][job.item], protocol=sampling(_protocol(by, job), job.protocol))
-                pixels += _pixels(item)
-                stage.add(job, item, total)
-        if left:
-            listen(Event("forecast", len(left), len(left)))
+        todo = [(job, _item(by, job)) for job in left if job.unsupported is None]
+        kinds = {stage.kind(job, item): job for job, item in reversed(todo)}
+        for job, item in todo:
+            first = kinds.get(stage.kind(job, item)) is job
+            if first:
+                listen(Event("forecast", begun, len(kinds), job.header.method))
+            pixels += _pixels(item)
+            stage.add(job, item, total)
+            begun += first
+        if kinds:
+            listen(Event("forecast", len(kinds), len(kinds)))
     loaded.release()
     size = parameters_of(hollow)
     total.notes |= dict.fromkeys(memory_notes(size, entry))
@@ -245,7 +248,7 @@ class _Stage:
         self._flop: dict[Asked, int] = {}
         self._samples: dict[Asked, tuple[Any, ...]] = {}
         self._seconds: dict[Asked, float] = {}
-        self._bills: dict[str, tuple[Bill, float] | str] = {}
+        self._bills: dict[str, Bill | str] = {}
         self._recorded = _recorded(store, jobs) if store is not None else {}
         self._device = device_of(str(entry.overrides.get("device", "auto")))
 
@@ -256,21 +259,20 @@ class _Stage:
         if isinstance(bill, str):
             total.notes[f"{job.header.method} could not be rehearsed ({bill}): it is not counted"] = None
             return
-        counted, overhead = bill
-        total.evaluations += counted.cost.evaluations
-        unknown = [asked for asked in counted.calls if asked not in self._flop]
+        total.evaluations += bill.cost.evaluations
+        unknown = [asked for asked in bill.calls if asked not in self._flop]
         if unknown:
             total.flop = None
             total.notes["FLOP of this model cannot be counted: it is not made of networks of diffusers"] = None
         elif total.flop is not None:
-            total.flop += sum(self._flop[asked] * number for asked, number in counted.calls.items())
-        seconds, source = (recorded, "recorded") if recorded is not None else self._estimated(counted, overhead)
+            total.flop += sum(self._flop[asked] * number for asked, number in bill.calls.items())
+        seconds, source = (recorded, "recorded") if recorded is not None else self._estimated(bill)
         total.seconds = None if seconds is None or total.seconds is None else total.seconds + seconds
         total.sources.add(source)
 
-    def _estimated(self, bill: Bill, overhead: float) -> tuple[float | None, str]:
+    def _estimated(self, bill: Bill) -> tuple[float | None, str]:
         """Seconds of a job, and what they come from."""
-        extra = overhead if self._device.type == "cpu" else 0.0
+        extra = bill.seconds if self._device.type == "cpu" else 0.0
         if self._here and (self._hollow is None or parameters_of(self._hollow)[0] < SMALL):
             return extra + sum(number * self._timed(asked) for asked, number in bill.calls.items()), "timed"
         if any(asked not in self._flop for asked in bill.calls):
@@ -298,55 +300,72 @@ class _Stage:
             self._seconds[asked] = min(times[1:]) * (3 if asked.backward else 1)
         return self._seconds[asked]
 
-    def _bill(self, job: Job, item: Item) -> tuple[Bill, float] | str:
-        """What the job would ask of the model and the method's own seconds, or why that is not known."""
+    def kind(self, job: Job, item: Item) -> str:
+        """What jobs share that ask the model for the same."""
         check = getattr(item.surface, "check", None)
         stride = job.header.params.get("stride")
         views = check(self._model.factor, stride) if check is not None else 0
-        kind = str((job.method.token, job.dataset.token, item.surface.window, views, asdict(item.protocol)))
+        return str((job.method.token, job.dataset.token, item.surface.window, views, asdict(item.protocol)))
+
+    def _bill(self, job: Job, item: Item) -> Bill | str:
+        """What the job would ask of the model and the method's own seconds, or why that is not known."""
+        kind = self.kind(job, item)
         if kind not in self._bills:
             try:
-                self._bills[kind] = self._rehearse(job, item, views)
+                self._bills[kind] = self._rehearse(job, item)
             except Exception as error:  # a method may do anything
                 line = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 self._bills[kind] = line[:200]
         return self._bills[kind]
 
-    def _rehearse(self, job: Job, item: Item, views: int) -> tuple[Bill, float]:
-        method, steps = job.method.load(), item.protocol.steps
-        height, width = item.surface.window
-        whole = steps <= SHORT[1] or max(1, views) * height * width * steps <= WHOLE
-        wide, item = item, item if whole else _narrowed(item)
-        more = 1.0 if wide is item else views / max(1, item.surface.check(self._model.factor, method.stride))  # pyright: ignore[reportAttributeAccessIssue]
-        runs: list[tuple[Bill, float]] = []
-        for number in (1, steps) if whole else SHORT:
-            model = Rehearsal(self._model, self._hollow, self._flop)
-            begun = time.perf_counter()
-            method(replace(item, protocol=replace(item.protocol, steps=number)), cast(Model, model), job.seed)
-            runs.append((model.bill, time.perf_counter() - begun - model.spent))
-            self._samples |= {asked: one for asked, one in model.samples.items() if asked not in self._samples}
-        (low, first), (high, last) = runs
-        if whole:
-            return high, last
-        longer = (steps - SHORT[1]) / (SHORT[1] - SHORT[0])
-        seconds = last + longer * (last - min(first, last))
-        return high.scaled(low, *SHORT, steps).times(more), seconds * more
+    def _rehearse(self, job: Job, item: Item) -> Bill:
+        """What the method asks for: on the item, or on a smaller picture of as many windows, in a few of its steps."""
+        method, factor = job.method.load(), self._model.factor
+        item, reduced = reduced_item(item, factor, getattr(method, "stride", None))
+        for whole in (False, True):
+            model = Rehearsal(self._model, self._hollow, self._flop, reduced=reduced, whole=whole)
+            try:
+                method(item, cast(Model, model), job.seed)
+            except Exception:  # perhaps because steps came out of order
+                if whole:
+                    raise
+                continue
+            if not model.whole_only or whole:
+                break
+        bill = model.now()  # pyright: ignore[reportPossiblyUnboundVariable]
+        self._samples |= {asked: one for asked, one in model.samples.items() if asked not in self._samples}  # pyright: ignore[reportPossiblyUnboundVariable]
+        bill.seconds *= reduced**2
+        return bill
 
 
-def _narrowed(item: Item) -> Item:
-    """The item on a strip of two windows, where it is on a wider one: costs grow with the number of windows."""
+def reduced_item(item: Item, factor: int, stride: float | None) -> tuple[Item, int]:
+    """The item on a smaller strip of as many windows at `stride`, and how many times smaller: a power of two.
+
+    1 where no smaller one has windows of whole cells at the same places, where it wraps, or where there are pictures.
+    """
     surface = item.surface
-    if not isinstance(surface, Strip) or surface.width <= 2 * surface.window_width:
-        return item
-    return replace(item, surface=replace(surface, width=2 * surface.window_width))
+    if not isinstance(surface, Strip) or surface.wrap or item.conditions or surface.height * surface.width < LARGE:
+        return item, 1
+    cells = stride * surface.window_width / factor if stride is not None else 1.0
+    least, reduced = min(surface.window), 1
+    while (
+        least // (2 * reduced) >= SMALLEST
+        and not any(side % (2 * reduced * factor) for side in (surface.height, surface.width, surface.window_width))
+        and (stride is None or cells % (2 * reduced) == 0)
+    ):
+        reduced *= 2
+    sides = (surface.height // reduced, surface.width // reduced, surface.window_width // reduced)
+    small = replace(surface, **dict(zip(("height", "width", "window_width"), sides, strict=True)))
+    return replace(item, surface=small), reduced
 
 
 def _kept(named: Sequence[str], limit: int | None, items: Sequence[Item]) -> int:
     return len([item for item in items if not named or item.id in named][:limit])
 
 
-def _protocol(by: Mapping[str, Mapping[str, Item]], job: Job) -> Any:
-    return by[job.dataset.token][job.item].protocol
+def _item(by: Mapping[str, Mapping[str, Item]], job: Job) -> Item:
+    item = by[job.dataset.token][job.item]
+    return replace(item, protocol=sampling(item.protocol, job.protocol))
 
 
 def _pixels(item: Item) -> float:

@@ -1,15 +1,15 @@
 """A model that answers at once and counts what it was asked: how `run --plan` knows what a method costs.
 
-A method runs its own loop on it, on pictures of the real size, and every call is counted by the shapes in it. What a
-call costs in FLOP is counted once a shape, by torch's own counter, on the networks as their configuration builds them
-on the device `meta`, without their weights.
+A method runs its own loop on it, in the steps of `probes`, and every call is counted by the shapes in it. What a call
+costs in FLOP is counted once a shape, by torch's own counter, on the networks as their configuration builds them on the
+device `meta`, without their weights: of one view, where views do not meet.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,9 @@ from ..models.interface import Condition
 from ..models.parts.denoiser import Denoiser
 from ..models.parts.schedule import Level, Schedule
 from ..types import Cost
+from .probes import probes, stand_for
 
+COUNTS = ("evaluations", "backward", "encodes", "decodes")
 BACKWARD = 3
 """A call that is differentiated costs that many calls: itself, and twice as much on the way back."""
 
@@ -46,31 +48,70 @@ class Bill:
     cost: Cost = field(default_factory=Cost)
     calls: Counter[Asked] = field(default_factory=Counter[Asked])
 
-    def scaled(self, low: "Bill", low_steps: int, high_steps: int, steps: int) -> "Bill":
-        """This bill, of `high_steps`, continued to `steps` along the line through `low`, of `low_steps`."""
-        grown = (steps - high_steps) / (high_steps - low_steps)
+    seconds: float = 0.0
+    """Of the method's own work."""
 
-        def at(high: float, low: float) -> int:
-            return max(0, round(high + grown * (high - low)))
+    def copy(self) -> "Bill":
+        """As it is now."""
+        return Bill(replace(self.cost), self.calls.copy(), self.seconds)
 
-        names = ("evaluations", "backward", "encodes", "decodes")
-        cost = Cost(**{name: at(getattr(self.cost, name), getattr(low.cost, name)) for name in names})
-        return Bill(cost, Counter({one: at(self.calls[one], low.calls[one]) for one in self.calls | low.calls}))
+    def since(self, before: "Bill") -> "Bill":
+        """What was added to `before`, an earlier copy."""
+        cost = Cost(**{name: getattr(self.cost, name) - getattr(before.cost, name) for name in COUNTS})
+        return Bill(cost, self.calls - before.calls, self.seconds - before.seconds)
 
-    def times(self, factor: float) -> "Bill":
-        """So many times this bill."""
-        names = ("evaluations", "backward", "encodes", "decodes")
-        cost = Cost(**{name: round(getattr(self.cost, name) * factor) for name in names})
-        return Bill(cost, Counter({one: round(number * factor) for one, number in self.calls.items()}))
+    def add(self, other: "Bill", times: int) -> None:
+        """Add so many times another bill."""
+        for name in COUNTS:
+            setattr(self.cost, name, getattr(self.cost, name) + times * getattr(other.cost, name))
+        self.calls.update({one: times * number for one, number in other.calls.items()})
+        self.seconds += times * other.seconds
+
+    def like(self, other: "Bill") -> bool:
+        """Whether both ask for the same."""
+        return self.cost == other.cost and self.calls == other.calls
+
+
+class Probed(Schedule):
+    """A schedule that gives some of its levels, out of order, and adds to a rehearsal's bill what the others would."""
+
+    def __init__(self, schedule: Schedule, rehearsal: "Rehearsal") -> None:
+        super().__init__(schedule.t, schedule.a, schedule.b)
+        object.__setattr__(self, "_rehearsal", rehearsal)
+
+    def __iter__(self) -> Iterator[Level]:
+        rehearsal: Rehearsal = getattr(self, "_rehearsal")  # noqa: B009 (a field of no schedule)
+        levels, found = list(super().__iter__()), dict[int, Bill]()
+        if rehearsal.inside:  # a loop in a loop is run whole
+            yield from levels
+            return
+        rehearsal.inside, rehearsal.whole_only = True, True
+        for number in probes(len(levels), lambda i, j: found[i].like(found[j])):
+            before = rehearsal.now()
+            yield levels[number]
+            found[number] = rehearsal.now().since(before)
+        for number, times in stand_for(list(found), len(levels)).items():
+            rehearsal.bill.add(found[number], times - 1)
+        rehearsal.inside, rehearsal.whole_only = False, not any(one.calls for one in found.values())
 
 
 class Rehearsal(Denoiser):
     """Everything `model` says of itself, and no network: (x0, eps) are half of x, pictures are grey.
 
-    `hollow` is the same model on the device `meta`, if it can be there: its networks count FLOP.
+    `hollow` is the same model on the device `meta`, if it can be there: its networks count FLOP. Pictures `reduced`
+    times smaller than the real ones may be given, without conditions: they are counted at the real size. With `whole`
+    every step is run.
     """
 
-    def __init__(self, model: Any, hollow: Any = None, flop: dict[Asked, int] | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        hollow: Any = None,
+        flop: dict[Asked, int] | None = None,
+        *,
+        reduced: int = 1,
+        whole: bool = False,
+    ) -> None:
         super().__init__("cpu", "float32", getattr(model, "batch", 8))
         self._model, self._hollow = model, hollow
         self.id = model.id
@@ -82,8 +123,19 @@ class Rehearsal(Denoiser):
         self.samples: dict[Asked, tuple[Any, ...]] = {}
         """What to call the real model with to time such a call: the arguments of `condition`, by kind of call."""
         self.spent = 0.0
-        """Seconds that counting took."""
+        """Seconds that counting took since the bill was last asked for."""
+        self.inside = False
+        """Whether a loop over a schedule is running."""
+        self.whole_only = whole
+        """Whether steps cannot stand for others: the loop was left early, or its levels were only listed."""
         self._last: tuple[Any, ...] = ()
+        self._reduced, self._all_steps, self._begun = reduced, whole, time.perf_counter()
+
+    def now(self) -> Bill:
+        """The bill so far, with the method's seconds."""
+        self.bill.seconds += time.perf_counter() - self._begun - self.spent
+        self._begun, self.spent = time.perf_counter(), 0.0
+        return self.bill.copy()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
@@ -111,8 +163,13 @@ class Rehearsal(Denoiser):
         return 1.0
 
     def schedule(self, steps: int) -> Schedule:
-        """The model's."""
-        return self._model.schedule(steps)
+        """The model's; a loop over it runs the steps that `probes` chooses."""
+        found = self._model.schedule(steps)
+        return found if self._all_steps else Probed(found, self)
+
+    def _real(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of a latent or picture that is not reduced."""
+        return (*shape[:-2], *(side * self._reduced for side in shape[-2:]))
 
     def condition(
         self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
@@ -132,15 +189,16 @@ class Rehearsal(Denoiser):
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
         """Zeros."""
         self.cost.encodes += len(images)
-        self._count(Asked("encode", tuple(images.shape)), lambda model, x: model.codec.encode(x))
+        self._count(Asked("encode", self._real(images.shape)), lambda model, x: model.codec.encode(x))
         high, wide = (side // self.factor for side in images.shape[-2:])
         return images.new_zeros(len(images), self.channels, high, wide)
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
         """Grey pictures."""
-        self.cost.decodes += len(latents) * self.views_in(*(side * self.factor for side in latents.shape[-2:]))
+        real = self._real(latents.shape)
+        self.cost.decodes += len(latents) * self.views_in(*(side * self.factor for side in real[-2:]))
         differentiated = torch.is_grad_enabled() and latents.requires_grad
-        asked = Asked("decode", tuple(latents.shape), backward=differentiated)
+        asked = Asked("decode", real, backward=differentiated)
         self._count(asked, lambda model, x: model.codec.decode(x))
         grey = 0.5 + 0 * latents[:, :1].expand(-1, 3, -1, -1)
         return grey.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
@@ -148,8 +206,9 @@ class Rehearsal(Denoiser):
     def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
         """Grey frames of a clip, of which a latent may stand for several."""
         frames = 1 + (len(latents) - 1) * int(getattr(self._model, "pace", 1))
-        self.cost.decodes += frames * self.views_in(*(side * self.factor for side in latents.shape[-2:]))
-        asked = Asked("decode", tuple(latents.shape), together=True)
+        real = self._real(latents.shape)
+        self.cost.decodes += frames * self.views_in(*(side * self.factor for side in real[-2:]))
+        asked = Asked("decode", real, together=True)
         self._count(asked, lambda model, x: getattr(model, "decode_together", model.decode)(x))
         high, wide = (side * self.factor for side in latents.shape[-2:])
         return latents.new_full((frames, 3, high, wide), 0.5)
@@ -173,14 +232,14 @@ class Rehearsal(Denoiser):
         rows = tuple(sorted((name, tuple(value.shape[1:])) for name, value in condition.given.items()))
         asked = Asked(
             "network",
-            tuple(x.shape),
+            self._real(x.shape),
             len(condition.passes),
             condition.together,
             rows,
             torch.is_grad_enabled() and x.requires_grad,
         )
         self.samples.setdefault(asked, (*self._last, level))
-        self._count(asked, lambda model, empty: model._predict(empty, level, condition))
+        self._count(asked, lambda model, x: model._predict(x, level, condition.rows(slice(len(x)))))
         return x * 0.5, x * 0.5
 
     def _count(self, asked: Asked, call: Callable[[Any, Tensor], Any]) -> None:
@@ -189,7 +248,11 @@ class Rehearsal(Denoiser):
             return
         begun = time.perf_counter()
         with suppress(Exception), torch.no_grad():  # what cannot run without values stays uncounted
-            with FlopCounterMode(display=False) as counter:
-                call(self._hollow, torch.empty(asked.shape, device="meta"))
-            self.flop[asked] = counter.get_total_flops() * (BACKWARD if asked.backward else 1)
+            alone = not asked.together and not (asked.what == "network" and self._hollow.network.always)
+            views, one = (asked.shape[0], replace(asked, shape=(1, *asked.shape[1:]))) if alone else (1, asked)
+            if one not in self.flop:
+                with FlopCounterMode(display=False) as counter:
+                    call(self._hollow, torch.empty(one.shape, device="meta"))
+                self.flop[one] = counter.get_total_flops() * (BACKWARD if asked.backward else 1)
+            self.flop[asked] = views * self.flop[one]
         self.spent += time.perf_counter() - begun

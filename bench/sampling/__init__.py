@@ -1,1 +1,1 @@
-"""What methods are written with: the denoising loop and attention that samples share."""
+"""The parts that methods are written with: the denoising loop, and attention that samples share."""

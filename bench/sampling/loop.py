@@ -28,20 +28,21 @@ from ..types import Anchor, Artifact, Door, Item, Sampling, SyncbenchError
 
 
 class Reported(TypedDict):
-    """One number of a paper. Networks, prompts and backbones differ: never in one column with measured ones."""
+    """One number that a paper reports. It never shares a column with measured ones: networks, prompts and backbones
+    differ."""
 
     metric: str
-    """Id of the metric here that measures the same, or the paper's name of it."""
+    """Id of the metric here that measures this quantity, or else the paper's name of the quantity."""
     value: str
-    """As printed, e.g. `0.72 ±0.08`."""
+    """The number as printed, e.g. `0.72 ±0.08`."""
     setting: str
-    """Network, size, number of samples."""
+    """Network, size and number of samples."""
     source: str
-    """Paper and table."""
+    """Paper and table that print the number."""
 
 
 class Method(ABC):
-    """Anything that answers an item with an artifact. Subclasses are frozen keyword-only dataclasses.
+    """Anything that makes an artifact of an item. Subclasses are frozen keyword-only dataclasses.
 
     The file's stem is the id and its folder the family. `presets` names sets of field values, e.g.
     `{"release": {"weight": 0.1}}`, selected as `id@release`; fields default to the paper's values.
@@ -56,27 +57,27 @@ class Method(ABC):
     paper: ClassVar[str] = ""
     """arXiv id or DOI."""
     licence: ClassVar[str] = ""
-    """Of the upstream code that was read; nothing is taken from it."""
+    """Licence of the upstream code that was read; nothing is copied from it."""
     reported: ClassVar[tuple[Reported, ...]] = ()
     """Numbers that papers report of this method, to stand beside measured ones."""
     requires: ClassVar[tuple[str, ...]] = ()
-    """Model capabilities the method cannot do without."""
+    """Capabilities that a model must have to run the method."""
 
     def loads(self) -> dict[str, str]:
-        """Fingerprints, by name, of weights beside the model's that this method loads: part of its identity."""
+        """Fingerprints, by name, of the weights besides the model's that this method loads: part of its identity."""
         return {}
 
     def lacks(self, item: Item) -> str | None:
-        """What the method needs of an item and this one has not, as a sentence: the two are not run together."""
+        """One sentence on what the method needs and `item` has not, so that the two are not run; None if nothing."""
         return None
 
     @abstractmethod
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
-        """Make `item` with `model`. Same seed, same bytes."""
+        """The artifact that the method makes of `item` with `model`. Equal seeds give equal bytes."""
 
 
 class Noise:
-    """Noise in canvas space, drawn on the CPU so that devices agree, the same for every method."""
+    """Noise in canvas space. It is drawn on the CPU, so that it is equal on all devices and for all methods."""
 
     def __init__(self, canvas: Canvas, model: Model, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
@@ -85,15 +86,15 @@ class Noise:
         self._device, self._dtype = model.device, model.dtype
 
     def __call__(self, shape: Sequence[int] | None = None) -> Tensor:
-        """A fresh unit Gaussian draw of the canvas's shape, or of `shape`."""
+        """A fresh draw of unit Gaussian noise of the canvas's shape (c, *shape), or of `shape`."""
         draw = torch.randn(tuple(shape or self._shape), generator=self._generator, dtype=torch.float32)
         return draw.to(self._device, self._dtype)
 
     def alone(self) -> Tensor:
-        """Noise per view (views, c, h, w), independent everywhere, for views that share nothing.
+        """Fresh noise for each view (views, c, h, w), independent everywhere, for views that share nothing.
 
-        The pixel that looks at a cell first has the canvas's noise, so that methods stay paired; later ones and
-        the background have noise of their own.
+        The first pixel that looks at a cell has the canvas's noise, so that methods stay paired; later pixels and the
+        background have noise of their own.
         """
         x, first = self._canvas.look(self()), self._canvas.first[:, None]
         return x if bool(first.all()) else torch.where(first, x, self(x.shape))
@@ -101,7 +102,7 @@ class Noise:
 
 @dataclass
 class Step:
-    """One step of the loop, as a method sees it."""
+    """One step of the denoising loop, as a method sees it."""
 
     level: Level
     canvas: Canvas
@@ -110,18 +111,21 @@ class Step:
     sampling: Sampling
     noise: Noise
     pixels: Callable[[], Canvas]
-    """The canvas at one pixel to a cell, for methods that meet in decoded views; made when first asked for."""
+    """Returns the canvas of decoded pixels, for methods that average decoded views; laid out on the first call."""
     x0: Tensor = field(default_factory=lambda: torch.empty(0))
     """Predicted clean views (views, c, h, w)."""
     eps: Tensor = field(default_factory=lambda: torch.empty(0))
     """Predicted noise (views, c, h, w)."""
 
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(x0, eps) of views `x` at this step, for one more network evaluation."""
+        """Predicted clean views x0 and noise eps of views `x` at this step; costs one more network evaluation."""
         return self.model.predict(x, self.level, self.condition)
 
     def move(self, x0: Tensor, eps: Tensor) -> Tensor:
-        """The next state from views or canvas (x0, eps). Fresh noise is drawn once, in canvas space."""
+        """The views, or the canvas, at the next noise level from their (x0, eps).
+
+        A stochastic sampler draws its fresh noise once, in canvas space.
+        """
 
         def noise() -> Tensor:
             drawn = self.noise()
@@ -132,39 +136,42 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Sync(Method):
-    """A method that joins the shared loop; the record says `controlled`."""
+    """A method that uses the shared denoising loop; its records have the door `controlled`."""
 
     door: ClassVar[Door] = "controlled"
     together: ClassVar[bool] = False
-    """Whether the network's trained layers look from one view to another."""
+    """Whether the network was trained to denoise all views together."""
 
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
 
     def start(self, noise: Noise, canvas: Canvas) -> Any:
-        """The state before the first step; unit noise on the canvas."""
+        """The state before the first step. Default: unit noise on the canvas (c, *shape)."""
         return noise()
 
     def look(self, state: Any, s: Step) -> Tensor:
-        """What the network sees: (views, c, h, w)."""
+        """The views (views, c, h, w) that the network sees of the state. Default: the canvas, gathered to views."""
         return s.canvas.look(state)
 
     @abstractmethod
     def step(self, state: Any, x: Tensor, s: Step) -> Any:
-        """The next state from this one, the views `x` the network saw, and `s.x0`, `s.eps` it answered."""
+        """The next state from this one, the views `x` that the network saw, and its predictions `s.x0`, `s.eps`."""
 
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode the finished state. Default: the canvas is an image of its own; views are looked up in it."""
+        """The artifact of the finished state.
+
+        Default: on a picture the canvas is decoded once and views are looked up in it; elsewhere views are decoded.
+        """
         if not item.surface.picture:
             return views_artifact(model.decode(canvas.look(state)), item, canvas, model.factor)
         return canvas_artifact(decode_canvas(state, canvas, model), item)
 
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
-        """Attention sharing for the duration of the loop."""
+        """A context for the duration of the loop, for example attention sharing. Default: one without effect."""
         return nullcontext()
 
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
-        """Run the loop."""
+        """Run the denoising loop. The artifact's notes and extras tell borders, unread inputs and disagreement."""
         sampling = item.protocol
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
         views, pace = canvas.views, pace_of(model, canvas.views) if self.together else 1
@@ -172,11 +179,11 @@ class Sync(Method):
         prompts = (names or item.prompts * views) if len(item.prompts) == 1 else item.prompts
         canvas, prompts = canvas.every(pace), prompts[::pace]
         noise = Noise(canvas, model, seed)
-        pixels = cache(lambda: pixels_of(item, canvas, model))
+        pixels = cache(lambda: pixel_canvas(item, canvas, model))
         spreads: list[float] = []
         with torch.no_grad(), self.attach(model, canvas):
             condition = model.condition(
-                prompts, sampling.guidance, sampling.negative, together=self.together, **seen(item, model)
+                prompts, sampling.guidance, sampling.negative, together=self.together, **taken_conditions(item, model)
             )
             state = self.start(noise, canvas)
             for level in model.schedule(sampling.steps):
@@ -205,15 +212,15 @@ class Sync(Method):
         return artifact
 
 
-def pixels_of(item: Item, canvas: Canvas, model: Model) -> Canvas:
-    """The item's surface at one pixel to a cell, with its views where those of the latent `canvas` lie."""
+def pixel_canvas(item: Item, canvas: Canvas, model: Model) -> Canvas:
+    """The canvas of decoded pixels, with its views where those of the latent `canvas` lie."""
     if item.surface.picture:
         return canvas.magnify(model.factor)
     return item.surface.canvas().to(model.device)
 
 
 def pace_of(model: Model, frames: int) -> int:
-    """Frames to a latent of a clip that is denoised together: 1 but for models whose codec compresses time.
+    """Number of frames to one latent of a clip that is denoised together; 1 unless the model's codec compresses time.
 
     Raises SyncbenchError for a number of frames that does not fill the latents.
     """
@@ -227,26 +234,26 @@ def pace_of(model: Model, frames: int) -> int:
 
 
 def decode_together(latents: Tensor, model: Model) -> Tensor:
-    """Latents (n, c, h, w) of views that were denoised together to those views (1 + (n - 1) * pace, 3, H, W)."""
+    """The views (1 + (n - 1) * pace, 3, H, W) of latents (n, c, h, w) that were denoised together; see `pace_of`."""
     decode: Callable[[Tensor], Tensor] = getattr(model, "decode_together", model.decode)
     return decode(latents)
 
 
 def channel_names(item: Item, model: Model) -> tuple[str, ...]:
-    """Which channel of a picture each view is, where the model makes channels; empty elsewhere."""
+    """Name of the channel that each view is, where the model makes channels of a picture; empty elsewhere."""
     return tuple(getattr(item.surface, "names", ())) if getattr(model, "makes", ()) else ()
 
 
-def seen(item: Item, model: Model) -> dict[str, Tensor]:
-    """The item's conditions that the model can take; the artifact's note `unseen` names the others."""
+def taken_conditions(item: Item, model: Model) -> dict[str, Tensor]:
+    """The item's conditions that the model reads; the artifact's note `unseen` names the others."""
     return {name: item.conditions[name] for name in item.conditions if name in model.capabilities}
 
 
 def decode_canvas(z: Tensor, canvas: Canvas, model: Model) -> Tensor:
-    """Decode a canvas latent (c, h, w) to one image (3, H, W).
+    """The image (3, H, W) of a canvas latent (c, h, w).
 
-    A canvas that wraps around is decoded with a margin from the other end, then cropped: matching latents
-    alone do not make matching pixels, because the decoder pads at the ends (diffusers PR 4025).
+    A canvas that wraps around is decoded with a margin from the other end, then cropped: latents that match do not
+    decode to pixels that match, because the decoder pads at the ends (diffusers PR 4025).
     """
     if not canvas.wraps:
         return model.decode(z[None])[0]
@@ -256,16 +263,16 @@ def decode_canvas(z: Tensor, canvas: Canvas, model: Model) -> Tensor:
 
 
 def canvas_artifact(image: Tensor, item: Item) -> Artifact:
-    """An artifact from one decoded canvas (3, H, W); its views are the surface's own, looked up in it."""
+    """An artifact of one decoded canvas (3, H, W); its views are those of the item's surface, looked up in it."""
     pixels = item.surface.canvas().to(image.device)
     return Artifact(views=pixels.look(image).float().cpu(), canvas=image.float().cpu())
 
 
 def views_artifact(views: Tensor, item: Item, canvas: Canvas, factor: int = 1) -> Artifact:
-    """An artifact from decoded views (n, 3, h, w) that were made on `canvas`, `factor` pixels to its cell.
+    """An artifact of decoded views (n, 3, h, w) that were made on `canvas`, with `factor` pixels to a side of a cell.
 
-    Where the surface is a picture, views are pasted into it where their latents lay (the mean where they overlap)
-    and the artifact's views are the surface's own, looked up in it. Elsewhere the views are the result.
+    Where the surface is a picture, views are pasted into it where their latents lie (the mean where they overlap), and
+    the artifact's views are those of the item's surface, looked up in the picture. Elsewhere the views are the result.
     """
     if item.surface.picture:
         return canvas_artifact(canvas.magnify(factor).paint(views), item)

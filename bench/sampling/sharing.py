@@ -1,4 +1,4 @@
-"""Attention sharing by a method: who attends to whom, in which layers, how much and when."""
+"""Attention sharing: which samples attend to which, in which layers, how much and at which steps."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,34 +13,37 @@ from ..types import SyncbenchError
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing:
-    """Who attends to whom, in which layers, how much and when."""
+    """Which views attend to which, in which layers, how much and at which steps. `attach` applies it to a model."""
 
     select: Selector = everyone
+    """Which views feed the keys and values of each view."""
     keep_self: bool = False
-    """Whether sample i's own tokens are added where `select` does not name it."""
+    """Whether a view's own tokens are added where `select` does not name them."""
     where: Where = spatial
+    """Predicate of the layers that share."""
     strength: float = 1.0
-    """Layer output = (1 - strength) * plain + strength * shared."""
+    """Layer output = (1 - strength) * output without sharing + strength * output with sharing."""
     begin: float = 0.0
+    """First step with sharing, as a fraction of all denoising steps, rounded."""
     end: float = 1.0
-    """Sharing acts on this part of the denoising steps: from round(begin * steps) to before round(end * steps)."""
+    """First step without sharing again, as a fraction of all denoising steps, rounded."""
 
     @contextmanager
     def attach(self, model: Model) -> Generator[None]:
-        """Within the context the model's views attend to each other; they all go through its network in one call.
+        """A context in which the model's views attend to each other; all of them go through its network in one call.
 
-        Raises SyncbenchError for layers that are no plain self-attention and, on leaving, if the model predicted but
-        some chosen layer never asked its processor (a compiled graph or another backend went around it).
+        Raises SyncbenchError for layers that are not self-attention and, on leaving, if the model predicted but some
+        chosen layer never called its processor (a compiled graph or another backend replaced it).
         """
         spent, bill = model.cost.evaluations, model.cost
 
         def layout(rows: int) -> int | None:
             call = model.call
             if call is None or rows != call.groups * call.views:
-                known = "nothing" if call is None else f"{call.groups} groups of {call.views} views"
+                announced = "nothing" if call is None else f"{call.groups} groups of {call.views} views"
                 raise SyncbenchError(
                     f"no sharing: a layer of model {model.id} saw {rows} rows where the model announced "
-                    f"{known}; choose spatial layers, and a model that gives each view a row of its own"
+                    f"{announced}; choose spatial layers, and a model that gives each view a row of its own"
                 )
             step, total = call.level.index, call.level.total
             return call.groups if round(self.begin * total) <= step < round(self.end * total) else None
@@ -52,11 +55,12 @@ class Sharing:
                 layer.processor, layout, self.select, keep_self=self.keep_self, strength=self.strength
             )
 
-        with model.attach(make, self.where) as made:
+        with model.attach(make, self.where) as processors:
             yield
-        silent = [name for name, processor in made.items() if processor.calls == 0]
+        silent = [name for name, processor in processors.items() if processor.calls == 0]
         if silent and model.cost is bill and bill.evaluations > spent:
             raise SyncbenchError(
-                f"attention sharing had no effect in {len(silent)} of {len(made)} layers (the first: {silent[0]}): "
-                "something replaced the attention processors; switch off compilation, xformers and attention slicing"
+                f"attention sharing had no effect in {len(silent)} of {len(processors)} layers "
+                f"(the first: {silent[0]}): something replaced the attention processors; switch off compilation, "
+                "xformers and attention slicing"
             )

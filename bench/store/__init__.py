@@ -1,1 +1,1 @@
-"""Results on disk: folders, typed records, one file of records. Whole or absent, checked when read."""
+"""Results on disk: results folders, typed records, and files of records; whole or absent, and checked on read."""

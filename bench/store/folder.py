@@ -6,14 +6,14 @@
                    scores.json   rows of `Record`
     DIR/groups/<key>.json        rows of group metrics, keyed by the members' keys
 
-Whatever is there under its final name is complete. A kill leaves at most a temporary folder, which the next start
-sweeps away when it is stale (see `files`), and a claim (see `claims`). Records are read without torch, which only
-artifacts need.
+Every file and folder under its final name is complete. A killed process leaves at most a temporary folder, which the
+next start removes once it is stale (see `files`), and a claim (see `run.claims`). Records are read without torch, which
+only artifacts need.
 
-A folder may come from a stranger. Nothing here is pickled, nothing that JSON names is imported or instantiated, and
-names read from JSON never leave their folder. job.json, scores.json and groups/*.json begin with a checksum
-(`files.seal`). What does not match it, or does not fit its type (`stored`), counts as missing: it is told in one
-`DamagedWarning`, a run makes it again, and all else is read.
+A folder may come from an untrusted source. Nothing here is pickled, nothing that JSON names is imported or
+instantiated, and names read from JSON never lead out of their folder. job.json, scores.json and groups/*.json begin
+with a checksum (`files.seal`). A file that does not match its checksum, or does not fit its type (`stored`), counts as
+missing: one `DamagedWarning` names such files, a run makes them again, and all others are read.
 """
 
 import errno
@@ -34,13 +34,13 @@ from ..files import (
     alive,
     clear_stale,
     disk,
-    flush,
     owner,
     parse_json,
     read_bytes,
     remove,
     seal,
-    temporary,
+    sync_folder,
+    temporary_file,
     write_bytes,
     write_json,
     write_sealed,
@@ -59,13 +59,14 @@ class Store:
         self.root = root
         self.run: StoredRun = _read_run(root)
         self.damage: dict[Path, str] = {}
-        """What cannot be read, by place, in one sentence each."""
+        """Files and folders that cannot be read, each with the reason in one sentence."""
 
     @staticmethod
     def create(root: Path, run: Json) -> "Store":
-        """Open `root` for writing: make it or join what is there, and write `run.json` (keeping `created`).
+        """The store at `root`, opened for writing: a new folder, or one with results, whose `run.json` is replaced.
 
-        Raises SyncbenchError for a folder that holds something else, or results of another schema.
+        The time `created` is kept. Raises SyncbenchError for a folder that holds something else, or results of another
+        schema.
         """
         if (root / "run.json").exists():
             run = {**run, "created": _read_run(root).created or run.get("created")}
@@ -81,21 +82,21 @@ class Store:
         return store
 
     def used(self, kind: Literal["models", "datasets", "methods", "metrics"]) -> list[Spec]:
-        """The components of one kind that the folder's suite names."""
-        found: list[Spec] = [spec for part in self.run.suite.parts for spec in getattr(part, kind)]
-        return [spec for n, spec in enumerate(found) if spec not in found[:n]]
+        """The components of one kind that the folder's suite names, each once."""
+        specs: list[Spec] = [spec for part in self.run.suite.parts for spec in getattr(part, kind)]
+        return [spec for n, spec in enumerate(specs) if spec not in specs[:n]]
 
     def warn(self) -> None:
-        """Tell what was found damaged so far, each thing once, in one `DamagedWarning`."""
+        """Emit one `DamagedWarning` for everything in `damage`, and forget it."""
         if self.damage:
             many = "1 is" if len(self.damage) == 1 else f"{len(self.damage)} are"
-            said = "; ".join([*self.damage.values()][:3]) + ("; ..." if len(self.damage) > 3 else "")
-            text = f"of what '{self.root}' holds {many} damaged, and missing until a run makes it again: {said}"
+            reasons = "; ".join([*self.damage.values()][:3]) + ("; ..." if len(self.damage) > 3 else "")
+            text = f"of what '{self.root}' holds {many} damaged, and missing until a run makes it again: {reasons}"
             warnings.warn(text, DamagedWarning, stacklevel=2)
             self.damage.clear()
 
     def sweep(self) -> None:
-        """Remove what killed processes left half-written; leave alone what a living process is writing."""
+        """Remove stale temporary files, heartbeats and probes of killed processes (see `files`)."""
         jobs = (path for path in self.root.glob("jobs/[!.]*") if not path.is_symlink())
         for folder in (self.root, self.root / "jobs", self.root / "groups", *jobs):
             clear_stale(folder, root=self.root)
@@ -110,13 +111,13 @@ class Store:
         return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
     def folder(self, key: str) -> Path:
-        """Where a job lies. Raises SyncbenchError for what is no key."""
+        """The folder of the job `key`, which need not exist. Raises SyncbenchError for text that is no key."""
         if not re.fullmatch(KEY, key):
             raise SyncbenchError(f"'{key}' is no key of a job: it would lead out of '{self.root}'")
         return self.root / "jobs" / key
 
     def job(self, key: str) -> StoredJob | None:
-        """A job; None if there is none of this key, or if it is damaged (see `damage`)."""
+        """The job `key`; None if there is none, or if it is damaged, which `damage` then records."""
         try:
             return None if (folder := self._there(key)) is None else read_job(folder / "job.json", key)
         except SyncbenchError as error:
@@ -124,7 +125,7 @@ class Store:
             return None
 
     def intact(self, key: str, job: StoredJob) -> bool:
-        """Whether every file of a job's artifact is there and matches its hash; if not, see `damage`."""
+        """Whether every file of a job's artifact exists and matches its hash; `damage` records it if not."""
         try:
             _files(self.folder(key), job)
         except SyncbenchError as error:
@@ -133,6 +134,7 @@ class Store:
         return True
 
     def _there(self, key: str) -> Path | None:
+        """The folder of the job `key`; None if there is none. Raises SyncbenchError if it is a link or a file."""
         folder = self.folder(key)
         try:
             mode = folder.lstat().st_mode
@@ -143,31 +145,31 @@ class Store:
         return folder
 
     def stamp(self, key: str) -> tuple[int, int] | None:
-        """What tells one writing of a job from another; None if there is no such job."""
+        """Inode and modification time of a job's file, which change when it is written again; None without a job."""
         return _stamp(self.folder(key) / "job.json")
 
     def group_stamp(self, key: str) -> tuple[int, int] | None:
-        """What tells one writing of a group's scores from another; None if there are none."""
+        """Inode and modification time of a group's file, which change when it is written again; None without one."""
         return _stamp(self.root / "groups" / f"{key}.json")
 
     def save(self, key: str, job: Json, artifact: Artifact | Mapping[str, bytes] | None) -> None:
-        """Write a job whole or not at all, in place of any earlier one of the same key.
+        """Write a job, all of it or nothing, in place of any earlier one of this key.
 
-        `artifact` may be encoded already (see `encode_artifact`). When another process puts the job there in the same
-        moment, one of the two stays, whole. Raises SyncbenchError when the disk is full; nothing half-written stays
-        behind.
+        `artifact` may be encoded already (see `encode_artifact`). Where another process writes the job at the same
+        moment, one of the two stays, complete. Raises SyncbenchError where the disk cannot be written, and then leaves
+        nothing behind.
         """
         final = self.folder(key)
         contents = encode_artifact(artifact) if isinstance(artifact, Artifact) else artifact or {}
-        with disk(self.root), temporary(final) as folder:
+        with disk(self.root), temporary_file(final) as folder:
             folder.mkdir()
             for name, data in contents.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_bytes(folder / name, data)
             files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
             write_bytes(folder / "job.json", seal({"schema": SCHEMA, "key": key, **job, "files": files}))
-            flush(folder)
-            with temporary(final.with_name(f"old-{key}")) as old:
+            sync_folder(folder)
+            with temporary_file(final.with_name(f"old-{key}")) as old:
                 with suppress(FileNotFoundError):
                     final.rename(old)
                 try:
@@ -175,10 +177,10 @@ class Store:
                 except OSError as error:
                     if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                         raise
-            flush(final.parent)
+            sync_folder(final.parent)
 
     def scores(self, key: str) -> list[Record]:
-        """The rows of a job's `scores.json`; none if there are none yet, or if they are damaged (see `damage`)."""
+        """The rows of a job's `scores.json`; none if it has none, or if they are damaged, which `damage` records."""
         try:
             folder = self._there(key)
             path = folder / "scores.json" if folder else None
@@ -188,31 +190,31 @@ class Store:
             return []
 
     def save_scores(self, key: str, rows: Sequence[Record | Json]) -> None:
-        """Replace a job's rows."""
+        """Write the rows of a job's `scores.json`, in place of earlier ones."""
         with disk(self.root):
             write_sealed(self.folder(key) / "scores.json", {"rows": _rows(rows)})
 
     def groups(self) -> dict[str, StoredGroup]:
-        """All group scores by key; damaged ones are left out (see `damage`)."""
-        found: dict[str, StoredGroup] = {}
+        """All group scores by key. Damaged ones are left out and recorded in `damage`."""
+        groups: dict[str, StoredGroup] = {}
         for path in sorted(self.root.glob("groups/[!.]*.json")):
             try:
-                found[path.stem] = read_group(path)
+                groups[path.stem] = read_group(path)
             except SyncbenchError as error:
                 self.damage[path] = str(error)
-        return found
+        return groups
 
     def save_group(self, key: str, group: Json, rows: Sequence[Record | Json]) -> None:
-        """Write one group's rows."""
+        """Write the rows of the group `key`, in place of earlier ones."""
         with disk(self.root):
             write_sealed(self.root / "groups" / f"{key}.json", {"schema": SCHEMA, **group, "rows": _rows(rows)})
 
     def drop_group(self, key: str) -> None:
-        """Forget a group whose members have changed."""
+        """Remove the scores of a group, because its members have changed."""
         remove(self.root / "groups" / f"{key}.json")
 
     def clear(self) -> None:
-        """Remove group scores that are damaged and were not made again: what they were of is not known."""
+        """Remove group scores that are still damaged, because nothing tells which group they belong to."""
         for path in self.damage:
             if path.parent == self.root / "groups":
                 try:
@@ -221,7 +223,7 @@ class Store:
                     remove(path)
 
     def artifact(self, key: str) -> Artifact:
-        """A job's artifact as stored, every file checked against its hash. See `load_artifact`."""
+        """The artifact of the job `key`. Raises SyncbenchError; see `load_artifact`."""
         return load_artifact(self.folder(key))
 
 
@@ -256,10 +258,10 @@ def load_artifact(folder: Path) -> Artifact:
 
 
 def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
-    """One row per job and metric of all `folders`, with exactly the columns of `Record`; errors included.
+    """One row per job and metric of all `folders`, with exactly the columns of `Record`; failed jobs included.
 
-    The same row found in two folders (a copy, or shards that overlap) appears once. Rows that are damaged are missing
-    and told in a `DamagedWarning`.
+    A row that two folders have (a copy, or shards that overlap) appears once. Damaged rows are left out, with a
+    `DamagedWarning`.
     """
     import pandas as pd
 
@@ -277,14 +279,14 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        facts = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _begun(root: Path) -> bool:
-    """Whether a folder holds nothing but what a start that was cut off at once leaves there."""
+    """Whether a folder holds nothing but empty `jobs` and `groups`, as a start that was killed at once leaves it."""
     if not root.is_dir():
         return False
     shown = [path for path in root.iterdir() if not path.name.startswith(".")]
@@ -299,8 +301,8 @@ def _read_run(root: Path) -> StoredRun:
         raise SyncbenchError(f"'{root}' is not a results folder: it has no run.json")
     path = root / "run.json"
     data = read_bytes(path)
-    found = parse_json(data, path)
-    schema = cast(Json, found).get("schema") if isinstance(found, dict) else None
+    content = parse_json(data, path)
+    schema = cast(Json, content).get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise SyncbenchError(
             f"'{root}' has results of schema {schema}, and this syncbench reads schema {SCHEMA}: "
@@ -310,7 +312,7 @@ def _read_run(root: Path) -> StoredRun:
 
 
 def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
-    """File contents by name. Views and canvas become 8-bit PNG; extras stay float."""
+    """The files of an artifact, contents by name: views and canvas as 8-bit PNG, extras as floats."""
     from safetensors.torch import save as save_tensors
 
     from .png import encode_png
@@ -324,20 +326,23 @@ def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
 
 
 def _files(folder: Path, job: StoredJob) -> dict[str, bytes]:
-    """The files of an artifact by name, each checked against its hash."""
-    found: dict[str, bytes] = {}
+    """The files of a job's artifact, contents by name.
+
+    Raises SyncbenchError for a file that is missing, outside the folder, or does not match its hash.
+    """
+    contents: dict[str, bytes] = {}
     inside = os.path.join(os.path.realpath(folder), "")
     for name, digest in job.files.items():
         path = folder / name
         if not os.path.realpath(path).startswith(inside):
             raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
         try:
-            found[name] = read_bytes(path, 4 * LARGEST)
+            contents[name] = read_bytes(path, 4 * LARGEST)
         except SyncbenchError as error:
             raise SyncbenchError(f"{error}; a run makes it again") from error
-        if hashlib.sha256(found[name]).hexdigest() != digest:
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
-    return found
+    return contents
 
 
 def _rows(rows: Sequence[Record | Json]) -> list[Json]:

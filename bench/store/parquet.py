@@ -1,7 +1,7 @@
-"""Records in one small file: what the gate compares with and git keeps.
+"""Records in one small Parquet file, such as a baseline that git keeps and the gate compares with.
 
-Parquet with the columns of `Record`; `params` and `protocol` are JSON text, and the file's metadata holds the schema
-and a checksum of the rows. Wherever results folders are read, such a file may stand in place of one.
+The file has the columns of `Record`; `params` and `protocol` are JSON text, and the metadata holds the schema and a
+checksum of the rows. Wherever results folders are read, such a file may take the place of one.
 """
 
 import hashlib
@@ -25,16 +25,21 @@ from .stored import LARGEST, adapter, column_types, finite, misfit
 
 SUFFIX = ".parquet"
 VERSION = "syncbench_schema"
+"""Name, in the file's metadata, of the schema's version."""
 DIGEST = "syncbench_rows"
-"""Names in the file's metadata."""
+"""Name, in the file's metadata, of the rows' checksum."""
 ROWS = 2_000_000
+"""Largest number of rows, as the file declares it, that are read."""
 UNPACKED = 2**30
-"""Most rows and bytes, by what the file declares, that are read."""
+"""Largest number of unpacked bytes, as the file declares it, that are read."""
 ORDER = ["family", "dataset", "model", "method", "item", "seed", "metric", "fingerprint", "key"]
 
 
-def write(records: pd.DataFrame, path: Path) -> None:
-    """Write records whole or not at all, in an order that does not depend on how they were found."""
+def write_parquet(records: pd.DataFrame, path: Path) -> None:
+    """Write records, all of them or nothing, sorted, so that equal records give equal files.
+
+    Raises SyncbenchError for a path that does not end in SUFFIX, and where it cannot be written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -47,17 +52,17 @@ def write(records: pd.DataFrame, path: Path) -> None:
         if column.json:
             values = [json.dumps(value, sort_keys=True) for value in values]
         columns[name] = pa.array(values, column.type(), from_pandas=True)
-    table = pa.table(columns).replace_schema_metadata({VERSION: str(SCHEMA), DIGEST: digest(columns)})
+    table = pa.table(columns).replace_schema_metadata({VERSION: str(SCHEMA), DIGEST: rows_digest(columns)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     write_whole(path, buffer.getvalue())
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The records of a file that `write` wrote. Raises SyncbenchError for anything else.
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The records of a file that `write_parquet` wrote.
 
-    Refused, in one sentence that names file and column: other columns and types, values that no record has, rows that
-    do not match their checksum, and files that would fill the memory.
+    Raises SyncbenchError, which names file and column, for other columns and types, values that no record has, rows
+    that do not match their checksum, and files that would fill the memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,11 +84,11 @@ def read(path: Path) -> pd.DataFrame:
         table = file.read()
         table.validate(full=True)  # damage may leave a row that names no text
         table = table.unify_dictionaries().combine_chunks()
-        columns = {name: _whole(table.column(name)) for name in known}
-        spelt = sum(_spelt(columns[name]) for name in texts)
-        if spelt > UNPACKED:
-            raise SyncbenchError(f"'{path}' has {spelt:,} bytes of text in its rows: at most {UNPACKED:,} are read")
-        if facts.get(DIGEST.encode(), b"").decode() != digest(columns):
+        columns = {name: _combined(table.column(name)) for name in known}
+        size = sum(_characters(columns[name]) for name in texts)
+        if size > UNPACKED:
+            raise SyncbenchError(f"'{path}' has {size:,} bytes of text in its rows: at most {UNPACKED:,} are read")
+        if facts.get(DIGEST.encode(), b"").decode() != rows_digest(columns):
             raise SyncbenchError(f"'{path}' does not match its checksum: it was damaged or edited; write it again")
         values = {name: _values(column, columns[name], f"{path}: {name}") for name, column in known.items()}
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -92,25 +97,25 @@ def read(path: Path) -> pd.DataFrame:
     return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
 
-def digest(columns: Mapping[str, Any]) -> str:
-    """SHA-256 of the rows in Arrow arrays by name, however they are encoded.
+def rows_digest(columns: Mapping[str, Any]) -> str:
+    """SHA-256 of the rows in Arrow arrays by name, independent of their encoding.
 
-    It tells damage and edits from what was written. It does not stop a forger, who can compute it as well.
+    The checksum reveals damage and edits. It does not stop a forger, who can compute it as well.
     """
     seen = hashlib.sha256()
     for name, column in columns.items():
-        known = np.asarray(column.is_valid())
+        valid = np.asarray(column.is_valid())
         if _columns()[name].kind is str:
             texts, places = _texts(column)
-            used = np.unique(places[known])
+            used = np.unique(places[valid])
             order = sorted(used.tolist(), key=texts.__getitem__)
             ranks = np.full(len(texts) + 1, -1, dtype="<i4")
             ranks[order] = np.arange(len(order))
-            said, numbers = [texts[n] for n in order], ranks[places]
+            distinct, numbers = [texts[n] for n in order], ranks[places]
         else:
-            said, numbers = [], column.fill_null(0).to_numpy(zero_copy_only=False)
-        seen.update(json.dumps([name, len(column), said]).encode())
-        seen.update(np.packbits(known).tobytes())
+            distinct, numbers = [], column.fill_null(0).to_numpy(zero_copy_only=False)
+        seen.update(json.dumps([name, len(column), distinct]).encode())
+        seen.update(np.packbits(valid).tobytes())
         seen.update(np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("<")).tobytes())
     return seen.hexdigest()
 
@@ -120,14 +125,16 @@ class _Column:
     """How a column of `Record` is stored."""
 
     kind: type
-    """int, float or str."""
+    """`int`, `float` or `str`."""
     checked: TypeAdapter[Any]
-    """What its values must be, as a list."""
+    """Checks the list of the column's values."""
     json: bool
+    """Whether the text of a value is JSON."""
     missing: bool
     """Whether values may be missing."""
 
     def type(self) -> Any:
+        """The Arrow type of the column."""
         import pyarrow as pa
 
         return {int: pa.int64(), float: pa.float64(), str: pa.string()}[self.kind]
@@ -135,27 +142,27 @@ class _Column:
 
 @cache
 def _columns() -> dict[str, _Column]:
-    """Of the types of `Record`, in order."""
-    found: dict[str, _Column] = {}
+    """How each column of `Record` is stored, by name, in order."""
+    columns: dict[str, _Column] = {}
     narrow = column_types(Record)
     for name, kind in get_type_hints(Record).items():
         kinds = set(get_args(kind)) if get_origin(kind) in (Union, UnionType) else {kind}
         of: Any = next((one for one in (int, float) if one in kinds), str)
-        found[name] = _Column(of, adapter(list[narrow[name]]), Json in kinds, type(None) in kinds)
-    return found
+        columns[name] = _Column(of, adapter(list[narrow[name]]), Json in kinds, type(None) in kinds)
+    return columns
 
 
 def _check_columns(file: Any, path: Path) -> None:
-    """The file has the columns of `Record`, of their types, and is of a size that can be read."""
+    """Raises SyncbenchError unless the file has the columns of `Record`, with their types, and fits in memory."""
     import pyarrow as pa
 
-    there = {field.name: field.type for field in file.schema_arrow}
+    types = {field.name: field.type for field in file.schema_arrow}
     for name, column in _columns().items():
-        if name not in there:
+        if name not in types:
             raise SyncbenchError(f"'{path}' has no column '{name}'")
-        found = there[name].value_type if pa.types.is_dictionary(there[name]) else there[name]
-        if found != column.type():
-            raise SyncbenchError(f"'{path}': column '{name}' is {found}, not {column.type()}")
+        own = types[name].value_type if pa.types.is_dictionary(types[name]) else types[name]
+        if own != column.type():
+            raise SyncbenchError(f"'{path}': column '{name}' is {own}, not {column.type()}")
     if len(file.schema_arrow) != len(_columns()):
         raise SyncbenchError(f"'{path}' has columns that records have not, or one of them twice")
     facts = file.metadata
@@ -166,16 +173,16 @@ def _check_columns(file: Any, path: Path) -> None:
         )
 
 
-def _whole(column: Any) -> Any:
-    """One array of a column that may come in several."""
+def _combined(column: Any) -> Any:
+    """A chunked column as one array."""
     import pyarrow as pa
 
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+    array = column.combine_chunks()
+    return array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
 
 
 def _texts(column: Any) -> tuple[list[str], Any]:
-    """The texts of a column, and for each row which it is; the last place, beyond them, for none."""
+    """The distinct texts of a column, and for each row the number of its text; rows without text have `len(texts)`."""
     import pyarrow as pa
 
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -183,30 +190,30 @@ def _texts(column: Any) -> tuple[list[str], Any]:
     return texts, coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
 
 
-def _spelt(column: Any) -> int:
-    """Characters of a column's texts, counted in every row they stand in."""
+def _characters(column: Any) -> int:
+    """Number of characters of a column's texts, summed over its rows."""
     texts, places = _texts(column)
     return int(np.array([*map(len, texts), 0])[places].sum())
 
 
-def _values(column: _Column, found: Any, where: str) -> Any:
-    """A column for a DataFrame. Raises SyncbenchError for values that no record has."""
-    if found.null_count and not column.missing:
-        raise SyncbenchError(f"{where}: {found.null_count:,} values are missing")
+def _values(column: _Column, array: Any, where: str) -> Any:
+    """An Arrow array as the column of a DataFrame. Raises SyncbenchError for values that no record has."""
+    if array.null_count and not column.missing:
+        raise SyncbenchError(f"{where}: {array.null_count:,} values are missing")
     if column.kind is not str:
-        numbers = found.to_numpy(zero_copy_only=False)
-        known = found.drop_null().to_numpy(zero_copy_only=False)
-        if column.kind is float and not (np.abs(known) <= LARGEST).all():
+        numbers = array.to_numpy(zero_copy_only=False)
+        valid = array.drop_null().to_numpy(zero_copy_only=False)
+        if column.kind is float and not (np.abs(valid) <= LARGEST).all():
             raise SyncbenchError(f"{where}: should be finite, and at most {LARGEST:g}")
         return numbers
-    texts, places = _texts(found)
+    texts, places = _texts(array)
     try:
-        known = [parse_json(text.encode(), Path(where)) for text in texts] if column.json else texts
-        known = column.checked.validate_python(known)
-        if not finite(known):
+        distinct = [parse_json(text.encode(), Path(where)) for text in texts] if column.json else texts
+        distinct = column.checked.validate_python(distinct)
+        if not finite(distinct):
             raise SyncbenchError(f"{where}: should be finite")
     except ValidationError as error:
         raise SyncbenchError(f"{where}: {misfit(error)}") from error
-    every = np.empty(len(known) + 1, dtype=object)
-    every[:-1] = known
+    every = np.empty(len(distinct) + 1, dtype=object)
+    every[:-1] = distinct
     return every[places]

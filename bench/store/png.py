@@ -1,4 +1,4 @@
-"""Images to 8-bit PNG and back, within limits: a small file may stand for a picture that fills the memory."""
+"""Images to 8-bit PNG and back, within limits, because a small file may unpack to a picture that fills the memory."""
 
 import io
 import warnings
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..limits import PIXELS
 
 TOGETHER = 4 * PIXELS
-"""Most pixels of all pictures of one artifact. One picture has at most PIXELS: about 0.8 GB once it is decoded."""
+"""Largest number of pixels of all pictures of an artifact. One picture has at most PIXELS, about 0.8 GB decoded."""
 
 
 def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
@@ -26,7 +26,10 @@ def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
 
 
 def decode_png(data: bytes) -> Float[Tensor, "3 h w"]:
-    """A PNG as float32 in [0, 1], multiples of 1/255. Raises ValueError for what is none, or has more than PIXELS."""
+    """The image of a PNG as float32 in [0, 1], in steps of 1/255.
+
+    Raises ValueError for data that are no whole PNG, or have more than PIXELS.
+    """
     picture = _opened(data)
     check_sizes([picture.size])
     try:
@@ -37,12 +40,12 @@ def decode_png(data: bytes) -> Float[Tensor, "3 h w"]:
 
 
 def declared(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG declares; it is not decoded. Raises ValueError for what is none."""
+    """Width and height that a PNG declares, without decoding it. Raises ValueError for data that are no PNG."""
     return _opened(data).size
 
 
 def check_sizes(sizes: Iterable[tuple[int, int]]) -> None:
-    """Raise ValueError if one of the pictures of an artifact, or all together, have more pixels than is stored."""
+    """Raises ValueError if a picture (width, height) has more than PIXELS, or all together have more than TOGETHER."""
     total = 0
     for wide, high in sizes:
         total += wide * high
@@ -53,7 +56,7 @@ def check_sizes(sizes: Iterable[tuple[int, int]]) -> None:
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Reads the head only; PNG and nothing else that Pillow could open, whatever the data say they are."""
+    """The picture of a PNG, of which only the header is read. Raises ValueError for data in any other format."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower

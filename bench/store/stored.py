@@ -1,6 +1,6 @@
-"""What results folders and baselines hold, as types: parsed once, and what does not fit is one sentence.
+"""Types of the files in results folders and of baselines. Files are parsed once, into these types.
 
-All of it may come from a stranger. Rows and headers take their columns and types from `Record` and `Header`.
+Any file may come from an untrusted source. Rows and headers take their columns and types from `Record` and `Header`.
 """
 
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ from ..types import Cost, Header, Json, Record
 
 CONFIG = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="ignore")
 KEY = r"^[A-Za-z0-9_-]{1,64}$"
-"""Keys are names of folders and files: no dots, no slashes."""
+"""Pattern of keys, which are names of folders and files: no dots, no slashes."""
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LARGEST = 1e50
 """Largest value of a metric: sums and squares of larger ones leave the range of floats."""
 Value = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 FREE = tuple(name for name, kind in get_type_hints(Record).items() if kind == Json)
-"""Columns that hold JSON objects of any form."""
+"""Columns of `Record` that hold JSON objects of any form."""
 File = Annotated[str, StringConstraints(pattern=r"^(views/[0-9]+\.png|canvas\.png|extras\.safetensors)$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 M = TypeVar("M", bound=BaseModel)
@@ -54,13 +54,14 @@ def _narrow(kind: Any, name: str) -> Any:
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
-    """A strict reader of Python values that JSON makes."""
+    """A validator that takes Python values as JSON gives them and converts none."""
     return TypeAdapter(kind, config=None if is_typeddict(kind) else CONFIG)
 
 
 def _table(name: str, types: dict[str, Any]) -> Any:
-    made: Any = cast(Any, TypedDict)(name, types)
-    return with_config(CONFIG)(made)
+    """A strict TypedDict of that name."""
+    table: Any = cast(Any, TypedDict)(name, types)
+    return with_config(CONFIG)(table)
 
 
 _TEXTS = adapter(_table("_Item", {"prompts": Annotated[list[str], Field(min_length=1)]}))
@@ -73,7 +74,7 @@ _GROUP = adapter(_table("_Group", {"cell": str, "metric": str, **_MEMBERS, "rows
 
 
 class Spec(BaseModel):
-    """A component as a suite named it. What a stranger's folder names is text until `recorded.entry` allows it."""
+    """A component as a suite named it. A spec of an untrusted folder stays text until `recorded.entry` allows it."""
 
     model_config = CONFIG
     spec: str
@@ -99,7 +100,7 @@ class StoredSuite(BaseModel):
 
 
 class StoredRun(BaseModel):
-    """`run.json`."""
+    """The content of `run.json`."""
 
     model_config = CONFIG
     created: str | None = None
@@ -109,7 +110,7 @@ class StoredRun(BaseModel):
 
 
 class About(BaseModel):
-    """What a method says of itself, for folders that are read where nobody has it."""
+    """Title, docstring, paper, licence and presets of a method, for reading results where it is not installed."""
 
     model_config = CONFIG
     title: str = ""
@@ -129,21 +130,21 @@ class Origin(NamedTuple):
 
 
 class StoredJob(BaseModel):
-    """`job.json`: one sample that was made, or why not."""
+    """The content of `job.json`: one sample, or the reason why there is none."""
 
     model_config = CONFIG
     key: str
     header: Header
     identity: Json
-    """What the key is the hash of; `item` holds at least `prompts`."""
+    """The facts that the key is the hash of; its `item` holds at least `prompts`."""
     dataset: Spec
     status: Literal["ok", "error", "unsupported"]
     error: str | None
     """Why there is no sample; None where there is one."""
     files: dict[File, Digest] = {}
-    """SHA-256 by file name, below the job's folder."""
+    """SHA-256 of the artifact's files, by path inside the job's folder."""
     notes: Json = {}
-    """See `Artifact.notes`."""
+    """The artifact's notes; see `types.Artifact`."""
     cost: Cost = Cost()
     about: About | None = None
     device: str = ""
@@ -152,7 +153,7 @@ class StoredJob(BaseModel):
 
     @property
     def prompts(self) -> list[str]:
-        """Prompts of the item: one, or one per view."""
+        """Prompts of the item: one for all views, or one for each view."""
         return cast(Any, self.identity)["item"]["prompts"]
 
     @property
@@ -162,12 +163,12 @@ class StoredJob(BaseModel):
 
     @property
     def borders(self) -> list[float]:
-        """Pixel columns where the method's windows end; none where it says nothing."""
+        """Pixel columns where the method's windows end; empty where it declares none."""
         return cast(Any, self.notes).get("borders", [])
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Name of the job in messages: method, item and seed."""
         return f"{self.header.method} {self.header.item} seed {self.header.seed}"
 
     @model_validator(mode="after")
@@ -212,7 +213,7 @@ class StoredGroup:
 
 
 def read_job(path: Path, key: str) -> StoredJob:
-    """The job of key `key` in the file `path`. Raises SyncbenchError naming the file and the field."""
+    """The job `key` in the file `path`. Raises SyncbenchError, naming file and field, for content that does not fit."""
     job = parsed(StoredJob, unseal(path), path)
     if job.key != key:
         raise SyncbenchError(f"{path}: key: is '{job.key}' in the folder of '{key}'")
@@ -220,19 +221,25 @@ def read_job(path: Path, key: str) -> StoredJob:
 
 
 def read_rows(path: Path, key: str) -> list[Record]:
-    """The rows of one job's `scores.json`. Raises SyncbenchError likewise."""
+    """The rows of the job `key` in its `scores.json`.
+
+    Raises SyncbenchError, naming file and field, for content that does not fit.
+    """
     return _of(_checked(_ROWS, path)["rows"], {key}, path)
 
 
 def read_group(path: Path) -> StoredGroup:
-    """A group of `groups/`. Raises SyncbenchError likewise."""
+    """The group in a file of `groups/`.
+
+    Raises SyncbenchError, naming file and field, for content that does not fit.
+    """
     group: Json = {"past": [], **_checked(_GROUP, path)}
     rows = _of(group.pop("rows"), {*group["members"], *group["past"]}, path)
     return StoredGroup(**group, rows=rows)
 
 
 def parsed(kind: type[M], data: bytes, path: Path) -> M:
-    """JSON in `data`, which was read from `path`, as `kind`. Raises SyncbenchError naming the file and the field."""
+    """The JSON in `data`, which was read from `path`, as `kind`. Raises SyncbenchError that names file and field."""
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
@@ -240,11 +247,11 @@ def parsed(kind: type[M], data: bytes, path: Path) -> M:
 
 
 def misfit(error: ValidationError) -> str:
-    """The first misfit: `field: what it should be`."""
+    """The first thing that does not fit, as `field: what it should be`."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
-    said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{where}: {said}" if where else said
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{where}: {message}" if where else message
 
 
 def _checked(kind: TypeAdapter[Any], path: Path) -> Any:
@@ -256,7 +263,7 @@ def _checked(kind: TypeAdapter[Any], path: Path) -> Any:
 
 
 def _of(rows: list[Json], keys: set[str], path: Path) -> list[Record]:
-    """Rows of these jobs. Raises SyncbenchError for those of others, and for free-form columns that are not finite."""
+    """The rows. Raises SyncbenchError if one is of a job not in `keys`, or holds a number that is not finite."""
     last: Json = {}
     for number, row in enumerate(rows):
         if row["key"] not in keys:
@@ -270,7 +277,7 @@ def _of(rows: list[Json], keys: set[str], path: Path) -> list[Record]:
 
 
 def finite(value: Any) -> bool:
-    """Whether every number in a JSON value is: 1e999 is read as infinite."""
+    """Whether every number in a JSON value is finite; JSON such as 1e999 is read as infinity."""
     if isinstance(value, float):
         return isfinite(value)
     if isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""What a sweep crosses: suites as TOML files, narrowed from the command line."""
+"""Suites: TOML files that list the methods, models, data sets and metrics of a sweep, and options that narrow them."""

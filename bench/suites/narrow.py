@@ -1,4 +1,4 @@
-"""How options change a suite: fewer or other components, fewer items, other seeds, other field values."""
+"""Options that change a suite: fewer or other components, fewer items, other seeds, other field values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,32 +9,36 @@ from ..catalogue.listing import Kind, list_components
 from ..catalogue.registry import label, load_class, split, suggest
 from ..errors import SyncbenchError, quoted
 from ..limits import SEED
-from .suite import Entry, Part, Suite, known, unique
+from ..types import FAMILIES
+from .suite import Entry, Part, Suite, checked_entry, unique
 
 
 class Narrowing(TypedDict, total=False):
-    """How a command or call changes a suite; the options of `syncbench run`."""
+    """The options of `syncbench run` that change a suite."""
 
     families: Sequence[str] | None
-    """Keep the parts whose datasets are of these."""
+    """Families whose datasets are kept."""
     methods: Sequence[str] | None
     datasets: Sequence[str] | None
     metrics: Sequence[str] | None
     items: Sequence[str] | None
     limit: int | None
-    """First items of each dataset."""
+    """Number of items of each dataset that are kept, the first ones."""
     seeds: Sequence[int] | None
     model: str | None
-    """Instead of the suite's: id, folder or hub id."""
+    """Model in place of the suite's: id, folder or hub id."""
     overrides: Sequence[str]
-    """`name.field=value` or `protocol.field=value`."""
+    """Field values, as `name.field=value` or `protocol.field=value`."""
     device: str | None
     any_size: bool
-    """Views need not be of the model's native size."""
+    """Whether views need not be of the model's native size."""
 
 
 def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
-    """The suite as the command line changes it. A name the suite already has keeps the suite's overrides."""
+    """The suite as the options `how` change it. A component that the suite has keeps the suite's overrides.
+
+    Raises SyncbenchError for unknown names, and where nothing is left; TypeError for an option that does not exist.
+    """
     for name in how:
         if name not in Narrowing.__annotations__:
             hint = suggest(name, Narrowing.__annotations__, "there is")
@@ -51,7 +55,7 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
         raise SyncbenchError("no part of the suite has both the chosen datasets and the chosen methods")
     if model is not None:
         listed = unique([entry for part in parts for entry in part.models])
-        parts = tuple(replace(part, models=meant("models", listed, model)) for part in parts)
+        parts = tuple(replace(part, models=entries_named("models", listed, model)) for part in parts)
     parts = tuple(
         replace(
             part,
@@ -75,16 +79,14 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
 def _of_families(parts: tuple[Part, ...], names: Sequence[str] | None) -> tuple[Part, ...]:
     if names is None:
         return parts
-    from ..types import FAMILIES  # brings torch along
-
     for name in names:
         if name not in FAMILIES:
             raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
-    kept = [replace(p, datasets=tuple(d for d in p.datasets if _family(d) in names)) for p in parts]
-    found = tuple(part for part in kept if part.datasets)
-    if not found:
+    narrower = [replace(p, datasets=tuple(d for d in p.datasets if _family(d) in names)) for p in parts]
+    kept = tuple(part for part in narrower if part.datasets)
+    if not kept:
         raise SyncbenchError(f"the suite has no dataset of {', '.join(names)}")
-    return found
+    return kept
 
 
 def _assigned(parts: tuple[Part, ...], owner: str, values: dict[str, str]) -> tuple[Part, ...]:
@@ -112,57 +114,58 @@ def _assigned(parts: tuple[Part, ...], owner: str, values: dict[str, str]) -> tu
 
 
 def _typed(entry: Entry, values: dict[str, str]) -> dict[str, Any]:
-    """Strings as the fields' types, so that 0.50 and 0.5 are one label; unknown fields are left for `load`."""
+    """The values converted to the fields' types, so that 0.50 and 0.5 give one label; `load` refuses unknown fields."""
     types = field_types(load_class(entry.kind, split(entry.spec)[0], entry.spec))
     return {k: convert(v, types[k], f"{entry.spec}.{k}") if k in types else v for k, v in values.items()}
 
 
 def _picked(kind: Kind, parts: tuple[Part, ...], names: Sequence[str] | None) -> tuple[Part, ...]:
-    """The parts with only the named entries of a kind; a name no part has goes to every part it fits.
+    """The parts with only the entries `names` of a kind; a name that no part has is added to every part it fits.
 
     Parts left without datasets or methods are dropped. A dataset that is new to its part has all of its items, whatever
-    items the suite names of the others, and goes to parts of its own family only.
+    items the suite names of the others, and is added to parts of its own family only. Raises SyncbenchError for a name
+    that fits no part.
     """
     if names is None:
         return parts
     listed = unique([entry for part in parts for entry in part.entries if entry.kind == kind])
     chosen: list[list[Entry]] = [[] for _ in parts]
     for name in names:
-        found = meant(kind, listed, name)
-        fits = [[e for e in found if e in getattr(part, kind)] for part in parts]
+        entries = entries_named(kind, listed, name)
+        fits = [[e for e in entries if e in getattr(part, kind)] for part in parts]
         if not any(fits):
             alone = len(parts) == 1 and kind != "datasets"
-            fits = [list(found) if alone or _fits(found[0], part) else [] for part in parts]
+            fits = [list(entries) if alone or _fits(entries[0], part) else [] for part in parts]
         if not any(fits):
             families = sorted({str(_family(d)) for part in parts for d in part.datasets})
             raise SyncbenchError(
-                f"'{quoted(name)}' is of the family {_family(found[0])}, and the suite has only {', '.join(families)}: "
-                "take a suite that has that family, such as quick, or write one"
+                f"'{quoted(name)}' is of the family {_family(entries[0])}, and the suite has only "
+                f"{', '.join(families)}: take a suite that has that family, such as quick, or write one"
             )
         for mine, more in zip(chosen, fits, strict=True):
             mine += more
     changed = [replace(part, **{kind: unique(mine)}) for part, mine in zip(parts, chosen, strict=True)]
     if kind == "datasets":
-        changed = [new for old, part in zip(parts, changed, strict=True) for new in _apart(part, old.datasets)]
+        changed = [new for old, part in zip(parts, changed, strict=True) for new in _split_items(part, old.datasets)]
     return tuple(part for part in changed if part.datasets and part.methods)
 
 
-def _apart(part: Part, known: Sequence[Entry]) -> list[Part]:
-    """A part whose items are named, and beside it the same with all items of the datasets that it did not know."""
+def _split_items(part: Part, known: Sequence[Entry]) -> list[Part]:
+    """Two parts where items are named: one of the datasets in `known` with these items, one of the others with all."""
     if not part.items:
         return [part]
     named, new = (tuple(d for d in part.datasets if (d in known) is asked) for asked in (True, False))
     return [replace(part, datasets=named), replace(part, datasets=new, items=())]
 
 
-def meant(kind: Kind, listed: Sequence[Entry], name: str) -> tuple[Entry, ...]:
-    """The listed entries a name means, or the component itself."""
+def entries_named(kind: Kind, listed: Sequence[Entry], name: str) -> tuple[Entry, ...]:
+    """The entries in `listed` that `name` means; where there are none, an entry of the component of that name."""
     exact = [entry for entry in listed if name in (entry.spec, entry.label)]
-    return tuple(exact or [entry for entry in listed if entry.named(name)] or [known(Entry(kind, name))])
+    return tuple(exact or [entry for entry in listed if entry.named(name)] or [checked_entry(Entry(kind, name))])
 
 
 def _fits(entry: Entry, part: Part) -> bool:
-    """Whether a component serves the families of a part; one from outside the tree, or for all families, does."""
+    """Whether a component serves a family of the part. Metrics do, and so do components without a family."""
     families = {_family(dataset) for dataset in part.datasets}
     return entry.kind == "metrics" or _family(entry) is None or _family(entry) in families
 

@@ -1,7 +1,7 @@
-"""Components that a results folder names: which of them may be loaded.
+"""Which components that a results folder names may be loaded.
 
-A folder may come from a stranger, and loading a component executes its code. So a folder's word is enough only for
-components of the tree and of installed packages, by id. What stands in a file or module needs the user's word.
+A folder may come from an untrusted source, and loading a component executes its code. So a folder alone can have only
+components of the tree and of installed packages loaded, by id. A file or a module must be named by the user as well.
 """
 
 import json
@@ -17,17 +17,17 @@ from ..types import Json
 from .suite import Entry
 
 NUMBER = re.compile(r"[+-]?[\d_.]{6,}(e[+-]?\d+)?|[+-]?[\d_.]+e[+-]?\d+", re.IGNORECASE)
-"""Numbers as fields read them and JSON does not, with signs and underscores; those that may be large."""
+"""Pattern of numbers that may be large and that fields read although JSON does not, with signs and underscores."""
 LARGEST = 2**16
-"""Largest number in a field that a folder's word is enough for: sizes and counts are memory and hours."""
+"""Largest number in a field that a folder may set alone, because sizes and counts cost memory and hours."""
 
 
 def entry(kind: Kind, spec: Spec, *, named: Collection[str] = (), trust: bool = False) -> Entry:
-    """The component `spec` as a suite's entry.
+    """The component `spec` of a results folder as a suite's entry. Nothing is imported.
 
-    Raises SyncbenchError, `data set 'x' is not installed`, for anything but an id of the tree or of an installed
-    package, and for numbers beyond `LARGEST`, unless the user `named` the spec now; and, whoever named it, for a
-    `folder` of weights. With `trust` all is taken. Nothing is imported.
+    `named` are specs that the user has typed. Raises SyncbenchError for a spec not among them that is no id of the tree
+    or of an installed package, or has a number beyond LARGEST; and for any spec with a `folder` of weights. With
+    `trust` every spec is allowed.
     """
     base = split(spec.spec)[0]
     what = f"{NOUNS[kind]} '{label(spec.spec)}'"
@@ -44,6 +44,7 @@ def entry(kind: Kind, spec: Spec, *, named: Collection[str] = (), trust: bool = 
 
 
 def _modest(value: Any) -> bool:
+    """Whether no number in a field's value, and no length of a list or text, is beyond LARGEST."""
     if isinstance(value, str):  # fields read their numbers and lists from text, too
         try:
             value = json.loads(value)

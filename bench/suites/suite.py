@@ -1,4 +1,4 @@
-"""Suites: which methods, models, datasets, metrics and seeds a sweep crosses. Short TOML files, checked strictly.
+"""Suites: short TOML files, checked strictly, that list the methods, models, datasets, metrics and seeds of a sweep.
 
 title = "What this suite is for"
 model = "reference"                  # or models = [...]
@@ -10,7 +10,7 @@ limit = 8                            # first items of each dataset; leave out fo
 protocol = { steps = 12 }            # changes to the datasets' own protocol
 any_size = true                      # views need not be of the model's native size
 
-A suite of several families has parts, each crossed for itself; what a part leaves out it takes from the top:
+A suite of several families has parts, each crossed by itself; a part inherits from the top what it leaves out:
 
 [[parts]]
 datasets = ["world_videos"]
@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ..catalogue.fields import DEEPEST, as_json, check_text, convert, shown
+from ..catalogue.fields import DEEPEST, as_json, check_text, convert, value_text
 from ..catalogue.listing import Kind
 from ..catalogue.registry import FILE, find, is_checkpoint, label, load, split, suggest
 from ..errors import SyncbenchError, quoted
@@ -36,12 +36,12 @@ FOLDER = Path(__file__).parent
 PART_KEYS = ("model", "models", "datasets", "methods", "metrics", "seeds", "items", "limit", "protocol", "any_size")
 KEYS = ("title", *PART_KEYS, "parts")
 LONGEST = 4_096
-"""Characters of a component's name, which may be a path."""
+"""Largest number of characters of a component's name, which may be a path."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One component as a suite names it: a spec and field overrides. Plain data."""
+    """One component as a suite names it: a spec and field overrides. Nothing is imported until `load`."""
 
     kind: Kind
     spec: str
@@ -49,16 +49,16 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """The name of the component in tables."""
         return label(self.spec, self.overrides)
 
     @property
     def token(self) -> str:
-        """A hashable name of exactly this component, for caches."""
+        """A text that is equal for equal entries only, for use as the key of a cache."""
         return json.dumps([self.kind, self.spec, as_json(self.overrides)], sort_keys=True)
 
     def load(self) -> Any:
-        """An instance."""
+        """An instance of the component. Raises SyncbenchError; see `registry.load`."""
         return load(self.kind, self.spec, self.overrides)
 
     def named(self, word: str) -> bool:
@@ -68,13 +68,13 @@ class Entry:
         return self.kind == "models" and (word == "model" or (word == "diffusers" and is_checkpoint(self.spec)))
 
     def with_overrides(self, values: Mapping[str, Any]) -> "Entry":
-        """The same component with further field values."""
+        """This entry with further field values, which replace its own."""
         return replace(self, overrides={**self.overrides, **values})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What is fully crossed: models, datasets, methods and seeds, all scored by the same metrics."""
+    """Models, datasets, methods and seeds that are fully crossed, all scored by the same metrics."""
 
     models: tuple[Entry, ...]
     datasets: tuple[Entry, ...]
@@ -82,9 +82,9 @@ class Part:
     metrics: tuple[Entry, ...] = ()
     seeds: tuple[int, ...] = (0,)
     items: tuple[str, ...] = ()
-    """Item ids to keep; empty: all."""
+    """Ids of the items that are kept; empty keeps all."""
     limit: int | None = None
-    """First items of each dataset to keep."""
+    """Number of items of each dataset that are kept, the first ones; None keeps all."""
     protocol: dict[str, Any] = field(default_factory=dict[str, Any])
     """Changes to the protocol of the datasets."""
     any_size: bool = False
@@ -92,13 +92,13 @@ class Part:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Every component of the part."""
+        """Every component of the part: models, datasets, methods, metrics."""
         return (*self.models, *self.datasets, *self.methods, *self.metrics)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A sweep as resolved from file and command line."""
+    """The parts of a sweep, after the suite's file and the command line have been read."""
 
     name: str
     title: str = ""
@@ -109,18 +109,20 @@ class Suite:
         return unique([entry for part in self.parts for entry in part.entries if entry.kind == kind])
 
     def as_json(self) -> dict[str, Any]:
-        """For `run.json`."""
+        """The suite as JSON, for `run.json`."""
         return as_json(asdict(self))
 
 
 def list_suites() -> list[dict[str, str]]:
-    """Id and title of the suites that come along."""
-    found = [(path.stem, _parse(path).get("title", "")) for path in sorted(FOLDER.glob("*.toml"))]
-    return [{"id": id, "title": title} for id, title in found]
+    """`id` and `title` of every suite of the package, sorted by id."""
+    return [{"id": path.stem, "title": _parse(path).get("title", "")} for path in sorted(FOLDER.glob("*.toml"))]
 
 
 def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
-    """A suite by name, by path of a TOML file, or as a mapping. Raises SyncbenchError for anything misspelt."""
+    """A suite by its name, by the path of a TOML file, or from a mapping of a file's keys.
+
+    Raises SyncbenchError for an unknown name, unknown keys, and values of the wrong type.
+    """
     if isinstance(suite, Mapping):
         return _checked(suite, "custom", "the suite")
     path = Path(suite)
@@ -135,7 +137,7 @@ def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:
 
 
 def _with_data(suite: Suite) -> Suite:
-    """The suite with its own files, which lie in `data` beside it, where its datasets name one of them."""
+    """The suite with the paths of its datasets' files, where these are in the folder `data` beside the suites."""
 
     def placed(entry: Entry) -> Entry:
         path = FOLDER / "data" / str(entry.overrides.get("path") or ".")
@@ -146,12 +148,12 @@ def _with_data(suite: Suite) -> Suite:
 
 
 def unique(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Each entry once, in order."""
+    """The entries in order, each once."""
     return tuple({entry.token: entry for entry in entries}.values())
 
 
-def known(entry: Entry) -> Entry:
-    """The entry, once its id is known to exist; nothing is imported for a plain id."""
+def checked_entry(entry: Entry) -> Entry:
+    """The entry itself. Raises SyncbenchError for an unknown id; files, modules and checkpoints are not checked."""
     base = split(entry.spec)[0]
     if ":" not in base and "/" not in base and not FILE.search(base) and not is_checkpoint(base):
         find(entry.kind, base, entry.spec)
@@ -192,7 +194,7 @@ def _checked(data: Mapping[str, Any], name: str, where: str) -> Suite:
 
 
 def _well_formed(value: Any, where: str, depth: int = 0) -> None:
-    """Refuse what no TOML file could hold: text that is none, keys that are no text, tables without end."""
+    """Raises SyncbenchError for what no TOML file can hold: lone surrogates, keys that are no text, endless nesting."""
     if depth > DEEPEST:
         raise SyncbenchError(f"{where}: nested more than {DEEPEST} levels deep")
     if isinstance(value, str):
@@ -200,7 +202,7 @@ def _well_formed(value: Any, where: str, depth: int = 0) -> None:
     elif isinstance(value, Mapping):
         for key, inner in cast(Mapping[Any, Any], value).items():
             if not isinstance(key, str):
-                raise SyncbenchError(f"{where}: the key {shown(key)} is no text")
+                raise SyncbenchError(f"{where}: the key {value_text(key)} is no text")
             check_text(key, where)
             _well_formed(inner, where, depth + 1)
     elif isinstance(value, list | tuple):
@@ -251,11 +253,11 @@ def _entries(kind: Kind, listed: Any, where: str) -> tuple[Entry, ...]:
             values = dict(cast(Mapping[str, Any], one))
             entry = Entry(kind, values.pop("id"), values)
         else:
-            raise SyncbenchError(f"{where}: in '{kind}', {shown(one)} is neither a name nor a table with an 'id'")
+            raise SyncbenchError(f"{where}: in '{kind}', {value_text(one)} is neither a name nor a table with an 'id'")
         if not entry.spec.isprintable() or not 0 < len(entry.spec) <= LONGEST:
             raise SyncbenchError(f"{where}: in '{kind}', '{quoted(entry.spec)}' can be no name")
         try:
-            entries.append(known(entry))
+            entries.append(checked_entry(entry))
         except SyncbenchError as error:
             raise SyncbenchError(f"{where}: {error}") from error
     return unique(entries)

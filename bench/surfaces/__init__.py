@@ -1,1 +1,1 @@
-"""What views look at: surfaces and the canvases they lay out. Read by data sets, methods and metrics alike."""
+"""Surfaces that views look at (strip, sphere, atlas, tracks) and their canvases, with cameras and meshes."""

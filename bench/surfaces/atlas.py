@@ -1,7 +1,7 @@
 """A texture atlas: the surface of a mesh unwrapped by xatlas, and the views that look at it.
 
-Any mesh will do. Texture coordinates that a file brings along are not used, so it makes no difference whether they
-are missing or overlap; xatlas unwraps non-manifold parts too.
+Any mesh can be used. Texture coordinates of the mesh file are ignored, so they may be missing or overlap; xatlas
+unwraps non-manifold parts too.
 """
 
 import subprocess
@@ -21,17 +21,17 @@ from ..canvas import Canvas
 from ..catalogue.content import digest
 from ..errors import SyncbenchError
 from ..limits import check_factor, check_size
-from . import kept
+from . import atlas_cache
 from .camera import Array, Cameras, inverse
 from .mesh import Ids, Mesh
-from .unwrap import GUTTER, charts
+from .unwrap import GUTTER, unwrapped_charts
 
-CURE = "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
+MESH_ADVICE = "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
 
 WHOLE = 20_000
-"""Faces of the largest mesh that is unwrapped in one piece; larger ones are cut up first, which is faster by far."""
+"""Faces of the largest mesh that is unwrapped in one piece; larger ones are cut up first, which is much faster."""
 PATIENCE = 3600
-"""Seconds after which unwrapping is given up. That is an error: no other atlas takes its place."""
+"""Seconds after which unwrapping is stopped, with an error."""
 FAINTEST = 0.05
 """Smallest weight of a pixel, at a grazing angle."""
 _KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
@@ -42,7 +42,7 @@ class Unwrapped:
     """A mesh with a texture of (height, width) texels."""
 
     corners: Array
-    """(m, 3, 2) texture coordinates of each face's corners in texels, columns then rows from the top left."""
+    """Texture coordinates (m, 3, 2) of each face's corners in texels: column, row from the top left."""
     height: int
     width: int
 
@@ -54,41 +54,50 @@ class Unwrapped:
 
 
 def unwrap(mesh: Mesh, density: float) -> Unwrapped:
-    """An atlas with `density` texels per world unit. The last 32 are kept, by the mesh's content.
+    """The mesh unwrapped into a texture with `density` texels per world unit. The last 32 results are kept in memory.
 
-    The mesh alone decides how it is unwrapped: in one piece up to WHOLE faces, cut up if it has more or if xatlas
-    crashes on the whole. A mesh that was not made here is unwrapped in a process of its own, which xatlas may bring
-    down, and kept in the user's cache folder (see `kept`). Raises SyncbenchError when that fails, or takes longer than
-    PATIENCE.
+    A mesh of up to WHOLE faces is unwrapped in one piece; it is cut up first if it has more, or if xatlas crashes on
+    the whole. A mesh that is not `trusted` is unwrapped in another process, because xatlas may crash it, and the result
+    is kept in the user's cache folder (see `atlas_cache`). Raises SyncbenchError where unwrapping fails or takes longer
+    than PATIENCE.
     """
     key = (mesh.digest, round(density, 6))
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key]
-    made = Unwrapped(*(charts(mesh.vertices, mesh.faces, density, False) if mesh.known else _foreign(mesh, *key)))
-    _KEPT[key] = made
+    if mesh.trusted:
+        unwrapped = Unwrapped(*unwrapped_charts(mesh.vertices, mesh.faces, density, False))
+    else:
+        unwrapped = Unwrapped(*_untrusted_charts(mesh, *key))
+    _KEPT[key] = unwrapped
     if len(_KEPT) > 32:
         _KEPT.popitem(last=False)
-    return made
+    return unwrapped
 
 
-def _foreign(mesh: Mesh, content: str, density: float) -> kept.Charts:
-    """Charts of a mesh that was not made here, from the cache or made now."""
+def _untrusted_charts(mesh: Mesh, content: str, density: float) -> atlas_cache.Charts:
+    """Charts of a mesh on which xatlas may crash, from the cache or from another process.
+
+    Raises SyncbenchError where xatlas fails.
+    """
     rules = [content, density, WHOLE, GUTTER, version("xatlas")]
     name, faces = digest(rules), len(mesh.faces)
-    found = kept.read(name, faces)
-    if found is not None:
-        return found
+    charts = atlas_cache.read(name, faces)
+    if charts is not None:
+        return charts
     for cut in (False, True)[faces > WHOLE :]:
-        found = found or _apart(mesh, density, cut)
-    if found is None or not min(found[1:]):
-        raise SyncbenchError(f"xatlas cannot unwrap this mesh of {faces:,} faces; {CURE}")
-    kept.write(name, found)
-    return found
+        charts = charts or _charts_of_process(mesh, density, cut)
+    if charts is None or not min(charts[1:]):
+        raise SyncbenchError(f"xatlas cannot unwrap this mesh of {faces:,} faces; {MESH_ADVICE}")
+    atlas_cache.write(name, charts)
+    return charts
 
 
-def _apart(mesh: Mesh, density: float, cut: bool) -> kept.Charts | None:
-    """Charts made by another process; None when xatlas crashes on this mesh."""
+def _charts_of_process(mesh: Mesh, density: float, cut: bool) -> atlas_cache.Charts | None:
+    """Charts made by another process; None where xatlas crashes on this mesh.
+
+    Raises SyncbenchError where the process is killed or takes longer than PATIENCE.
+    """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
         np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut)
@@ -96,30 +105,30 @@ def _apart(mesh: Mesh, density: float, cut: bool) -> kept.Charts | None:
         try:
             done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired:
-            said = f"xatlas was still at this mesh of {len(mesh.faces):,} faces after {PATIENCE:,} s; {CURE}"
-            raise SyncbenchError(said) from None
+            message = f"xatlas was still at this mesh of {len(mesh.faces):,} faces after {PATIENCE:,} s; {MESH_ADVICE}"
+            raise SyncbenchError(message) from None
         if done.returncode == -SIGKILL:
-            raise SyncbenchError(f"the process that unwrapped this mesh was killed (out of memory?); {CURE}")
+            raise SyncbenchError(f"the process that unwrapped this mesh was killed (out of memory?); {MESH_ADVICE}")
         if done.returncode or not made.is_file():
             return None
-        with np.load(made) as found:
-            return found["corners"], int(found["size"][0]), int(found["size"][1])
+        with np.load(made) as charts:
+            return charts["corners"], int(charts["size"][0]), int(charts["size"][1])
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """Views of a mesh looking at its texture. Cells are the texels, then one private cell per background pixel."""
+    """Views of a mesh that look at its texture. Cells are the texels, then one cell for each background pixel."""
 
     views: int
     height: int
     width: int
     density: float
-    """Texels per pixel along an edge, at the middle of the mesh; the same at every `factor`."""
+    """Texels per pixel along an edge, at the middle of the mesh, whatever the `factor`."""
     digest: str
-    """Of mesh and cameras; two atlases are equal when these are."""
+    """Hash of mesh and cameras; two atlases are equal if their fields are."""
     mesh: InitVar[Mesh]
     cameras: InitVar[Cameras]
-    """In the mesh's own coordinates."""
+    """The cameras of the views, in the mesh's own coordinates."""
 
     def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
         check_size("an item", self.views, self.height, self.width)
@@ -128,7 +137,7 @@ class Atlas:
 
     @staticmethod
     def of(mesh: Mesh, cameras: Cameras, pose: Array | None = None, density: float = 1.0) -> "Atlas":
-        """The atlas of a mesh that stands at `pose` (4, 4) (None: as it is) before those cameras."""
+        """The atlas of a mesh that stands at `pose` (4, 4; None: as it is) before the cameras."""
         if pose is not None:
             cameras = Cameras(cameras.extrinsics @ pose, cameras.intrinsics, cameras.height, cameras.width)
         digest = f"{mesh.digest}-{cameras.digest}"
@@ -141,12 +150,12 @@ class Atlas:
 
     @property
     def slow(self) -> bool:
-        """Whether unwrapping may take long the first time on a machine, so that it is done, and told, beforehand."""
+        """Whether unwrapping may take long the first time on a machine, so that it gets a progress phase of its own."""
         mesh = self._parts()[0]
-        return not mesh.known and len(mesh.faces) > 5000
+        return not mesh.trusted and len(mesh.faces) > 5000
 
     def unwrapped(self, factor: int = 1) -> Unwrapped:
-        """The texture at `factor` pixels to a cell."""
+        """The unwrapped mesh for views with `factor` pixels to a side of a cell."""
         mesh, cameras = self._parts()
         middle = np.append(mesh.sphere[0], 1.0)
         depth = (cameras.extrinsics @ middle)[:, 2].mean()
@@ -154,9 +163,9 @@ class Atlas:
         return unwrap(mesh, float(self.density * scale / factor))
 
     def looks(self, cameras: Cameras, factor: int = 1) -> tuple[Ids, npt.NDArray[np.float32]]:
-        """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), for any cameras.
+        """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), as any cameras see them.
 
-        Cameras are in the mesh's own coordinates. A texel has the same number for all of them.
+        Cameras are in the mesh's own coordinates. The number of a texel does not depend on the cameras.
         """
         mesh, atlas = self._parts()[0], self.unwrapped(factor)
         cameras = cameras.coarser(factor)
@@ -178,11 +187,11 @@ class Atlas:
 
     @property
     def picture(self) -> bool:
-        """The views are the result; the texture is charts in any order, which no model draws."""
+        """False: the views are the result, and the texture is a set of charts that no model draws."""
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """Views at `factor` pixels to a cell, weighted by the cosine; `stride` has no meaning here."""
+        """The canvas of the views, weighted by the cosine of the viewing angle; `stride` is ignored."""
         self.check(factor)
         atlas = self.unwrapped(factor)
         index, cosine = self.looks(self._parts()[1], factor)
@@ -193,7 +202,7 @@ class Atlas:
         return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of views. Raises SyncbenchError where `canvas` would."""
         check_factor("views", self.height, self.width, factor)
         return self.views
 

@@ -62,25 +62,25 @@ class Cameras:
 
     @property
     def digest(self) -> str:
-        """12 hex digits of everything that determines what these cameras see."""
+        """12 hex digits of everything that determines what the cameras see."""
         return digest([self.extrinsics, self.intrinsics, self.height, self.width])
 
     def coarser(self, factor: int) -> "Cameras":
-        """The same views with `factor` x `factor` pixels to one; cell centres see the block centres."""
+        """These cameras with `factor` x `factor` pixels merged into one, whose centre is that of the block."""
         scale = np.diag([1 / factor, 1 / factor, 1.0])
         return Cameras(self.extrinsics, scale @ self.intrinsics, self.height // factor, self.width // factor)
 
     @property
     def pixels(self) -> Array:
-        """(height, width, 2) pixel centres, columns then rows."""
+        """Pixel centres (height, width, 2): column, row."""
         column, row = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
         return np.asarray(np.stack([column, row], -1), np.float64)
 
     def rays(self, number: int, pixels: Array | None = None) -> tuple[Array, Array]:
-        """Origin (3,) and directions (..., 3) of camera `number` through `pixels` (..., 2), columns then rows.
+        """Origin (3,) and directions (..., 3) of the rays of camera `number` through `pixels` (..., 2): column, row.
 
-        Directions have camera z = 1, so that a ray's parameter is the depth. Without `pixels`: all pixel
-        centres, (height, width, 3).
+        Directions have camera z = 1, so that a ray's parameter is the depth. Without `pixels` the rays go through all
+        pixel centres, (height, width, 3).
         """
         at = self.pixels if pixels is None else pixels
         flat: Array = np.concatenate([at, np.ones((*at.shape[:-1], 1))], -1)
@@ -112,16 +112,16 @@ def look_at(eyes: Array, targets: Array) -> Array:
     right = np.where(upright, right, [0.0, 1.0, 0.0])
     right = right / np.linalg.norm(right, axis=1, keepdims=True)
     rotation = np.stack([right, np.cross(forward, right), forward], 1)
-    found = np.tile(np.eye(4), (len(eyes), 1, 1))
-    found[:, :3, :3] = rotation
-    found[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, eyes)
-    return found
+    extrinsics = np.tile(np.eye(4), (len(eyes), 1, 1))
+    extrinsics[:, :3, :3] = rotation
+    extrinsics[:, :3, 3] = -np.einsum("nij,nj->ni", rotation, eyes)
+    return extrinsics
 
 
 def orbit(
     azimuth: npt.ArrayLike, elevation: npt.ArrayLike, radius: npt.ArrayLike, target: npt.ArrayLike = (0.0, 0.0, 0.5)
 ) -> Array:
-    """Extrinsics (n, 4, 4) of cameras around `target`, angles in degrees; arguments broadcast."""
+    """Extrinsics (n, 4, 4) of cameras around `target` that look at it. Angles are in degrees; arguments broadcast."""
     a, e, r = np.broadcast_arrays(np.radians(azimuth), np.radians(elevation), np.asarray(radius, float))
     a, e, r = np.atleast_1d(a), np.atleast_1d(e), np.atleast_1d(r)
     centre = np.asarray(target, float)
@@ -136,7 +136,7 @@ def pinhole(count: int, focal: float, centre: tuple[float, float]) -> Array:
 
 
 def closeness(depth: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Normalised inverse depth of the views of one item: 1 at the nearest surface of all views, 0 where is none."""
+    """Inverse depth of the views of one item, scaled to 1 at their nearest surface; 0 where there is no surface."""
     solid = depth > 0
     near = depth[solid].min() if solid.any() else 1.0
     return np.where(solid, near / np.where(solid, depth, 1), 0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A mapping whose values are made on first access, so that listing thousands of items costs nothing."""
+"""A mapping whose tensors are made on first access, so that listing thousands of items costs nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -9,9 +9,9 @@ from ..isolation.intact import Mark, mark
 
 
 class Lazy(Mapping[str, Tensor]):
-    """Tensors by name, each made by its function when first asked for, then kept.
+    """Tensors by name, each made by its function on first access, then kept.
 
-    They are made under torch's standard settings, whatever the component that asks first has set.
+    They are made under torch's standard settings, whatever settings the component that reads them first has changed.
 
     >>> import torch
     >>> truth = Lazy(canvas=lambda: torch.zeros(3, 4, 8))
@@ -26,14 +26,14 @@ class Lazy(Mapping[str, Tensor]):
 
     @property
     def intact(self) -> bool:
-        """Whether nobody has changed what was made."""
+        """Whether none of the tensors was changed in place since it was made."""
         return all(mark(tensor) == self._marks[name] for name, tensor in self._made.items())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
             with standard():
-                made = self._makers[name]()
-            self._made[name], self._marks[name] = made, mark(made)
+                tensor = self._makers[name]()
+            self._made[name], self._marks[name] = tensor, mark(tensor)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:  # the default would make the value to answer

@@ -19,12 +19,12 @@ from .camera import Array
 
 Ids = npt.NDArray[np.int64]
 MAX_FACES = 200_000
-"""More are refused: unwrapping them takes xatlas longer than sampling a whole suite."""
+"""Largest number of faces of a mesh; unwrapping more takes xatlas longer than sampling a whole suite takes."""
 FORMATS = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
-"""Ends of names of mesh files. Archives are not among them: nobody knows what they unpack to."""
+"""Endings of names of mesh files. Archives are not among them, because a small one may unpack to any size."""
 ELEMENTS = 2**25
-"""Most vertices, faces and the like that a file may declare."""
-ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?[+-]?0+(?=[/\s]|$)[^\r\n]*", re.MULTILINE)
+"""Largest number of vertices, faces and other elements that a file may declare."""
+VERTEX_ZERO = re.compile(rb"^[ \t]*f[ \t](?:[^\r\n]*[ \t])?[+-]?0+(?=[/\s]|$)[^\r\n]*", re.MULTILINE)
 """A face of an OBJ file that names vertex 0."""
 
 
@@ -34,33 +34,33 @@ class Mesh:
 
     vertices: Array
     faces: Ids
-    bent: Array | None = None
-    """(m, 3, 3) unit normals at the corners of every face, where the mesh stands for a smooth surface."""
-    known: bool = False
-    """Made here, so that xatlas is known to survive it."""
+    corner_normals: Array | None = None
+    """Unit normals (m, 3, 3) at the corners of every face, where the mesh approximates a smooth surface."""
+    trusted: bool = False
+    """Whether the mesh is one of the package's own, on which xatlas is known not to crash."""
 
     @cached_property
     def digest(self) -> str:
-        """12 hex digits of the content."""
+        """12 hex digits of the vertices and faces."""
         return digest([self.vertices, self.faces])
 
     @cached_property
     def triangles(self) -> Array:
-        """(m, 3, 3) corners."""
+        """Corners (m, 3, 3) of every triangle."""
         return self.vertices[self.faces]
 
     @cached_property
     def normals(self) -> Array:
-        """(m, 3) unit normals; 0 for a face without area."""
+        """Unit normals (m, 3) of the faces; 0 for a face without area."""
         corner = self.triangles
         cross = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
         return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
 
     def normals_at(self, face: Ids, points: Array) -> Array:
-        """Unit normals (n, 3) at `points` (n, 3) of `face` (n,): the face's own, or blended from its corners."""
-        if self.bent is None:
+        """Unit normals (n, 3) at `points` (n, 3) of `face` (n,): the face's own, or blended from `corner_normals`."""
+        if self.corner_normals is None:
             return self.normals[face]
-        blend = np.einsum("ni,nij->nj", self.barycentric(face, points), self.bent[face])
+        blend = np.einsum("ni,nij->nj", self.barycentric(face, points), self.corner_normals[face])
         return blend / np.linalg.norm(blend, axis=1, keepdims=True)
 
     @cached_property
@@ -77,8 +77,9 @@ class Mesh:
     def first(self, origins: Array, directions: Array) -> tuple[Ids, Array]:
         """First face (n,) that each ray hits, -1 for none, and the ray's parameter there (n,), inf for none.
 
-        origins (n, 3) or (3,), directions (n, 3) of any length. Embree finds the face in single precision; where
-        the ray meets that face's plane is computed in double, so neighbouring pixels lie on one plane exactly.
+        `origins` are (n, 3) or (3,), `directions` (n, 3) of any length. Embree finds the face in single precision. The
+        point where the ray meets that face's plane is computed in double precision, so neighbouring pixels lie on one
+        plane exactly.
         """
         origins = np.broadcast_to(origins, directions.shape)
         face = np.full(len(directions), -1, np.int64)
@@ -106,7 +107,7 @@ class Mesh:
 
 
 def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> npt.NDArray[np.bool_]:
-    """Whether each ray passes through the ball: a cheap test that spares Embree most of the sky."""
+    """Whether each ray (n,) passes through the ball (centre, radius): a cheap test that spares Embree the sky."""
     centre, radius = sphere
     to = centre - origins
     along = np.einsum("ij,ij->i", to, directions)
@@ -116,12 +117,12 @@ def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> np
 
 
 def read_mesh(path: str | Path, up: str = "y") -> Mesh:
-    """A user's mesh file, turned upright (`up` names the axis that points up in it), standing on z = 0.
+    """The mesh in a user's file, turned upright (`up` names the file's axis that points up) and standing on z = 0.
 
-    It is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
-    All parts are merged; texture coordinates in the file are not used (see `atlas`); faces without area are left
-    out. Raises SyncbenchError, in one sentence, for a file that cannot be read, has no faces, vertices that are
-    not finite, no extent, or more than MAX_FACES faces.
+    The mesh is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
+    All parts are merged; texture coordinates in the file are ignored (see `atlas`); faces without area are left out.
+    Raises SyncbenchError for a file that cannot be read, has no faces, vertices that are not finite, no extent, or more
+    than MAX_FACES faces.
     """
     file, name = Path(path), quoted(path)
     if not is_file(file):
@@ -136,19 +137,23 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
         many = sum(len(getattr(part, "faces", ())) for part in parts)
         loaded = scene.to_mesh() if many <= MAX_FACES else None
     except Exception as error:  # every format has its own
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(said)})") from error
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(cause)})") from error
     if loaded is None:
         raise _too_many(name, many)
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
     faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
-    return checked(Mesh(vertices, faces), name, up)
+    return checked_mesh(Mesh(vertices, faces), name, up)
 
 
 def _check_declared(file: Path, data: bytes, name: str) -> None:
-    """Refuse what a small file may declare to fill the memory with, and indices that trimesh takes for others."""
+    """Raises SyncbenchError for a file that declares more than ELEMENTS, or an OBJ face with vertex 0.
+
+    A small file could fill the memory by what it declares, and trimesh reads vertex 0 as another one. `data` is the
+    file's content and `name` its name in messages.
+    """
     kind = file.suffix.lower()
-    zero = ZERO.search(data) if kind == ".obj" else None
+    zero = VERTEX_ZERO.search(data) if kind == ".obj" else None
     if zero is not None:
         raise SyncbenchError(
             f"{name}: a face names vertex 0 ({quoted(zero[0].decode(errors='replace').strip(), 60)}), but OBJ counts "
@@ -157,7 +162,7 @@ def _check_declared(file: Path, data: bytes, name: str) -> None:
     counts: list[int] = []
     if kind == ".ply":
         head = data[: data.find(b"end_header")]
-        counts = [int(found[1]) for found in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
+        counts = [int(match[1]) for match in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
     elif kind in (".glb", ".gltf"):
         size = int.from_bytes(data[12:16], "little")
         try:
@@ -177,11 +182,14 @@ def _too_many(name: str, faces: int) -> SyncbenchError:
 
 
 TURNS = {"z": (0, 1, 2), "y": (2, 0, 1), "x": (1, 2, 0)}
-"""Which axes of a file become x (front), y and z (up); cyclic, so that nothing is mirrored."""
+"""For each `up` axis: which axes of the file become x (front), y and z (up); cyclic, so that nothing is mirrored."""
 
 
-def checked(mesh: Mesh, name: str, up: str = "z") -> Mesh:
-    """The mesh upright and at the world's size; see `read_mesh` for what is refused."""
+def checked_mesh(mesh: Mesh, name: str, up: str = "z") -> Mesh:
+    """The mesh upright, at the world's size and without unused vertices.
+
+    `name` is its name in messages. Raises SyncbenchError for a mesh that cannot be textured (see `read_mesh`).
+    """
     vertices, faces = mesh.vertices, mesh.faces
     if up not in TURNS:
         raise SyncbenchError(f"a mesh's up axis is x, y or z, not '{up}'")

@@ -1,4 +1,4 @@
-"""Surfaces without geometry: all views share every pixel, or none shares any."""
+"""Surfaces without geometry: all views share every pixel (`Shared`), or no two views share any (`Apart`)."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,11 @@ from ..limits import check_factor, check_size
 from ..types import SyncbenchError
 
 SHADING_MAX = 1.25
-"""The linear shading that a shading image's white stands for, in every dataset and metric of channels."""
+"""Shading in linear light that white stands for in a shading image, in every dataset and metric of channels."""
 
 
 def _check(views: int, height: int, width: int, factor: int) -> int:
+    """The number of views. Raises SyncbenchError for sizes below 1, too large, or no multiple of `factor`."""
     if height < 1 or width < 1:
         raise SyncbenchError(f"views need a positive height and width, not {height} and {width} px")
     check_size("an item", views, height, width)
@@ -22,10 +23,10 @@ def _check(views: int, height: int, width: int, factor: int) -> int:
 
 @dataclass(frozen=True)
 class Shared:
-    """The channels of one image: every view sees the same pixels."""
+    """The channels of one image: all views see the same pixels."""
 
     names: tuple[str, ...]
-    """One a view, in order."""
+    """Names of the channels, one for each view, in order."""
     height: int
     width: int
 
@@ -36,29 +37,29 @@ class Shared:
 
     @property
     def views(self) -> int:
-        """One a channel."""
+        """The number of views, one for each channel."""
         return len(self.names)
 
     @property
     def picture(self) -> bool:
-        """The views are the result."""
+        """False: the views are the result."""
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """One cell per pixel, seen by all views; `stride` has no meaning here."""
+        """The canvas with one cell per pixel (`factor` = 1), seen by all views; `stride` is ignored."""
         self.check(factor)
         high, wide = self.height // factor, self.width // factor
         index = torch.arange(high * wide).reshape(1, high, wide).repeat(len(self.names), 1, 1)
         return Canvas(index, torch.ones(index.shape), (high, wide))
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of views. Raises SyncbenchError where `canvas` would."""
         return _check(len(self.names), self.height, self.width, factor)
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Views with nothing in common that is known: every view pixel is a cell of its own."""
+    """Views whose common points are not known: every pixel of every view is a cell of its own."""
 
     views: int
     height: int
@@ -71,16 +72,16 @@ class Apart:
 
     @property
     def picture(self) -> bool:
-        """The views are the result."""
+        """False: the views are the result."""
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """One cell per view pixel; `stride` has no meaning here."""
+        """The canvas with one cell for each pixel of each view (`factor` = 1); `stride` is ignored."""
         self.check(factor)
         high, wide = self.height // factor, self.width // factor
         index = torch.arange(self.views * high * wide).reshape(self.views, high, wide)
         return Canvas(index, torch.ones(index.shape), (self.views * high * wide,))
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of views. Raises SyncbenchError where `canvas` would."""
         return _check(self.views, self.height, self.width, factor)

@@ -16,16 +16,16 @@ from .camera import Cameras, look_at, pinhole
 class Sphere:
     """An equirectangular panorama: rows from the zenith down, columns by azimuth from 0 to 360 degrees.
 
-    The surface has as many cells along its equator as keep a cell about one pixel wide in the middle of a view.
-    Towards the poles its cells are narrower than a pixel, so some are seen by no view.
+    The number of cells along the equator is such that a cell is about one pixel wide in the middle of a view. Towards
+    the poles cells are narrower than a pixel, so some are seen by no view.
     """
 
     height: int
     width: int
     field_of_view: float
-    """Degrees across the width of a view."""
+    """Field of view across the width of a view, in degrees."""
     directions: tuple[tuple[float, float], ...]
-    """(azimuth, elevation) in degrees of each view; see `camera`."""
+    """Azimuth and elevation of each view in degrees; see `camera`."""
 
     def __post_init__(self) -> None:
         if not 0 < self.field_of_view < 180:
@@ -51,16 +51,16 @@ class Sphere:
 
     @property
     def views(self) -> int:
-        """One a direction."""
+        """The number of views, one for each direction."""
         return len(self.directions)
 
     @property
     def picture(self) -> bool:
-        """The views are the result; the unrolled sphere is stretched at its poles."""
+        """False: the views are the result, because the unrolled sphere is stretched at its poles."""
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """The views at `factor` pixels to a cell; `stride` has no meaning here."""
+        """The canvas of the views, with `factor` pixels to a side of a cell; `stride` is ignored."""
         self.check(factor)
         cameras = self.cameras.coarser(factor)
         high = max(2, round(pi * float(cameras.intrinsics[0, 0, 0])))
@@ -78,6 +78,6 @@ class Sphere:
         return Canvas(index, torch.ones(index.shape), (high, wide), wraps=True)
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of views. Raises SyncbenchError where `canvas` would, except for the size of the whole sphere."""
         check_factor("views", self.height, self.width, factor)
         return len(self.directions)

@@ -17,7 +17,7 @@ class Strip:
     width: int
     window_width: int
     wrap: bool = False
-    """Whether the right end continues at the left (360 degree panoramas)."""
+    """Whether the right end continues at the left end (360 degree panoramas)."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.window_width) < 1:
@@ -39,14 +39,14 @@ class Strip:
 
     @property
     def picture(self) -> bool:
-        """A strip is one image."""
+        """True: a strip is one image."""
         return True
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """Windows every `stride` window widths (None: side by side), `factor` pixels to a cell.
+        """The canvas of windows every `stride` window widths (None: side by side), `factor` pixels to a side of a cell.
 
-        Without wrap the last window ends at the right edge, so no column stays uncovered whatever the
-        width (the upstream `get_views` floors and leaves the remainder at zero).
+        Unless the strip wraps, the last window ends at the right edge, so that every column is covered whatever the
+        width (MultiDiffusion's released `get_views` leaves the columns after the last whole stride at zero).
         """
         high, wide, window = self.height // factor, self.width // factor, self.window_width // factor
         starts = self._starts(factor, stride)
@@ -57,11 +57,11 @@ class Strip:
         return Canvas(index, torch.ones(index.shape), (high, wide), borders, self.wrap)
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of windows. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of windows. Raises SyncbenchError where `canvas` would."""
         return len(self._starts(factor, stride))
 
     def _starts(self, factor: int, stride: float | None) -> list[int]:
-        """The first column of every window in cells."""
+        """The first column of every window, in cells. Raises SyncbenchError for sizes or strides that do not fit."""
         for name, size in (("height", self.height), ("width", self.width), ("window", self.window_width)):
             if size % factor:
                 raise SyncbenchError(

@@ -1,7 +1,7 @@
 """Exact motion: where the point that a pixel sees lies in another frame, whether it is seen there, and tracks.
 
-Nothing here estimates anything. A `Film` knows the cameras, how every object moves, and what a ray meets first;
-correspondence follows by moving the hit point along and asking, by a ray, whether it is the first thing seen.
+Nothing is estimated. A `Film` knows the cameras, how every object moves, and what a ray hits first. To follow a pixel,
+the point it sees is moved with its object, and a ray tells whether that point is the first one seen in the other frame.
 """
 
 from collections.abc import Callable
@@ -22,21 +22,21 @@ from .mesh import Ids
 
 Mask = npt.NDArray[np.bool_]
 Cast = Callable[[int, Array, Array], tuple[Ids, Array]]
-"""(frame, origin (3,), directions (n, 3)) to object ids (n,), -1 for the sky, and the ray's parameter (n,)."""
+"""Casts rays: (frame, origin (3,), directions (n, 3)) to object ids (n,), -1 for the sky, and ray parameters (n,)."""
 TOLERANCE = 1e-3
-"""Two depths this far apart, relatively, are the same surface."""
+"""Largest relative difference between two depths of one surface."""
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """Frames of moving objects before moving cameras."""
+    """Frames of moving objects, one camera for each frame."""
 
     cameras: Cameras
     poses: dict[int, Array]
-    """Object id to (frames, 4, 4), object to world; objects not named stand still."""
+    """Poses (frames, 4, 4), object to world, by object id; objects without poses stand still."""
     cast: Cast
     content: str
-    """What there is to see, in any words: part of the digest."""
+    """Identity of the objects as any text: part of the digest."""
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -47,11 +47,11 @@ class Film:
         return digest([self.cameras.digest, self.content, self.poses])
 
     def coarser(self, factor: int) -> "Film":
-        """The same frames with `factor` x `factor` pixels to one."""
+        """This film with `factor` x `factor` pixels merged into one."""
         return self if factor == 1 else replace(self, cameras=self.cameras.coarser(factor))
 
     def hits(self, frame: int) -> tuple[Ids, Array]:
-        """What pixel centres see: object ids (h, w), and points (h, w, 3); at the sky, directions instead."""
+        """Object ids (h, w) and points (h, w, 3) that pixel centres see; at the sky -1 and directions instead."""
         origin, directions = self.cameras.rays(frame)
         flat = directions.reshape(-1, 3)
         which, along = self.cast(frame, origin, flat)
@@ -60,7 +60,10 @@ class Film:
         return which.reshape(shape), points.reshape(*shape, 3)
 
     def carry(self, which: Ids, points: Array, start: int, end: int) -> tuple[Array, Array]:
-        """Pixels (..., 2) and depth (...) in frame `end` of what `hits(start)` found; depth inf at the sky."""
+        """Pixels (..., 2) and depth (...) in frame `end` of points that frame `start` sees (see `hits`).
+
+        The depth of the sky is infinite, and -1 where it lies behind the camera.
+        """
         for id, poses in self.poses.items():
             move = poses[end] @ inverse(poses[start])
             points = np.where((which == id)[..., None], points @ move[:3, :3].T + move[:3, 3], points)
@@ -70,17 +73,17 @@ class Film:
         return np.where(sky[..., None], far, pixels), np.where(sky, np.where(ahead > 0, np.inf, -1.0), depth)
 
     def seen(self, which: Ids, pixels: Array, depth: Array, frame: int) -> Mask:
-        """Whether points at those pixels and depths of `frame` are in the picture and the first thing met there."""
+        """Whether points at those pixels and depths of `frame` are inside the picture, with nothing before them."""
         inside = (pixels >= 0).all(-1) & (pixels[..., 0] < self.cameras.width)
         inside &= (pixels[..., 1] < self.cameras.height) & (depth > 0)
-        found = np.zeros(inside.shape, bool)
+        visible = np.zeros(inside.shape, bool)
         origin, directions = self.cameras.rays(frame, pixels[inside])
         there, along = self.cast(frame, origin, directions)
         wanted, expected = which[inside], depth[inside]
         sky = wanted < 0
         close = np.abs(np.where(sky, 0, along) - np.where(sky, 0, expected)) <= TOLERANCE * np.where(sky, 1, expected)
-        found[inside] = (there == wanted) & close
-        return found
+        visible[inside] = (there == wanted) & close
+        return visible
 
     def flow(self, start: int, end: int) -> tuple[Float[Tensor, "2 h w"], Float[Tensor, "1 h w"]]:
         """Flow (dx, dy) in pixels of every pixel of frame `start`, and 1 where its point is seen in frame `end`."""
@@ -93,17 +96,17 @@ class Film:
 
 @dataclass(frozen=True)
 class Tracks:
-    """The frames of a clip looking at their tracks: pixels that see one point share a cell.
+    """The frames of a clip that look at tracks: pixels that see one point share a cell.
 
-    A pixel joins the cell of the earliest frame in which its point is seen; a point first seen opens a cell. So
-    `shape` is flat, one cell a track, and nothing drifts: correspondence is never chained from frame to frame.
+    A pixel joins the cell of the earliest frame in which its point is seen; a point that is seen first opens a cell. So
+    `shape` is flat, with one cell for each track, and nothing drifts: correspondence is never chained over frames.
     """
 
     frames: int
     height: int
     width: int
     digest: str
-    """Of the film; two tracks are equal when their motion is."""
+    """Hash of the film; two instances are equal if their fields are."""
     film: InitVar[Film]
 
     def __post_init__(self, film: Film) -> None:
@@ -112,7 +115,7 @@ class Tracks:
 
     @staticmethod
     def of(film: Film) -> "Tracks":
-        """Tracks of a film."""
+        """The tracks of a film."""
         return Tracks(len(film), film.cameras.height, film.cameras.width, film.digest, film)
 
     @property
@@ -122,16 +125,16 @@ class Tracks:
 
     @property
     def views(self) -> int:
-        """One a frame."""
+        """The number of views, one for each frame."""
         return self.frames
 
     @property
     def picture(self) -> bool:
-        """The frames are the result."""
+        """False: the frames are the result."""
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """One view a frame, `factor` pixels to a cell; `stride` has no meaning here."""
+        """The canvas with one view for each frame, `factor` pixels to a side of a cell; `stride` is ignored."""
         self.check(factor)
         whole: Film = self.__dict__["_film"]
         film = whole.coarser(factor)
@@ -152,7 +155,7 @@ class Tracks:
         return Canvas(stacked, torch.ones(stacked.shape), (cells,))
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of views. Raises SyncbenchError where `canvas` would have to refuse."""
+        """The number of frames. Raises SyncbenchError where `canvas` would."""
         check_factor("frames", self.height, self.width, factor)
         return self.frames
 
@@ -160,9 +163,10 @@ class Tracks:
 def _reached(
     film: Film, hits: list[tuple[Ids, Array]], at: tuple[Ids, ...], frame: int, past: int
 ) -> tuple[Ids, Ids, Mask]:
-    """Nearest pixels (rows, columns) in `past` of the points that pixels `at` of `frame` see, where they are seen.
+    """Rows and columns in frame `past` of the points that pixels `at` of `frame` see, and which of them are seen there.
 
-    The pixel found must see the same surface itself: its own point has to come back to within a pixel.
+    Only points that are seen have a row and a column. The pixel of `past` must see the same surface: its own point has
+    to come back to within a pixel.
     """
     which, points = hits[frame][0][at], hits[frame][1][at]
     pixels, depth = film.carry(which, points, frame, past)

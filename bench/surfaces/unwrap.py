@@ -1,8 +1,8 @@
-"""Unwrapping by xatlas; also a program of its own, because xatlas can take its process down.
+"""Unwrapping by xatlas; also a program, because xatlas can crash its process.
 
-`python unwrap.py IN.npz OUT.npz` needs nothing of this package. Some finely tessellated smooth meshes crash xatlas
-0.0.11 (jpcy/xatlas issue 146: flat regions grow all around them); cut in six by the way they face, they do not.
-Cut up, 80,000 faces also take 1 to 17 s where the whole takes 22 s to minutes.
+`python unwrap.py IN.npz OUT.npz` imports nothing of this package. Some finely tessellated smooth meshes crash xatlas
+0.0.11 (jpcy/xatlas issue 146: flat regions grow all around them); cut into six parts by the axis they face, they do
+not. Cut up, 80,000 faces also take 1 to 17 s where the whole takes 22 s to minutes.
 """
 
 import sys
@@ -13,13 +13,16 @@ import numpy.typing as npt
 import xatlas
 
 GUTTER = 1
-"""Empty texels around every chart, so that no texel belongs to two."""
+"""Width of the empty border around every chart, in texels, so that no texel belongs to two charts."""
 
 
-def charts(
+def unwrapped_charts(
     vertices: npt.NDArray[Any], faces: npt.NDArray[Any], density: float, cut: bool
 ) -> tuple[npt.NDArray[np.float64], int, int]:
-    """Texture coordinates (m, 3, 2) of the corners in texels, height and width; `density` texels to a unit."""
+    """Texture coordinates (m, 3, 2) of the faces' corners in texels, and the texture's height and width.
+
+    There are `density` texels to a world unit. With `cut` the mesh is cut into six parts first.
+    """
     library: Any = xatlas
     atlas = library.Atlas()
     part = _facing(vertices[faces]) if cut else np.zeros(len(faces), np.int64)
@@ -46,5 +49,5 @@ def _facing(triangles: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 if __name__ == "__main__":
     given = np.load(sys.argv[1])
-    found = charts(given["vertices"], given["faces"], float(given["density"]), bool(given["cut"]))
-    np.savez(sys.argv[2], corners=found[0], size=np.array(found[1:]))
+    charts = unwrapped_charts(given["vertices"], given["faces"], float(given["density"]), bool(given["cut"]))
+    np.savez(sys.argv[2], corners=charts[0], size=np.array(charts[1:]))

@@ -1,4 +1,4 @@
-"""What cameras see of a mesh that stands alone: the geometry of a user's own meshes as tensors."""
+"""The geometry that cameras see of a mesh that stands alone, as tensors; for a user's own meshes."""
 
 import numpy as np
 import torch
@@ -8,13 +8,13 @@ from .camera import Array, Cameras, closeness
 from .mesh import Ids, Mesh
 
 NAMES = ("normal", "depth", "mask", "surface", "position", "object", "face", "extrinsics", "intrinsics")
-"""What is known of a mesh without a texture."""
+"""Names of the truth that is known of a mesh without a texture."""
 
 
-def look(mesh: Mesh, cameras: Cameras) -> dict[str, Tensor]:
-    """NAMES, `closeness` and `camera`, as `bench.world.truth.truth` and the conditions of items have them.
+def visible_geometry(mesh: Mesh, cameras: Cameras) -> dict[str, Tensor]:
+    """Tensors by name: NAMES, in the form of `bench.world.truth.truth`, and the conditions `closeness` and `camera`.
 
-    The mesh is object 1, all else -1. A mesh may be open: the normal of what is seen faces the camera.
+    The mesh is object 1, all else -1. A mesh may be open, so normals always face the camera.
     """
     shape = (cameras.height, cameras.width)
     faces: list[Ids] = []

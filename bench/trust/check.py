@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..catalogue.listing import KINDS, Kind, list_components
-from ..catalogue.registry import NOUNS, OFFERS, any_class, load, offered, split, suggest
+from ..catalogue.registry import MARKS, NOUNS, any_class, component_kind, load, split, suggest
 from ..catalogue.roles import primary_of
 from ..isolation.guard import Failure, attempt, unchanged
 from ..models.interface import Model
@@ -34,7 +34,7 @@ class Verdict:
 
 def check(spec: str, overrides: Mapping[str, Any] | None = None) -> list[Verdict]:
     """Test the component `spec` against its contract. Raises SyncbenchError when there is no such component."""
-    kind = kind_of(spec)
+    kind = kind_named(spec)
     component = load(kind, spec, overrides)
     tests: dict[Kind, Callable[[Any], Iterator[Verdict]]] = {
         "methods": _method,
@@ -54,7 +54,7 @@ def _extend(verdicts: list[Verdict], more: Iterator[Verdict]) -> None:
         verdicts.extend(more)
 
 
-def kind_of(spec: str) -> Kind:
+def kind_named(spec: str) -> Kind:
     """Which kind of component a spec names: by id, or by what the class offers."""
     base = split(spec)[0]
     for kind in KINDS:
@@ -63,9 +63,9 @@ def kind_of(spec: str) -> Kind:
     if ":" not in base and not base.endswith(".py"):
         known = [component.id for kind in KINDS for component in list_components(kind)]
         raise SyncbenchError(f"unknown component '{base}'{suggest(base, known, 'known are')}")
-    found = offered(any_class("methods", base))
+    found = component_kind(any_class("methods", base))
     if found is None:
-        has = ", ".join(f"a {NOUNS[kind]} {' and '.join(f'`{name}`' for name in OFFERS[kind])}" for kind in KINDS)
+        has = ", ".join(f"a {NOUNS[kind]} {' and '.join(f'`{name}`' for name in MARKS[kind])}" for kind in KINDS)
         raise SyncbenchError(f"{base} is no component: of class data, {has}")
     return found
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ..catalogue.registry import plain
+from ..catalogue.registry import component_id
 from ..errors import SyncbenchError
 from .verdicts import Card
 
@@ -43,7 +43,9 @@ class Grades:
 
     def of(self, family: str, metric: str, version: int, fingerprint: str) -> Grade:
         """The grade of one column of a leaderboard."""
-        same = [n for n, c in enumerate(self.cards) if c.family == family and plain(c.metric) == plain(metric)]
+        same = [
+            n for n, c in enumerate(self.cards) if c.family == family and component_id(c.metric) == component_id(metric)
+        ]
         fits = [n for n in same if (self.cards[n].version, self.cards[n].fingerprint) == (version, fingerprint)]
         if not fits:  # the fingerprint tells presets and backbones apart, whatever they are called
             why = "its report card is of another version or backbone" if same else "it has no report card"

@@ -30,7 +30,7 @@ import torch
 from ..analysis.frame import loss
 from ..analysis.stats import ENOUGH
 from ..catalogue.listing import Component, list_components
-from ..catalogue.registry import label, load, plain
+from ..catalogue.registry import component_id, label, load
 from ..catalogue.roles import role_of
 from ..files import write_whole
 from ..isolation.guard import Failure, attempt, blamed
@@ -277,7 +277,7 @@ class _Trial:
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
         if share >= 0.5:
             # A metric does not stand guard over itself, whatever its preset.
-            others = {other: found for other, found in laid.items() if plain(other) != plain(name)}
+            others = {other: found for other, found in laid.items() if component_id(other) != component_id(name)}
             checks += judged(role, ladders, others)
         return Card(
             metric=name,

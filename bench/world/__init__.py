@@ -1,13 +1,13 @@
-"""The world: a seeded generator of captioned scenes in a closed grammar, at any width.
+"""The reference world: a seeded generator of captioned scenes in a closed grammar, with known truth.
 
-Object scenes (one object, 128 x 128) and layered landscapes (any width, stationary along x). About 300 scenes
-of 128 x 128 a second on one core.
+Flat scenes are objects (one object, 128 x 128) and layered landscapes (any width, stationary along x), about 300 of
+128 x 128 a second on one core. Stages are objects in three dimensions, seen by any cameras.
 """
 
 from .grammar import CLASSES, COLOURS, GROUNDS, LAYERS, PATTERNS, SCENES, SHAPES, WORDS, Slots, alternatives, parse
 from .panoramas import PANORAMA_CAPTIONS
 from .render import batch, render, to_bytes
-from .scene import Part, Scene, landscape, object_scene, sample_scene
+from .scene import Scene, ScenePart, landscape, object_scene, sample_scene
 
 __all__ = [
     "CLASSES",
@@ -19,8 +19,8 @@ __all__ = [
     "SCENES",
     "SHAPES",
     "WORDS",
-    "Part",
     "Scene",
+    "ScenePart",
     "Slots",
     "alternatives",
     "batch",

@@ -1,15 +1,15 @@
-"""Random fields that are stationary along x and need no image: they are evaluated at any coordinates."""
+"""Random fields that are stationary along x and can be evaluated at any coordinates."""
 
 from __future__ import annotations
 
 import numpy as np
 
 _TABLE = 512
-"""Entries of a random table: fields repeat only after this many lattice steps."""
+"""Rows of a random table: fields repeat after this many lattice steps."""
 
 
-def table(seed: int, salt: int, columns: int) -> np.ndarray:
-    """A (512, columns) table of uniform numbers, a pure function of (seed, salt)."""
+def random_table(seed: int, salt: int, columns: int) -> np.ndarray:
+    """A (512, columns) table of uniform numbers in [0, 1), a pure function of its arguments."""
     return np.random.default_rng([seed, salt]).random((_TABLE, columns), dtype=np.float32)
 
 
@@ -22,13 +22,13 @@ def _spline(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return base.astype(np.int64) - 1, weights
 
 
-def noise(seed: int, salt: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Smooth noise (len(v), len(u)), about unit variance, at lattice coordinates u (along x) and v >= 0.
+def spline_noise(seed: int, salt: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Smooth noise (len(v), len(u)) of about unit variance, at lattice coordinates u (along x) and v >= 0.
 
-    Separable splines make it two small matrix products instead of a gather a pixel.
+    Splines are separable, so that two small matrix products replace a lookup for each pixel.
     """
     rows = int(np.ceil(v.max())) + 4
-    values = table(seed, salt, rows).T - 0.5
+    values = random_table(seed, salt, rows).T - 0.5
     ku, wu = _spline(u)
     kv, wv = _spline(v)
     low, high = int(ku.min()), int(ku.max()) + 4
@@ -44,8 +44,11 @@ def noise(seed: int, salt: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 def bumps(
     seed: int, salt: int, x: np.ndarray, period: float, reach: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Neighbouring bumps of every x: offsets dx and three uniform numbers, each (2 * reach + 1, len(x))."""
-    values = table(seed, salt, 4)
+    """Offsets from the centres of the bumps near every x, and three uniform numbers of each bump.
+
+    Each result is (2 * reach + 1, len(x)). Bumps are about `period` apart.
+    """
+    values = random_table(seed, salt, 4)
     k = np.floor(x / period).astype(np.int64)[None] + np.arange(-reach, reach + 1)[:, None]
     row = values[k % _TABLE]
     dx = x[None] - (k + 0.5 + 0.6 * (row[..., 3] - 0.5)) * period

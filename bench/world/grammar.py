@@ -3,8 +3,8 @@
 object:     ``a red cube [with white stripes] on a green meadow under a [cloudy] blue sky``
 landscape:  ``a landscape of green meadow and purple hills [and grey mountains] under a [cloudy] orange sky``
 
-Every colour stands directly before the one thing it colours and everything visible is named, so a caption
-has one reading and a picture has one caption.
+Every colour stands directly before the one thing it colours, and everything visible is named. So a caption has one
+reading and a picture has one caption.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ CLASSES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Slots:
-    """A parsed caption: ``parts`` are (role, colour, word) from front to back, the sky last."""
+    """A parsed caption."""
 
     kind: Kind
     parts: tuple[tuple[str, str, str], ...]
+    """Role, colour and word of each thing, from front to back, the sky last."""
     cloudy: bool = False
 
     @property
@@ -58,6 +59,8 @@ def _an(phrase: str) -> str:
 
 
 class _Reader:
+    """A position in the words of a caption. Raises ValueError for a word that is not in WORDS."""
+
     def __init__(self, caption: str):
         self.caption = caption
         self.words = caption.lower().split()
@@ -66,13 +69,15 @@ class _Reader:
         if unknown:
             raise ValueError(f"unknown word {unknown[0]!r} in caption {caption!r}; words: {', '.join(WORDS)}")
 
-    def peek(self, *words: str) -> bool:
-        found = tuple(self.words[self.at : self.at + len(words)]) == words
-        if found:
+    def skip(self, *words: str) -> bool:
+        """Whether `words` come next; if so, the position moves behind them."""
+        next_are_words = tuple(self.words[self.at : self.at + len(words)]) == words
+        if next_are_words:
             self.at += len(words)
-        return found
+        return next_are_words
 
     def expect(self, what: str, among: tuple[str, ...]) -> str:
+        """The next word. Raises ValueError, with `what` was expected, unless it is `among` the allowed ones."""
         word = self.words[self.at] if self.at < len(self.words) else None
         if word not in among:
             found = repr(word) if word else "the end"
@@ -84,43 +89,44 @@ class _Reader:
         return word
 
     def part(self, role: str, what: str, among: tuple[str, ...]) -> tuple[str, str, str]:
+        """Role, colour and word of the next two words. Raises ValueError unless they are a colour and `what`."""
         colour = self.expect("a colour", COLOURS)
         return role, colour, self.expect(what, among)
 
 
 def parse(caption: str) -> Slots:
-    """Slots of a caption; a ValueError names the first word the grammar does not expect."""
+    """The slots of a caption. Raises ValueError that names the first word which the grammar does not allow."""
     read = _Reader(caption)
     parts: list[tuple[str, str, str]] = []
     kind: Kind
-    if read.peek("a", "landscape"):
+    if read.skip("a", "landscape"):
         kind = "landscape"
         read.expect("'of'", ("of",))
         parts.append(read.part("ground", "a ground", GROUNDS))
         read.expect("'and'", ("and",))
         parts.append(read.part("layer", "a layer", LAYERS))
-        if read.peek("and"):
+        if read.skip("and"):
             parts.append(read.part("layer", "a layer", LAYERS))
     else:
         kind = "object"
         read.expect("an article", ("a", "an"))
         parts.append(read.part("object", "a shape", SHAPES))
-        if read.peek("with"):
+        if read.skip("with"):
             parts.append(read.part("pattern", "a pattern", PATTERNS))
         read.expect("'on'", ("on",))
         read.expect("an article", ("a", "an"))
         parts.append(read.part("ground", "a ground", GROUNDS))
     read.expect("'under'", ("under",))
     read.expect("an article", ("a", "an"))
-    cloudy = read.peek("cloudy")
+    cloudy = read.skip("cloudy")
     parts.append(read.part("sky", "'sky'", ("sky",)))
     if read.at < len(read.words):
         raise ValueError(f"unexpected {read.words[read.at]!r} after the sky of caption {caption!r}")
     return Slots(kind, tuple(parts), cloudy)
 
 
-def speaks(caption: str) -> bool:
-    """Whether a text is a caption of the grammar, e.g. not where it names something that the world has not.
+def is_caption(caption: str) -> bool:
+    """Whether a text is a caption of the grammar.
 
     >>> speaks("a red ball on a green meadow under a blue sky"), speaks("a woman running in a garden"), speaks("")
     (True, False, False)
@@ -133,13 +139,12 @@ def speaks(caption: str) -> bool:
 
 
 def alternatives(caption: str) -> list[tuple[str, str, list[str]]]:
-    """Every slot of a caption with its rivals.
+    """For every slot of a caption: its word class (a key of `CLASSES`), its word, and all captions with another word.
 
-    Returns (class, word, captions) a slot: the captions differ from the true one in that slot only and are
-    grammatical. Classes are the keys of ``CLASSES``.
+    Those captions are grammatical and differ from the given one in that slot only.
     """
     slots = parse(caption)
-    found: list[tuple[str, str, list[str]]] = []
+    rivals: list[tuple[str, str, list[str]]] = []
     roles = {"ground": "ground", "layer": "layer", "object": "shape", "pattern": "pattern"}
     for i, (role, colour, word) in enumerate(slots.parts):
 
@@ -148,8 +153,8 @@ def alternatives(caption: str) -> list[tuple[str, str, list[str]]]:
             return Slots(slots.kind, parts, slots.cloudy).caption
 
         others = [swap((role, other, word)) for other in COLOURS if other != colour]
-        found.append(("colour", colour, others))
+        rivals.append(("colour", colour, others))
         if role in roles:
             name = roles[role]
-            found.append((name, word, [swap((role, colour, w)) for w in CLASSES[name] if w != word]))
-    return found
+            rivals.append((name, word, [swap((role, colour, w)) for w in CLASSES[name] if w != word]))
+    return rivals

@@ -1,4 +1,4 @@
-"""What stands between ground and sky: hills, mountains, forest, city and dunes as (coverage, shade) fields."""
+"""Layers between ground and sky (hills, mountains, forest, city, dunes) as fields of coverage and shade."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .fields import bumps, noise
+from .fields import bumps, spline_noise
 
 Ridge = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Height over the base, signed offset from the owning bump, that bump's half width; each (n,)."""
+"""Height over the base, signed offset from the highest bump, and that bump's half width; each (n,)."""
 
 SOFT = 1.3
-"""Width of an edge in units: a codec of factor 8 keeps it, an eye calls it sharp."""
+"""Width of an edge in units of 1/128 of the height: it looks sharp and survives a codec of factor 8."""
 
 _SUB = 4
-"""Sub-columns averaged a pixel, so that steep flanks are anti-aliased."""
+"""Columns averaged for each pixel, so that steep flanks are anti-aliased."""
 
 
 def _top(height: np.ndarray, dx: np.ndarray, width: np.ndarray) -> Ridge:
+    """The highest of several bumps (k, n) at every place."""
     best = height.argmax(0)[None]
     pick = [np.take_along_axis(np.broadcast_to(a, height.shape), best, 0)[0] for a in (height, dx, width)]
     return pick[0], pick[1], pick[2]
@@ -34,7 +35,7 @@ def _mountains(seed: int, salt: int, x: np.ndarray) -> Ridge:
     dx, a, b, _ = bumps(seed, salt, x, 36, 2)
     width = 26 + 12 * a
     height, dx, width = _top((22 + 18 * b) * (1 - np.abs(dx) / width), dx, width)
-    return height + 0.8 * noise(seed, salt + 1, x / 5, np.zeros(1))[0], dx, width
+    return height + 0.8 * spline_noise(seed, salt + 1, x / 5, np.zeros(1))[0], dx, width
 
 
 def _dunes(seed: int, salt: int, x: np.ndarray) -> Ridge:
@@ -86,7 +87,8 @@ def _shade(word: str, depth: np.ndarray, dx: np.ndarray, width: np.ndarray) -> n
 def layer(word: str, seed: int, salt: int, x: np.ndarray, y: np.ndarray, base: float, scale: float):
     """Coverage in [0, 1] and shade of one layer, each (len(y), len(x)).
 
-    x, y: pixel centres in units; base: the row the layer stands on; scale: multiplies heights.
+    `x` and `y` are pixel centres in units of 1/128 of the height, `base` is the row on which the layer stands, and
+    `scale` multiplies heights.
     """
     pixel = float(x[1] - x[0])
     fine = (x[:, None] + ((np.arange(_SUB) + 0.5) / _SUB - 0.5) * pixel).ravel()

@@ -1,7 +1,7 @@
-"""Procedural colours: what a named colour and pattern look like on an object, the ground and the sky.
+"""Procedural colours of objects, ground and sky, for the colours and patterns that captions name.
 
-Everything is a function of a point or direction in the object's or the world's own coordinates, never of the
-camera, so every view sees one and the same surface. Colours here are sRGB; `linear` turns them into light.
+Every colour is a function of a point or direction in the object's or the world's own coordinates, never of the camera,
+so all views see one surface. Colours are sRGB unless they are called light; `to_linear` converts them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SOFT = 0.024
 _TILE = 256
 
 
-def linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] to linear light (IEC 61966-2-1)."""
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
     return np.where(srgb <= 0.04045, srgb / 12.92, ((np.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4)
 
 
-def srgb(light: np.ndarray) -> np.ndarray:
-    """Linear light to sRGB, clipped to [0, 1]."""
+def to_srgb(light: np.ndarray) -> np.ndarray:
+    """sRGB values in [0, 1] of linear light, which is clipped to [0, 1] first."""
     light = np.clip(light, 0, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-def share(word: str, on: Solid, points: np.ndarray, normals: np.ndarray, tilt: float) -> np.ndarray:
-    """Share (n,) of the pattern's colour in [0, 1] at `points` (n, 3) of the object, in its own coordinates."""
+def pattern_share(word: str, on: Solid, points: np.ndarray, normals: np.ndarray, tilt: float) -> np.ndarray:
+    """Share (n,) of the pattern's colour, in [0, 1], at `points` (n, 3) of the object, in its own coordinates."""
     if word == "dots":
         p = points.astype(np.float32)
         square = (p * p).sum(1)[:, None] - 2 * p @ on.spots.T + (on.spots * on.spots).sum(1)
@@ -72,17 +72,17 @@ def tile() -> np.ndarray:
     return (smooth / smooth.std()).astype(np.float32)
 
 
-def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Smooth periodic noise at u, v; one unit is one feature, the field repeats after 32."""
+def periodic_noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Smooth noise of unit variance at u, v. A feature is about one unit wide; the field repeats after 32 units."""
     at = np.stack([v, u]) * 8.0
     return map_coordinates(tile(), at, order=1, mode="grid-wrap", output=np.float32)
 
 
-def ground(word: str, points: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shade and share of mirrored sky, each (n,), of the ground at `points` (n, 2), in world units.
+def ground_shade(word: str, points: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relative shade and share of mirrored sky, each (n,), of the ground at `points` (n, 2), in world units.
 
-    The detail coarsens with the distance from the origin, where the object stands, as the eye would see it from
-    there; it is a fixed property of the ground, the same for every camera.
+    Detail coarsens with the distance from the origin, where the object stands, so that far ground does not alias. This
+    is a fixed property of the ground, equal for every camera.
     """
     away = np.hypot(points[:, 0], points[:, 1])
     at = points + offset
@@ -93,7 +93,7 @@ def ground(word: str, points: np.ndarray, offset: np.ndarray) -> tuple[np.ndarra
         weight = np.clip(1 - np.abs(octave - k), 0, 1)
         some = np.flatnonzero(weight > 0)
         size = scale * 2.6**k
-        field[some] += weight[some] * noise(at[some, 0] / size + 7 * k, at[some, 1] / size)
+        field[some] += weight[some] * periodic_noise(at[some, 0] / size + 7 * k, at[some, 1] / size)
     fade = 1 / (1 + (away / 12) ** 2)
     if word == "sea":
         glint = 0.36 * np.clip(field * 0.6 - 0.1, 0, 1) * fade

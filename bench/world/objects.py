@@ -1,4 +1,4 @@
-"""The one object of an object scene: a signed distance, a surface map for its pattern and a shade."""
+"""The object of a flat object scene: signed distance to its outline, coordinates for its pattern, and shade."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def _star(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed distance (about) to a five-pointed star of radius 1, and the facet shade."""
+    """Approximate signed distance to a five-pointed star of radius 1, and the shade of its facets."""
     angle = np.arctan2(x, -y)
     sector = np.mod(angle, 2 * np.pi / 5) - np.pi / 5
     radius = np.hypot(x, y)
@@ -18,10 +18,10 @@ def _star(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ((b - inner) * ny + a * nx) / norm, np.where(sector > 0, 0.10, -0.10) - 0.05 * y
 
 
-def draw(word: str, x: np.ndarray, y: np.ndarray):
-    """Distance (negative inside, in half heights), pattern coordinates (u, v) and shade, each like x.
+def object_fields(word: str, x: np.ndarray, y: np.ndarray):
+    """Signed distance (negative inside), pattern coordinates u and v, and shade of an object, each of the shape of `x`.
 
-    x, y: coordinates around the centre, y down, in half heights.
+    `x` and `y` (downwards) are coordinates around the centre. All lengths are in halves of the object's height.
     """
     if word == "ball":
         radius = np.hypot(x, y)
@@ -57,7 +57,10 @@ def draw(word: str, x: np.ndarray, y: np.ndarray):
 
 
 def pattern(word: str, u: np.ndarray, v: np.ndarray, tilt: float, soft: float) -> np.ndarray:
-    """Share of the second colour in [0, 1]; periods are a third to a half of the object's half height."""
+    """Share of the pattern's colour, in [0, 1], at pattern coordinates u and v, turned by `tilt` radians.
+
+    Periods are 0.42 to 0.56 and edges are `soft` wide, in halves of the object's height.
+    """
     c, s = np.cos(tilt), np.sin(tilt)
     p, q = c * u - s * v, s * u + c * v
     if word == "stripes":

@@ -1,4 +1,4 @@
-"""The captions of the panorama family: every layer, ground and colour at least once."""
+"""The captions of the data set `panoramas`, in which every layer, ground and colour occurs at least once."""
 
 PANORAMA_CAPTIONS = (
     "a landscape of green meadow and purple hills and grey mountains under an orange sky",

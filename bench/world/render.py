@@ -1,22 +1,23 @@
-"""Scenes to pixels, back to front: sky, clouds, layers, ground, object."""
+"""Rendering of flat scenes, back to front: sky, clouds, layers, ground, object."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .fields import bumps, noise
+from .fields import bumps, spline_noise
 from .grammar import Kind
 from .layers import SOFT, layer
-from .objects import draw, pattern
-from .scene import Part, Scene, sample_scene
+from .objects import object_fields, pattern
+from .scene import Scene, ScenePart, sample_scene
 
 
 def _over(image: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
+    """Blend `colour` over the image, in place, with opacity `alpha` (h, w)."""
     image += alpha[..., None] * (colour - image)
 
 
 def lit(rgb: np.ndarray, shade: np.ndarray) -> np.ndarray:
-    """Colour (3,) under a relative shade (h, w): multiplied, and bleached a little where it is bright."""
+    """The colour (3,) under a relative shade (h, w): times 1 + shade, and whitened a little where it is bright."""
     shade = shade[..., None]
     return rgb * (1 + np.minimum(shade, 0.0) + 0.5 * np.maximum(shade, 0)) + 0.45 * np.maximum(shade, 0)
 
@@ -26,7 +27,7 @@ def _sky(scene: Scene, x: np.ndarray, y: np.ndarray, rgb: np.ndarray, pale: np.n
     column = (rgb * (0.90 + 0.10 * t) + t * (pale - rgb)).astype(np.float32)
     image = np.broadcast_to(column[:, None], (len(y), len(x), 3)).copy()
     if scene.cloudy:
-        puff = noise(scene.seed, 11, x / 30, y / 11) + 0.5 * noise(scene.seed, 12, x / 13, y / 6)
+        puff = spline_noise(scene.seed, 11, x / 30, y / 11) + 0.5 * spline_noise(scene.seed, 12, x / 13, y / 6)
         fade = np.clip((scene.horizon - 8 - y) / 25, 0, 1)[:, None]
         # clouds are paler than any sky but a white one, which gets grey clouds
         white = rgb.min() > 0.8
@@ -36,9 +37,9 @@ def _sky(scene: Scene, x: np.ndarray, y: np.ndarray, rgb: np.ndarray, pale: np.n
 
 
 def _crest(scene: Scene, word: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rise of the ground's far edge over the horizon and offset from the owning crest, each (w,)."""
+    """Rise of the ground's far edge over the horizon, and offset from the highest crest there, each (w,)."""
     if word == "meadow":
-        return 1.5 + 1.7 * noise(scene.seed, 24, x / 9, np.zeros(1))[0], np.zeros(len(x))
+        return 1.5 + 1.7 * spline_noise(scene.seed, 24, x / 9, np.zeros(1))[0], np.zeros(len(x))
     if word == "desert":
         dx, a, b, _ = bumps(scene.seed, 25, x, 58, 2)
         rise = (4.5 + 4 * b) * (1 - np.abs(dx) / np.where(dx < 0, 48 + 10 * a, 22 + 6 * a))
@@ -48,10 +49,10 @@ def _crest(scene: Scene, word: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coverage, shade and share of mirrored sky, each (h, w), for the rows y near and under the horizon.
+    """Coverage, shade and share of mirrored sky, each (h, w), of the ground in the rows `y` near and under the horizon.
 
-    The three grounds differ in their far edge (level, tufted, crested) as well as in texture, so they can be
-    told apart at any contrast.
+    The three grounds differ in their far edge (level, tufted, crested) as well as in texture, so that they can be
+    distinguished at any contrast.
     """
     unit = float(x[1] - x[0])
     rise, dx = _crest(scene, word, x)
@@ -62,15 +63,15 @@ def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.n
     fade = np.clip(down / 6, 0, 1)[:, None]
     mirror = np.zeros_like(cover)
     if word == "sea":
-        wave = noise(scene.seed, 21, x / 17, near * 1.25)
+        wave = spline_noise(scene.seed, 21, x / 17, near * 1.25)
         shade = -0.05 * np.clip(-wave, 0, 1) * fade - 0.06 * fade
         far = np.exp(-down / 7)[:, None]
         mirror = 0.36 * np.clip(wave * 0.6 - 0.1, 0, 1) * fade + 0.45 * far
     elif word == "meadow":
-        tufts = noise(scene.seed, 22, x / 8, near)
+        tufts = spline_noise(scene.seed, 22, x / 8, near)
         shade = (0.12 * np.tanh(1.5 * tufts) - 0.02) * fade + 0.10 * np.exp(-np.maximum(depth, 0) / 4)
     else:
-        bend = noise(scene.seed, 23, x / 34, near * 0.25)
+        bend = spline_noise(scene.seed, 23, x / 34, near * 0.25)
         shade = 0.08 * np.sin(near[:, None] * 1.9 + 2.2 * bend) * fade + 0.02
         below = np.maximum(depth, 0)
         shade = shade - 0.13 * np.tanh((dx[None] - 0.5 * below) / 2.0) * np.exp(-below / 10)
@@ -78,10 +79,10 @@ def _ground(scene: Scene, word: str, x: np.ndarray, y: np.ndarray) -> tuple[np.n
 
 
 def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0) -> np.ndarray:
-    """Draw a scene: float32 (height, width, 3), sRGB in [0, 1]; the same arguments give the same bytes.
+    """The picture of a scene, float32 (height, width, 3), sRGB in [0, 1]; equal arguments give equal bytes.
 
-    The scene spans the height; a wider image shows more of it. ``left`` (pixels) starts further along, so
-    ``render(s, 128, left=64)`` shows columns 64 to 191 of ``render(s, 256)``.
+    The scene's height fills that of the picture, and a wider picture shows more of it. `left` (pixels) moves the
+    picture along: `render(s, 128, left=64)` shows columns 64 to 191 of `render(s, 256)`.
     """
     unit = 128 / height
     x = (np.arange(width, dtype=np.float64) + 0.5 + left) * unit
@@ -117,7 +118,7 @@ def render(scene: Scene, width: int = 128, height: int = 128, left: float = 0.0)
 
 
 def _object(
-    scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float, rgb: dict[Part, np.ndarray]
+    scene: Scene, image: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float, rgb: dict[ScenePart, np.ndarray]
 ) -> None:
     part, second = scene.part("object"), scene.part("pattern")
     assert part is not None
@@ -125,7 +126,7 @@ def _object(
     py = ((y - scene.centre[1]) / scene.size)[:, None].astype(np.float32)
     shadow = np.exp(-((((px - 0.15) / 1.0) ** 2 + ((py - 1.0) / 0.16) ** 2) ** 2) * 0.7)
     image *= (1 - 0.42 * shadow)[..., None]
-    distance, u, v, shade = draw(part.word, *np.broadcast_arrays(px, py))
+    distance, u, v, shade = object_fields(part.word, *np.broadcast_arrays(px, py))
     soft = max(SOFT, unit) / scene.size
     colour = lit(rgb[part], shade)
     if second is not None:
@@ -140,9 +141,9 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 
 def batch(seed: int, n: int, kind: Kind | None = None, size: int = 128) -> tuple[np.ndarray, list[str]]:
-    """n random scenes: uint8 (n, size, size, 3) and their captions; a pure function of the arguments.
+    """Pictures of n random scenes, uint8 (n, size, size, 3), and their captions; a pure function of the arguments.
 
-    Object scenes and crops of landscapes in equal shares unless ``kind`` names one.
+    Object scenes and crops of landscapes are equally likely unless `kind` names one.
     """
     rng = np.random.default_rng([seed, 1])
     scenes = [sample_scene(rng, kind) for _ in range(n)]

@@ -1,4 +1,4 @@
-"""A scene is its caption plus every continuous parameter a renderer needs; all of it follows from a seed."""
+"""A scene: a caption, and every continuous parameter that a renderer needs, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RANGES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
 
 
 @dataclass(frozen=True)
-class Part:
+class ScenePart:
     """One named thing: its role, its two words and its exact colour (sRGB in [0, 1])."""
 
     role: str
@@ -39,33 +39,33 @@ class Part:
 class Scene:
     """A caption with everything needed to draw it. Lengths are in units of 1/128 of the image height.
 
-    ``dataclasses.asdict`` makes it JSON-able. Colours, light, glow and haze are global: a panorama shares
-    them over its whole width, two scenes of one caption do not.
+    Colours, light, glow and haze are constant over the whole width of a panorama and differ between scenes of one
+    caption.
     """
 
     caption: str
     kind: Kind
     seed: int
-    parts: tuple[Part, ...]
-    """Front to back, the sky last."""
+    parts: tuple[ScenePart, ...]
+    """The things of the scene from front to back, the sky last."""
     cloudy: bool
     light: RGB
-    """Multiplies every colour: a warm or a cool sun."""
+    """Tint of the light, by which every colour is multiplied."""
     glow: float
-    """How far the sky has paled at the horizon, in [0, 1]."""
+    """How far the sky turns pale at the horizon, in [0, 1]."""
     haze: float
-    """How much of the horizon's colour covers the farthest layer, in [0, 1]."""
+    """Share of the horizon's colour in that of the farthest layer, in [0, 1]."""
     horizon: float
-    """Rows from the top to the ground."""
+    """Distance from the top to the horizon."""
     centre: tuple[float, float]
-    """Object centre (x, y)."""
+    """Centre (x, y) of the object, from the top left."""
     size: float
     """Half the object's height."""
     tilt: float
-    """Pattern angle in radians."""
+    """Angle of the pattern in radians."""
 
-    def part(self, role: str) -> Part | None:
-        """The first part of a role, or None."""
+    def part(self, role: str) -> ScenePart | None:
+        """The first part with that role; None if there is none."""
         return next((part for part in self.parts if part.role == role), None)
 
 
@@ -75,7 +75,7 @@ def _build(slots: Slots, seed: int) -> Scene:
     for role, colour, word in slots.parts:
         hue, saturation, value = (rng.uniform(*span) for span in _RANGES[colour])
         rgb = colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value)
-        parts.append(Part(role, colour, word, rgb))
+        parts.append(ScenePart(role, colour, word, rgb))
     warm, bright = rng.uniform(-1, 1), rng.uniform(0.93, 1.0)
     light = (bright * (1 + 0.05 * warm), bright, bright * (1 - 0.07 * warm))
     landscape = slots.kind == "landscape"
@@ -105,17 +105,20 @@ def _typed(caption: str, seed: int, kind: Kind) -> Scene:
 
 
 def landscape(caption: str, seed: int) -> Scene:
-    """A landscape of that caption; what the caption leaves open is drawn from ``seed``."""
+    """A landscape of that caption, the rest drawn from `seed`. Raises ValueError for any other caption."""
     return _typed(caption, seed, "landscape")
 
 
 def object_scene(caption: str, seed: int) -> Scene:
-    """An object scene of that caption; what the caption leaves open is drawn from ``seed``."""
+    """An object scene of that caption, the rest drawn from `seed`. Raises ValueError for any other caption."""
     return _typed(caption, seed, "object")
 
 
 def sample_slots(rng: np.random.Generator, kind: Kind | None = None) -> Slots:
-    """Uniform draw of a caption; things that touch in the picture never share a colour."""
+    """The slots of a random caption; things that touch in the picture have different colours.
+
+    `kind` None draws objects and landscapes with equal chance.
+    """
     if kind is None:
         kind = "landscape" if rng.random() < 0.5 else "object"
 
@@ -145,5 +148,5 @@ def sample_slots(rng: np.random.Generator, kind: Kind | None = None) -> Slots:
 
 
 def sample_scene(rng: np.random.Generator, kind: Kind | None = None) -> Scene:
-    """A random scene; ``kind`` None draws either kind with equal chance."""
+    """A random scene; `kind` None draws objects and landscapes with equal chance."""
     return _build(sample_slots(rng, kind), int(rng.integers(2**31)))

@@ -1,7 +1,7 @@
 """The six shapes of the grammar as meshes, and compositions of them; each stands on z = 0, its front facing +x.
 
-A shape is about one unit high. Round ones are tessellated to a hundredth of a pixel in a picture of 128 x 128 and
-carry the normals of the smooth surface at their corners; edges sharper than CREASE stay edges.
+A shape is about one unit high. Round ones are tessellated to within a hundredth of a pixel of a picture of 128 x 128
+and have the normals of the smooth surface at their corners; edges sharper than CREASE stay edges.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ from ..surfaces.mesh import Mesh, read_mesh
 from .grammar import SHAPES
 
 COMPOSED = {"tower": "cube", "fir": "cone", "snowman": "ball"}
-"""Compositions by name, and the shape word that still describes them."""
+"""Compositions by name, each with the shape's word that captions use for it."""
 
 SOLIDS = (*SHAPES, *COMPOSED)
 CREASE = 25.0
-"""Degrees between neighbouring faces from which on their edge is sharp."""
+"""Angle between neighbouring faces, in degrees, from which on their edge stays sharp."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solid:
-    """A mesh with what its patterns need."""
+    """A mesh, and how patterns are laid on it."""
 
     name: str
     word: str
-    """The shape's word in a caption; empty for a mesh file, which the grammar has no word for."""
+    """The shape's word in a caption; empty for a mesh file, for which the grammar has no word."""
     mesh: Mesh
     chart: str
     """How patterns lie on it: `turned` (around z), `ring` (around x), or `box` (flat on each side)."""
     around: int
-    """Check cells around it, even; 0 for `box`."""
+    """Number of cells of the pattern `checks` around it, even; 0 for `box`."""
     spots: np.ndarray
-    """(k, 3) centres of dots, evenly spread over the surface."""
+    """Centres (k, 3) of the pattern `dots`, evenly spread over the surface."""
 
 
 @cache
 def solid(name: str) -> Solid:
-    """One of SOLIDS, or a mesh file of one's own (with its y axis up), patterned flat on each side."""
+    """The solid of that name: one of SOLIDS, or the path of a mesh file with y up, whose chart is `box`."""
     if name not in _BUILD:
         own = read_mesh(name)
         return Solid(name, "", own, "box", 0, _spots(trimesh.Trimesh(own.vertices, own.faces), spacing=0.27))
-    made, chart, around = _BUILD[name]()
-    mesh = Mesh(np.array(made.vertices), np.array(made.faces), known=True) if chart == "box" else _smooth(made)
-    return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(made, spacing=0.27))
+    shape, chart, around = _BUILD[name]()
+    mesh = Mesh(np.array(shape.vertices), np.array(shape.faces), trusted=True) if chart == "box" else _smooth(shape)
+    return Solid(name, COMPOSED.get(name, name), mesh, chart, around, _spots(shape, spacing=0.27))
 
 
-def _smooth(made: Any) -> Mesh:
-    """With the normals of the smooth surface at the corners, split where it has edges (and at a cone's tip)."""
-    split = trimesh.graph.smooth_shade(made, angle=np.radians(CREASE))
+def _smooth(shape: Any) -> Mesh:
+    """The mesh with normals of the smooth surface at its corners, split at sharp edges and at the tip of a cone."""
+    split = trimesh.graph.smooth_shade(shape, angle=np.radians(CREASE))
     faces = np.array(split.faces)
     flat = np.array(split.face_normals)[:, None]
     bent = np.array(split.vertex_normals)[faces]
     sharp = (bent * flat).sum(-1, keepdims=True) < np.cos(np.radians(CREASE))
-    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), known=True)
+    return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), trusted=True)
 
 
 def _spots(mesh: trimesh.Trimesh, spacing: float) -> np.ndarray:
-    """Farthest-point samples of the surface, about `spacing` apart."""
+    """Points (k, 3) of the surface, about `spacing` apart, by farthest-point sampling."""
     rng = np.random.default_rng(0)
     areas = mesh.area_faces / mesh.area_faces.sum()
     face = rng.choice(len(areas), 3000, p=areas)
@@ -97,9 +97,9 @@ def _cube(side: float = 0.7) -> Any:
 
 
 def _ring() -> Any:
-    made = torus(0.345, 0.155, major_sections=96, minor_sections=48)
-    made.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, (0, 1, 0)))
-    return _moved(made, z=0.5)
+    ring = torus(0.345, 0.155, major_sections=96, minor_sections=48)
+    ring.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, (0, 1, 0)))
+    return _moved(ring, z=0.5)
 
 
 def _star(radius: float = 0.55, notch: float = 0.285, thick: float = 0.17) -> Any:

@@ -1,8 +1,8 @@
-"""A stage: one object on a ground plane under a sky, lit by a sun; every view of it with exact truth.
+"""A stage: one object on a ground plane under a sky, lit by a sun, whose views have an exact truth.
 
-The caption, the colours, the light and the grounds are those of the flat object scenes (`scene.object_scene`);
-the object is a mesh one unit high. Shading is grey: the light's tint is counted to the albedo. Shadows are soft
-and fall on the ground only; the sky is infinitely far, with albedo its colour and shading 1.
+Caption, colours, light and grounds are those of the flat object scenes (`scene.object_scene`); the object is a mesh one
+unit high. Shading is grey, because the light's tint is part of the albedo. Shadows are soft and fall on the ground
+only. The sky is infinitely far; its albedo is its colour and its shading is 1.
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ from .scene import Scene, object_scene
 from .solids import COMPOSED, Solid, solid
 
 FOCAL, CENTRE = 140 / 128, (64 / 128, 72 / 128)
-"""Every camera of the world: focal length and principal point in units of the picture's height (49 degrees)."""
+"""Focal length and principal point of every camera of the world, in units of the picture's height (49 degrees)."""
 TARGET = (0.0, 0.0, 0.5)
+"""Point at which cameras on an orbit look: the middle of the object."""
 FAR = 100.0
-"""Distance along the ground where it ends and the sky, which continues its colour, begins."""
+"""Distance along the ground at which it ends and the sky begins; the sky's edge has the ground's colour."""
 GROUND, OBJECT, SKY = 0, 1, -1
+"""Ids of what a ray hits."""
 AMBIENT, SUN = 0.5, 0.62
-"""Shading by sky light and by the sun straight on: between 0.3 in deep shadow and 1.1."""
+"""Shading by the light of the sky and by the sun at a right angle; together 0.3 in deep shadow to 1.1."""
 
 
-def cameras(extrinsics: np.ndarray, size: int = 128) -> Cameras:
-    """The world's camera, `size` pixels square, at those poses."""
+def world_cameras(extrinsics: np.ndarray, size: int = 128) -> Cameras:
+    """The world's cameras, `size` pixels square, at the poses `extrinsics` (n, 4, 4)."""
     lens = pinhole(len(extrinsics), FOCAL * size, (CENTRE[0] * size, CENTRE[1] * size))
     return Cameras(np.asarray(extrinsics, float), lens, size, size)
 
 
-def around(azimuth: ArrayLike, elevation: ArrayLike, radius: ArrayLike = 2.0, size: int = 128) -> Cameras:
-    """The world's camera on an orbit of the object; degrees."""
-    return cameras(orbit(azimuth, elevation, radius, TARGET), size)
+def orbit_cameras(azimuth: ArrayLike, elevation: ArrayLike, radius: ArrayLike = 2.0, size: int = 128) -> Cameras:
+    """The world's cameras on an orbit around the object; angles in degrees, `size` in pixels; arguments broadcast."""
+    return world_cameras(orbit(azimuth, elevation, radius, TARGET), size)
 
 
-def placed(yaw: float = 0.0, x: float = 0.0, y: float = 0.0, stretch: float = 1.0) -> np.ndarray:
-    """Object to world (4, 4): stretched sideways, turned by `yaw` degrees, moved on the ground."""
+def object_pose(yaw: float = 0.0, x: float = 0.0, y: float = 0.0, stretch: float = 1.0) -> np.ndarray:
+    """Pose (4, 4), object to world, of an object stretched sideways, turned by `yaw` degrees and moved to (x, y)."""
     c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
-    found = np.eye(4)
-    found[:2, :2] = np.array([[c, -s], [s, c]]) * stretch
-    found[:2, 3] = x, y
-    return found
+    pose = np.eye(4)
+    pose[:2, :2] = np.array([[c, -s], [s, c]]) * stretch
+    pose[:2, 3] = x, y
+    return pose
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything a caption leaves open, drawn from a seed; see `sample_stage` and `stage`."""
+    """A scene in three dimensions. What its caption leaves open is drawn from a seed, by `stage` or `sample_stage`."""
 
     scene: Scene
     solid: str
@@ -62,9 +64,9 @@ class Stage:
     sun: tuple[float, float, float]
     """Unit vector towards the sun."""
     stretch: float
-    """Factor on the object's width."""
+    """Factor by which the object is wider than its mesh."""
     offset: tuple[float, float]
-    """Where on the endless ground the stage stands."""
+    """Place of the stage on the endless ground, in world units."""
 
     @property
     def caption(self) -> str:
@@ -73,25 +75,25 @@ class Stage:
 
     @cached_property
     def shape(self) -> Solid:
-        """The object's mesh."""
+        """The object's mesh and how patterns are laid on it."""
         return solid(self.solid)
 
     @cached_property
     def paint(self) -> dict[str, np.ndarray]:
-        """Colour (3,) of each role under the light's tint, sRGB, and `pale`: the sky at the horizon."""
+        """sRGB colour (3,) of each role under the light's tint; `pale` is that of the sky at the horizon."""
         light = np.array(self.scene.light)
-        found = {part.role: np.clip(np.array(part.rgb) * light, 0, 1) for part in self.scene.parts}
+        colours = {part.role: np.clip(np.array(part.rgb) * light, 0, 1) for part in self.scene.parts}
         warm = np.array([0.98, 0.95, 0.90]) * light
-        found["pale"] = found["sky"] + self.scene.glow * (warm - found["sky"])
-        return found
+        colours["pale"] = colours["sky"] + self.scene.glow * (warm - colours["sky"])
+        return colours
 
     @cached_property
     def crest(self) -> np.ndarray:
-        """Rise of the ground's far edge over the horizon at 1024 azimuths, as a tangent."""
+        """Elevation of the ground's far edge over the horizon at 1024 azimuths, as its tangent."""
         word, seed = self._ground, self.scene.seed
         at = np.arange(1024) / 1024
         if word == "meadow":
-            return (1.5 + 1.7 * materials.noise(at * 96, np.full(1024, seed % 29 + 0.5))) / 140
+            return (1.5 + 1.7 * materials.periodic_noise(at * 96, np.full(1024, seed % 29 + 0.5))) / 140
         if word == "sea":
             return np.zeros(1024)
         some = np.random.default_rng([seed, 25]).random((15, 3))
@@ -111,12 +113,12 @@ class Stage:
         base, second = self.paint["object"], self.scene.part("pattern")
         if second is None:
             return np.broadcast_to(base, points.shape)
-        part = materials.share(second.word, self.shape, points, normals, self.scene.tilt)
+        part = materials.pattern_share(second.word, self.shape, points, normals, self.scene.tilt)
         return base + part[:, None] * (self.paint["pattern"] - base)
 
     def ground(self, points: np.ndarray) -> np.ndarray:
         """sRGB albedo (n, 3) of the ground at `points` (n, 2)."""
-        shade, mirror = materials.ground(self._ground, points, np.array(self.offset))
+        shade, mirror = materials.ground_shade(self._ground, points, np.array(self.offset))
         colour = lit(self.paint["ground"], shade)
         return np.clip(colour + mirror[:, None] * (np.minimum(self.paint["pale"] * 0.5 + 0.5, 1) - colour), 0, 1)
 
@@ -129,7 +131,7 @@ class Stage:
         colour = sky * (0.90 + 0.10 * t) + t * (pale - sky)
         if self.scene.cloudy:
             lift = self.scene.seed % 31
-            puff = materials.noise(turn * 32, rise / 0.079 + lift) + 0.5 * materials.noise(
+            puff = materials.periodic_noise(turn * 32, rise / 0.079 + lift) + 0.5 * materials.periodic_noise(
                 turn * 64, rise / 0.043 + lift
             )
             fade = np.clip((rise * 140 - 8) / 25, 0, 1)
@@ -146,7 +148,7 @@ class Stage:
 
 
 class Shadow:
-    """How much sun and sky the ground loses around the object: a small map of rays towards the sun, blurred."""
+    """The soft shadow of an object on the ground: a small map of which rays to the sun the object blocks, blurred."""
 
     CELLS = 48
 
@@ -172,21 +174,22 @@ class Shadow:
         return map_coordinates(self._map, [at[:, 1], at[:, 0]], order=1, mode="constant")
 
     def closed(self, points: np.ndarray) -> np.ndarray:
-        """Share (n,) of the sky that the object covers, largest under it."""
+        """Share (n,) of the sky that the object hides from ground points (n, 2), largest under the object."""
         square = ((points - self.foot) ** 2).sum(1)
         return 0.45 * np.exp(-((square / 0.2) ** 2) * 0.7)
 
 
 def stage(caption: str, seed: int, name: str | None = None, azimuth: float = 0.0) -> Stage:
-    """A stage of that caption; `name` chooses one of the meshes its shape word describes, or is a mesh file.
+    """A stage of that caption. `name` is one of the meshes that the caption's shape describes, or a mesh file.
 
-    `azimuth` (degrees) is where the first camera stands: the sun shines from about behind it.
+    `azimuth` (degrees) is that of the first camera, from about behind which the sun shines. Raises ValueError for a
+    text that is no caption of an object, or a mesh of another shape.
     """
     return _set(object_scene(caption, seed), name, azimuth)
 
 
 def sample_stage(slots: Slots, seed: int, azimuth: float = 0.0) -> Stage:
-    """A stage of those slots; one in eight takes a composition for its shape."""
+    """A stage of those slots; 15 % of cubes, cones and balls are compositions of several (tower, fir, snowman)."""
     scene = object_scene(slots.caption, seed)
     part = scene.part("object")
     assert part is not None

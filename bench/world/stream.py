@@ -1,6 +1,6 @@
-"""The training stream: stages seen by a rig of cameras, as small arrays. 50 to 70 pictures a second on one core.
+"""The training stream: random stages seen by a rig of cameras, as small arrays; 50 to 70 pictures a second on one core.
 
-A pure function of its arguments: workers may make any chunk of it, in any order, anywhere.
+The stream is a pure function of its arguments, so workers may make any part of it, in any order, on any machine.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from numpy.typing import ArrayLike
 from ..surfaces.camera import Cameras, closeness, orbit
 from ..surfaces.shared import SHADING_MAX
 from .grammar import Slots
-from .materials import srgb
+from .materials import to_srgb
 from .scene import sample_slots
-from .stage import OBJECT, TARGET, Stage, cameras, placed, sample_stage
+from .stage import OBJECT, TARGET, Stage, object_pose, sample_stage, world_cameras
 from .trace import Take, trace
 
 RIGS = ("single", "orbit4", "grid6", "clip")
 VIEWS = {"single": 1, "orbit4": 4, "grid6": 7, "clip": 8}
-"""Pictures of one scene under each rig; a clip's are its frames, as many as asked for (here: unasked)."""
+"""Number of pictures of one scene under each rig; for a clip, the default number of frames."""
 GRID_AZIMUTH, GRID_ELEVATION = (30, 90, 150, 210, 270, 330), (20, -10, 20, -10, 20, -10)
-"""Zero123++ v1.2: azimuth relative to the input view, absolute elevation, degrees."""
+"""Poses of Zero123++ v1.2 in degrees: azimuth relative to the input view, and absolute elevation."""
 
 
 @dataclass(frozen=True)
 class Shots:
-    """n scenes of V views each. Pictures are uint8 sRGB (n, V, size, size, 3)."""
+    """Pictures of n scenes of V views each. Images are uint8 (n, V, size, size, 3), sRGB unless they are normals."""
 
     captions: list[str]
-    """One a scene."""
+    """Caption of each scene."""
     rgb: np.ndarray
     albedo: np.ndarray
     normal: np.ndarray
-    """(n + 1) / 2 of unit vectors in camera axes; 128 at the sky."""
+    """Unit vectors u in camera axes, stored as (u + 1) / 2; 128 at the sky."""
     shading: np.ndarray
-    """sRGB encoding of shading / SHADING_MAX, (n, V, size, size, 1)."""
+    """sRGB encoding of shading / SHADING_MAX, uint8 (n, V, size, size, 1)."""
     depth: np.ndarray
-    """float16 (n, V, size, size): normalised inverse depth, 1 nearest, 0 at the sky."""
+    """Normalised inverse depth, float16 (n, V, size, size): 1 at the nearest surface, 0 at the sky."""
     mask: np.ndarray
-    """bool (n, V, size, size): on the object."""
+    """Whether a pixel shows the object, bool (n, V, size, size)."""
     camera: np.ndarray
-    """float32 (n, V, 4, 4): camera to world."""
+    """Camera to world, float32 (n, V, 4, 4)."""
 
 
-def facing(word: str, rng: np.random.Generator) -> float:
-    """A random azimuth (degrees) from which that shape is told at a glance."""
+def random_azimuth(word: str, rng: np.random.Generator) -> float:
+    """A random azimuth, in degrees, from which the shape `word` is easily recognised."""
     if word in ("star", "ring"):
         return float(rng.choice([0, 180]) + rng.uniform(-52, 52))
     if word == "cube":
@@ -54,8 +54,10 @@ def facing(word: str, rng: np.random.Generator) -> float:
     return float(rng.uniform(0, 360))
 
 
-def take(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, slots: Slots | None = None) -> Take:
-    """A random stage (of `slots`, if given) under one of RIGS.
+def random_take(
+    rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, slots: Slots | None = None
+) -> Take:
+    """A random stage (of `slots`, if given) under one of RIGS. Raises ValueError for any other rig.
 
     single   one view, the object off the middle by up to an eighth of the picture
     orbit4   four views a quarter turn apart, from a random azimuth, at one elevation of 2 to 20 degrees
@@ -64,36 +66,37 @@ def take(rng: np.random.Generator, rig: str, size: int = 128, frames: int = 8, s
     """
     slots = slots or sample_slots(rng, "object")
     word, seed = slots.parts[0][2], int(rng.integers(2**31))
-    azimuth = float(rng.uniform(0, 360)) if rig == "orbit4" else facing(word, rng)
-    made = sample_stage(slots, seed, azimuth)
+    azimuth = float(rng.uniform(0, 360)) if rig == "orbit4" else random_azimuth(word, rng)
+    stage = sample_stage(slots, seed, azimuth)
     radius = rng.uniform(1.88, 2.15)
-    still = placed(stretch=made.stretch)
+    still = object_pose(stretch=stage.stretch)
     if rig == "single":
         eyes = _orbit(azimuth, rng.uniform(0, 20), radius, size, rng.uniform(-0.23, 0.23), rng.uniform(-0.04, 0.06))
-        return Take(made, eyes, still[None])
+        return Take(stage, eyes, still[None])
     if rig == "orbit4":
         eyes = _orbit(azimuth + 90 * np.arange(4), rng.uniform(2, 20), radius, size)
-        return Take(made, eyes, np.tile(still, (4, 1, 1)))
+        return Take(stage, eyes, np.tile(still, (4, 1, 1)))
     if rig == "grid6":
         turn = azimuth + np.array([0, *GRID_AZIMUTH])
-        return Take(made, _orbit(turn, [rng.uniform(0, 20), *GRID_ELEVATION], radius, size), np.tile(still, (7, 1, 1)))
+        eyes = _orbit(turn, [rng.uniform(0, 20), *GRID_ELEVATION], radius, size)
+        return Take(stage, eyes, np.tile(still, (7, 1, 1)))
     if rig == "clip":
-        return Take(made, *_clip(rng, made, azimuth, radius, size, frames))
+        return Take(stage, *_clip(rng, stage, azimuth, radius, size, frames))
     raise ValueError(f"unknown rig {rig!r}: known are {', '.join(RIGS)}")
 
 
 def _orbit(
     azimuth: ArrayLike, elevation: ArrayLike, radius: ArrayLike, size: int, aside: float = 0.0, lift: float = 0.0
 ) -> Cameras:
-    """Cameras around a target moved `aside` to the right of the first one, and up, in world units."""
+    """Cameras around a target that is moved `aside` to the right, as the first camera sees it, and up by `lift`."""
     first = np.radians(np.ravel(azimuth)[0])
     target = np.array(TARGET) + np.array([-aside * np.sin(first), aside * np.cos(first), lift])
-    return cameras(orbit(azimuth, elevation, radius, target), size)
+    return world_cameras(orbit(azimuth, elevation, radius, target), size)
 
 
-def _clip(rng: np.random.Generator, made: Stage, azimuth: float, radius: float, size: int, frames: int):
-    """Cameras and poses of a clip in steady motion; what looks the same from every side is not turned."""
-    still = made.scene.part("pattern") is None and made.shape.chart == "turned"
+def _clip(rng: np.random.Generator, stage: Stage, azimuth: float, radius: float, size: int, frames: int):
+    """Cameras and poses (frames, 4, 4) of a clip in steady motion; an object that is alike all around is not turned."""
+    still = stage.scene.part("pattern") is None and stage.shape.chart == "turned"
     time = np.linspace(-0.5, 0.5, frames)
     kind = rng.choice(["camera", "slide"] if still else ["camera", "turn", "slide", "both"])
     sign = rng.choice([-1, 1])
@@ -106,29 +109,29 @@ def _clip(rng: np.random.Generator, made: Stage, azimuth: float, radius: float, 
     path = rng.uniform(0.35, 0.75) * time * (kind == "slide")
     heading = np.radians(azimuth + 90 + rng.uniform(-25, 25)) + np.pi * (rng.random() < 0.5)
     steps = zip(yaw, path * np.cos(heading), path * np.sin(heading), strict=True)
-    return eyes, np.stack([placed(a, x, y, made.stretch) for a, x, y in steps])
+    return eyes, np.stack([object_pose(a, x, y, stage.stretch) for a, x, y in steps])
 
 
-def byte(image: np.ndarray) -> np.ndarray:
-    """uint8 of a picture in [0, 1], rounded to the nearest."""
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """A picture in [0, 1], which is clipped, as uint8, rounded to the nearest level."""
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def shots(seed: int, n: int, rig: str, size: int = 128, frames: int | None = None) -> Shots:
-    """n random scenes under one of RIGS; see `take`. `frames` (default: `VIEWS`) is for clips only."""
+    """Pictures of n random scenes under one of RIGS (see `random_take`). `frames` is for clips (default: VIEWS)."""
     rng = np.random.default_rng([seed, 3, RIGS.index(rig) if rig in RIGS else 0])
     captions: list[str] = []
     columns: list[tuple[np.ndarray, ...]] = []
     for _ in range(n):
-        scene = take(rng, rig, size, frames or VIEWS["clip"])
+        scene = random_take(rng, rig, size, frames or VIEWS["clip"])
         seen = trace(scene.stage, scene.cameras, scene.poses)
         captions.append(scene.stage.caption)
         columns.append(
             (
-                byte(srgb(seen.linear)),
-                byte(srgb(seen.albedo)),
-                byte((seen.normal + 1) / 2),
-                byte(srgb(seen.shading / SHADING_MAX))[..., None],
+                to_uint8(to_srgb(seen.linear)),
+                to_uint8(to_srgb(seen.albedo)),
+                to_uint8((seen.normal + 1) / 2),
+                to_uint8(to_srgb(seen.shading / SHADING_MAX))[..., None],
                 closeness(seen.depth).astype(np.float16),
                 seen.object == OBJECT,
                 scene.cameras.to_world.astype(np.float32),

@@ -1,4 +1,4 @@
-"""The known answer as tensors: what the views of a take show, and where every point of them lies."""
+"""The truth of a take as tensors: what its views show, and where every point that they show lies."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 from ..surfaces.camera import closeness
 from ..surfaces.lazy import Lazy
 from ..surfaces.shared import SHADING_MAX
-from .materials import srgb
+from .materials import to_srgb
 from .stage import OBJECT, SKY
 from .trace import Buffers, Take, buffers
 
-HELD = ("views", "position", "mask", "depth", "normal", "object", "face", "extrinsics", "intrinsics")
+HELD_NAMES = ("views", "position", "mask", "depth", "normal", "object", "face", "extrinsics", "intrinsics")
 CHANNELS = ("albedo", "normal", "shading")
-"""Channels of a picture, in the order in which they are views."""
+"""Names of the channels of a picture, in the order of the views."""
 
 
 def _planes(image: np.ndarray) -> Tensor:
-    """(n, h, w, 3) or (n, h, w) to float32 (n, c, h, w)."""
+    """Images (n, h, w, 3) or (n, h, w) as a float32 tensor (n, c, h, w)."""
     full = image if image.ndim == 4 else image[..., None]
     return torch.from_numpy(np.ascontiguousarray(full.transpose(0, 3, 1, 2), dtype=np.float32))
 
@@ -32,7 +32,7 @@ def _numbers(image: np.ndarray) -> Tensor:
 
 
 _SEEN: dict[str, Callable[[Buffers], Tensor]] = {
-    "views": lambda b: _planes(srgb(b.linear)),
+    "views": lambda b: _planes(to_srgb(b.linear)),
     "linear": lambda b: _planes(b.linear),
     "albedo": lambda b: _planes(b.albedo),
     "shading": lambda b: _planes(b.shading),
@@ -61,21 +61,23 @@ def _flows(take: Take, backward: bool, part: int) -> Tensor:
 
 
 def truth(take: Take, held: Take | None = None, moving: bool = False, **instead: Callable[[], Tensor] | None) -> Lazy:
-    """Truth of one item by name, made when asked for.
+    """The truth of one item, tensors by name, made on first access.
 
-    n views of h x w; float32 unless said. `views` (n, 3, h, w) sRGB in [0, 1]; `linear`, `albedo` (n, 3, h, w) linear
-    light; `shading` (n, 1, h, w), linear = albedo x shading; `normal` (n, 3, h, w) unit, camera axes, 0 at the sky;
-    `depth` (n, 1, h, w) camera z, 0 at the sky; `position` (n, 3, h, w) in the world; `mask` and `surface`
-    (n, 1, h, w) 1 on the object, on anything but sky; `object`, `face` (n, 1, h, w) int64 (-1 sky, 0 ground,
-    1 object; the object's face or -1); `extrinsics` (n, 4, 4), `intrinsics` (n, 3, 3): see `bench.surfaces.camera`.
-    `held` adds what other cameras see, as `held_...`; `moving` adds `flow` (n - 1, 2, h, w) from frame t to t + 1,
-    `backward` from t + 1 to t, and `visible`, `visible_backward` (n - 1, 1, h, w): 1 where the point is seen there.
-    `instead` replaces what is made for a name; None leaves the name out.
+    There are n views of h x w px; tensors are float32 unless another type is named. `views` (n, 3, h, w) are sRGB in
+    [0, 1]; `linear` and `albedo` (n, 3, h, w) linear light; `shading` is (n, 1, h, w), with linear = albedo x shading;
+    `normal` (n, 3, h, w) unit vectors in camera axes, 0 at the sky; `depth` (n, 1, h, w) camera z, 0 at the sky;
+    `position` (n, 3, h, w) world coordinates; `mask` and `surface` (n, 1, h, w) 1 on the object, and on anything but
+    sky; `object` (n, 1, h, w) int64 ids, -1 sky, 0 ground, 1 object; `face` (n, 1, h, w) int64, the object's face or
+    -1; `extrinsics` (n, 4, 4) and `intrinsics` (n, 3, 3) as in `bench.surfaces.camera`.
+
+    `held` adds what other cameras see, under names that begin with `held_`. `moving` adds `flow` (n - 1, 2, h, w) in
+    pixels from frame t to t + 1, `backward` from t + 1 to t, and `visible`, `visible_backward` (n - 1, 1, h, w), 1
+    where the point is seen in the other frame. `instead` replaces how a tensor is made; None leaves its name out.
     """
     names = (*_SEEN, "extrinsics", "intrinsics")
     makers: dict[str, Callable[[], Tensor]] = {name: partial(_one, take, name) for name in names}
     if held is not None:
-        makers |= {f"held_{name}": partial(_one, held, name) for name in HELD}
+        makers |= {f"held_{name}": partial(_one, held, name) for name in HELD_NAMES}
     if moving:
         makers["flow"] = partial(_flows, take, False, 0)
         makers["visible"] = partial(_flows, take, False, 1)
@@ -85,7 +87,7 @@ def truth(take: Take, held: Take | None = None, moving: bool = False, **instead:
 
 
 def camera(take: Take) -> Tensor:
-    """Camera to world, row by row: (n, 16)."""
+    """Camera to world of each view, row by row: (n, 16)."""
     return torch.from_numpy(take.cameras.to_world).float().reshape(-1, 16)
 
 
@@ -95,15 +97,15 @@ def depth(take: Take) -> Tensor:
 
 
 def views(take: Take) -> Tensor:
-    """What the views show (n, 3, h, w), sRGB."""
+    """The pictures that the views show (n, 3, h, w), sRGB in [0, 1]."""
     return _one(take, "views")
 
 
 def channels(take: Take) -> Tensor:
-    """CHANNELS of one view as pictures (3, 3, h, w) in [0, 1].
+    """CHANNELS of one view as images (3, 3, h, w) in [0, 1].
 
-    Albedo and shading / SHADING_MAX in sRGB encoding, shading grey; normals as (n + 1) / 2.
+    Albedo and (grey) shading / SHADING_MAX are encoded as sRGB; unit normals u are stored as (u + 1) / 2.
     """
     seen = buffers(take)
-    grey = np.repeat(srgb(seen.shading / SHADING_MAX)[..., None], 3, -1)
-    return _planes(np.concatenate([srgb(seen.albedo), (seen.normal + 1) / 2, grey]))
+    grey = np.repeat(to_srgb(seen.shading / SHADING_MAX)[..., None], 3, -1)
+    return _planes(np.concatenate([to_srgb(seen.albedo), (seen.normal + 1) / 2, grey]))

@@ -15,7 +15,7 @@ from .._together import Together
 
 @dataclass(frozen=True, kw_only=True)
 class MarigoldIID(Together):
-    """Views are the channels, in the dataset's order."""
+    """Denoises all channels of a picture as one sample; the views are the channels, in the dataset's order."""
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2505.09358"

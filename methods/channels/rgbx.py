@@ -16,7 +16,7 @@ from ..independent import Independent
 
 @dataclass(frozen=True, kw_only=True)
 class RGBX(Independent):
-    """What `independent` is on a model of channels, under its published name; `shared` starts all from one noise."""
+    """Samples every channel alone, as `independent` does; the preset `shared` starts all channels from one noise."""
 
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None

@@ -1,16 +1,17 @@
-"""SyncTweedies: views move alone, but every step they agree on the clean image they move towards.
+"""SyncTweedies: views are denoised apart, but at every step they agree on the clean image they move towards.
 
-Kim, Koo, Yeo, Sung, NeurIPS 2024, arXiv 2403.14370. Case 2 of its six, "x0 of the views, averaged on the surface";
-cases 1 and 3 average the noise or the next state instead (`averaged`). They are no presets, because here they are no
-other methods: views start as looks at one noise, and each update is linear in a state that all share, so that on
-strips, atlases and tracks cases 1 to 6 make the same samples to 1e-5, and with `end = 1` on strips those of
-MultiDiffusion. What the paper finds between them needs views that start apart.
+Kim, Koo, Yeo, Sung, NeurIPS 2024, arXiv 2403.14370. This is case 2 of the paper's six, "x0 of the views, averaged on
+the surface"; cases 1 and 3 average the noise or the next state instead (`averaged`). These are no presets, because
+they do not differ here: all views start from one noise on the surface, and each update is linear in a state that all
+share. So on strips, atlases and tracks cases 1 to 6 make the same samples to 1e-5, and with `end = 1` on strips those
+of MultiDiffusion. The differences that the paper finds between the cases need views that start from unlike noise.
 
-Written from the paper's table 1 and checked against upstream's steps (MIT) to 4e-6. Its released mesh and panorama runs
+Written from the paper's table 1 and checked against upstream's steps (MIT) to 4e-6. Upstream's mesh and panorama runs
 also share attention between neighbouring views on all steps and with a reference view on the first fifth, put a prefix
 before the prompt, fuse the latents once more, and synchronise wide images to the end (`end = 1`). Left out: these, and
-the texture's last bake, after which views agree by construction. `pixels` is upstream's setting of 360-degree images
-(`--average_rgb`) and of Gaussian splats; its mesh runs average latents, on a texture 16 times finer than ours.
+the texture's last bake, after which views agree by construction. The preset `pixels` is upstream's setting for
+360-degree images (`--average_rgb`) and for Gaussian splats; upstream's mesh runs average latents, on a texture 16 times
+finer than ours.
 """
 
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ from ...bench.types import Artifact, Item
 
 @dataclass(frozen=True, kw_only=True)
 class SyncTweedies(Sync):
-    """x0_i <- look(paint(x0)); each view's own x_t moves towards that. The state is the views.
+    """x0_i <- look(paint(x0)); each view's own x_t moves towards this average. The state is the views.
 
-    Serves every surface whose views see common cells: strips, spheres, atlases, tracks. Where none is common, it is
-    independent sampling from the same noise.
+    The method serves every surface whose views see common cells: strips, spheres, atlases, tracks. Where views have no
+    cell in common, the method equals independent sampling.
     """
 
     version: ClassVar[int] = 2
@@ -40,32 +41,32 @@ class SyncTweedies(Sync):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"pixels": {"space": "pixels"}}
 
     stride: Fraction | None = 0.125
-    """On strips: 8 of 64 latent pixels, as upstream."""
+    """Step between windows of a strip as a fraction of a window: 8 of 64 latent pixels, as upstream."""
     averaged: Literal["x0", "eps", "next"] = "x0"
     """What is averaged: the predicted clean view (case 2), its noise (case 1), or the next state (case 3)."""
     space: Literal["latent", "pixels"] = "latent"
     """Average latents, or decoded pixels that are then encoded again; pixels take `averaged = "x0"`."""
     power: Scale = 1.0
-    """The surface's weights, cosines of the viewing angle on a mesh, are raised to this."""
+    """Exponent of the surface's weights in the average; on a mesh these are cosines of the viewing angle."""
     end: Share = 0.8
-    """Views agree on the first so many steps, as a fraction of all, rounded up as upstream's, and end alone."""
+    """Leading fraction of the steps on which views are averaged, rounded up as upstream does; the rest run alone."""
     rederive: bool = True
-    """After averaging x0 the noise is the one that leads from it to x_t; else the network's stays."""
+    """Whether eps is computed anew from x_t and the averaged x0; otherwise the network's own eps is kept."""
 
     def __post_init__(self) -> None:
         if self.space == "pixels" and self.averaged != "x0":
             raise ValueError("in pixels only x0 can be averaged: leave `averaged` at x0")
 
     def start(self, noise: Noise, canvas: Canvas) -> Tensor:
-        """The views' looks at one noise on the surface."""
+        """The views (views, c, h, w) of one noise on the surface."""
         return canvas.look(noise())
 
     def look(self, state: Tensor, s: Step) -> Tensor:
-        """The state is the views."""
+        """The views, which are the state."""
         return state
 
     def step(self, state: Tensor, x: Tensor, s: Step) -> Tensor:
-        """Average what is to be averaged, then move each view."""
+        """The views at the next noise level, after averaging x0, eps or these very views on the surface."""
         if s.level.index >= ceil(self.end * s.level.total - 1e-9):  # 0.28 * 25 is a little above 7
             return s.move(s.x0, s.eps)
         if self.averaged == "next":
@@ -77,7 +78,7 @@ class SyncTweedies(Sync):
         return s.move(x0, s.level.eps_of(x, x0) if self.rederive else s.eps)
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode the views one by one."""
+        """The views, decoded one by one, as an artifact."""
         return views_artifact(model.decode(state), item, canvas, model.factor)
 
     def _agreed(self, x: Tensor, canvas: Canvas) -> Tensor:

@@ -32,15 +32,16 @@ class Feather(Independent):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"linear": {"shape": "linear"}}
 
     stride: Fraction | None = 0.5
+    """Step between neighbouring windows as a fraction of a window: half of each is blended."""
     shape: Shape = "cosine"
     """How weight falls from the middle of a window to its edges: raised cosine, or linear."""
 
     def noise(self, noise: Noise, canvas: Canvas) -> Tensor:
-        """The canvas's noise, the same for all windows that look at a cell."""
+        """The canvas's noise as windows (views, c, h, w): equal where windows look at one cell."""
         return canvas.look(noise())
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
-        """Decode the windows one by one and blend them."""
+        """The windows, decoded one by one and blended into one picture, as an artifact."""
         pixels = canvas.magnify(model.factor)
         image = self.blend(model.decode(state), pixels.with_weight(feather(pixels, self.shape)))
         return canvas_artifact(image.clamp(0, 1), item)

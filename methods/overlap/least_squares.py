@@ -23,24 +23,26 @@ from .feather import Feather
 
 @dataclass(frozen=True, kw_only=True)
 class LeastSquares(Feather):
-    """`gain`: one gain and bias per window and channel, then feathering. `poisson`: gradients instead of colours."""
+    """Fits windows to each other (`fit`) before or instead of feathering; noise is shared where windows overlap."""
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "10.1007/s11263-006-0002-3"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"gain": {"fit": "gain"}, "poisson": {"fit": "poisson"}}
 
     fit: Literal["gain", "poisson"] = "gain"
+    """`gain`: one gain and one bias per window and channel, then feathering. `poisson`: the image whose gradients are
+    those of the windows."""
     sigma_n: Positive = 10 / 255
-    """Expected difference of mean colours in an overlap (gain)."""
+    """Expected difference of mean colours in an overlap, in [0, 1] (for `gain`)."""
     sigma_g: Positive = 0.1
-    """How far gains stray from 1 (gain)."""
+    """Standard deviation of gains around 1 (for `gain`)."""
     sigma_b: Positive = 0.1
-    """How far biases stray from 0 (gain)."""
+    """Standard deviation of biases around 0 (for `gain`)."""
     screen: Positive = 1e-2
-    """Pull lambda towards the feather blend (poisson); colours follow it beyond about 1 / sqrt(lambda) pixels."""
+    """Weight lambda of the feather blend (for `poisson`): colours follow it beyond about 1 / sqrt(lambda) pixels."""
 
     def blend(self, images: Float[Tensor, "views channels h w"], pixels: Canvas) -> Float[Tensor, "channels H W"]:
-        """Solve for the image; `pixels` carries the feather weights."""
+        """One image from decoded windows; `pixels` carries the feather weights. Colours may leave [0, 1]."""
         if self.fit == "gain":
             gain, bias = gains(images, pixels, self.sigma_n, self.sigma_g, self.sigma_b)
             return pixels.paint(images * gain[..., None, None] + bias[..., None, None])

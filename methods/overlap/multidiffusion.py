@@ -37,8 +37,8 @@ class MultiDiffusion(Sync):
     )
 
     stride: Fraction | None = 0.125
-    """8 of 64 latent pixels, the paper's 87.5 % overlap."""
+    """Step between windows as a fraction of a window: 8 of 64 latent pixels, the paper's 87.5 % overlap."""
 
     def step(self, state: Any, x: Tensor, s: Step) -> Tensor:
-        """Average x_{t-1} on the canvas."""
+        """The canvas at the next noise level: the mean of the windows' own next states."""
         return s.canvas.paint(s.move(s.x0, s.eps))

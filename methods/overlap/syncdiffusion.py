@@ -2,14 +2,14 @@
 
 Lee, Kim, Kim, Sung, NeurIPS 2023, arXiv 2306.05178. Written from the formula and checked against upstream
 KAIST-Visual-AI-Group/SyncDiffusion (MIT), whose three entry points disagree: `paper` is the method's signature,
-`release` the argparse defaults, `fast` the shell script. All three descend LPIPS on VGG16, as `paper` does here; the
-default, `release` and `fast` descend plain statistics unless `guide` says otherwise. Left out: the loop closure by
-extra wrapped windows (a strip that wraps has them anyway).
+`release` the argparse defaults, `fast` the shell script. All three descend LPIPS on VGG16, as `paper` does here; here
+the default, `release` and `fast` descend image statistics that need no weights, unless `guide` names another distance.
+Left out: the loop closure by extra wrapped windows (a strip that wraps has them anyway).
 
 Each step is upstream's to 6e-7, but the descent is chaotic: at the paper's weight of 20, on the bundled network, a
-difference of 1e-7 in the latents grows to 1e-2 within four steps. So the sums of another processor, number of threads
-or `chunk` lead to another picture: scores of an item differ by up to 25 %, by 0.5 % at the median, and means over items
-far less. `release` moves so little that they agree.
+difference of 1e-7 in the latents grows to 1e-2 within four steps. So another processor, number of threads or `chunk`,
+which sum in another order, lead to another picture: scores of an item differ by up to 25 %, by 0.5 % at the median, and
+means over items far less. The steps of `release` are so small that its pictures agree.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ...bench.backbones.judge import beyond
+from ...bench.backbones.judge import judge_refusal
 from ...bench.backbones.perceptual import perceptual
 from ...bench.backbones.published import VGG16, checkpoint
 from ...bench.limits import Fraction, Scale, Share
@@ -64,7 +64,7 @@ class SyncDiffusion(MultiDiffusion):
         "fast": {"weight": 20.0, "decay": 0.95, "fraction": 0.2, "stride": 0.25},
     }
     stride: Fraction | None = 0.25
-    """16 of 64 latent pixels."""
+    """Step between windows as a fraction of a window: 16 of 64 latent pixels."""
     weight: Scale = 20.0
     """Step length w: the gradient of the guide's distance, in latent units, is multiplied by it."""
     decay: Share = 0.95
@@ -77,7 +77,7 @@ class SyncDiffusion(MultiDiffusion):
     The default shares nothing with the learned metrics, so that none judges what the method optimised.
     """
     chunk: int = 4
-    """Windows differentiated at once. It bounds memory, and changes the result: sums round in another order, which
+    """Windows differentiated at once. Fewer need less memory and change the result: sums round in another order, which
     moves the latents by 3e-4 in the first step and 0.1 after four."""
 
     def __post_init__(self) -> None:
@@ -85,23 +85,23 @@ class SyncDiffusion(MultiDiffusion):
             raise ValueError(f"chunk = {self.chunk} windows at once: use 1 or more")
 
     def loads(self) -> dict[str, str]:
-        """The guide's weights, where it has some and they are on this machine."""
+        """The fingerprint of the guide's weights; empty where the guide has none or they are not on this machine."""
         if self.guide == "statistics" or self._missing:
             return {}
         return {"guide_weights": perceptual(self.guide).fingerprint}
 
     def lacks(self, item: Item) -> str | None:
-        """LPIPS's network, where it is to be descended; for the bundled judge an item that it knows."""
+        """A reason where the guide's weights are missing, or the item is unknown to the bundled judge as the guide."""
         if self._missing:
             return "it descends LPIPS on VGG16, which is not on this machine: `syncbench fetch lpips` brings it"
-        return beyond(f"lpips[{self.guide}]", None, item, "lpips")
+        return judge_refusal(f"lpips[{self.guide}]", None, item, "lpips")
 
     @property
     def _missing(self) -> bool:
         return self.guide == "vgg" and checkpoint(VGG16) is None
 
     def look(self, state: Tensor, s: Step) -> Tensor:
-        """Windows after their gradient step."""
+        """The windows (views, c, h, w) after their gradient step."""
         x = s.canvas.look(state)
         step = self.weight * self.decay**s.level.index
         if step == 0 or s.level.index >= round(self.fraction * s.level.total) or len(x) == 1:

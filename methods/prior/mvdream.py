@@ -1,7 +1,7 @@
 """MVDream: one network denoises all views of an object together, each from its camera.
 
 Shi, Wang, Ye, Long, Li, Yang, ICLR 2024, arXiv 2308.16512. The network's self-attention spans the views and its time
-embedding takes the camera; the sampling loop is the plain one. Training is `syncbench train views`. Left out: the
+embedding takes the camera; the sampling loop exchanges nothing. Training is `syncbench train views`. Left out: the
 suffix ", 3d asset" of released prompts, which the reference model has never read, and score distillation. The bundled
 network's cameras are no unit orbit as upstream's (see the model `views`).
 """
@@ -14,7 +14,7 @@ from .._together import Together
 
 @dataclass(frozen=True, kw_only=True)
 class MVDream(Together):
-    """Every view starts from its own noise; the prompt is the same and both halves of guidance get the cameras."""
+    """Denoises all views of a prompt together, each from its own noise; both halves of guidance get the cameras."""
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2308.16512"

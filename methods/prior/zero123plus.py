@@ -15,7 +15,7 @@ from .._together import Together
 
 @dataclass(frozen=True, kw_only=True)
 class Zero123Plus(Together):
-    """The item gives the picture, `conditions["image"]`, and six views in the published order."""
+    """Denoises six views, in the published order, of the object in the picture `conditions["image"]`."""
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2310.15110"

@@ -11,24 +11,27 @@ from ...bench.types import Artifact, Item
 Borders = Literal["window", "declared"]
 
 
-def grid(item: Item) -> tuple[list[int], bool]:
-    """The item's own window grid: pixel columns where windows laid side by side begin or end, and whether it wraps."""
+def window_grid(item: Item) -> tuple[list[int], bool]:
+    """Pixel columns where the item's windows, laid side by side, begin or end, and whether the image wraps around."""
     canvas = item.surface.canvas()
     return list(canvas.borders), canvas.wraps
 
 
 def border_columns(artifact: Artifact, item: Item, which: Borders) -> tuple[list[int], bool]:
-    """Columns of the item's grid (`window`), or those the method declared if it did (`declared`)."""
-    own, wraps = grid(item)
+    """Pixel columns of window borders, and whether the image wraps around.
+
+    They are those of the item's grid (`window`), or those that the method declared (`declared`; the grid's if none).
+    """
+    own, wraps = window_grid(item)
     if which == "declared" and artifact.notes.get("borders"):
         return sorted({int(b) for b in artifact.notes["borders"]}), wraps
     return own, wraps
 
 
-def gradient(image: Float[Tensor, "3 H W"], wraps: bool) -> Float[Tensor, " columns"]:
-    """g(x) = mean over rows and channels of |I(x) - I(x - 1)|, so g(b) lies on the border b.
+def column_gradient(image: Float[Tensor, "3 H W"], wraps: bool) -> Float[Tensor, " columns"]:
+    """g(x) = mean over rows and channels of |I(x) - I(x - 1)| for columns 0 to W - 1, so g(b) lies on the border b.
 
-    Columns 0 to W - 1; without wrapping g(0) does not exist and is NaN.
+    Where the image does not wrap around, g(0) does not exist and is NaN.
     """
     g = (image - image.roll(1, -1)).abs().double().mean((0, 1))
     if not wraps:
@@ -36,15 +39,15 @@ def gradient(image: Float[Tensor, "3 H W"], wraps: bool) -> Float[Tensor, " colu
     return g
 
 
-def nearest(width: int, columns: list[int], wraps: bool) -> Int[Tensor, " columns"]:
-    """Distance in pixels of each column edge to the nearest border."""
+def distance_to_border(width: int, columns: list[int], wraps: bool) -> Int[Tensor, " columns"]:
+    """Distance in pixels of each of `width` column edges to the nearest of the borders `columns`."""
     gap = (torch.arange(width)[:, None] - torch.tensor(columns)[None, :]).abs()
     if wraps:
         gap = torch.minimum(gap, width - gap)
     return gap.min(1).values
 
 
-def coverage(width: int, columns: list[int], window: int) -> Int[Tensor, " columns"]:
+def windows_per_column(width: int, columns: list[int], window: int) -> Int[Tensor, " columns"]:
     """How many windows see each pixel column, from the columns where windows begin and end (no wrapping).
 
     Windows a fixed stride apart, the last one flush with the right edge, are recognised by their first border. In any
@@ -60,8 +63,8 @@ def coverage(width: int, columns: list[int], window: int) -> Int[Tensor, " colum
     return count
 
 
-def shrink(mask: Bool[Tensor, " columns"], margin: int) -> Bool[Tensor, " columns"]:
-    """The mask without the columns closer than `margin` to its inner edges; the image's ends do not count."""
+def eroded(mask: Bool[Tensor, " columns"], margin: int) -> Bool[Tensor, " columns"]:
+    """The mask without the columns closer than `margin` to one outside it; the image's ends do not count as outside."""
     for _ in range(margin):
         left, right = mask.roll(1), mask.roll(-1)
         left[0], right[-1] = True, True

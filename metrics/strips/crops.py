@@ -1,4 +1,4 @@
-"""The stored canvas, its window-sized crops, and their features, each computed once per artifact."""
+"""An artifact's canvas in 8 bits, its window-sized crops, and the crops' features, each computed once per artifact."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,10 +14,10 @@ INPUT = "rgb8 [0,1]"
 """How every metric sees an image: rounded to 8 bits once, so that floats and PNG files score alike."""
 NO_CANVAS = "the artifact has no canvas"
 BUDGET = 2**31
-"""Bytes of features kept at a time; beyond it features are computed again when asked for."""
+"""Bytes of features kept at a time; features beyond it are computed again when asked for."""
 
 _kept: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""Canvas (by identity) to what is known about it. Entries die with the canvas."""
+"""Canvas (by identity) to its version and its pixels and features. An entry goes when its canvas does."""
 
 
 class Embedder(Protocol):
@@ -26,7 +26,7 @@ class Embedder(Protocol):
     fingerprint: str
 
     def embed(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of images (n, 3, h, w)."""
+        """Features of images (n, 3, h, w), tensors with n rows each."""
         ...
 
 
@@ -40,14 +40,14 @@ class Box:
     width: int
 
     def cut(self, image: Float[Tensor, "3 H W"]) -> Float[Tensor, "3 h w"]:
-        """The pixels inside."""
+        """The pixels of `image` inside the box."""
         return image[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def pixels(artifact: Artifact) -> Float[Tensor, "3 H W"] | None:
-    """The canvas rounded to 8 bits, as float32 in [0, 1] on the CPU; None when there is none.
+def canvas_pixels(artifact: Artifact) -> Float[Tensor, "3 H W"] | None:
+    """The artifact's canvas rounded to 8 bits, as float32 in [0, 1] on the CPU; None where it has no canvas.
 
-    Raises SyncbenchError when it is not RGB in [0, 1].
+    Raises SyncbenchError for a canvas that is not RGB in [0, 1].
     """
     canvas = artifact.canvas
     if canvas is None:
@@ -65,7 +65,7 @@ def pixels(artifact: Artifact) -> Float[Tensor, "3 H W"] | None:
     return store["pixels"]
 
 
-def windows(image: Float[Tensor, "3 H W"], item: Item) -> list[Box]:
+def window_boxes(image: Float[Tensor, "3 H W"], item: Item) -> list[Box]:
     """Non-overlapping boxes of the item's window size, row by row from the top left; the rest is left out."""
     height, width = item.surface.window
     tops = range(0, image.shape[1] - height + 1, height)
@@ -73,37 +73,40 @@ def windows(image: Float[Tensor, "3 H W"], item: Item) -> list[Box]:
     return [Box(top, left, height, width) for top in tops for left in lefts]
 
 
-def share(image: Float[Tensor, "3 H W"], boxes: list[Box]) -> float:
+def covered_fraction(image: Float[Tensor, "3 H W"], boxes: list[Box]) -> float:
     """Fraction of the image inside the (disjoint) boxes."""
     return sum(box.height * box.width for box in boxes) / (image.shape[1] * image.shape[2])
 
 
-def features(artifact: Artifact, boxes: list[Box], embedder: Embedder) -> list[tuple[Tensor, ...]]:
-    """Features of each crop, on the embedder's device. Crops go one by one, so no batch size can change a number."""
-    image = pixels(artifact)
+def crop_features(artifact: Artifact, boxes: list[Box], embedder: Embedder) -> list[tuple[Tensor, ...]]:
+    """Features of each crop on `metric_device`. Crops are embedded one by one, so no batch size can change a number.
+
+    Raises ValueError for an artifact without a canvas.
+    """
+    image = canvas_pixels(artifact)
     if image is None or artifact.canvas is None:
         raise ValueError(NO_CANVAS)
     store = _store(artifact.canvas)
-    found: list[tuple[Tensor, ...]] = []
+    rows: list[tuple[Tensor, ...]] = []
     for box in boxes:
         key = (embedder.fingerprint, box)
         value = store.get(key)
         if value is None:
             with torch.no_grad(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-                value = embedder.embed(box.cut(image)[None].to(device()))
+                value = embedder.embed(box.cut(image)[None].to(metric_device()))
             if _size() + _bytes(value) <= BUDGET:
                 store[key] = value
-        found.append(value)
-    return found
+        rows.append(value)
+    return rows
 
 
-def device() -> str:
-    """Where metrics run their networks."""
+def metric_device() -> str:
+    """The device on which metrics run their networks: `cuda` where there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _store(canvas: Tensor) -> dict[Any, Any]:
-    """What is kept about a canvas; forgotten when it was changed in place."""
+    """Pixels and features kept for a canvas; empty at first, and again after it was changed in place."""
     if canvas not in _kept or _kept[canvas][0] != canvas._version:
         _kept[canvas] = (canvas._version, {})
     return _kept[canvas][1]

@@ -1,4 +1,4 @@
-"""Fine detail of an image."""
+"""Fine detail of an image, as its Laplacian."""
 
 import torch
 import torch.nn.functional as F

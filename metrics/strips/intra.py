@@ -1,4 +1,4 @@
-"""Mean distance over all pairs of an image's own windows: the shape Intra-LPIPS and Intra-Style-L share."""
+"""Mean distance over all pairs of an image's own windows, which Intra-LPIPS and Intra-Style-L share."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from ...bench.backbones.judge import beyond
+from ...bench.backbones.judge import judge_refusal
 from ...bench.types import Artifact, Family, Item, Role, Score
-from .crops import INPUT, NO_CANVAS, Embedder, features, pixels, share, windows
+from .crops import INPUT, NO_CANVAS, Embedder, canvas_pixels, covered_fraction, crop_features, window_boxes
 
 
 class Provider(Embedder, Protocol):
@@ -17,10 +17,10 @@ class Provider(Embedder, Protocol):
 
     name: str
     minimum: int
-    """Smallest side in pixels."""
+    """Smallest side in pixels of an image that can be embedded."""
 
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
-        """Distance of embedded images (n,)."""
+        """Distances (n,) between n embedded images and n others."""
         ...
 
 
@@ -32,37 +32,37 @@ class Intra(ABC):
     direction: ClassVar[str] = "lower"
     families: ClassVar[tuple[Family, ...]] = ("overlap",)
     weights: ClassVar[str]
-    """What `syncbench fetch` calls the published weights."""
+    """Name by which `syncbench fetch` brings the published weights."""
     scale: ClassVar[float] = 1.0
-    """Multiplies the mean."""
+    """Factor of the mean, for the unit of the papers' tables."""
 
     backbone: str | None = None
     """`vgg` or `reference` (and whatever else the provider knows); None takes published weights if they are here."""
     folder: str | None = None
-    """Another judge than the bundled one, for `reference`."""
+    """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
 
     @abstractmethod
     def provider(self) -> Provider:
         """The distance d."""
 
     def fingerprint(self) -> str:
-        """Backbone, its weights, the crops."""
-        found = self.provider()
-        return f"{found.name}, mean over pairs of window crops, {found.fingerprint}, {INPUT}"
+        """One line that names the backbone, its weights and the crops."""
+        provider = self.provider()
+        return f"{provider.name}, mean over pairs of window crops, {provider.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over pairs; coverage is the fraction of the canvas inside the crops."""
-        image = pixels(artifact)
+        image = canvas_pixels(artifact)
         if image is None:
             return Score.none(NO_CANVAS)
-        boxes, provider = windows(image, item), self.provider()
-        beyond_it = beyond(provider.name, self.folder, item, self.weights)
-        if beyond_it:
-            return Score.none(beyond_it)
+        boxes, provider = window_boxes(image, item), self.provider()
+        refusal = judge_refusal(provider.name, self.folder, item, self.weights)
+        if refusal:
+            return Score.none(refusal)
         if len(boxes) < 2:
             return Score.none("the canvas holds fewer than two whole windows")
         if min(item.surface.window) < provider.minimum:
             return Score.none(f"windows are smaller than the {provider.minimum} px {provider.name} needs")
-        found = features(artifact, boxes, provider)
-        distances = [float(provider.compare(a, b)) for a, b in combinations(found, 2)]
-        return Score(value=self.scale * sum(distances) / len(distances), coverage=share(image, boxes))
+        embedded = crop_features(artifact, boxes, provider)
+        distances = [float(provider.compare(a, b)) for a, b in combinations(embedded, 2)]
+        return Score(value=self.scale * sum(distances) / len(distances), coverage=covered_fraction(image, boxes))

@@ -1,1 +1,1 @@
-"""What metrics of views share: 8-bit images, decoded channels, cameras and flow as exact ways between pixels."""
+"""What metrics of views share: 8-bit images, decoded channels, and true cameras and flow between pixels."""

@@ -1,4 +1,4 @@
-"""The stored views, and the images that text, quality and variety scores look at."""
+"""An artifact's views in 8 bits, and whether they can be compared with the item's truth."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -6,13 +6,13 @@ from torch import Tensor
 from ...bench.types import Artifact, Item, SyncbenchError
 
 
-def stored(artifact: Artifact) -> Float[Tensor, "n 3 h w"]:
-    """The views as `eight_bit`."""
+def stored_views(artifact: Artifact) -> Float[Tensor, "n 3 h w"]:
+    """The artifact's views rounded to 8 bits, as float32 in [0, 1] on the CPU. Raises SyncbenchError (`eight_bit`)."""
     return eight_bit(artifact.views)
 
 
 def eight_bit(images: Tensor) -> Float[Tensor, "n 3 h w"]:
-    """Images rounded to 8 bits, as float32 in [0, 1] on the CPU. SyncbenchError unless they are RGB in [0, 1]."""
+    """The images rounded to 8 bits, as float32 in [0, 1] on the CPU. Raises SyncbenchError unless RGB in [0, 1]."""
     if images.ndim != 4 or images.shape[1] != 3 or not len(images) or not images.is_floating_point():
         raise SyncbenchError(f"views must be a float tensor (n, 3, h, w), not {images.dtype} {tuple(images.shape)}")
     low, high = float(images.min()), float(images.max())
@@ -21,8 +21,11 @@ def eight_bit(images: Tensor) -> Float[Tensor, "n 3 h w"]:
     return ((images.detach().float().cpu() * 255).round() / 255).contiguous()
 
 
-def unlike(artifact: Artifact, item: Item, names: tuple[str, ...]) -> str | None:
-    """Why the artifact's views cannot be held against the item's truth `names`; None when they can."""
+def mismatch(artifact: Artifact, item: Item, names: tuple[str, ...]) -> str | None:
+    """Why the artifact's views cannot be compared with the item's truth `names`; None where they can.
+
+    They cannot where the truth lacks a name, or has another number or size of views.
+    """
     lacking = [name for name in names if name not in item.truth]
     if lacking:
         return f"the item's truth has no {', '.join(lacking)}"

@@ -1,4 +1,4 @@
-"""sRGB and linear light, and the channels a `channels` item's views are read as."""
+"""sRGB and linear light, and albedo, normals and shading decoded from the views of a `channels` item."""
 
 from dataclasses import dataclass
 
@@ -6,52 +6,51 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...bench.surfaces.light import encoded as encoded
-from ...bench.surfaces.light import linear as linear
+from ...bench.surfaces.light import srgb_to_linear
 from ...bench.surfaces.shared import SHADING_MAX
 from ...bench.types import Artifact, Item
-from .images import stored
+from .images import stored_views
 from .shots import Region
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channels:
-    """What the views of a `channels` artifact say; None where the item asks for no such channel."""
+    """The channels decoded from the views of a `channels` artifact; None where the item has no such channel."""
 
     albedo: Float[Tensor, "3 h w"] | None
-    """Linear."""
+    """Albedo in linear light, in [0, 1]."""
     normal: Float[Tensor, "3 h w"] | None
-    """2 v - 1 of the stored values: not normalised."""
+    """Normals, 2 v - 1 of the stored values v, so not of unit length."""
     shading: Float[Tensor, "1 h w"] | None
-    """Linear, grey, from 0 to SHADING_MAX."""
+    """Grey shading in linear light, in [0, SHADING_MAX]."""
 
 
-def names(item: Item) -> tuple[str, ...]:
-    """The channels in the order of the views; empty for a surface that names none."""
+def view_channels(item: Item) -> tuple[str, ...]:
+    """Names of the channels in the order of the views; empty for a surface that names none."""
     return tuple(getattr(item.surface, "names", ()))
 
 
-def channels(artifact: Artifact, item: Item) -> Channels | None:
+def decoded_channels(artifact: Artifact, item: Item) -> Channels | None:
     """The views decoded to channels; None where the surface names no channels, or not one per view."""
-    known, images = names(item), stored(artifact).double()
-    if not known or len(known) != len(images):
+    names, images = view_channels(item), stored_views(artifact).double()
+    if not names or len(names) != len(images):
         return None
-    of = dict(zip(known, images, strict=True))
-    grey = of["shading"].mean(0, keepdim=True) if "shading" in of else None
+    view = dict(zip(names, images, strict=True))
+    grey = view["shading"].mean(0, keepdim=True) if "shading" in view else None
     return Channels(
-        albedo=linear(of["albedo"]) if "albedo" in of else None,
-        normal=2 * of["normal"] - 1 if "normal" in of else None,
-        shading=None if grey is None else SHADING_MAX * linear(grey),
+        albedo=srgb_to_linear(view["albedo"]) if "albedo" in view else None,
+        normal=2 * view["normal"] - 1 if "normal" in view else None,
+        shading=None if grey is None else SHADING_MAX * srgb_to_linear(grey),
     )
 
 
-def scored(item: Item, region: Region, height: int, width: int) -> Float[Tensor, "1 h w"]:
-    """1 on the pixels channels are scored on: a surface, or the object; everywhere if the truth does not say."""
-    known = item.truth.get("mask" if region == "object" else "surface")
-    return torch.ones(1, height, width).double() if known is None else known[0].double()
+def scored_mask(item: Item, region: Region, height: int, width: int) -> Float[Tensor, "1 h w"]:
+    """1 on the pixels of the region, on which channels are scored, else 0; 1 everywhere if the truth has no mask."""
+    mask = item.truth.get("mask" if region == "object" else "surface")
+    return torch.ones(1, height, width).double() if mask is None else mask[0].double()
 
 
 def best_scale(x: Tensor, y: Tensor) -> float:
-    """The a that minimises |a x - y|^2; 0 for x = 0."""
+    """The factor a that minimises |a x - y|^2; 0 for x = 0."""
     power = float(x.square().sum())
     return float((x * y).sum()) / power if power > 0 else 0.0

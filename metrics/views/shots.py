@@ -1,4 +1,4 @@
-"""Cameras of known geometry, and which surface points each of them really sees."""
+"""Cameras with the true geometry before them, and which surface points each camera sees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,62 +8,65 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .sampling import edges, inside, inverse, project, sample, whole
+from .sampling import bilinear, in_image, inverse_depth, lookup_inside, project_points, surface_edges
 
 Region = Literal["object", "surface"]
 NEEDS = ("depth", "mask", "position", "normal", "extrinsics", "intrinsics")
-"""Truth that `shots` reads."""
+"""Names of the truth that `view_cameras` reads."""
 HELD = tuple(f"held_{name}" for name in ("mask", "position", "normal", "extrinsics"))
-"""Truth that `points` reads of held-out cameras."""
+"""Names of the truth that `surface_points` reads of held-out cameras."""
 COSINE = 0.3
-"""Least cosine between a surface's normal and the way to the camera (73 degrees)."""
+"""Smallest cosine between a surface's normal and the direction to the camera (73 degrees)."""
 TOLERANCE = 0.005
-"""Largest difference between a point's depth and the depth seen there, relative to it."""
+"""Largest relative difference between a point's depth and the depth seen at its pixel."""
 RULES = f"depth within {TOLERANCE:.1%}, cos>={COSINE}, 2 px off edges, 1 px inside"
 """What makes a pixel count, for fingerprints."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shot:
-    """One camera and what it truly sees."""
+class TrueCamera:
+    """One camera and the true geometry that it sees."""
 
     extrinsics: Float[Tensor, "4 4"]
     intrinsics: Float[Tensor, "3 3"]
     near: Float[Tensor, "1 h w"]
-    """Inverse depth."""
+    """True inverse depth; 0 where there is no surface."""
     clear: Bool[Tensor, "1 h w"]
-    """Pixels of the region that are off depth edges."""
+    """Pixels of the scored region that are not next to a depth edge or another object."""
 
     def sees(
         self, at: Float[Tensor, "3 p"], normal: Float[Tensor, "3 p"]
     ) -> tuple[Float[Tensor, "2 p"], Bool[Tensor, " p"]]:
-        """Where world points (with normals) appear, and which of them are really seen there, not too slanted."""
-        xy, z = project(at, self.extrinsics, self.intrinsics)
-        found = (z > 0) & inside(xy, *self.near.shape[1:]) & (self.facing(at, normal) >= COSINE)
-        found &= whole(self.clear, xy)
-        return xy, found & ((sample(self.near, xy)[0] * z - 1).abs() < TOLERANCE)
+        """Image coordinates of world points `at` with their normals, and whether the camera sees each of them.
+
+        A point is seen if nothing hides it, it is not too slanted, and no depth edge is near.
+        """
+        xy, z = project_points(at, self.extrinsics, self.intrinsics)
+        seen = (z > 0) & in_image(xy, *self.near.shape[1:]) & (self.facing(at, normal) >= COSINE)
+        seen &= lookup_inside(self.clear, xy)
+        return xy, seen & ((bilinear(self.near, xy)[0] * z - 1).abs() < TOLERANCE)
 
     def facing(self, at: Float[Tensor, "3 p"], normal: Float[Tensor, "3 p"]) -> Float[Tensor, " p"]:
-        """Cosine between normals and the way to the camera."""
+        """Cosine between each point's normal and the direction from the point to the camera."""
         eye = -self.extrinsics[:3, :3].T @ self.extrinsics[:3, 3:]
         return (torch.nn.functional.normalize(eye - at, dim=0) * normal).sum(0)
 
 
-def shots(truth: Mapping[str, Tensor], region: Region) -> list[Shot]:
-    """The cameras of an item's views."""
+def view_cameras(truth: Mapping[str, Tensor], region: Region) -> list[TrueCamera]:
+    """The cameras of an item's views, with the true geometry of the `region`."""
     depth, ids, inner = truth["depth"].double(), truth.get("object"), _region(truth, region)
     return [
-        Shot(
+        TrueCamera(
             extrinsics=truth["extrinsics"][k].double(),
             intrinsics=truth["intrinsics"][k].double(),
-            near=inverse(depth[k]),
-            clear=inner[k] & ~edges(depth[k], None if ids is None else ids[k]),
+            near=inverse_depth(depth[k]),
+            clear=inner[k] & ~surface_edges(depth[k], None if ids is None else ids[k]),
         )
         for k in range(len(depth))
     ]
 
 
-def points(
+def surface_points(
     truth: Mapping[str, Tensor], k: int, region: Region, prefix: str = ""
 ) -> tuple[Float[Tensor, "3 p"], Float[Tensor, "3 p"], Bool[Tensor, "1 h w"]]:
     """World points and world normals behind the pixels of camera `k` that are in the region, and those pixels."""

@@ -27,7 +27,7 @@ from syncbench.bench.store.folder import load_records
 from syncbench.bench.surfaces.shared import Apart, Shared
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling
-from syncbench.bench.world.grammar import speaks
+from syncbench.bench.world.grammar import is_caption
 from syncbench.methods.overlap import syncdiffusion
 from syncbench.metrics.clip_text import ClipText
 from torchvision.models import vgg16
@@ -134,7 +134,7 @@ def test_items_of_the_suites_own_worlds_say_so_and_ones_own_where_the_grammar_do
     for name in ("panoramas", "world_meshes", "world_views", "world_videos", "world_channels"):
         items = load("datasets", name).items()
         assert all(item.world for item in items)
-        assert all(map(speaks, (prompt for item in items for prompt in item.prompts)))
+        assert all(map(is_caption, (prompt for item in items for prompt in item.prompts)))
     (tmp_path / "a.txt").write_text(f"{CAPTION}\n{REAL}\n")
     mine = load("datasets", "prompts", {"path": str(tmp_path / "a.txt")}).items()
     assert [item.world for item in mine] == [True, False]

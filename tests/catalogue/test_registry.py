@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
-from syncbench.bench.catalogue.fields import build, convert, field_values, parse_assignments
+from syncbench.bench.catalogue.fields import convert, field_values, instantiate, parse_assignments
 from syncbench.bench.catalogue.listing import KINDS, component_files, list_components
 from syncbench.bench.catalogue.registry import label, load
 from syncbench.bench.errors import SyncbenchError
@@ -182,9 +182,9 @@ def test_a_constructor_that_refuses_is_the_users_error() -> None:
             if self.size < 1:
                 raise ValueError("size must be positive")
 
-    assert field_values(build(Picky, "picky", {"size": "4"})) == {"size": 4}
+    assert field_values(instantiate(Picky, "picky", {"size": "4"})) == {"size": 4}
     with pytest.raises(SyncbenchError, match="picky cannot be built: size must be positive"):
-        build(Picky, "picky", {"size": "0"})
+        instantiate(Picky, "picky", {"size": "0"})
 
 
 def test_labels_hold_id_preset_and_overrides_but_no_folder(tmp_path: Path) -> None:

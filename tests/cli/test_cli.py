@@ -52,7 +52,7 @@ def test_light_commands_import_no_torch(arguments: list[str]) -> None:
 def test_reading_records_imports_no_torch(tmp_path: Path) -> None:
     """A second of every report, gate and board."""
     file = tmp_path / "records.parquet"
-    baseline.write(frame(records()), file)
+    baseline.write_parquet(frame(records()), file)
     for arguments in (["report", file], ["board", file], ["gate", file, "--baseline", file], ["cite", file]):
         code = (
             "import sys\nfrom syncbench.bench.cli.main import app\n"

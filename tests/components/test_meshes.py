@@ -16,10 +16,10 @@ import trimesh
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.run.sweep import run
-from syncbench.bench.surfaces import atlas, kept
+from syncbench.bench.surfaces import atlas, atlas_cache
 from syncbench.bench.surfaces.atlas import Unwrapped, unwrap
 from syncbench.bench.surfaces.mesh import Mesh, read_mesh
-from syncbench.bench.world.stage import OBJECT, around, stage
+from syncbench.bench.world.stage import OBJECT, orbit_cameras, stage
 from syncbench.bench.world.trace import trace
 from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.videos import Videos
@@ -156,7 +156,7 @@ def test_what_cannot_be_unwrapped_is_one_sentence(fresh: Path, monkeypatch: pyte
     with pytest.raises(SyncbenchError, match="still at this mesh of 12 faces") as caught:
         unwrap(own(trimesh.creation.box()), 3.21)
     assert "\n" not in str(caught.value)
-    monkeypatch.setattr(atlas, "_apart", lambda *given: None)
+    monkeypatch.setattr(atlas, "_charts_of_process", lambda *given: None)
     with pytest.raises(SyncbenchError, match="cannot unwrap this mesh of 12 faces") as caught:
         unwrap(own(trimesh.creation.box()), 3.21)
     assert "\n" not in str(caught.value)
@@ -172,7 +172,7 @@ def test_the_mesh_alone_decides_how_it_is_unwrapped(fresh: Path, monkeypatch: py
         asked.append((len(mesh.faces), cut))
         return real(mesh, density, cut)
 
-    monkeypatch.setattr(atlas, "_apart", apart)
+    monkeypatch.setattr(atlas, "_charts_of_process", apart)
     monkeypatch.setattr(atlas, "WHOLE", 100)
     for divisions in (1, 2):
         unwrap(own(trimesh.creation.icosphere(subdivisions=divisions)), 9.0)
@@ -198,7 +198,7 @@ def test_an_unwrapping_is_kept_on_disk_by_the_meshs_content(fresh: Path, monkeyp
         return unwrap(changed, density)
 
     with monkeypatch.context() as patch:
-        patch.setattr(atlas, "_apart", Mock(side_effect=AssertionError("unwrapped again")))
+        patch.setattr(atlas, "_charts_of_process", Mock(side_effect=AssertionError("unwrapped again")))
         found = again()
         assert np.array_equal(found.corners, first.corners)
         assert (found.height, found.width) == (first.height, first.width)
@@ -208,7 +208,7 @@ def test_an_unwrapping_is_kept_on_disk_by_the_meshs_content(fresh: Path, monkeyp
     for damaged in (b"", whole[:-9], whole[:-9] + b"\x01" + whole[-8:], b"\x80\x04." + whole, whole[:40] + whole):
         file.write_bytes(damaged)
         assert np.array_equal(again().corners, first.corners)
-        assert kept.read(file.stem, 80) is not None, "what is not sound is made again"
+        assert atlas_cache.read(file.stem, 80) is not None, "what is not sound is made again"
     monkeypatch.setenv("SYNCBENCH_CACHE", "/proc/nowhere")
     assert np.array_equal(again().corners, first.corners), "a cache that cannot be written is done without"
 
@@ -248,7 +248,7 @@ def test_wrong_options_are_refused(tmp_path: Path, fields: dict[str, object], wo
 def test_a_mesh_of_your_own_stands_on_the_worlds_stage(tmp_path: Path) -> None:
     """In the world's colours and light, with the same exactness."""
     made = stage("a red cube with white dots on a green sea under a blue sky", 1, write(tmp_path, BOX))
-    view = trace(made, around([30.0], 10, size=64))
+    view = trace(made, orbit_cameras([30.0], 10, size=64))
     thing = view.object[0] == OBJECT
     assert thing.mean() > 0.08
     np.testing.assert_allclose(view.linear, view.albedo * view.shading[..., None], atol=1e-12)

@@ -33,7 +33,7 @@ from syncbench.metrics.seam_ratio import SeamRatio
 from syncbench.metrics.seconds import Seconds
 from syncbench.metrics.sharpness import Sharpness
 from syncbench.metrics.straddle_lpips import StraddleLpips
-from syncbench.metrics.strips.borders import coverage
+from syncbench.metrics.strips.borders import windows_per_column
 from syncbench.metrics.variety import Variety
 from torch import Tensor
 
@@ -345,7 +345,7 @@ def test_overlap_sharpness_falls_when_only_overlaps_are_blurred() -> None:
 def test_coverage_is_recovered_from_borders(width: int, stride: float) -> None:
     canvas = Strip(height=8, width=width, window_width=64).canvas(8 if width % 8 == 0 else 1, stride)
     factor = width // canvas.shape[1]
-    found = coverage(width, [b * factor for b in canvas.borders], 64)
+    found = windows_per_column(width, [b * factor for b in canvas.borders], 64)
     assert torch.equal(found, canvas.count[0].repeat_interleave(factor))
 
 

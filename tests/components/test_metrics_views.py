@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import spearmanr
 from syncbench.bench.backbones.clip import clip
 from syncbench.bench.backbones.perceptual import perceptual
+from syncbench.bench.surfaces.light import linear_to_srgb, srgb_to_linear
 from syncbench.bench.types import Artifact, Item, Metric, SyncbenchError
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
@@ -28,8 +29,15 @@ from syncbench.metrics.reprojection import Reprojection
 from syncbench.metrics.sharpness import Sharpness
 from syncbench.metrics.texel_variance import TexelVariance
 from syncbench.metrics.variety import Variety
-from syncbench.metrics.views.light import encoded, linear
-from syncbench.metrics.views.sampling import edges, follow, inside, inverse, project, sample, whole
+from syncbench.metrics.views.sampling import (
+    bilinear,
+    follow_flow,
+    in_image,
+    inverse_depth,
+    lookup_inside,
+    project_points,
+    surface_edges,
+)
 from syncbench.metrics.warping_error import WarpingError
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
@@ -69,8 +77,12 @@ def decomposed(size: int = 96, seed: int = 0, fineness: float = 6.0) -> Item:
 
 def taken_apart(item: Item, **other: Tensor) -> Artifact:
     """The true channels as images, or others in their place."""
-    grey = encoded((item.truth["shading"][0] / 1.25).clamp(0, 1)).expand(3, -1, -1)
-    true = {"albedo": encoded(item.truth["albedo"][0]), "normal": (item.truth["normal"][0] + 1) / 2, "shading": grey}
+    grey = linear_to_srgb((item.truth["shading"][0] / 1.25).clamp(0, 1)).expand(3, -1, -1)
+    true = {
+        "albedo": linear_to_srgb(item.truth["albedo"][0]),
+        "normal": (item.truth["normal"][0] + 1) / 2,
+        "shading": grey,
+    }
     return made(torch.stack([other.get(name, true[name]).expand(3, -1, -1).float() for name in NAMES]))
 
 
@@ -109,52 +121,52 @@ def test_lookup_is_scipys_with_centres_at_a_half() -> None:
     image = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(0)).double()
     xy = torch.rand(2, 50, generator=torch.Generator().manual_seed(1)).double() * torch.tensor([[11.0], [9.0]]) - 1
     expected = [map_coordinates(c, xy.flip(0).numpy() - 0.5, order=1, mode="nearest") for c in image.numpy()]
-    np.testing.assert_allclose(sample(image, xy).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(bilinear(image, xy).numpy(), expected, atol=1e-12)
 
 
 def test_whole_asks_for_every_pixel_that_a_lookup_uses() -> None:
     mask = torch.ones(1, 5, 5, dtype=torch.bool)
     mask[0, 2, 2] = False
     xy = torch.tensor([[1.5, 1.4, 1.6, 3.4, 3.6, 2.5], [2.5, 2.5, 2.5, 3.4, 3.6, 2.5]]).double()
-    assert whole(mask, xy).tolist() == [True, True, False, False, True, False]
-    assert inside(torch.tensor([[0.9, 1.0, 4.0, 4.1], [2.0] * 4]), 5, 5).tolist() == [False, True, True, False]
+    assert lookup_inside(mask, xy).tolist() == [True, True, False, False, True, False]
+    assert in_image(torch.tensor([[0.9, 1.0, 4.0, 4.1], [2.0] * 4]), 5, 5).tolist() == [False, True, True, False]
 
 
 def test_projection_undoes_the_rays_of_the_scene() -> None:
     extrinsics, intrinsics = (torch.from_numpy(x) for x in camera(30, 25, 48))
     seen = shoot(camera(30, 25, 48), 48)
     known = torch.from_numpy(seen["surface"][..., 0] > 0)
-    xy, z = project(torch.from_numpy(seen["position"])[known].T, extrinsics, intrinsics)
+    xy, z = project_points(torch.from_numpy(seen["position"])[known].T, extrinsics, intrinsics)
     rows, columns = known.nonzero().T
     torch.testing.assert_close(xy, torch.stack([columns, rows]) + 0.5, check_dtype=False)
     torch.testing.assert_close(z, torch.from_numpy(seen["depth"])[known][:, 0])
     behind = extrinsics[:3, :3].T @ (torch.tensor([[0.0], [0.0], [-1.0]]).double() - extrinsics[:3, 3:])
-    assert float(project(behind, extrinsics, intrinsics)[1]) == pytest.approx(-1)
+    assert float(project_points(behind, extrinsics, intrinsics)[1]) == pytest.approx(-1)
 
 
 def test_planes_have_no_edges_however_slanted_and_outlines_have() -> None:
     plane = shoot(camera(0, 12, 64), 64, ball=False)
     depth = torch.from_numpy(plane["depth"]).permute(2, 0, 1)
     ground = depth[0] > 0
-    found = edges(depth, margin=0)[0]
+    found = surface_edges(depth, margin=0)[0]
     assert not bool(found[ground.roll(1, 0) & ground].any())  # but the horizon's own row
     between = torch.tensor([[20.3], [60.6]]).double()
     ray = torch.linalg.inv(torch.from_numpy(camera(0, 12, 64)[1])) @ torch.cat([between, torch.ones(1, 1)])
     extrinsics = torch.from_numpy(camera(0, 12, 64)[0])
     way, eye = extrinsics[:3, :3].T @ ray, -extrinsics[:3, :3].T @ extrinsics[:3, 3:]
-    assert float(1 / sample(inverse(depth), between)) == pytest.approx(float(-eye[2] / way[2]), rel=1e-9)
+    assert float(1 / bilinear(inverse_depth(depth), between)) == pytest.approx(float(-eye[2] / way[2]), rel=1e-9)
     ball = torch.from_numpy(shoot(camera(0, 12, 64), 64)["depth"]).permute(2, 0, 1)
     mask = torch.from_numpy(shoot(camera(0, 12, 64), 64)["mask"])[..., 0] > 0
     rim = mask & ~(mask.roll(1, 0) & mask.roll(-1, 0) & mask.roll(1, 1) & mask.roll(-1, 1))
     upper = rim & (torch.arange(64) < 32)[:, None]
-    assert bool(edges(ball, margin=0)[0][upper].all())
+    assert bool(surface_edges(ball, margin=0)[0][upper].all())
 
 
 def test_chained_flow_arrives_where_the_points_are() -> None:
     item = moving(frames=6, step=2)
     depth, ids = item.truth["depth"], item.truth["object"]
-    clear = ~torch.stack([edges(depth[t], ids[t]) for t in range(5)])
-    xy, kept = follow(item.truth["flow"][:4], (item.truth["visible"][:4] > 0.5) & clear[:4])
+    clear = ~torch.stack([surface_edges(depth[t], ids[t]) for t in range(5)])
+    xy, kept = follow_flow(item.truth["flow"][:4], (item.truth["visible"][:4] > 0.5) & clear[:4])
     flow, free = displacement(dict(item.truth), 0, 4, 96)
     y, x = torch.meshgrid(torch.arange(96) + 0.5, torch.arange(96) + 0.5, indexing="ij")
     gap = (xy - (flow + torch.stack([x, y])).reshape(2, -1)).norm(dim=0)
@@ -164,10 +176,10 @@ def test_chained_flow_arrives_where_the_points_are() -> None:
 
 
 def test_light_curves() -> None:
-    assert float(linear(torch.tensor(0.5))) == pytest.approx(0.2140411, abs=1e-6)
+    assert float(srgb_to_linear(torch.tensor(0.5))) == pytest.approx(0.2140411, abs=1e-6)
     x = torch.linspace(0, 1, 100).double()
-    torch.testing.assert_close(linear(encoded(x)), x, atol=1e-7, rtol=0)
-    torch.testing.assert_close(encoded(x), torch.from_numpy(srgb(x.numpy())), atol=1e-7, rtol=0)
+    torch.testing.assert_close(srgb_to_linear(linear_to_srgb(x)), x, atol=1e-7, rtol=0)
+    torch.testing.assert_close(linear_to_srgb(x), torch.from_numpy(srgb(x.numpy())), atol=1e-7, rtol=0)
 
 
 # --- views of known geometry --------------------------------------------------------------------------------------
@@ -501,8 +513,8 @@ def test_the_picture_for_its_albedo_reconstructs_and_is_wrong(picture: Item) -> 
 
 def test_one_factor_is_forgiven_and_three_are_not(picture: Item) -> None:
     albedo = picture.truth["albedo"][0]
-    dim = taken_apart(picture, albedo=encoded(0.5 * albedo))
-    cast = taken_apart(picture, albedo=encoded(albedo * torch.tensor([1.0, 0.8, 0.6])[:, None, None]))
+    dim = taken_apart(picture, albedo=linear_to_srgb(0.5 * albedo))
+    cast = taken_apart(picture, albedo=linear_to_srgb(albedo * torch.tensor([1.0, 0.8, 0.6])[:, None, None]))
     for metric, plain in (
         (AlbedoError(), AlbedoError(scaled=False)),
         (ChannelReconstruction(), ChannelReconstruction(scaled=False)),

@@ -13,7 +13,7 @@ from syncbench.bench.backbones.perceptual import perceptual
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.sampling.loop import Noise, Step, pixels_of
+from syncbench.bench.sampling.loop import Noise, Step, pixel_canvas
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling, SyncbenchError
 from syncbench.methods.independent import Independent
@@ -161,7 +161,7 @@ def first_step(model: Any, index: int = 1) -> tuple[Step, Tensor]:
     condition = model.condition(item.prompts * canvas.views, item.protocol.guidance)
     level = list(model.schedule(3))[index]
     return Step(
-        level, canvas, model, condition, item.protocol, noise, lambda: pixels_of(item, canvas, model)
+        level, canvas, model, condition, item.protocol, noise, lambda: pixel_canvas(item, canvas, model)
     ), canvas.look(noise())
 
 

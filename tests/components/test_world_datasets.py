@@ -7,14 +7,15 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.surfaces.atlas import Atlas
 from syncbench.bench.surfaces.shared import SHADING_MAX, Apart, Shared
 from syncbench.bench.surfaces.tracks import Tracks
-from syncbench.bench.surfaces.warp import backward_warp, gather
 from syncbench.bench.trust.check import check
 from syncbench.bench.types import Dataset, Item
-from syncbench.bench.world.materials import linear, srgb
+from syncbench.bench.world.materials import to_linear, to_srgb
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.datasets.world_videos import WorldVideos
 from syncbench.datasets.world_views import WorldViews
+
+from ..warping import backward_warp, gather
 
 SETS = (WorldMeshes(), WorldViews(), WorldViews(views=6), WorldVideos(), WorldChannels())
 SHAPES = {
@@ -149,9 +150,9 @@ def test_clips_move_exactly() -> None:
 def test_channels_put_together_are_the_picture() -> None:
     for item in WorldChannels().items()[:4]:
         albedo, normal, shading = item.truth["views"]
-        light = linear(albedo.double().numpy()) * linear(shading.double().numpy()) * SHADING_MAX
+        light = to_linear(albedo.double().numpy()) * to_linear(shading.double().numpy()) * SHADING_MAX
         torch.testing.assert_close(
-            torch.from_numpy(srgb(light)).float(), item.conditions["image"][0], atol=2e-3, rtol=0
+            torch.from_numpy(to_srgb(light)).float(), item.conditions["image"][0], atol=2e-3, rtol=0
         )
         assert (shading[0] == shading[1]).all()
         length = (normal * 2 - 1).norm(dim=0)

@@ -15,7 +15,7 @@ from syncbench.bench.gate.baseline import update
 from syncbench.bench.gate.gate import compare, gate
 from syncbench.bench.gate.junit import junit
 from syncbench.bench.store import parquet as baseline
-from syncbench.bench.store.records import load
+from syncbench.bench.store.records import read_records
 from typer.testing import CliRunner
 
 from ..gate_records import run
@@ -27,12 +27,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "base" / "line.parquet"
-    baseline.write(run(), path)
+    baseline.write_parquet(run(), path)
     return path
 
 
 def test_a_file_gives_back_the_records(stored: Path):
-    again = load(stored)
+    again = read_records(stored)
     assert len(again) == len(run())
     pd.testing.assert_frame_equal(rows(again), rows(run()), check_dtype=False)
     assert again["params"].iloc[0] == {}
@@ -41,15 +41,15 @@ def test_a_file_gives_back_the_records(stored: Path):
 
 
 def test_the_file_does_not_depend_on_the_order_of_the_records(stored: Path, tmp_path: Path):
-    baseline.write(run().sample(frac=1, random_state=0), tmp_path / "other.parquet")
+    baseline.write_parquet(run().sample(frac=1, random_state=0), tmp_path / "other.parquet")
     assert (tmp_path / "other.parquet").read_bytes() == stored.read_bytes()
 
 
 def test_a_value_or_reason_missing_stays_missing(tmp_path: Path):
     made = run()
     made.loc[3, ["value", "reason"]] = [None, "nothing overlaps"]
-    baseline.write(made, tmp_path / "a.parquet")
-    again = baseline.read(tmp_path / "a.parquet")
+    baseline.write_parquet(made, tmp_path / "a.parquet")
+    again = baseline.read_parquet(tmp_path / "a.parquet")
     assert again["value"].isna().sum() == 1
     assert again.loc[again["value"].isna(), "reason"].tolist() == ["nothing overlaps"]
     assert again["anchor"].isna().all()
@@ -57,7 +57,7 @@ def test_a_value_or_reason_missing_stays_missing(tmp_path: Path):
 
 def test_update_writes_what_the_gate_then_holds_to(stored: Path, tmp_path: Path):
     worse = tmp_path / "worse.parquet"
-    baseline.write(run(shift=0.4), worse)
+    baseline.write_parquet(run(shift=0.4), worse)
     assert gate(worse, stored).code == 1
     done = update(worse, stored)
     assert done.gate is not None
@@ -68,14 +68,14 @@ def test_update_writes_what_the_gate_then_holds_to(stored: Path, tmp_path: Path)
 
 def test_update_says_which_methods_it_drops(stored: Path, tmp_path: Path):
     part = tmp_path / "part.parquet"
-    baseline.write(run().query("method == 'independent'"), part)
+    baseline.write_parquet(run().query("method == 'independent'"), part)
     assert "no longer in the baseline: multidiffusion" in update(part, stored).text()
 
 
 def test_update_refuses_failed_jobs_and_keeps_the_old_file(stored: Path, tmp_path: Path):
     made = run()
     made.loc[made["item"] == "i3", ["value", "reason", "status"]] = [None, "out of memory", "error"]
-    baseline.write(made, tmp_path / "new.parquet")
+    baseline.write_parquet(made, tmp_path / "new.parquet")
     before = stored.read_bytes()
     with pytest.raises(SyncbenchError, match=r"4 jobs of the new baseline failed, first .* \(out of memory\)"):
         update(tmp_path / "new.parquet", stored)
@@ -91,7 +91,7 @@ def test_a_write_cut_short_leaves_the_old_file(stored: Path, monkeypatch: pytest
 
     monkeypatch.setattr(files, "write_bytes", broken)
     with pytest.raises(SyncbenchError, match="no space left"):
-        baseline.write(run(shift=1.0), stored)
+        baseline.write_parquet(run(shift=1.0), stored)
     assert stored.read_bytes() == before
     assert [path.name for path in stored.parent.iterdir()] == ["line.parquet"]
 
@@ -99,14 +99,14 @@ def test_a_write_cut_short_leaves_the_old_file(stored: Path, monkeypatch: pytest
 def test_files_that_are_no_baseline_are_one_sentence(tmp_path: Path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(SyncbenchError, match=r"cannot read .*bad\.parquet"):
-        baseline.read(tmp_path / "bad.parquet")
+        baseline.read_parquet(tmp_path / "bad.parquet")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(SyncbenchError, match="records of schema none"):
-        baseline.read(tmp_path / "other.parquet")
+        baseline.read_parquet(tmp_path / "other.parquet")
     with pytest.raises(SyncbenchError, match=r"no baseline .*: write it with"):
-        baseline.read(tmp_path / "none.parquet")
+        baseline.read_parquet(tmp_path / "none.parquet")
     with pytest.raises(SyncbenchError, match=r"a baseline is one \.parquet file"):
-        baseline.write(run(), tmp_path / "folder")
+        baseline.write_parquet(run(), tmp_path / "folder")
 
 
 def test_the_command_line_updates_and_compares(stored: Path, tmp_path: Path):
@@ -115,7 +115,7 @@ def test_the_command_line_updates_and_compares(stored: Path, tmp_path: Path):
         return done.exit_code, done.output
 
     worse, fresh = tmp_path / "worse.parquet", tmp_path / "fresh.parquet"
-    baseline.write(run(shift=0.4), worse)
+    baseline.write_parquet(run(shift=0.4), worse)
     xml = tmp_path / "gate.xml"
     assert call(worse, "--baseline", stored, "--junit", xml)[0] == 1
     assert ET.parse(xml).getroot().attrib["failures"] == "3"
@@ -168,8 +168,8 @@ def test_gate(syncbench_gate):
 @pytest.mark.parametrize(("shift", "outcome"), [(0.0, "passed"), (0.1, "failed")])
 def test_the_pytest_fixture(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, shift: float, outcome: str):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    baseline.write(run(), pytester.path / "line.parquet")
-    baseline.write(run(shift=shift), pytester.path / "new.parquet")
+    baseline.write_parquet(run(), pytester.path / "line.parquet")
+    baseline.write_parquet(run(shift=shift), pytester.path / "new.parquet")
     pytester.makepyfile(PLUGIN.format(run=str(pytester.path / "new.parquet")))
     plugin = ("-p", "syncbench.bench.gate.pytest_plugin", "-p", "no:cacheprovider")
     done = pytester.runpytest(*plugin)
@@ -185,7 +185,7 @@ def test_the_pytest_fixture(pytester: pytest.Pytester, monkeypatch: pytest.Monke
 
 def test_the_pytest_fixture_without_a_baseline(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    baseline.write(run(), pytester.path / "new.parquet")
+    baseline.write_parquet(run(), pytester.path / "new.parquet")
     pytester.makepyfile(PLUGIN.format(run=str(pytester.path / "new.parquet")))
     done = pytester.runpytest("-p", "syncbench.bench.gate.pytest_plugin")
     done.assert_outcomes(failed=1)

@@ -31,7 +31,7 @@ from syncbench.bench.models.tiny import _text_config, _tokenizer
 from syncbench.bench.models.x_to_rgb import FACTORS, XToRgb
 from syncbench.bench.sampling.loop import channel_names
 from syncbench.bench.store.folder import load_records
-from syncbench.bench.surfaces.light import encoded
+from syncbench.bench.surfaces.light import linear_to_srgb
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.methods.channels.marigold_iid import MarigoldIID
 from syncbench.methods.channels.rgbx import RGBX
@@ -205,7 +205,7 @@ def test_marigold_is_the_librarys_pipeline(folders: dict[str, Path], name: str, 
         axes = torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1)
         torch.testing.assert_close(2 * ours - 1, prediction * axes, atol=1e-3, rtol=0)
     else:
-        wanted = prediction if name == "appearance" else encoded(prediction)
+        wanted = prediction if name == "appearance" else linear_to_srgb(prediction)
         torch.testing.assert_close(ours, wanted, atol=2e-3, rtol=0)
 
 
@@ -365,7 +365,7 @@ def test_channels_are_shown_as_the_suite_writes_them() -> None:
     made = dict(zip(habits, shown(known, habits, view.expand(5, -1, -1, -1)).flatten(1), strict=True))
     n = torch.tensor([-0.5, 0.0, 1.0]) / 1.25**0.5
     torch.testing.assert_close(made["suite"], view.flatten())
-    torch.testing.assert_close(made["linear"], encoded(view.flatten()))
+    torch.testing.assert_close(made["linear"], linear_to_srgb(view.flatten()))
     torch.testing.assert_close(2 * made["normal"] - 1, n * torch.tensor([1.0, -1.0, -1.0]))
     torch.testing.assert_close(made["grey"], torch.full((3,), 1.75 / 3))
     torch.testing.assert_close(made["first"], torch.full((3,), 0.25))

@@ -414,10 +414,10 @@ def mvdream_camera(elevation: float, azimuth: float) -> np.ndarray:
 
 
 def test_cameras_are_mvdreams() -> None:
-    from syncbench.bench.world.stage import around
+    from syncbench.bench.world.stage import orbit_cameras
 
     for first, elevation in ((0.0, 15.0), (33.0, -10.0)):
-        cameras = around(first + 90 * np.arange(4), elevation, 2.0)
+        cameras = orbit_cameras(first + 90 * np.arange(4), elevation, 2.0)
         given = torch.from_numpy(cameras.to_world).float().reshape(4, 16)
         # azimuth 90 of upstream is the front, which is 0 here
         expected = np.stack([mvdream_camera(elevation, 90 + first + 90 * i) for i in range(4)])

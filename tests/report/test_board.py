@@ -35,7 +35,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2
 def made(folder: Path, found: list[dict[str, Any]], **options: Any) -> Path:
     """The board of records alone."""
     file = folder / "records.parquet"
-    baseline.write(frame(found), file)
+    baseline.write_parquet(frame(found), file)
     return board(file, folder / "board.html", **options)
 
 
@@ -184,7 +184,7 @@ def test_shares_need_a_floor_and_a_ceiling_that_differ(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told_in_a_line(tmp_path: Path) -> None:
-    baseline.write(frame(records()), tmp_path / "r.parquet")
+    baseline.write_parquet(frame(records()), tmp_path / "r.parquet")
     (tmp_path / "file").write_text("")
     for out in (tmp_path, tmp_path / "file" / "x.html", tmp_path / ("x" * 300), Path("/proc/x.html")):
         for command in ("board", "report"):

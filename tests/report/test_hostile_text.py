@@ -134,7 +134,7 @@ def test_bibtex_holds_entries_and_comments_only(payload: str) -> None:
 
 
 def test_what_has_no_paper_stays_in_comments(tmp_path: Path) -> None:
-    baseline.write(hostile(), tmp_path / "r.parquet")
+    baseline.write_parquet(hostile(), tmp_path / "r.parquet")
     lines = cite.cite(tmp_path / "r.parquet").splitlines()
     assert [line for line in lines if "@" in line] == ["@software{syncbench,"]
     assert not any(INVISIBLE.search(line) for line in lines)
@@ -154,7 +154,7 @@ def test_progress_and_cards_show_it(payload: str, capsys: pytest.CaptureFixture[
 def test_tables_and_errors_show_it(tmp_path: Path) -> None:
     records = hostile()
     assert not INVISIBLE.search(seen(power.text(power.items_for(records))))
-    baseline.write(records, tmp_path / "r.parquet")
+    baseline.write_parquet(records, tmp_path / "r.parquet")
     for payload in PAYLOADS:
         done = call("report", tmp_path / "r.parquet", "--families", payload.replace(",", ";"))
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
@@ -182,7 +182,7 @@ def test_what_each_format_makes_of_it() -> None:
 
 
 def test_a_saved_csv_is_the_table(tmp_path: Path) -> None:
-    baseline.write(hostile(["=x"]), tmp_path / "r.parquet")
+    baseline.write_parquet(hostile(["=x"]), tmp_path / "r.parquet")
     call("report", tmp_path / "r.parquet", "--out", tmp_path / "r.csv")
     found = pd.read_csv(tmp_path / "r.csv")
     assert found["value"].tolist() == pytest.approx([1.5])
@@ -200,7 +200,7 @@ LIMITED = (
 
 def test_streams_that_hold_less_are_no_traceback(tmp_path: Path) -> None:
     made = frame([record(m, "seam_ratio", i, 0, float(i)) for m in ("independent", "multidiffusion") for i in range(4)])
-    baseline.write(made, tmp_path / "r.parquet")
+    baseline.write_parquet(made, tmp_path / "r.parquet")
     command = [sys.executable, "-m", "syncbench.bench.cli.main", "report", str(tmp_path / "r.parquet")]
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     plain = subprocess.run(command, env={**os.environ, **ascii_only}, capture_output=True, check=False)

@@ -1,7 +1,7 @@
 """`run --plan`: what it counts is what the sweep then counts, and it starts and writes nothing."""
 
 import json
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import forecast as module
 from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.run.forecast import Forecast, forecast
-from syncbench.bench.run.rehearsal import Asked, Bill
+from syncbench.bench.run.rehearsal import Bill, Rehearsal
 from syncbench.bench.suites.narrow import narrowed
-from syncbench.bench.suites.suite import read_suite
-from syncbench.bench.types import Cost
+from syncbench.bench.suites.suite import Entry, read_suite
+from syncbench.bench.types import Item
+from syncbench.datasets.panoramas import Panoramas
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
@@ -58,25 +59,80 @@ def test_hours_are_those_of_finished_jobs_where_there_are_some(tmp_path: Path) -
     assert line.hours == pytest.approx(2 * seconds / 3600, rel=1e-3)
 
 
-def test_long_jobs_are_continued_from_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = {**SUITE, "datasets": [{"id": "panoramas", "width": 320, "height": 64, "window": 64}], "limit": 1}
-    wide |= {"protocol": {"steps": 20, "guidance": 2.0}, "methods": SUITE["methods"][:2]}
-    [whole] = of(wide, tmp_path / "out").lines
-    monkeypatch.setattr(module, "WHOLE", 0.0)
-    [short] = of(wide, tmp_path / "out").lines
-    assert whole.evaluations is not None
-    assert whole.tflop is not None
-    assert short.evaluations == pytest.approx(whole.evaluations, rel=0.02)
-    assert short.tflop == pytest.approx(whole.tflop, rel=0.05)
+METHODS = ["independent", "batch_attention", "feather", "least_squares@poisson", "multidiffusion", "synctweedies"]
+METHODS += ["synctweedies@pixels", "syncdiffusion@release", "trap@blur"]
 
 
-def test_bills_go_on_along_a_line() -> None:
-    one, other = Asked("network", (1, 4, 8, 8)), Asked("decode", (1, 4, 8, 8))
-    low, high = Bill(Cost(evaluations=11), Counter({one: 5, other: 1})), Bill(Cost(evaluations=21))
-    high.calls |= Counter({one: 10, other: 1})
-    found = high.scaled(low, 5, 10, 50)
-    assert (found.cost.evaluations, found.calls[one], found.calls[other]) == (101, 50, 1)
-    assert found.times(2).calls[one] == 100
+def bills(method: str, steps: int, width: int, *, window: int = 64, model: Any = None) -> tuple[Bill, Bill]:
+    """What a method is rehearsed to ask for, and what it asks for in all of its steps at the real size."""
+    model = model or Tiny(device="cpu")
+    [item] = Panoramas(width=width, height=window, window=window).items()[:1]
+    item = replace(item, protocol=replace(item.protocol, steps=steps, guidance=2.0))
+    made = Entry("methods", method, {}).load()
+    small, reduced = module.reduced_item(item, model.factor, made.stride)
+    assert (reduced > 1) == (window * width >= module.LARGE)
+    found: list[Bill] = []
+    for one, how in ((small, {"reduced": reduced}), (item, {"whole": True})):
+        rehearsal: Any = Rehearsal(model, **how)
+        made(one, rehearsal, 0)
+        found.append(rehearsal.now())
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_few_steps_on_a_smaller_picture_ask_for_what_all_of_them_do(method: str) -> None:
+    for short, long in (bills(method, 30, 192), bills(method, 13, 512, window=256)):
+        assert short.like(long)
+        assert short.cost.evaluations > 0
+
+
+class Odd:
+    """Costs that depend on the step in another way than methods' do, or loops of another kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __call__(self, item: Item, model: Any, seed: int) -> None:
+        condition, x = model.condition(["a"], 1.0), torch.zeros(1, 4, 8, 8)
+        if self.kind == "listed":
+            for level in list(model.schedule(30)):
+                model.predict(x, level, condition)
+        elif self.kind == "nested":
+            for _ in model.schedule(30):
+                for level in model.schedule(2):
+                    model.predict(x, level, condition)
+        else:
+            for level in model.schedule(30):
+                extra = {"first": level.index == 0, "last": level.index == 29, "every 5th": level.index % 5 == 0}
+                for _ in range(1 + extra.get(self.kind, False)):
+                    model.predict(x, level, condition)
+                if self.kind == "left" and level.index >= 20:
+                    break
+                if self.kind == "in order":
+                    assert level.index == self.number
+                    self.number += 1
+
+    number = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("first", 31), ("last", 31), ("every 5th", 36), ("listed", 30), ("nested", 60), ("left", 21), ("in order", 30)],
+)
+def test_loops_of_other_kinds_are_counted_whole(kind: str, count: int, tmp_path: Path) -> None:
+    class Method:
+        stride = None
+
+        def __call__(self, item: Item, model: Any, seed: int) -> None:
+            Odd(kind)(item, model, seed)
+
+    class Job:
+        seed = 0
+        method = type("Entry", (), {"load": lambda self: Method(), "token": "odd"})()
+
+    stage: Any = module._Stage(Entry("models", "tiny", {}), Tiny(device="cpu"), None, True, None, [])
+    [item] = Panoramas(width=128, height=64, window=64).items()[:1]
+    assert stage._rehearse(Job(), item).cost.evaluations == count
 
 
 def test_flop_are_those_that_the_networks_then_do(tmp_path: Path) -> None:
@@ -89,6 +145,21 @@ def test_flop_are_those_that_the_networks_then_do(tmp_path: Path) -> None:
         model.predict(x, level, condition)
         model.decode(x)
     assert line.tflop == pytest.approx(counter.get_total_flops() / 1e12)
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_flop_of_many_views_are_those_of_one_view_so_many_times(kind: Any) -> None:
+    model = Tiny(kind=kind, device="meta")
+    rehearsal: Any = Rehearsal(model, model)
+    level, condition = next(iter(model.schedule(1))), rehearsal.condition(["a"] * 5, 2.0)
+    rehearsal.predict(torch.zeros(5, 4, 8, 8), level, condition)
+    rehearsal.decode(torch.zeros(3, 4, 8, 16))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.predict(torch.zeros(5, 4, 8, 8, device="meta"), level, model.condition(["a"] * 5, 2.0))
+        model.decode(torch.zeros(3, 4, 8, 16, device="meta"))
+    assert (
+        sum(rehearsal.flop[one] * number for one, number in rehearsal.bill.calls.items()) == counter.get_total_flops()
+    )
 
 
 def test_a_published_network_costs_what_is_published() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 import trimesh
 from syncbench.bench.analysis.summary import rows
-from syncbench.bench.catalogue.content import content_of, digest, told_apart
+from syncbench.bench.catalogue.content import content_of, digest, distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
 from syncbench.bench.gate.gate import gate
@@ -200,7 +200,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     file.write_text("a fish\na dog\n")
     run(suite, results)
     jobs = [job for key in Store(results).finished() if (job := Store(results).job(key))]
-    cells = sheets.samples(Store(results), jobs, told_apart(sheets._held(job) for job in jobs))
+    cells = sheets.samples(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}

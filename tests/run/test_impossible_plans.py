@@ -348,7 +348,7 @@ def test_instruments_have_limits_too(arguments: list[str], words: str) -> None:
 def test_values_too_large_to_average_are_named(tmp_path: Path, command: str) -> None:
     huge = frame(records())
     huge.loc[huge.index[0], "value"] = 1e308
-    baseline.write(huge, tmp_path / "records.parquet")
+    baseline.write_parquet(huge, tmp_path / "records.parquet")
     done = call(command, tmp_path / "records.parquet")
     assert done.exit_code == 2
     assert "at most 1e+50" in done.stderr
@@ -362,7 +362,7 @@ def little_memory() -> None:
 def test_a_board_under_a_limit_of_address_space_is_made_or_says_why_not(tmp_path: Path) -> None:
     """The engine of its plots ends its whole process there."""
     file = tmp_path / "records.parquet"
-    baseline.write(frame(records()), file)
+    baseline.write_parquet(frame(records()), file)
     command = [sys.executable, "-m", "syncbench.bench.cli.main", "board", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_memory)
     assert done.returncode in (0, 2), done.stderr
@@ -387,7 +387,7 @@ def test_an_answer_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
 @pytest.mark.parametrize("surroundings", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
 def test_any_alphabet_takes_an_answer(tmp_path: Path, surroundings: dict[str, str]) -> None:
     file = tmp_path / "records.parquet"
-    baseline.write(frame(records()), file)
+    baseline.write_parquet(frame(records()), file)
     command = [sys.executable, "-m", "syncbench.bench.cli.main", "report", str(file)]
     done = subprocess.run(command, capture_output=True, env={**os.environ, **surroundings})
     assert done.returncode == 0, done.stderr

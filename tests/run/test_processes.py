@@ -13,7 +13,7 @@ import pytest
 import torch
 from syncbench.bench import files
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import STALE, clear_stale, host, temporary, write_whole
+from syncbench.bench.files import STALE, clear_stale, host, temporary_file, write_whole
 from syncbench.bench.isolation.guard import threaded
 from syncbench.bench.run import sweep as run
 from syncbench.bench.run.claims import Claims
@@ -212,7 +212,7 @@ def test_two_containers_of_one_name_do_not_judge_each_other() -> None:
 @pytest.mark.parametrize("name", ["canvas.png", "jobs/k", "jobs/k/scores.json", "groups/g.json"])
 def test_leftovers_of_other_hosts_are_swept_when_stale(store: Store, elsewhere: pytest.MonkeyPatch, name: str) -> None:
     (store.root / name).parent.mkdir(exist_ok=True)
-    with temporary(store.root / name) as draft:
+    with temporary_file(store.root / name) as draft:
         pass
     draft.mkdir()
     (draft / "half").write_text("x")
@@ -230,7 +230,7 @@ def test_leftovers_of_other_hosts_are_swept_when_stale(store: Store, elsewhere: 
 
 def test_leftovers_beside_a_target_are_swept(tmp_path: Path, elsewhere: pytest.MonkeyPatch) -> None:
     target = tmp_path / "table[1].md"
-    with temporary(target) as draft, temporary(tmp_path / "other.md") as other:
+    with temporary_file(target) as draft, temporary_file(tmp_path / "other.md") as other:
         pass
     for path in (draft, other):
         path.write_text("half")

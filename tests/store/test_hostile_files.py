@@ -35,7 +35,7 @@ from ..report_records import frame, record, records
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stored") / "r.parquet"
-    baseline.write(frame(records(items=4, seeds=1)), path)
+    baseline.write_parquet(frame(records(items=4, seeds=1)), path)
     return path
 
 
@@ -43,7 +43,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_flipped_bit_is_named_or_harmless(stored: Path, tmp_path: Path) -> None:
-    data, known = stored.read_bytes(), baseline.read(stored)
+    data, known = stored.read_bytes(), baseline.read_parquet(stored)
     chance = random.Random(0)
     named = harmless = 0
     for _ in range(400):
@@ -51,7 +51,7 @@ def test_a_flipped_bit_is_named_or_harmless(stored: Path, tmp_path: Path) -> Non
         path = tmp_path / "flipped.parquet"
         path.write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
         try:
-            pd.testing.assert_frame_equal(baseline.read(path), known)
+            pd.testing.assert_frame_equal(baseline.read_parquet(path), known)
             harmless += 1
         except SyncbenchError:
             named += 1
@@ -70,16 +70,16 @@ def test_a_changed_value_does_not_match_the_checksum(stored: Path, tmp_path: Pat
         edited = table.set_column(table.schema.get_field_index(name), name, column)
         pq.write_table(edited.replace_schema_metadata(table.schema.metadata), tmp_path / "e.parquet")
         with pytest.raises(SyncbenchError, match="does not match its checksum: it was damaged or edited"):
-            baseline.read(tmp_path / "e.parquet")
+            baseline.read_parquet(tmp_path / "e.parquet")
     pq.write_table(table, tmp_path / "same.parquet", use_dictionary=False, compression="none", row_group_size=7)
-    pd.testing.assert_frame_equal(baseline.read(tmp_path / "same.parquet"), baseline.read(stored))
+    pd.testing.assert_frame_equal(baseline.read_parquet(tmp_path / "same.parquet"), baseline.read_parquet(stored))
 
 
 def forged(path: Path, columns: dict[str, Any]) -> Path:
     """A file of these columns with a checksum that is right, whatever they hold."""
     table = pa.table(columns)
     try:
-        digest = baseline.digest({name: table[name].combine_chunks() for name in columns})
+        digest = baseline.rows_digest({name: table[name].combine_chunks() for name in columns})
     except (KeyError, AttributeError, TypeError, pa.ArrowException):
         digest = ""
     facts = {baseline.VERSION: str(baseline.SCHEMA), baseline.DIGEST: digest}
@@ -107,7 +107,7 @@ def forged(path: Path, columns: dict[str, Any]) -> Path:
 )
 def test_columns_that_do_not_fit_are_one_sentence(tmp_path: Path, name: str, made: Any, words: str) -> None:
     good = tmp_path / "good.parquet"
-    baseline.write(frame(records(items=4, seeds=1, metrics={"seam_ratio": ("lower", "")})), good)
+    baseline.write_parquet(frame(records(items=4, seeds=1, metrics={"seam_ratio": ("lower", "")})), good)
     columns = dict(zip(pq.read_table(good).column_names, pq.read_table(good).columns, strict=True))
     path = forged(tmp_path / "bad.parquet", {**columns, name: made(len(columns["key"]))})
     for command in (["report"], ["gate", "--baseline", path], ["board"], ["cite"]):
@@ -120,22 +120,22 @@ def test_columns_that_do_not_fit_are_one_sentence(tmp_path: Path, name: str, mad
 
 def test_small_files_that_stand_for_much_are_refused(tmp_path: Path) -> None:
     one = frame([record("a", "m", 0, 0, 1.0)])
-    baseline.write(one, tmp_path / "one.parquet")
+    baseline.write_parquet(one, tmp_path / "one.parquet")
     table = pq.read_table(tmp_path / "one.parquet")
     many = table.take(pa.array(np.zeros(2_000_001, np.int32)))
     pq.write_table(many, tmp_path / "many.parquet")
     assert (tmp_path / "many.parquet").stat().st_size < 2**20
     with pytest.raises(SyncbenchError, match=r"has 2,000,001 rows and .* bytes: at most 2,000,000"):
-        baseline.read(tmp_path / "many.parquet")
+        baseline.read_parquet(tmp_path / "many.parquet")
     wide = frame([record("a", "m", i, 0, 1.0, fingerprint="x" * 2**20) for i in range(1)])
-    baseline.write(wide, tmp_path / "wide.parquet")
+    baseline.write_parquet(wide, tmp_path / "wide.parquet")
     table = pq.read_table(tmp_path / "wide.parquet", read_dictionary=["fingerprint"])
     deep = table.take(pa.array(np.zeros(20_000, np.int32)))
     columns = dict(zip(deep.column_names, deep.columns, strict=True))
     path = forged(tmp_path / "deep.parquet", columns)
     assert path.stat().st_size < 2**20
     with pytest.raises(SyncbenchError, match="bytes of text in its rows: at most 1,073,741,824"):
-        baseline.read(path)
+        baseline.read_parquet(path)
 
 
 # --- meshes and clips -----------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_a_pipe_is_written_into(stored: Path, tmp_path: Path) -> None:
         reader.start()
         assert call("report", stored, "--format", "csv", "--out", name).exit_code == 0
         reader.join(20)
-        assert got == [render(baseline.read(stored), "csv")]
+        assert got == [render(baseline.read_parquet(stored), "csv")]
         assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from syncbench.bench.analysis import drawing
 from syncbench.bench.catalogue import registry
-from syncbench.bench.catalogue.content import told_apart
+from syncbench.bench.catalogue.content import distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files import unseal
@@ -169,7 +169,7 @@ def test_what_is_not_shown_is_said(copy: Path, mark: Path) -> None:
     cell = input_of(job, Loaded())
     assert cell is not None
     assert cell.why == "input not shown: data set 'panoramas' is not installed"
-    assert (INPUT, job.header.item) in samples(store, [job], told_apart([(job.header.item, job.header.content)]))
+    assert (INPUT, job.header.item) in samples(store, [job], distinct_names([(job.header.item, job.header.content)]))
     call("board", copy)
     assert cell.why in (copy / "board.html").read_text()
 

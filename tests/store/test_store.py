@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import temporary, unseal, write_json, write_sealed
+from syncbench.bench.files import temporary_file, unseal, write_json, write_sealed
 from syncbench.bench.store import folder as module
 from syncbench.bench.store.folder import Store, load_artifact, load_records
 from syncbench.bench.store.png import decode_png, encode_png
@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(
 
 def test_leftovers_of_dead_processes_are_swept_and_living_ones_kept(results: Path) -> None:
     store = Store.create(results, {})
-    with temporary(results / "jobs" / "k") as mine:
+    with temporary_file(results / "jobs" / "k") as mine:
         dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-999999999-"))
         alive = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-"))
         elsewhere = mine.with_name(".tmp-another.machine-1-k")

@@ -13,8 +13,10 @@ from syncbench.bench.surfaces.mesh import Mesh
 from syncbench.bench.surfaces.shared import Apart, Shared
 from syncbench.bench.surfaces.sphere import Sphere
 from syncbench.bench.surfaces.tracks import Film, Tracks
-from syncbench.bench.surfaces.warp import backward_warp, gather, pixel_grid, project, sample, unproject, visible
+from syncbench.bench.surfaces.warp import pixel_grid, project, sample
 from syncbench.bench.types import Surface
+
+from ..warping import backward_warp, gather, unproject, visible
 
 
 def cameras(count: int = 4, size: int = 48, elevation: float = 20.0) -> Cameras:

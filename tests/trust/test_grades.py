@@ -85,7 +85,7 @@ def test_ones_own_cards_count_and_later_ones_win(tmp_path: Path) -> None:
     both = grades([tmp_path / "bad", tmp_path / "good" / "cards" / "seam_ratio.json"])
     assert both.of("overlap", "seam_ratio", 1, "seam_ratio/v1").state == "passed"
     file = tmp_path / "r.parquet"
-    baseline.write(frame(records()), file)
+    baseline.write_parquet(frame(records()), file)
     assert "⚠" in report(file, cards=[tmp_path / "bad"])
     assert "Without a report card" in report(file)
     infinite = tmp_path / "infinite.json"

@@ -16,7 +16,7 @@ from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.gauss import Gauss
 from syncbench.bench.sampling.loop import Method, Step
-from syncbench.bench.store.records import load as load_records
+from syncbench.bench.store.records import read_records as load_records
 from syncbench.bench.trust.oracle import COLUMNS, FIGURES, default_entries, oracle
 from syncbench.bench.trust.oracle.agreement import agreement
 from syncbench.bench.trust.oracle.agreement import results as results_of

@@ -8,21 +8,23 @@ import torch
 import trimesh
 from scipy.ndimage import maximum_filter, minimum_filter
 from syncbench.bench.surfaces.shared import SHADING_MAX
-from syncbench.bench.surfaces.warp import backward_warp, project, sample, visible
+from syncbench.bench.surfaces.warp import project, sample
 from syncbench.bench.world import grammar, stream
-from syncbench.bench.world.materials import linear, srgb
+from syncbench.bench.world.materials import to_linear, to_srgb
 from syncbench.bench.world.scene import _RANGES
 from syncbench.bench.world.solids import SOLIDS, solid
-from syncbench.bench.world.stage import GROUND, OBJECT, SKY, Stage, around, placed, stage
+from syncbench.bench.world.stage import GROUND, OBJECT, SKY, Stage, object_pose, orbit_cameras, stage
 from syncbench.bench.world.trace import Buffers, Take, buffers, trace
 from syncbench.bench.world.truth import truth
+
+from ..warping import backward_warp, visible
 
 PATTERNED = "a red {} with white checks on a blue meadow under a cloudy yellow sky"
 
 
 def seen(name: str, azimuth: object = (20.0,), size: int = 128) -> tuple[Stage, Buffers]:
     made = stage(PATTERNED.format(solid(name).word), 5, name)
-    return made, trace(made, around(azimuth, 12, 2.0, size))
+    return made, trace(made, orbit_cameras(azimuth, 12, 2.0, size))
 
 
 @pytest.mark.parametrize("name", SOLIDS)
@@ -53,7 +55,7 @@ def test_light_is_albedo_times_shading(name: str) -> None:
 def test_edges_are_smooth_in_light_and_sharp_in_geometry() -> None:
     _, view = seen("ball")
     mask = view.object[0] == OBJECT
-    fine = trace(stage(PATTERNED.format("ball"), 5), around([20.0], 12, 2.0, 128 * 4))
+    fine = trace(stage(PATTERNED.format("ball"), 5), orbit_cameras([20.0], 12, 2.0, 128 * 4))
     average = fine.linear[0].reshape(128, 4, 128, 4, 3).mean((1, 3))
     outline = maximum_filter(mask, 3) & ~minimum_filter(mask, 3)
     error = np.abs(view.linear[0] - average)[outline].mean()
@@ -65,8 +67,8 @@ def test_edges_are_smooth_in_light_and_sharp_in_geometry() -> None:
 @pytest.mark.parametrize("name", ["cube", "star", "tower"])
 def test_ids_are_those_of_direct_hits(name: str) -> None:
     """Against three equations a triangle, solved for the mesh moved into the world, without Embree."""
-    made, cameras = stage(PATTERNED.format(solid(name).word), 5, name), around([75.0], 14)
-    pose = placed(yaw=33.0, x=0.1, y=-0.05, stretch=made.stretch)
+    made, cameras = stage(PATTERNED.format(solid(name).word), 5, name), orbit_cameras([75.0], 14)
+    pose = object_pose(yaw=33.0, x=0.1, y=-0.05, stretch=made.stretch)
     view = trace(made, cameras, pose[None])
     corners = made.shape.mesh.triangles @ pose[:3, :3].T + pose[:3, 3]
     rng = np.random.default_rng(0)
@@ -95,7 +97,7 @@ def test_normals_agree_with_depth(name: str) -> None:
     points, normal, which, face = view.position[0], view.normal[0], view.object[0], view.face[0]
     right, down = points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1]
     cross = np.cross(down, right)
-    turn = around([20.0], 12).extrinsics[0, :3, :3]
+    turn = orbit_cameras([20.0], 12).extrinsics[0, :3, :3]
     cross = cross @ turn.T / np.linalg.norm(cross, axis=-1, keepdims=True).clip(1e-12)
     angle = np.degrees(np.arccos((cross * normal[1:-1, 1:-1]).sum(-1).clip(-1, 1)))
     ground = minimum_filter(which == GROUND, 3)[1:-1, 1:-1]
@@ -106,7 +108,7 @@ def test_normals_agree_with_depth(name: str) -> None:
         assert angle[inside].max() < 0.1
     assert np.median(angle[inside]) < 1.5
     assert np.quantile(angle[inside], 0.95) < 6
-    rays = around([20.0], 12, size=256).rays(0)[1] @ turn.T
+    rays = orbit_cameras([20.0], 12, size=256).rays(0)[1] @ turn.T
     rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     assert (normal * rays).sum(-1)[which == OBJECT].max() < 0.06, "visible surfaces face the camera"
     np.testing.assert_allclose(np.linalg.norm(normal[which != SKY], axis=1), 1, atol=1e-9)
@@ -130,7 +132,7 @@ def bound(image: torch.Tensor) -> torch.Tensor:
 def test_reprojection_reproduces_albedo(name: str) -> None:
     """Through depth and camera, albedo comes back: within what a pixel's neighbours differ by, where both see it."""
     made = stage(PATTERNED.format(solid(name).word), 5, name)
-    take = Take(made, around([20.0, 32.0], [12, 9]), np.tile(placed(stretch=made.stretch), (2, 1, 1)))
+    take = Take(made, orbit_cameras([20.0, 32.0], [12, 9]), np.tile(object_pose(stretch=made.stretch), (2, 1, 1)))
     t = truth(take)
     pixels, depth = project(t["position"][0], t["extrinsics"][1:], t["intrinsics"][1:])
     there = sample(t["albedo"][1:], pixels)
@@ -152,8 +154,8 @@ def test_reprojection_reproduces_albedo(name: str) -> None:
 def test_flow_reproduces_albedo(name: str) -> None:
     """A turning, sliding object before a moving camera; forward and backward, object, ground and sky."""
     made = stage(PATTERNED.format(solid(name).word), 5, name)
-    poses = np.stack([placed(yaw, 0.05 * k, 0.1 * k, made.stretch) for k, yaw in enumerate((0.0, 11.0))])
-    t = truth(Take(made, around([20.0, 24.0], [12, 13]), poses), moving=True)
+    poses = np.stack([object_pose(yaw, 0.05 * k, 0.1 * k, made.stretch) for k, yaw in enumerate((0.0, 11.0))])
+    t = truth(Take(made, orbit_cameras([20.0, 24.0], [12, 13]), poses), moving=True)
     for flow, seen_, start, end in (("flow", "visible", 0, 1), ("backward", "visible_backward", 1, 0)):
         here, there = t["albedo"][start : start + 1], t["albedo"][end : end + 1]
         error = (backward_warp(there, t[flow]) - here).abs()
@@ -176,7 +178,9 @@ def test_an_object_has_its_colour(colour: str) -> None:
 
     other = "white" if colour != "white" else "grey"
     made = stage(f"a {colour} ball on a {other} meadow under a {other} sky".replace("a orange", "an orange"), 1)
-    found = np.median(srgb(buffers(Take(made, around([0.0], 10), placed()[None])).albedo[0])[50:90, 50:78], (0, 1))
+    found = np.median(
+        to_srgb(buffers(Take(made, orbit_cameras([0.0], 10), object_pose()[None])).albedo[0])[50:90, 50:78], (0, 1)
+    )
     middle = {
         name: colorsys.hsv_to_rgb(np.mean(h) / 360 % 1, np.mean(s), np.mean(v)) for name, (h, s, v) in _RANGES.items()
     }
@@ -187,17 +191,17 @@ def test_an_object_has_its_colour(colour: str) -> None:
 @pytest.mark.parametrize("name", SOLIDS)
 def test_a_pattern_shows_from_every_side(name: str, pattern: str) -> None:
     made = stage(f"a red {solid(name).word} with white {pattern} on a blue meadow under a green sky", 2, name)
-    view = trace(made, around([10.0, 130.0, 250.0], 10))
+    view = trace(made, orbit_cameras([10.0, 130.0, 250.0], 10))
     for k in range(3):
-        albedo = srgb(view.albedo[k])[view.object[k] == OBJECT]
+        albedo = to_srgb(view.albedo[k])[view.object[k] == OBJECT]
         white = (albedo.min(1) > 0.7).mean()
         assert 0.1 < white < 0.75, f"{white:.2f} of view {k} is white"
 
 
 def test_srgb_and_linear_are_inverse() -> None:
     ramp = np.linspace(0, 1, 1001)
-    np.testing.assert_allclose(srgb(linear(ramp)), ramp, atol=1e-6)
-    assert linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
+    np.testing.assert_allclose(to_srgb(to_linear(ramp)), ramp, atol=1e-6)
+    assert to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
 
 
 def test_a_mesh_of_another_word_is_refused() -> None:
@@ -228,8 +232,8 @@ def test_shots_are_a_function_of_their_arguments(rig: str) -> None:
 def test_shots_say_the_same_in_every_picture() -> None:
     """Bytes of the light against bytes of albedo and shading, depth against mask and camera."""
     shot = stream.shots(11, 4, "orbit4")
-    light = linear(shot.albedo / 255) * linear(shot.shading / 255) * SHADING_MAX
-    assert np.abs(srgb(light) * 255 - shot.rgb).max() < 4
+    light = to_linear(shot.albedo / 255) * to_linear(shot.shading / 255) * SHADING_MAX
+    assert np.abs(to_srgb(light) * 255 - shot.rgb).max() < 4
     assert shot.mask.any((2, 3)).all()
     heights = shot.mask.any(3).sum(2)
     assert (heights > 45).all()

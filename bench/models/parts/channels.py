@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...surfaces.light import encoded
+from ...surfaces.light import linear_to_srgb
 
 Habit = Literal["suite", "linear", "normal", "grey", "first"]
 
@@ -44,7 +44,7 @@ def turned(normals: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
 
 HABITS: dict[Habit, Callable[[Tensor], Tensor]] = {
     "suite": lambda picture: picture,
-    "linear": encoded,
+    "linear": linear_to_srgb,
     "normal": lambda picture: turned(unit(picture)),
     "grey": lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1),
     "first": lambda picture: picture[:, :1].expand(-1, 3, -1, -1),

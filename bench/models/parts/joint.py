@@ -1,6 +1,6 @@
 """Attention of networks that were trained to see several pictures at once, for training and serving alike."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .attention import replaced
-from .shared_attention import SharedAttention
+from .shared_attention import SharedAttention, lines_of
 
 
 @contextmanager
@@ -17,6 +17,44 @@ def joint(network: Any, views: int) -> Generator[None]:
     """Within the context every self-attention of `network` spans `views` consecutive rows, as in MVDream."""
     with replaced(network, lambda name, layer: SharedAttention(layer.processor, lambda rows: rows // views)):
         yield
+
+
+@contextmanager
+def decoupled(network: Any, branches: Mapping[str, Any], views: int, size: tuple[int, int]) -> Generator[None]:
+    """Within the context another attention stands beside every self-attention of `network`, and is added to it.
+
+    `branches` are its layers by the names of those beside which they stand. They attend along the rows of pixels of
+    `views` consecutive rows of the batch (MV-Adapter); `size` is the latents' height and width.
+    """
+    lines = lines_of(*size)
+
+    def make(name: str, layer: Any) -> _Beside:
+        branch = branches[name]
+        shared = SharedAttention(branch.processor, lambda rows: rows // views, lines=lines)
+        return _Beside(layer.processor, branch, shared)
+
+    with replaced(network, make):
+        yield
+
+
+class _Beside:
+    """A layer's own processor, to whose answer that of another layer is added."""
+
+    def __init__(self, inner: Callable[..., Tensor], branch: Any, shared: SharedAttention) -> None:
+        self.inner, self.branch, self.shared = inner, branch, shared
+
+    # A layer passes only arguments that its processor's `__call__` names, so they are named.
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """(rows, tokens, c) -> the same."""
+        own = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb=temb)
+        return own + self.shared(self.branch, hidden_states)
 
 
 @dataclass

@@ -18,10 +18,11 @@ from .hollow import building
 from .library import library_class, quiet
 from .weights import Loadable, Weights, first_line
 
-Couples = Literal["views", "frames", "channels", "tiles"]
+Couples = Literal["views", "rows", "frames", "channels", "tiles"]
 """What a network denoises together."""
 OFFERS: dict[Couples, frozenset[str]] = {
     "views": frozenset({"joint"}),
+    "rows": frozenset({"joint", "rows"}),
     "frames": frozenset({"joint", "time"}),
     "channels": frozenset({"joint", "channels"}),
     "tiles": frozenset({"joint", "poses"}),

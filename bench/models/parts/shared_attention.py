@@ -10,9 +10,9 @@ There is one processor. Methods differ in the selector, "which samples feed the 
         (all frames of a step in one batch: the same as cached features of           where=inside("up_blocks"),
         frames done before)                                                          Tune-A-Video everywhere
     Zero123++ (the reference image is sample 0)                                      first, keep_self
+    MV-Adapter, Era3D (the same row of pixels in every view)                         everyone, with lines
 
-Not covered: attention along image rows (Era3D, MV-Adapter) or flow trajectories (FLATTEN's second attention), which
-choose tokens, not samples.
+Not covered: attention along flow trajectories (FLATTEN's second attention), whose tokens lie anywhere.
 
 Keys and values are never copied once per sample. Samples with the same sources are folded into one long query
 sequence, (groups, heads, samples * tokens, d) against (groups, heads, sources * tokens, d), which attention treats
@@ -35,6 +35,8 @@ Selector = Callable[[int, int], Iterable[int]]
 """(i, n) -> which of the n samples feed the keys and values of sample i. A sample named twice counts twice."""
 Layout = Callable[[int], int | None]
 """Rows of a batch -> how many groups of samples they are, (groups, samples); None: plain attention this time."""
+Lines = Callable[[int], int]
+"""Tokens of one sample -> how many rows of pixels they are, one after another."""
 
 
 def everyone(i: int, n: int) -> Iterable[int]:
@@ -70,6 +72,23 @@ def first_and_previous(i: int, n: int) -> Iterable[int]:
 def in_blocks(size: int) -> Selector:
     """All samples of the same block of `size` consecutive ones; the last block may be smaller."""
     return lambda i, n: range(i // size * size, min((i // size + 1) * size, n))
+
+
+def lines_of(height: int, width: int) -> Lines:
+    """Rows of pixels in the layers of a UNet that was given latents of that size.
+
+    What it answers raises SyncbenchError for tokens that no level of such a network has.
+    """
+
+    def lines(tokens: int) -> int:
+        rows, columns = height, width
+        while rows * columns > max(tokens, 1):
+            rows, columns = -(-rows // 2), -(-columns // 2)  # convolutions of stride 2 round up
+        if rows * columns != tokens:
+            raise SyncbenchError(f"{tokens} tokens are no rows of pixels of a latent of {height}x{width} cells")
+        return rows
+
+    return lines
 
 
 def attend(
@@ -112,10 +131,14 @@ class SharedAttention:
         *,
         keep_self: bool = False,
         strength: float = 1.0,
+        lines: Lines | None = None,
     ) -> None:
-        """`inner` is the processor that is wrapped; the other fields are those of `Sharing`."""
+        """`inner` is the processor that is wrapped; the other fields are those of `Sharing`.
+
+        With `lines` a token meets those of its own row of pixels only, in its sample as in the others.
+        """
         self.inner, self.layout, self.select = inner, layout, select
-        self.keep_self, self.strength = keep_self, strength
+        self.keep_self, self.strength, self.lines = keep_self, strength, lines
         self.calls = 0
 
     # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
@@ -139,19 +162,35 @@ class SharedAttention:
         rows = len(hidden_states)
         groups = self.layout(rows)
         more = more if temb is None else {**more, "temb": temb}
-        if groups is None or groups == rows or self.strength == 0:
+        if groups is None or (groups == rows and self.lines is None) or self.strength == 0:
             return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, *args, **more)
         if rows % groups or attention_mask is not None:
             raise SyncbenchError(
                 f"shared attention needs whole groups of samples and no mask, not {rows} rows in {groups} groups"
             )
-        if self.select is everyone and self.strength == 1 and encoder_hidden_states is None and not args:
+        if self.lines is None:
+            return self._shared(groups, attn, hidden_states, encoder_hidden_states, *args, **more)
+        if encoder_hidden_states is not None:
+            raise SyncbenchError("attention along rows of pixels has no place for other tokens: narrow `where`")
+        # Each row of pixels becomes a group of its own, of as many samples as there are.
+        apart = hidden_states.unflatten(0, (groups, -1)).unflatten(2, (self.lines(hidden_states.shape[1]), -1))
+        lines = apart.transpose(1, 2)
+        found = self._shared(lines.shape[0] * lines.shape[1], attn, lines.flatten(0, 2), None, *args, **more)
+        return found.unflatten(0, lines.shape[:3]).transpose(1, 2).reshape(hidden_states.shape)
+
+    def _shared(
+        self, groups: int, attn: Any, hidden_states: Tensor, others: Tensor | None, *args: Any, **more: Any
+    ) -> Any:
+        """What the wrapped processor makes of groups of samples, (groups * samples, tokens, channels)."""
+        if groups == len(hidden_states):
+            return self.inner(attn, hidden_states, others, None, *args, **more)
+        if self.select is everyone and self.strength == 1 and others is None and not args:
             # All tokens of a group are one long sequence, for whatever kernel the layer uses.
             whole = hidden_states.reshape(groups, -1, hidden_states.shape[-1])
             return self.inner(attn, whole, None, None, **more).reshape(hidden_states.shape)
         met = _Met(self, groups)
         with met:
-            found = self.inner(attn, hidden_states, encoder_hidden_states, None, *args, **more)
+            found = self.inner(attn, hidden_states, others, None, *args, **more)
         if not met.times:
             raise SyncbenchError(
                 f"{type(self.inner).__name__} attends by a kernel of its own, where nothing can be shared: "

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_folder, read_object
+from ...files import is_file, is_folder, read_object
 from .hollow import hollow
 from .library import library_class, quiet
 
@@ -214,6 +214,19 @@ class Folder:
         with quiet():
             made = library_class("diffusers", kind).from_config(stored)
         return {**{name: made.config[name] for name in made.config if not name.startswith("_")}, "_class_name": kind}
+
+    def file(self, name: str, what: str) -> Path:
+        """One of its files, a safetensors one. Raises SyncbenchError where it is missing."""
+        found = self.path / name
+        if not is_file(found):
+            raise SyncbenchError(f"{quoted(self.path)} has no {name}, {what}: fetch or copy it")
+        return found
+
+    def file_revision(self, name: str) -> str:
+        """12 hex digits of one of its files: of its content, or the hub's commit."""
+        content = (self.path / name).stat()
+        known = ((str(self.path / name), content.st_mtime_ns, content.st_size),)
+        return self.commit[:12] if self.commit else _hash(self.path, known)
 
     def revision(self, parts: Iterable[str] = ()) -> str:
         """12 hex digits of configuration and weights: of the named parts, or of a single network's folder."""

@@ -1,6 +1,6 @@
 """Networks that hold another and ask it: with hints, over views, beside pictures, as tiles, in stacked channels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from ...errors import SyncbenchError
 from ..interface import Call
 from .conditioners import Rows
-from .joint import joint, referring
+from .joint import decoupled, joint, referring
+from .mv_adapter import Branches
 from .network import Couples, Network
 from .schedule import Prediction
+from .t2i import Features
 from .weights import Weights
 
 
@@ -86,12 +88,7 @@ class Controlled(Wrapper):
             if control.name not in rows:
                 continue
             network, hint = control.weights.module, rows[control.name]
-            seen, wanted = tuple(hint.shape[-2:]), tuple(side * self.factor for side in x.shape[-2:])
-            if seen != wanted:
-                raise SyncbenchError(
-                    f"condition `{control.name}` has {seen[0]}x{seen[1]} pixels, and the view that it belongs to "
-                    f"has {wanted[0]}x{wanted[1]}: give the dataset the same size for both"
-                )
+            check_size(control.name, hint.shape[-2:], x, self.factor)
             down, middle = network(
                 x.to(network.dtype),
                 call.level.t,
@@ -122,6 +119,60 @@ class Joint(Wrapper):
         """The inner network's answer."""
         with joint(self.module(call.together), call.views) if call.together else nullcontext():
             return self.inner(x, call, rows, **more)
+
+
+@dataclass(frozen=True)
+class Decoupled(Wrapper):
+    """Beside every self-attention another one, added to it: together, along each row of pixels of all views of a pass.
+
+    Else along the rows of each view alone. The other layers, `branches`, are those of MV-Adapter.
+    """
+
+    branches: Branches
+
+    @property
+    def couples(self) -> Couples | None:
+        """Rows of pixels of views."""
+        return "rows"
+
+    def load(self) -> None:
+        """Load the network and the layers beside it."""
+        self.inner.load()
+        _ = self.branches.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's answer."""
+        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
+        with decoupled(self.module(call.together), self.branches.layers, views, size):
+            return self.inner(x, call, rows, **more)
+
+
+@dataclass(frozen=True)
+class Adapted(Wrapper):
+    """T2I-Adapters beside a UNet, whose features are added inside its blocks. Absent hints add none."""
+
+    adapters: tuple[Features, ...] = ()
+    factor: int = 8
+    """Pixels to a latent cell."""
+
+    def load(self) -> None:
+        """Load all."""
+        self.inner.load()
+        for one in self.adapters:
+            _ = one.adapter.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's answer to picture and hints."""
+        total: list[Tensor] = []
+        for one in self.adapters:
+            features = one.read(rows)
+            if not features:
+                continue
+            check_size(one.name, [side * one.downscale for side in features[0].shape[-2:]], x, self.factor)
+            total = [a + b for a, b in zip(total, features, strict=True)] if total else features
+        if total:
+            more |= {"down_intrablock_additional_residuals": total}
+        return self.inner(x, call, rows, **more)
 
 
 @dataclass(frozen=True)
@@ -238,6 +289,16 @@ class GivenFirst(Wrapper):
         clean, noisy = rows[self.name][first], x[first]
         found = self.inner(x.index_copy(0, first, clean), call, rows, **more).to(x.dtype)
         return found.index_copy(0, first, call.level.output_of(noisy, clean, self.prediction))
+
+
+def check_size(name: str, seen: Sequence[int], x: Tensor, factor: int) -> None:
+    """Refuse a hint of other pixels than the view of latents `x`. Raises SyncbenchError."""
+    wanted = [side * factor for side in x.shape[-2:]]
+    if list(seen) != wanted:
+        raise SyncbenchError(
+            f"condition `{name}` has {seen[0]}x{seen[1]} pixels, and the view that it belongs to has "
+            f"{wanted[0]}x{wanted[1]}: give the dataset the same size for both"
+        )
 
 
 def canvas_of(tiles: Tensor, rows: int, columns: int) -> Tensor:

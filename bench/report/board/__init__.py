@@ -33,17 +33,17 @@ def board(
     negative number of items.
     """
     from ...files import write_whole
-    from ...store.records import is_file, paths
+    from ...store.records import is_records_file, result_paths
     from ...trust.grades import grades
     from .content import content
     from .page import html
 
-    names = paths(folders)
+    names = result_paths(folders)
     if items < 0:
         raise SyncbenchError(f"--items {items}: use 0 (no pictures) or more")
     given = out is not None
     if out is None:
-        out = names[0].with_suffix(".html") if is_file(names[0]) else names[0] / NAME
+        out = names[0].with_suffix(".html") if is_records_file(names[0]) else names[0] / NAME
     made = content(names, families, grades(cards), items, progress)
     # the default place is in a folder that may be a stranger's: a link there is not followed
     write_whole(Path(out), html(made), follow=given)

@@ -18,10 +18,17 @@ from ...analysis.frame import BOARD, METHOD, METRIC, boards, by_item, tidy
 from ...analysis.ranking import stand
 from ...analysis.summary import COLUMNS, summary
 from ...catalogue.listing import PACKAGE, list_components
-from ...catalogue.registry import plain, suggest
+from ...catalogue.registry import component_id, suggest
 from ...run.events import Tally
 from ...store.folder import Store
-from ...store.records import Table, gather, is_file, methods, of_families, unseen
+from ...store.records import (
+    Table,
+    gather_records,
+    is_records_file,
+    records_of_families,
+    stored_methods,
+    unseen_conditions,
+)
 from ...trust.grades import Grades
 from ...types import FAMILIES, Json, SyncbenchError
 from ..leaderboard import DIFFERENCES, Leaderboard, lay_out
@@ -36,11 +43,14 @@ def content(
     progress: Tally,
 ) -> dict[str, Any]:
     """Everything on the board. Text is as it is in the records: escaping is the page's."""
-    stores = [Store(name) for name in folders if not is_file(name)]
-    records = gather(folders)
+    stores = [Store(name) for name in folders if not is_records_file(name)]
+    records = gather_records(folders)
     shared = {
         "version": version(PACKAGE),
-        "sources": [*(_source(store) for store in stores), *({"name": name.name} for name in folders if is_file(name))],
+        "sources": [
+            *(_source(store) for store in stores),
+            *({"name": name.name} for name in folders if is_records_file(name)),
+        ],
         "families": [{"id": family, "about": about} for family, about in FAMILIES.items()],
         "columns": COLUMNS,
         "heads": DIFFERENCES,
@@ -51,9 +61,9 @@ def content(
                 raise SyncbenchError(f"unknown family '{name}'{suggest(name, FAMILIES, 'there are')}")
         nothing: list[Any] = []
         return {**shared, "boards": nothing, "rows": nothing, "cards": nothing, "methods": nothing}
-    r = tidy(of_families(records, families))
+    r = tidy(records_of_families(records, families))
     table = stand(r, summary(r)).reset_index(drop=True)
-    laid = lay_out(table, differences(r), grades=grades, pairs="best", more=of_boards(r, unseen(folders)))
+    laid = lay_out(table, differences(r), grades=grades, pairs="best", more=of_boards(r, unseen_conditions(folders)))
     values, named = _by_item(r, table)
     pictures = _gallery(stores, r, items, progress) if items and stores else {}
     for store in stores:
@@ -166,8 +176,8 @@ def _methods(r: Table, folders: Sequence[Path]) -> list[Json]:
     facts = r.drop_duplicates("method").set_index("method")[["door", "method_version"]]
     labels: dict[str, list[str]] = {}
     for label in sorted(map(str, r["method"].unique())):
-        labels.setdefault(plain(label), []).append(label)
-    outside = methods(folders, labels.keys() - known.keys())
+        labels.setdefault(component_id(label), []).append(label)
+    outside = stored_methods(folders, labels.keys() - known.keys())
     made: list[Json] = []
     for name, of in labels.items():
         said = asdict(known[name]) if name in known else {"source": "outside the tree", **outside.get(name, {})}

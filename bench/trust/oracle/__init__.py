@@ -17,7 +17,7 @@ from ...catalogue.registry import load
 from ...errors import SyncbenchError
 from ...run.events import Tally
 from ...sampling.loop import Method
-from ...suites.narrow import meant
+from ...suites.narrow import entries_named
 from ...suites.suite import Entry, read_suite, unique
 from .law import FIGURES, Law, Truth
 from .measured import SAMPLES, Measured, measured
@@ -68,7 +68,7 @@ def oracle(
     problem.model().schedule(problem.steps)  # an early answer to impossible steps
     entries = default_entries()
     if methods is not None:
-        named = [entry for name in methods for entry in meant("methods", entries, name)]
+        named = [entry for name in methods for entry in entries_named("methods", entries, name)]
         entries = list(unique(named))
     loaded: list[tuple[str, Method]] = [(entry.label, entry.load()) for entry in entries]
     truth = Truth(problem.truth())

@@ -11,7 +11,7 @@ from scipy import stats
 
 from ...analysis.frame import METRIC, Table, by_item, tidy
 from ...errors import SyncbenchError
-from ...store.records import load
+from ...store.records import read_records
 
 FEWEST = 3
 """Methods, and items, below which there is no correlation, and no interval."""
@@ -30,7 +30,7 @@ def results(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
     Raises SyncbenchError where there are none, or where they were sampled in another number of steps.
     """
     named = ", ".join(map(str, folders))
-    records: Table = tidy(load(folders))
+    records: Table = tidy(read_records(folders))
     records = records[(records["model"] == "gauss") & (records["family"] == "overlap") & (records["metric"] != "")]
     if records.empty:
         raise SyncbenchError(f"no strips of the model gauss in {named}: run the suite oracle with --out into it")

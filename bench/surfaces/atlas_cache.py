@@ -1,10 +1,8 @@
 """Unwrapped meshes kept in the user's cache folder, so that a large mesh is unwrapped once on a machine.
 
-One safetensors file a mesh and density, named by a hash of its content; `SYNCBENCH_CACHE` names another folder. A file
-that is not what it should be counts as absent, and a folder that cannot be written keeps nothing.
+Each mesh and density has one safetensors file, named by a hash of the content; `SYNCBENCH_CACHE` names another folder.
+A damaged file counts as absent, and where the folder cannot be written nothing is kept.
 """
-
-# (safetensors is partly untyped.)
 
 import os
 from contextlib import suppress
@@ -25,7 +23,7 @@ Charts = tuple[Array, int, int]
 
 
 def read(name: str, faces: int) -> Charts | None:
-    """What was kept under that name for a mesh of so many faces; None if nothing sound was."""
+    """The charts kept under `name` for a mesh of `faces` faces; None if there are none or the file is damaged."""
     try:
         with safe_open(_path(name), framework="numpy") as file:
             corners: Array = np.asarray(file.get_tensor("corners"), np.float64)
@@ -38,7 +36,7 @@ def read(name: str, faces: int) -> Charts | None:
 
 
 def write(name: str, charts: Charts) -> None:
-    """Keep charts under a name, whole or not at all."""
+    """Keep charts under `name`, all of them or nothing. Disk errors are ignored."""
     corners, height, width = charts
     facts = {"height": str(height), "width": str(width), "sha256": _hash(corners, height, width)}
     with suppress(OSError, SyncbenchError):

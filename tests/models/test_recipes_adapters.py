@@ -1,0 +1,306 @@
+"""Recipes of what is added to Stable Diffusion: replicas, compared with the library or with formulas written out."""
+
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from syncbench import run
+from syncbench.bench.catalogue.fields import field_types
+from syncbench.bench.catalogue.registry import load, load_class
+from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.models.parts.mv_adapter import ray_numbers
+from syncbench.bench.models.parts.shared_attention import SharedAttention, lines_of
+from syncbench.bench.world.stage import orbit_cameras
+from torch import Tensor
+from torch.nn import functional as F
+
+from .. import adapter_replicas as replicas
+from .. import coupled_replicas as coupled
+
+FULL: dict[str, tuple[dict[str, Any], int, int]] = {
+    "MV-Adapter's cameras, XL": (
+        {"in_channels": 6, "downscale_factor": 16, "adapter_type": "full_adapter_xl"},
+        81_240_000,
+        38,
+    ),
+    "MV-Adapter's cameras, 2.1": ({"in_channels": 6}, 77_922_240, 38),
+    "T2I-Adapter": ({}, 77_369_280, 38),
+    "T2I-Adapter, XL": ({"downscale_factor": 16, "adapter_type": "full_adapter_xl"}, 79_028_160, 38),
+}
+"""Published configurations where they are not the class's default, parameters and tensors."""
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_published_sizes(name: str) -> None:
+    config, parameters, tensors = FULL[name]
+    with torch.device("meta"):
+        network = diffusers.T2IAdapter(**config)
+    assert (sum(p.numel() for p in network.parameters()), len(network.state_dict())) == (parameters, tensors)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders of replicas by name, each written when it is first asked for."""
+    root, known = tmp_path_factory.mktemp("adapters"), dict[str, Path]()
+
+    def found(name: str) -> Path:
+        if name not in known:
+            kind = name.removeprefix("mv-")
+            made = replicas.BASES[kind] if kind == name else replicas.mv_adapter
+            more = [] if kind == name else [found(kind), kind]
+            known[name] = made(root / name, *more)
+        return known[name]
+
+    return found
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def agree(found: Tensor, expected: Tensor) -> None:
+    """To 1e-4 of the expected values' deviation."""
+    torch.testing.assert_close(found, expected.to(found), atol=1e-4 * float(expected.detach().std()), rtol=1e-4)
+
+
+def cameras_of(azimuths: Any, elevation: float = 0.0) -> Tensor:
+    return torch.from_numpy(orbit_cameras(azimuths, elevation, 2.0).to_world).float().reshape(-1, 16)
+
+
+# MV-Adapter
+
+ANGLES = np.array([0, 45, 90, 180, 270, 315])
+"""Its azimuths, in its order."""
+
+
+def upstream_map(azimuth: float, elevation: float = 0.0) -> np.ndarray:
+    """Its map of an orthographic camera on an orbit of the origin, z up, whose front is at azimuth -90 degrees."""
+    a, e = np.radians(azimuth - 90), np.radians(elevation)
+    place = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+    return (np.concatenate([-place, place]) + 1) / 2
+
+
+def test_maps_of_cameras_are_mv_adapters_counted_from_the_first_view() -> None:
+    for first, elevation in ((0.0, 0.0), (47.0, 12.0), (-130.0, -20.0)):
+        found = (ray_numbers(cameras_of(first + ANGLES, elevation)) + 1) / 2
+        expected = np.stack([upstream_map(a, elevation) for a in ANGLES])
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+class Along:
+    """MV-Adapter's attention written out: a layer's own, and beside it one along the rows of pixels of all views."""
+
+    def __init__(self, weights: dict[str, Tensor], views: int, size: tuple[int, int]) -> None:
+        self.weights, self.views, self.size = weights, views, size
+
+    def __call__(self, attn: Any, hidden_states: Tensor, **_: Any) -> Tensor:
+        h, w = self.size
+        while h * w > hidden_states.shape[1]:
+            h, w = (h + 1) // 2, (w + 1) // 2
+
+        def heads(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (attn.heads, -1))
+
+        own = [heads(layer(hidden_states)) for layer in (attn.to_q, attn.to_k, attn.to_v)]
+        mixed = torch.einsum("bqhc,bkhc->bhqk", own[0], own[1]) / own[0].shape[-1] ** 0.5
+        plain = torch.einsum("bhqk,bkhc->bqhc", mixed.softmax(-1), own[2]).flatten(2)
+        grid = hidden_states.unflatten(0, (-1, self.views)).unflatten(2, (h, w))  # pass, view, row, column
+        q, k, v = (heads(F.linear(grid, self.weights[f"to_{n}_mv.weight"])) for n in "qkv")
+        mixed = torch.einsum("bnywhc,bmyxhc->bynhwmx", q, k) / q.shape[-1] ** 0.5
+        mixed = mixed.flatten(-2).softmax(-1).unflatten(-1, (self.views, w))
+        rows = torch.einsum("bynhwmx,bmyxhc->bnywhc", mixed, v).flatten(-2).flatten(2, 3).flatten(0, 1)
+        beside = F.linear(rows, self.weights["to_out_mv.0.weight"], self.weights["to_out_mv.0.bias"])
+        return attn.to_out[0](plain) + beside
+
+
+def shifted(scale: float = 8.0) -> np.ndarray:
+    """Squared shares of the picture, the signal-to-noise ratio's logarithm falling by log(scale) in the end."""
+    bars = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+    ratio, share = bars / (1 - bars), np.arange(1000) / 999
+    ratio = np.exp((1 - share) * np.log(ratio) + share * np.log(ratio / scale))
+    return ratio / (1 + ratio)
+
+
+def mv_model(folder: Callable[[str], Path], kind: str, size: int = 64, **options: Any) -> Any:
+    given = {"path": str(folder(kind)), "adapter": str(folder(f"mv-{kind}")), "size": size, "device": "cpu"}
+    return load("models", "sd_mvadapter", {**given, **options})
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sd21"])
+def test_mv_adapter_steps_as_written_out(folder: Callable[[str], Path], kind: str) -> None:
+    views, scale, prompt, z = 6, 7.0, "a dog", noise(6, 4, 8, 8)
+    model = mv_model(folder, kind)
+    assert {"joint", "camera", "rows", "attention", "text"} <= model.capabilities
+    assert (mv_model(folder, kind, size=0).window, model.window) == (768 if kind == "sdxl" else 512, 64)
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder(kind) / "unet")
+    weights = load_file(folder(f"mv-{kind}") / f"mvadapter_t2mv_{kind}.safetensors")
+    processors = dict(unet.attn_processors)
+    for name in processors:
+        if "attn1" in name:
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+            processors[name] = Along(own, views, (8, 8))
+    unet.set_attn_processor(processors)
+    encoder = replicas.camera_encoder(kind)
+    maps = torch.from_numpy(np.stack([upstream_map(a, 12.0) for a in ANGLES])).float()
+    with torch.no_grad():
+        features = encoder(maps[:, :, None, None].expand(-1, -1, 64, 64))
+    assert float(features[0].std()) > 1e-3
+    pipeline = diffusers.StableDiffusionXLPipeline if kind == "sdxl" else diffusers.StableDiffusionPipeline
+    guard = {} if kind == "sdxl" else {"safety_checker": None}
+    pipe: Any = pipeline.from_pretrained(folder(kind), unet=unet, **guard)
+    more: dict[str, Any] = {}
+    if kind == "sdxl":
+        some, none, pooled, unpooled = pipe.encode_prompt(prompt, negative_prompt="fog", device="cpu")
+        ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]]).expand(2 * views, -1)
+        embeds = torch.cat([p.expand(views, -1) for p in (unpooled, pooled)])
+        more["added_cond_kwargs"] = {"text_embeds": embeds, "time_ids": ids}
+    else:
+        some, none = pipe.encode_prompt(prompt, "cpu", 1, True, "fog")
+    text = torch.cat([p.expand(views, -1, -1) for p in (none, some)])
+    given = cameras_of(30 + ANGLES, 12.0)
+    condition = model.condition([prompt] * views, scale, "fog", together=True, camera=given)
+    bars = shifted()
+    for level, (t, following) in zip(list(model.schedule(4))[:3], pairwise((751, 501, 251, 1)), strict=True):
+        with torch.no_grad():
+            residuals = [torch.cat([one, one]) for one in features]
+            out = unet(torch.cat([z, z]), t, text, down_intrablock_additional_residuals=residuals, **more).sample
+        uncond, cond = out.chunk(2)
+        output = uncond + scale * (cond - uncond)
+        x0, eps = model.predict(z, level, condition)
+        agree(eps, output)
+        expected = (z - (1 - bars[t]) ** 0.5 * output) / bars[t] ** 0.5
+        agree(x0, expected)
+        z = (bars[following] ** 0.5 * expected + (1 - bars[following]) ** 0.5 * output).float()
+        agree(level.move(x0, eps), z)
+    whole = model.predict(z, level, condition)[0]
+    apart = model.predict(z, level, model.condition([prompt] * views, scale, "fog", camera=given))[0]
+    turned = model.condition([prompt] * views, scale, "fog", together=True, camera=given.roll(1, 0))
+    assert min(float((one - whole).abs().max()) for one in (apart, model.predict(z, level, turned)[0])) > 1e-3
+    alone = model.condition([prompt], scale, "fog", camera=given[:1])
+    agree(model.predict(z[:1], level, alone)[0], apart[:1])
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sd21"])
+def test_mv_adapter_makes_views_by_its_method(folder: Callable[[str], Path], tmp_path: Path, kind: str) -> None:
+    model = {"id": "sd_mvadapter", "path": str(folder(kind)), "adapter": str(folder(f"mv-{kind}")), "size": 64}
+    methods = ["mvadapter", "independent", "batch_attention"]
+    found = sweep(model, {"id": "world_views", "size": 64}, methods, tmp_path / "out")
+    assert found == dict.fromkeys(methods, 16)
+
+
+def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[str], out: Path) -> dict[str, float]:
+    """Network evaluations of every method on the first item, in two guided steps; no two make the same."""
+    suite = {
+        **{"model": {**model, "device": "cpu"}, "datasets": [dataset], "methods": methods, "limit": 1},
+        **{"metrics": ["network_evaluations", "sharpness"], "any_size": True},
+        "protocol": {"steps": 2, "guidance": 2.0},
+    }
+    frame = run(suite, out)
+    assert set(frame["status"]) == {"ok"}, frame["reason"].tolist()
+    assert frame[frame["metric"] == "sharpness"]["value"].nunique() == len(methods), "methods change nothing"
+    return dict(frame[frame["metric"] == "network_evaluations"].set_index("method")["value"])
+
+
+def test_mv_adapters_options_are_in_the_revision(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch"}
+    assert set(field_types(load_class("models", "sd_mvadapter"))) == options, "an option that no test knows"
+    plain = mv_model(folder, "sd21").revision
+    assert mv_model(folder, "sd21", batch=3).revision == plain
+    assert mv_model(folder, "sd21", dtype="float16").revision != plain
+    assert mv_model(folder, "sd21", size=128).revision == plain, "it says which views are accepted, and nothing else"
+    other = Path(shutil.copytree(folder("mv-sd21"), tmp_path / "other"))
+    changed(other / "mvadapter_t2mv_sd21.safetensors", lambda weights: weights)
+    assert mv_model(folder, "sd21", adapter=str(other)).revision == plain
+    changed(other / "mvadapter_t2mv_sd21.safetensors", lambda weights: {k: v + 1 for k, v in weights.items()})
+    assert mv_model(folder, "sd21", adapter=str(other)).revision != plain
+
+
+def changed(file: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    save_file(change(load_file(file)), file)
+
+
+LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.processor"
+MV_MISFITS: dict[str, tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = {
+    "of pictures": (
+        lambda w: w | {f"{LAYER}.to_q_ref.weight": torch.zeros(2, 2)},
+        "is an MV-Adapter that reads a picture .*take mvadapter_t2mv_sd21",
+    ),
+    "something else": (lambda w: {"lora.up": torch.zeros(2)}, "is no MV-Adapter: it has a tensor 'lora.up'"),
+    "no layers": (
+        lambda w: {k: v for k, v in w.items() if k.startswith("adapter.")},
+        "is no MV-Adapter: it lacks its layers",
+    ),
+    "a layer is missing": (
+        lambda w: {k: v for k, v in w.items() if not k.startswith(LAYER)},
+        "made for another network: it lacks 5 tensors",
+    ),
+    "a layer too many": (
+        lambda w: w | {"mid_block.other.processor.to_q_mv.weight": torch.zeros(2, 2)},
+        "it has 1 tensors, such as 'mid_block.other.to_q.weight', that have no place here",
+    ),
+    "another width": (
+        lambda w: w | {f"{LAYER}.to_q_mv.weight": torch.zeros(2, 2)},
+        r"has the shape \(2, 2\), not \(64, 64\)",
+    ),
+    "maps of another kind": (
+        lambda w: w | {"adapter.conv_in.weight": torch.zeros(32, 192, 3, 3)},
+        r"its 'adapter.conv_in.weight' has the shape \(32, 192, 3, 3\), not \(32, 384, 3, 3\)",
+    ),
+}
+"""What is changed in the file, and words of the sentence."""
+
+
+@pytest.mark.parametrize("case", MV_MISFITS)
+def test_a_file_that_is_not_mv_adapters_is_one_sentence(
+    folder: Callable[[str], Path], tmp_path: Path, case: str
+) -> None:
+    change, words = MV_MISFITS[case]
+    copy = Path(shutil.copytree(folder("mv-sd21"), tmp_path / "copy"))
+    changed(copy / "mvadapter_t2mv_sd21.safetensors", change)
+    with pytest.raises(SyncbenchError, match=words) as caught:
+        mv_model(folder, "sd21", adapter=str(copy)).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_mv_adapter_refuses_other_bases_sizes_and_items_without_cameras(
+    folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(SyncbenchError, match="for which no MV-Adapter was trained"):
+        mv_model(lambda name: coupled.sd15(tmp_path / "sd15") if name == "sd21" else folder(name), "sd21")
+    with pytest.raises(SyncbenchError, match="has no mvadapter_t2mv_sdxl"):
+        mv_model(folder, "sdxl", adapter=str(folder("mv-sd21")))
+    with pytest.raises(SyncbenchError, match=r"--set model\.adapter=huanngzh/mv-adapter"):
+        mv_model(folder, "sdxl", adapter="")
+    with pytest.raises(SyncbenchError, match="syncbench fetch huanngzh/mv-adapter"):
+        mv_model(folder, "sdxl", adapter="huanngzh/mv-adapter")
+    model = mv_model(folder, "sd21")
+    model.ready()
+    with pytest.raises(SyncbenchError, match="needs condition `camera`"):
+        model.condition(["a dog"], 1.0)
+    condition = model.condition(["a dog"], 1.0, camera=cameras_of([0.0]))
+    with pytest.raises(SyncbenchError, match="`camera` has 64x64 pixels, and the view that it belongs to has 128x128"):
+        model.predict(noise(1, 4, 16, 16), next(iter(model.schedule(1))), condition)
+
+
+def test_attention_along_lines_is_that_of_every_row_of_pixels_alone() -> None:
+    layer = diffusers.models.attention_processor.Attention(16, heads=2, dim_head=8)
+    x, views, (h, w) = noise(6, 12, 16), 3, (3, 4)
+    for options in ({}, {"select": lambda i, n: (0, i)}, {"strength": 0.5}):
+        found = SharedAttention(layer.processor, lambda rows: rows // views, lines=lines_of(h, w), **options)(layer, x)
+        grid = x.unflatten(1, (h, w))
+        for row in range(h):
+            whole = SharedAttention(layer.processor, lambda rows: rows // views, **options)
+            torch.testing.assert_close(found.unflatten(1, (h, w))[:, row], whole(layer, grid[:, row]))
+    assert [lines_of(9, 5)(tokens) for tokens in (45, 15, 6, 2)] == [9, 5, 3, 2]
+    with pytest.raises(SyncbenchError, match="12 tokens are no rows of pixels"):
+        lines_of(9, 5)(12)
+    along = SharedAttention(layer.processor, lambda rows: 1, lines=lines_of(h, w))
+    with pytest.raises(SyncbenchError, match="no place for other tokens"):
+        along(layer, x, x)
