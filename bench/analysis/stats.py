@@ -284,7 +284,8 @@ def items_needed(
 def few(n: int, tests: int) -> str | None:
     """A sentence where n items show little of `tests` comparisons; None where they show enough."""
     if n < ENOUGH:
-        return f"{n} items cannot be judged: take at least {ENOUGH}, and {_enough(tests)} for {_comparisons(tests)}."
+        items = "1 item" if n == 1 else f"{n} items"
+        return f"{items} cannot be judged: take at least {ENOUGH}, and {_enough(tests)} for {_comparisons(tests)}."
     size = effect(n, tests)
     if size <= LARGE:
         return None

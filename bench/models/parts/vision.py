@@ -61,7 +61,8 @@ class Vision(Begun):
         """The projected embedding."""
         tower = self.tower.module
         weight = next(tower.parameters())
-        return tower(self.prepare(image).to(weight)).image_embeds
+        shown = torch.zeros(image.shape) if image.is_meta else image  # what prepares pictures needs values
+        return tower(self.prepare(shown).to(weight)).image_embeds
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """One token a view, the same for all."""
