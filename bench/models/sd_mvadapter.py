@@ -41,7 +41,7 @@ class MVAdapter(Recipe):
         self,
         *,
         path: str = "",
-        adapter: str = "",
+        adapter: str = "huanngzh/mv-adapter",
         size: Annotated[int, Interval(ge=0, le=4096)] = 0,
         commit: str = "",
         variant: str = "",
@@ -54,10 +54,6 @@ class MVAdapter(Recipe):
         `size`: pixels along a side of a view; 0: 768 with XL and 512 with 2.1. Raises SyncbenchError where one is not
         on this machine, is incomplete, or does not fit the other.
         """
-        if path and not adapter:
-            raise SyncbenchError(
-                "model sd_mvadapter needs an adapter: --set model.adapter=huanngzh/mv-adapter (or a folder)"
-            )
         self._adapter, self._size = adapter, size
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
 
@@ -70,7 +66,13 @@ class MVAdapter(Recipe):
                 "take one of Stable Diffusion XL or 2.1"
             )
         self.adapter = self.folder(self._adapter, what="MV-Adapter")
-        check_file(self.adapter.file(self.file, "MV-Adapter's weights for this base"), self.file)
+        self.file = self.adapter.file(self.wanted, "MV-Adapter's weights for this base")
+        check_file(self.file, self.wanted)
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the base, and what is added."""
+        return quoted(f"{super().name}+mv-adapter", 100)
 
     @property
     def xl(self) -> bool:
@@ -78,14 +80,14 @@ class MVAdapter(Recipe):
         return self.source.has("text_encoder_2")
 
     @property
-    def file(self) -> str:
-        """File name of the adapter for this base."""
+    def wanted(self) -> str:
+        """Name of the adapter's file for this base."""
         return f"mvadapter_t2mv_{'sdxl' if self.xl else 'sd21'}.safetensors"
 
     def parts(self) -> Parts:
         """The parts of the base, with shifted noise levels, added attention layers, and features of cameras."""
         base = StableDiffusion(self.source, {"trained_betas": shifted_betas(self.source.scheduler(), SHIFT)})
-        file, size = self.adapter.path / self.file, self._size or (768 if self.xl else 512)
+        file, size = self.file, self._size or (768 if self.xl else 512)
         encoder = camera_encoder(file, self.placement, base.unet.config["block_out_channels"])
         cameras = Features(Rays(size), encoder, "camera")
         beside = Decoupled(base.unet, Branches(base.unet.weights, file, self.placement))
@@ -95,5 +97,5 @@ class MVAdapter(Recipe):
             codec=base.codec,
             levels=base.levels,
             window=size,
-            folders={"pipeline": base.revision(), "adapter": self.adapter.file_revision(self.file)},
+            folders={"pipeline": base.revision(), "adapter": self.adapter.file_revision(file)},
         )

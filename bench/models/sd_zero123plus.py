@@ -11,7 +11,6 @@ upstream's examples always set.
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from .parts.codec import Affine
@@ -21,7 +20,7 @@ from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Ag
 from .parts.pictures import Picture
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
-from .parts.vision import Ramp, Vision
+from .parts.vision import Ramp, Vision, eight_bits, processed
 from .parts.wrappers import Referring, Tiled
 
 TOWER, SMALL, LARGE = "vision_encoder", "feature_extractor_clip", "feature_extractor_vae"
@@ -72,6 +71,6 @@ class Zero123Plus(Recipe):
         )
 
     def prepare(self, images: Tensor) -> Tensor:
-        """The input of the vision tower for pictures (n, 3, H, W) in [0, 1], rounded to 8 bits as upstream."""
-        levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return self.source.processor(SMALL)(images=levels, return_tensors="pt").pixel_values.to(images.device)
+        """Pictures in [0, 1] as the vision tower reads them, 8 bits a channel as upstream."""
+        processor = self.source.processor(SMALL)
+        return processed(processor, eight_bits(images), processor.crop_size["height"])

@@ -17,7 +17,7 @@ from .parts.fingerprint import SCHEDULER, Agree, Fingerprint, Part
 from .parts.guidance import PerView
 from .parts.levels import Edm
 from .parts.recipe import Recipe
-from .parts.vision import FirstFrame, Numbers, Vision, shrunk
+from .parts.vision import FirstFrame, Numbers, Vision, processed, shrunk
 from .parts.wrappers import Concatenated
 
 TOWER = Part(("CLIPVisionModelWithProjection",), "transformers")
@@ -90,5 +90,4 @@ class SVD(Recipe):
         """The input of the vision tower for pictures (n, 3, H, W) in [0, 1]: resized to a square, normalised."""
         plain = {"do_center_crop": False, "do_resize": False, "do_rescale": False, "do_normalize": True}
         small = shrunk(images.float() * 2 - 1, 224) / 2 + 0.5
-        processor = self.source.processor("feature_extractor")
-        return processor(images=small.cpu(), return_tensors="pt", **plain).pixel_values.to(images.device)
+        return processed(self.source.processor("feature_extractor"), small, 224, **plain)

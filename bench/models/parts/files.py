@@ -90,6 +90,11 @@ def _check_shards(index: Path) -> None:
 
 def tensor_names(path: Path) -> set[str]:
     """Names of the tensors of a safetensors file. Raises SyncbenchError for a file that is not complete."""
+    return set(tensor_shapes(path))
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a safetensors file by name. Raises SyncbenchError for a file that is not complete."""
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             raise SyncbenchError(
@@ -98,7 +103,7 @@ def tensor_names(path: Path) -> set[str]:
     try:
         opening: Any = safe_open(path, framework="numpy")
         with opening as opened:
-            return set(opened.keys())
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SyncbenchError(
             f"{quoted(path)} is cut off or damaged ({quoted(error)}): cannot load the pipeline; copy the file again"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...errors import SyncbenchError, quoted
+from .hollow import building
 from .library import library_class, quiet
 from .weights import Folder, first_line
 
@@ -39,6 +40,10 @@ class LdmUNet:
         from safetensors.torch import load_file
 
         place = self.folder.path / self.part
+        if self.folder.placement.device.type == "meta":
+            with quiet(), building(self.folder.placement.device):
+                hollow = library_class("diffusers", "UNet2DConditionModel")(**self.config)
+            return self.folder.placement.put(hollow)
         variant = f".{self.folder.variant}" if self.folder.has_variant(self.part) else ""
         with quiet():
             try:

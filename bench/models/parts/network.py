@@ -95,7 +95,8 @@ class Bare:
 class UNet(Bare):
     """A `UNet2DConditionModel`: Stable Diffusion 1.x, 2.x, XL, and whatever was made of them.
 
-    Reads rows `text`; `class_labels`; and for XL `pooled`, to which it adds the size of the view, uncropped.
+    Reads rows `text`; `class_labels`; `pooled` (XL's, with the size of the view itself, uncropped); `image_embeds`
+    (an IP-Adapter's).
     """
 
     factor: int = 8
@@ -119,6 +120,8 @@ class UNet(Bare):
                 "text_embeds": rows["pooled"].to(dtype),
                 "time_ids": sizes.expand(len(x), -1),
             }
+        if "image_embeds" in rows:
+            found.setdefault("added_cond_kwargs", {})["image_embeds"] = [rows["image_embeds"].to(dtype)]
         return found
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -54,7 +55,9 @@ class Vision(Begun):
     tower: Loadable
     prepare: Prepare
     otherwise: str = ""
-    """The condition whose first row is the picture where `image` is missing."""
+    """The condition whose first row is the picture where there is no `image`."""
+    out: str = "text"
+    """Name of the row."""
 
     @torch.no_grad()
     def embed(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 d"]:
@@ -66,7 +69,30 @@ class Vision(Begun):
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """The embedding for each view as one token, the same for all views; and zeros."""
         found = self.embed(given_picture(request, self.otherwise))[:, None].expand(request.views, -1, -1)
-        return {"text": found}, {"text": torch.zeros_like(found)}
+        return {self.out: found}, {self.out: torch.zeros_like(found)}
+
+
+@dataclass(frozen=True)
+class Patches(Vision):
+    """The picture's tokens by a vision tower, of its last layer but one (IP-Adapter plus).
+
+    Where guidance drops it there are those of a picture that is grey to the tower: zeros after its normalisation.
+    """
+
+    @torch.no_grad()
+    def tokens(self, pixels: Tensor) -> Float[Tensor, "1 tokens d"]:
+        """Of what the tower reads."""
+        tower = self.tower.module
+        seen = pixels.to(next(tower.parameters()))
+        return tower(seen, output_hidden_states=True).hidden_states[-2]
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """One set of tokens a view, (views, 1, tokens, d), the same for all."""
+        pixels = self.prepare(given_picture(request, self.otherwise))
+        given, dropped = (
+            self.tokens(one)[:, None].expand(request.views, -1, -1, -1) for one in (pixels, torch.zeros_like(pixels))
+        )
+        return {self.out: given}, {self.out: dropped}
 
 
 @dataclass(frozen=True)
@@ -133,6 +159,18 @@ class Numbers(Silent):
         """The numbers for each view, given and dropped alike."""
         rows = {self.out: torch.tensor(self.values).expand(request.views, -1)}
         return rows, rows
+
+
+def processed(processor: Any, images: Shaped[Tensor, "n 3 H W"], side: int, **how: Any) -> Float[Tensor, "n 3 s s"]:
+    """What CLIP's processor makes of pictures, on their device; of pictures without values, a square of `side`."""
+    if images.is_meta:
+        return torch.empty(len(images), 3, side, side, device="meta")
+    return processor(images=images.cpu(), return_tensors="pt", **how).pixel_values.to(images.device)
+
+
+def eight_bits(images: Float[Tensor, "n 3 H W"]) -> UInt8[Tensor, "n 3 H W"]:
+    """Pictures in [0, 1] as files have them, whose levels a vision tower was trained on."""
+    return (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def shrunk(images: Float[Tensor, "n 3 H W"], size: int) -> Float[Tensor, "n 3 size size"]:

@@ -215,18 +215,19 @@ class Folder:
             made = library_class("diffusers", kind).from_config(stored)
         return {**{name: made.config[name] for name in made.config if not name.startswith("_")}, "_class_name": kind}
 
-    def file(self, name: str, what: str) -> Path:
-        """Path of a safetensors file of the folder; `what` is for errors. Raises SyncbenchError where it is missing."""
-        found = self.path / name
-        if not is_file(found):
-            raise SyncbenchError(f"{quoted(self.path)} has no {name}, {what}: fetch or copy it")
-        return found
+    def file(self, name: str, what: str, places: Iterable[str] = ("",)) -> Path:
+        """One of its files, in the first of its folders that has it. Raises SyncbenchError where it is missing."""
+        for place in places:
+            if is_file(self.path / place / name):
+                return self.path / place / name
+        raise SyncbenchError(f"{quoted(self.path)} has no {quoted(name, 80)}, {what}: fetch or copy it")
 
-    def file_revision(self, name: str) -> str:
-        """12 hex digits of the content of a file of the folder, or of the hub's commit."""
-        content = (self.path / name).stat()
-        known = ((str(self.path / name), content.st_mtime_ns, content.st_size),)
-        return self.commit[:12] if self.commit else _hash(self.path, known)
+    def file_revision(self, file: Path) -> str:
+        """12 hex digits of one of its files: of its name and content, or the hub's commit and its name."""
+        if self.commit:
+            return hashlib.sha256(f"{self.commit} {file.relative_to(self.path)}".encode()).hexdigest()[:12]
+        content = file.stat()
+        return _hash(self.path, ((str(file), content.st_mtime_ns, content.st_size),))
 
     def revision(self, parts: Iterable[str] = ()) -> str:
         """12 hex digits of configuration and weights: of the named parts, or of a single network's folder."""
