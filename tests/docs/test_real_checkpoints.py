@@ -63,9 +63,9 @@ def test_what_is_added_to_a_checkpoint_is_a_model_and_can_be_fetched() -> None:
     section = TEXT[TEXT.index("## What is added") : TEXT.index("## Your own")]
     rows = [re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (?!beside|-).*", section, re.MULTILINE)]
     assert len(rows) == 5
-    for id, *weights_named in rows:
+    for id, *named in rows:
         assert issubclass(load_class("models", id), Composed)
-        for one in (word for group in weights_named if " " in group for word in group.split()):
+        for one in (word for group in named if " " in group for word in group.split()):
             assert named_weights(one), one
 
 
