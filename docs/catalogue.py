@@ -125,7 +125,7 @@ def _fields(cls: type) -> str:
         return ""
     parameters = inspect.signature(cls).parameters
     rows = [
-        (f"`{name}`", type_text(kind), _default(parameters[name]), prose(" ".join(said.get(name, "").split())))
+        (f"`{name}`", type_text(kind), _default(parameters.get(name)), prose(" ".join(said.get(name, "").split())))
         for name, kind in types.items()
     ]
     maker = "" if said else prose(inspect.cleandoc(cls.__init__.__doc__ or ""))
@@ -133,7 +133,9 @@ def _fields(cls: type) -> str:
     return "\n\n".join(filter(None, ("## Fields", table(head, [row[: len(head)] for row in rows]), maker)))
 
 
-def _default(parameter: inspect.Parameter) -> str:
+def _default(parameter: inspect.Parameter | None) -> str:
+    if parameter is None:
+        return "(off)"
     if parameter.default is inspect.Parameter.empty:
         return "(must be given)"
     return f"`{show_value(parameter.default) or '(empty)'}`"

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, Unpack, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -45,7 +45,11 @@ def field_types(callee: Callable[..., Any]) -> dict[str, Any]:
     hints = get_type_hints(maker, include_extras=True)
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(callee).parameters.values()
-    return {p.name: hints.get(p.name, Any) for p in parameters if p.kind in kinds}
+    found = {p.name: hints.get(p.name, Any) for p in parameters if p.kind in kinds}
+    for p in parameters:
+        if p.kind is inspect.Parameter.VAR_KEYWORD and get_origin(hints.get(p.name)) is Unpack:
+            found |= get_type_hints(get_args(hints[p.name])[0], include_extras=True)
+    return found
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:

@@ -75,6 +75,11 @@ def where(entry: Weights) -> Path | None:
 
 def _repository(entry: Weights, variant: str, dry: bool, told: ByteProgress) -> Listing:
     if dry and _offline():
+        if entry.gigabytes is None and where(entry) is None:
+            raise SyncbenchError(
+                f"HF_HUB_OFFLINE is set, and nothing is known of {entry.repository} without asking the hub: unset it "
+                "for this command"
+            )
         return _line(entry)
     remote = remote_files(entry, variant)
     if dry:

@@ -57,8 +57,12 @@ def item_intact(item: Item, marks: Marks) -> bool:
 
 
 def mark_model(model: Any) -> dict[int, int]:
-    """A number for each loaded network of a model, equal as long as its weights, precision, layers and attention
-    processors are not changed."""
+    """A number for each network of a model, the same as long as nobody changes weights, precision, layers, processors.
+
+    Networks are those that are loaded; one that is loaded later is no change. Weights that visit a device are put back
+    first (`settle`).
+    """
+    getattr(model, "settle", lambda: None)()
     return {id(module): hash(tuple(_facts(module))) for module in _modules(model)}
 
 

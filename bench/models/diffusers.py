@@ -1,11 +1,13 @@
 """A Stable Diffusion 1.x, 2.x or XL checkpoint in diffusers' folder format: a local folder or a hub id."""
 
 from dataclasses import replace
+from typing import Unpack
 
 from ..errors import quoted
 from .parts.checkpoint import check_folder
 from .parts.composed import Parts
 from .parts.denoiser import Precision
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.single_file import single_file
 from .parts.stable_diffusion import StableDiffusion
@@ -26,6 +28,7 @@ class Diffusers(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: a folder, or a hub id (`owner/name`) at branch, tag or `commit`; `variant`: e.g. fp16.
 
@@ -35,7 +38,7 @@ class Diffusers(Recipe):
         SyncbenchError when the folder is not a complete pipeline, or is not on this machine.
         """
         self._file = file
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Refuse a folder or a file that is not a complete pipeline."""

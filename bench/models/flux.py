@@ -4,7 +4,7 @@ Black Forest Labs 2024, https://github.com/black-forest-labs/flux; there is no p
 `black-forest-labs/FLUX.1-dev` and `black-forest-labs/FLUX.1-schnell`.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 
@@ -16,6 +16,7 @@ from .parts.guidance import Distilled
 from .parts.levels import Flow
 from .parts.picture_transformer import FluxTransformer
 from .parts.pipeline import Pipeline
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 
 
@@ -56,12 +57,13 @@ class Flux(Recipe):
         device: str = "auto",
         dtype: Precision = "bfloat16",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`size`: pixels along a side of a window, which set the noise levels of the dev network.
 
         Other options are those of the model `diffusers`.
         """
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._size = size
 
     def parts(self) -> Parts:

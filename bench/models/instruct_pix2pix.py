@@ -3,7 +3,7 @@
 Brooks et al. 2023, arXiv 2211.09800. Checkpoint `timbrooks/instruct-pix2pix`.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 
@@ -12,6 +12,7 @@ from .parts.denoiser import Precision
 from .parts.fingerprint import TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.guidance import TextAndImage
 from .parts.pictures import Picture
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
 from .parts.wrappers import Concatenated
@@ -40,13 +41,14 @@ class InstructPix2pix(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`picture`: the condition that is edited, `video` for the frames of a clip.
 
         `image_guidance`: the scale of guidance by the picture; the protocol's guidance scale is that of the text. Other
         options are those of the model `diffusers`.
         """
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._picture, self._scale = picture, image_guidance
 
     def parts(self) -> Parts:

@@ -5,7 +5,7 @@ encoder beside it, OpenCLIP ViT-H. Left out: its adapters for faces.
 """
 
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 from torch import Tensor
@@ -17,6 +17,7 @@ from .parts.denoiser import Precision
 from .parts.image_prompt import PLACES, ImagePrompted, check_image_prompt, image_encoder, reads_patches
 from .parts.library import library_class
 from .parts.network import UNet
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.vision import Patches, Vision, eight_bits, processed
@@ -44,6 +45,7 @@ class IpAdapter(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: the base, a folder or a hub id; `adapter`: likewise, with a file `weights` and its image encoder.
 
@@ -51,7 +53,7 @@ class IpAdapter(Recipe):
         counts. Raises SyncbenchError where one does not fit the other.
         """
         self._adapter, self._weights, self._scale = adapter, weights, scale
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Refuse a folder that is no base, a file that is no IP-Adapter for it, and another image encoder."""

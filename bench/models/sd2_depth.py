@@ -5,13 +5,14 @@ TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folde
 data set.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Unpack
 
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.described import UNUSED
 from .parts.fingerprint import TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.pictures import Inverse
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import ONE_TEXT, StableDiffusion
 from .parts.wrappers import Concatenated
@@ -40,12 +41,13 @@ class Sd2Depth(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`normalise`: each view's depth is stretched by itself (as published), or all views' together.
 
         Other options are those of the model `diffusers`.
         """
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._normalise: Literal["per_view", "shared"] = normalise
 
     def parts(self) -> Parts:

@@ -6,7 +6,7 @@ their own, linear betas, whatever the base's scheduler says. Version 3's domain 
 training clips, is left out.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ..errors import SyncbenchError, quoted
 from .parts.checkpoint import check_folder
@@ -15,6 +15,7 @@ from .parts.denoiser import Precision
 from .parts.fingerprint import Fingerprint, Part, check_companion
 from .parts.network import MotionUNet
 from .parts.pictures import Hint
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.weights import Folder
@@ -51,6 +52,7 @@ class AnimateDiff(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: the base, a folder or a hub id at branch, tag or `commit`; `adapter`, `control`: folder or hub id.
 
@@ -63,7 +65,7 @@ class AnimateDiff(Recipe):
                 "guoyww/animatediff-motion-adapter-v1-5-2)"
             )
         self._adapter, self._control = adapter, control
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Raise SyncbenchError for folders that are no base, adapter or ControlNet, or not of one family."""

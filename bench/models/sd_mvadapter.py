@@ -6,7 +6,7 @@ the positions and normals of a mesh. The network reads the azimuth of each view 
 it was trained with six views, of azimuths 0, 45, 90, 180, 270 and 315 degrees at elevation 0.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval
 
@@ -16,6 +16,7 @@ from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.levels import shifted_betas
 from .parts.mv_adapter import Branches, Rays, camera_encoder, check_file
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.t2i import Features
@@ -48,6 +49,7 @@ class MVAdapter(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: the base, XL or 2.1, a folder or a hub id; `adapter`: a folder or hub id with MV-Adapter's file.
 
@@ -55,7 +57,7 @@ class MVAdapter(Recipe):
         on this machine, is incomplete, or does not fit the other.
         """
         self._adapter, self._size = adapter, size
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Raise SyncbenchError for a base that is neither XL nor 2.1, and for a file that is not the adapter for it."""

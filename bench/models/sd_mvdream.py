@@ -7,7 +7,7 @@ network here, without the code beside it; and one whose UNet is stock already. T
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from ..errors import SyncbenchError, quoted
 from .parts.cameras import Camera, orbit_numbers
@@ -17,6 +17,7 @@ from .parts.described import listed, read_index
 from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, SCHEDULER, TEXT_WIDTH, UNET, Fingerprint, Part
 from .parts.ldm import LdmUNet
 from .parts.network import UNet
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
 from .parts.weights import Loadable
@@ -49,6 +50,7 @@ class MVDream(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: a folder, or a hub id at branch, tag or `commit`; `suffix` is added to prompts, as upstream does.
 
@@ -60,7 +62,7 @@ class MVDream(Recipe):
                 f"'{quoted(path)}' is a pickle, which runs code when it is read: take the same weights as a folder, "
                 "syncbench fetch ashawkey/mvdream-sd2.1-diffusers"
             )
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Raise SyncbenchError for a network that is not MVDream's, of diffusers' or of original tensor names."""

@@ -5,7 +5,7 @@ Blattmann, Dockhorn, Kulal et al. 2023, arXiv 2311.15127: stabilityai/stable-vid
 for all items and seeds.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from .parts.denoiser import Precision
 from .parts.fingerprint import SCHEDULER, Agree, Fingerprint, Part
 from .parts.guidance import PerView
 from .parts.levels import Edm
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.vision import FirstFrame, Numbers, Vision, processed, shrunk
 from .parts.wrappers import Concatenated
@@ -59,6 +60,7 @@ class SVD(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`path`: a folder, or a hub id at branch, tag or `commit`; `chunk` frames are decoded together, 0: all.
 
@@ -67,7 +69,7 @@ class SVD(Recipe):
         """
         self._told = (float(fps - 1), float(motion), noise)  # it was trained with one less than the frame rate
         self._chunk = chunk
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def parts(self) -> Parts:
         """The folder's parts; the UNet reads the picture's latent after the noisy one, and its embedding as a text."""

@@ -6,7 +6,7 @@ which is shrunk and not coded. Albedo and irradiance are in linear light. Its sc
 SNR and trailing times. Left out: the exposure of EXR files. On the axes of normals see `rgb_to_x`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.guidance import TextAndImage
 from .parts.pictures import Picture, Thumbnail
+from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.rgbx import LEVELS, fingerprint, light
 from .parts.stable_diffusion import StableDiffusion
@@ -55,12 +56,13 @@ class XToRgb(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`image_guidance` is the scale of guidance by the channels; the protocol's guidance scale is that of the text.
 
         `rescale` in [0, 1] moves the result towards the standard deviation of the last pass; see `TextAndImage`. Other
         options are those of the model `diffusers`."""
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._guidance = TextAndImage(image_guidance, rescale)
 
     def parts(self) -> Parts:

@@ -267,7 +267,7 @@ class _Stage:
 
     @cached_property
     def _precision(self) -> torch.dtype:
-        return getattr(torch, str(self._entry.overrides.get("dtype", "float32")))
+        return getattr(self._model, "precision", torch.float32)
 
     def _timed(self, asked: Asked) -> float:
         """Seconds of one call of the real model: the better of two after one that warms up."""

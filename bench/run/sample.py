@@ -225,7 +225,8 @@ def _made_of(job: Job) -> tuple[dict[str, bytes], Json]:
     counted = model.cost if model.cost != Cost() else artifact.cost
     artifact = settled(replace(artifact, cost=replace(counted, seconds=seconds, peak_mb=peak)))
     told = as_notes(about(job.method), "what the method says of itself")
-    done = {"device": str(model.device), "cost": asdict(artifact.cost), "notes": artifact.notes, "about": told}
+    notes = {**artifact.notes, **getattr(model, "deviations", {})}
+    done = {"device": str(model.device), "cost": asdict(artifact.cost), "notes": notes, "about": told}
     return encode_artifact(artifact), done
 
 

@@ -295,6 +295,8 @@ def _begun(root: Path) -> bool:
 
 
 def _read_run(root: Path) -> StoredRun:
+    if root.exists() and not root.is_dir():
+        raise SyncbenchError(f"'{root}' is {_file_kind(root)}")
     if not root.is_dir():
         raise SyncbenchError(f"no results folder '{root}'")
     if not (root / "run.json").is_file():
@@ -309,6 +311,20 @@ def _read_run(root: Path) -> StoredRun:
             "use the version that wrote them, or run again into a new folder"
         )
     return parsed(StoredRun, data, path)
+
+
+def _file_kind(path: Path) -> str:
+    """What a file that was named as results is, and what is wanted instead."""
+    if not path.is_file():
+        return "neither a folder nor a file: name a results folder, or a .parquet file of records"
+    if path.suffix == ".parquet":
+        return "a file of records, which has no samples: name the results folder that they are of"
+    with suppress(OSError), open(path, "rb") as file:
+        if file.read(4) == b"PAR1":
+            return "a Parquet file under another name: give it a name that ends with .parquet"
+    if (path.parent / "run.json").is_file():
+        return f"a file in the results folder '{path.parent}': name the folder"
+    return "a file, not a results folder: name a folder that `run` wrote, or a .parquet file of records"
 
 
 def encode_artifact(artifact: Artifact) -> dict[str, bytes]:

@@ -19,4 +19,4 @@ class AnimateDiff(Together):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2307.04725"
     licence: ClassVar[str] = "Apache-2.0"
-    requires: ClassVar[tuple[str, ...]] = ("joint", "time")
+    requires: ClassVar[tuple[str, ...]] = ("joint", "time", "text")

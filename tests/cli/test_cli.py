@@ -277,3 +277,34 @@ def test_doctor_looks_at_everything() -> None:
     assert {"machine", "accelerator", "packages", "lpips weights", "results folder"} <= findings.keys()
     assert all(finding["cure"] for finding in findings.values() if finding["status"] == "warn")
     assert "->" in call("doctor").stdout or all(f["status"] == "ok" for f in findings.values())
+
+
+READERS: dict[str, list[str]] = {
+    **{name: [name] for name in ("report", "board", "cite", "score", "show", "power")},
+    "gate": ["gate", "--baseline", "{records}"],
+    "gate's baseline": ["gate", "{records}", "--baseline"],
+}
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_file_that_is_no_results_says_what_it_is(command: str, tmp_path: Path) -> None:
+    records_, renamed, other = tmp_path / "records.parquet", tmp_path / "records.pq", tmp_path / "run.json"
+    baseline.write(frame(records()), records_)
+    renamed.write_bytes(records_.read_bytes())
+    other.write_text("{}")
+    text = tmp_path / "elsewhere" / "table.csv"
+    text.parent.mkdir()
+    text.write_text("a,b")
+    arguments = [word.format(records=records_) for word in READERS[command]]
+    cases = {
+        renamed: "is a Parquet file under another name: give it a name that ends with .parquet",
+        other: f"is a file in the results folder '{tmp_path}': name the folder",
+        text: "is a file, not a results folder: name a folder that `run` wrote, or a .parquet file of records",
+        tmp_path / "nothing": "no results folder",
+    }
+    if command in ("score", "show"):
+        cases[records_] = "is a file of records, which has no samples: name the results folder that they are of"
+    for path, words in cases.items():
+        done = call(*arguments, path)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
+        assert words in done.stderr.replace("\n", " ")

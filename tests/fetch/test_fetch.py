@@ -155,6 +155,23 @@ def test_a_dry_run_says_what_would_come_and_brings_nothing(hub: Hub) -> None:
     assert not hub.ranges(".safetensors")
 
 
+def test_a_dry_run_that_may_not_ask_says_what_it_knows_or_that_it_knows_nothing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SyncbenchError, match="HF_HUB_OFFLINE is set, and nothing is known of somebody/small"):
+        fetch(named(NAME), dry=True)
+    [line] = fetch(named("sd15"), dry=True)
+    assert line.about
+    assert line.size
+    assert not hub.asked
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    fetch(named(NAME))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    [line] = fetch(named(NAME), dry=True)
+    assert (line.about, line.where) == (False, str(snapshot(NAME)))
+
+
 def test_refusals_are_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.gated.add(NAME)
     with pytest.raises(SyncbenchError, match="somebody/small is gated: accept its licence"):

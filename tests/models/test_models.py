@@ -208,15 +208,15 @@ LOADED: dict[str, dict[str, Any]] = {
         **{"channels": 4, "window": 32, "period": 256, "levels": "scaled_linear", "dtype": "float32"},
     },
     "tiny": {"kind": "sd21", "sample_size": 16, "seed": 1, "dtype": "float64"},
-    "diffusers": {"variant": "fp16", "dtype": "bfloat16"},
+    "diffusers": {"variant": "fp16", "dtype": "bfloat16", "tiled": True},
     **{name: {"dtype": "float32"} for name in ("reference", "depth", "views", "grid", "motion")},
     **{name: {"dtype": "float32"} for name in ("channels_joint", "channels_prompted", "channels_to_rgb")},
 }
 """Another value of every option of every model that changes what is computed."""
 FOLDERS = {"path", "base", "control", "file"}
 """Options that name weights, whose contents count: see the other tests, and `test_trained_models`."""
-ELSEWHERE = {"device", "batch", "commit", "widths"}
-"""No part of a revision: where and in what portions; or (a hub's commit, widths that need gigabytes) not tried."""
+ELSEWHERE = {"device", "batch", "commit", "widths", "offload", "compile"}
+"""No part of a revision: where, in what portions and how fast; or (a hub's commit, widths of gigabytes) not tried."""
 
 
 OWN = [c for c in list_components("models") if c.id in LOADED or not issubclass(load_class("models", c.id), Recipe)]

@@ -18,6 +18,7 @@ from syncbench.bench.catalogue.fields import field_types
 from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.mv_adapter import ray_numbers
+from syncbench.bench.models.parts.placement import Memory
 from syncbench.bench.models.parts.shared_attention import SharedAttention, lines_of
 from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.world.stage import orbit_cameras
@@ -215,7 +216,7 @@ def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[str], ou
 
 
 def test_mv_adapters_options_are_in_the_revision(folder: Callable[[str], Path], tmp_path: Path) -> None:
-    options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch"}
+    options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch", *Memory.__annotations__}
     assert set(field_types(load_class("models", "sd_mvadapter"))) == options, "an option that no test knows"
     plain = mv_model(folder, "sd21").revision
     assert mv_model(folder, "sd21").name == "sd21+mv-adapter"

@@ -22,8 +22,8 @@ from syncbench.bench.models.parts.cameras import looked_at, orbit_numbers
 from syncbench.bench.models.parts.guidance import PerView
 from syncbench.bench.models.parts.ldm import stock_config, stock_weights
 from syncbench.bench.models.parts.levels import Discrete
+from syncbench.bench.models.parts.placement import Memory, channels_last
 from syncbench.bench.models.parts.vision import shrunk
-from syncbench.bench.models.parts.weights import channels_last
 from syncbench.datasets.world_views import WorldViews
 from torch.nn import functional as F
 
@@ -550,10 +550,23 @@ def test_clips_are_made_by_their_family(folders: dict[str, Path], clip: Path, tm
     options |= {"path": str(folders[name])}
     world = {"id": "world_videos", "frames": 5, "size": 64}
     own = {"id": "videos", "path": str(clip), "prompt": "a cat", "frames": 5, "size": 64}
-    found = sweep(name, options, world, ["animatediff", "independent", "batch_attention"], tmp_path / "world")
+    method = "svd" if name == "svd" else "animatediff"
+    found = sweep(name, options, world, [method, "independent", "batch_attention"], tmp_path / "world")
     # guidance doubles evaluations; five frames of Wan's are two latents
-    assert dict(found) == {"animatediff": 8 if name == "wan" else 20, "independent": 20, "batch_attention": 20}
-    sweep(name, options, own, ["animatediff"], tmp_path / "own")
+    assert dict(found) == {method: 8 if name == "wan" else 20, "independent": 20, "batch_attention": 20}
+    sweep(name, options, own, [method], tmp_path / "own")
+
+
+def test_a_clip_from_a_picture_is_no_row_of_another_system(folders: dict[str, Path]) -> None:
+    clips, pictures = load("methods", "animatediff", {}), load("methods", "svd", {})
+    of_words, of_pictures = (
+        model_of(folders, "sd_animatediff", adapter=str(folders["motion"])),
+        model_of(folders, "svd"),
+    )
+    assert set(clips.requires) <= of_words.capabilities
+    assert set(clips.requires) - of_pictures.capabilities == {"text"}
+    assert set(pictures.requires) <= of_pictures.capabilities
+    assert set(pictures.requires) - of_words.capabilities == {"image"}
 
 
 def test_views_are_made_by_their_family(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -569,14 +582,14 @@ def test_views_are_made_by_their_family(folders: dict[str, Path], tmp_path: Path
 def test_clips_that_do_not_fill_latents_or_places_are_refused_before_the_first_job(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    def refused(name: str, frames: int, match: str, **options: str) -> None:
+    def refused(name: str, frames: int, match: str, method: str = "animatediff", **options: str) -> None:
         dataset = {"id": "world_videos", "frames": frames, "size": 64}
         with pytest.raises(SyncbenchError, match=match):
-            sweep(name, {"path": str(folders[name]), **options}, dataset, ["animatediff"], tmp_path / "out")
+            sweep(name, {"path": str(folders[name]), **options}, dataset, [method], tmp_path / "out")
 
     refused("wan", 8, "clips of 4 k \\+ 1 frames, not of 8: set frames to 5 or 9")
     refused("sd_animatediff", 40, "places for at most 32", adapter=str(folders["motion"]))
-    refused("svd", 26, "places for at most 25")
+    refused("svd", 26, "places for at most 25", "svd")
 
 
 # Folders that are something else
@@ -677,7 +690,7 @@ def test_every_option_that_changes_what_is_computed_is_in_the_revision(
         **{name: {"dtype": "float16"} for name in ("sd_zero123plus", "modelscope", "wan")},
     }
     for name, options in changed.items():
-        known = {*options, "path", "adapter", "variant", "commit", "device", "batch"}
+        known = {*options, "path", "adapter", "variant", "commit", "device", "batch", *Memory.__annotations__}
         assert set(field_types(load_class("models", name))) <= known, "an option that no test knows"
         found = [model_of(folders, name, **{key: value}).revision for key, value in options.items()]
         assert len({models[name].revision, *found}) == 1 + len(found), name

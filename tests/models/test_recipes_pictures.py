@@ -19,6 +19,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.attention import hook_is_live
 from syncbench.bench.models.parts.native import native_size
 from syncbench.bench.models.parts.picture_transformer import packed, places, unpacked
+from syncbench.bench.models.parts.placement import Memory
 from torch import Tensor
 
 from ..picture_replicas import SD2, SD15, STRUCTURES, XL, made, original, saved
@@ -378,7 +379,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "controlnet": {"scales": {"depth": 0.5}},
 }
 """Another value of every option of every recipe that changes what is computed."""
-ELSEWHERE = {"path", "nets", "file", "commit", "variant", "device", "batch", "dtype"}
+MEMORY = Memory.__annotations__
+ELSEWHERE = {"path", "nets", "file", "commit", "variant", "device", "batch", "dtype", *MEMORY}
 """Options that name weights, whose contents count; those of every checkpoint, which `test_models` tries."""
 
 

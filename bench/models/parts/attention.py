@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...types import SyncbenchError
+from .placement import uncompiled
 
 if TYPE_CHECKING:
     from ..interface import Model
@@ -70,13 +71,14 @@ def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Gene
     """Within the context every chosen layer uses a processor of its own, `make(name, layer)`; yields them by name.
 
     Afterwards each layer holds the very object it held before, also after an exception, and even if the processors
-    were changed within the context. Contexts may be nested.
+    were changed within the context. Contexts may be nested. Within it a compiled network is run as it was before.
     """
     # Layer by layer: `set_attn_processor(dict)` empties the dict it is given, and one processor for all layers
     # cannot keep a state per layer.
     chosen = layers(network, where)
     before = {name: layer.processor for name, layer in chosen.items()}
     now = {name: make(name, layer) for name, layer in chosen.items()}
+    compiled = uncompiled(network)
     try:
         for name, layer in chosen.items():
             layer.set_processor(now[name])
@@ -84,6 +86,8 @@ def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Gene
     finally:
         for name, layer in chosen.items():
             layer.set_processor(before[name])
+        if compiled is not None:
+            network.forward = compiled
 
 
 class _Probe:

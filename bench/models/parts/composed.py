@@ -26,9 +26,10 @@ from .denoiser import Denoiser, digest
 from .guidance import Guidance, Plain
 from .levels import Levels
 from .network import OFFERS, Network
+from .placement import Memory, Placement
 from .schedule import Level, Schedule
 from .texts import Text
-from .weights import Folder, Placement, find, first_line
+from .weights import Folder, find, first_line
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Folder of the bundled models' weights."""
@@ -64,6 +65,8 @@ class Composed(Denoiser):
 
     paper: ClassVar[str] = ""
     licence: ClassVar[str] = ""
+    memory: Memory = Memory()
+    """Options that save memory or time."""
 
     @abstractmethod
     def parts(self) -> Parts:
@@ -73,10 +76,20 @@ class Composed(Denoiser):
         """The folder that a path or a hub id names; its networks are loaded to this model's device and precision."""
         return find(path, self.placement, commit=commit, variant=variant, what=what)
 
-    @property
+    @cached_property
     def placement(self) -> Placement:
-        """Device and precision of the networks."""
-        return Placement(self.device, self.precision, self.dtype)
+        """Where networks are put, and in which precision. Raises SyncbenchError for options that cannot be had."""
+        return Placement.of(self.device, self.precision, self.dtype, self.memory)
+
+    @property
+    def deviations(self) -> dict[str, str]:
+        """What else than its weights makes its samples others than the checkpoint's; part of its revision."""
+        return {"codec": "tiled"} if self.placement.tiled else {}
+
+    def settle(self) -> None:
+        """Put weights that are on the device back to where they rest."""
+        if self.placement.shelf is not None:
+            self.placement.shelf.clear()
 
     @cached_property
     def made(self) -> Parts:
@@ -123,8 +136,9 @@ class Composed(Denoiser):
 
     @property
     def revision(self) -> str:
-        """12 hex digits of the weights and configuration of every folder, and of the network's precision."""
-        return digest({"id": self.id, "folders": dict(self.made.folders), "dtype": str(self.precision)})
+        """12 hex digits of the weights and configuration of every folder, of the precision and of deviations."""
+        facts = {"id": self.id, "folders": dict(self.made.folders), "dtype": str(self.precision)}
+        return digest({**facts, **self.deviations})
 
     @property
     def factor(self) -> int:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ...errors import SyncbenchError, quoted
 from .hollow import building
 from .library import quiet
-from .weights import Placement, first_line
+from .placement import Placement
+from .weights import first_line
 
 Json = dict[str, Any]
 

@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from annotated_types import Interval, Len
 
 from ...errors import SyncbenchError, quoted
 from .checkpoint import check_folder
 from .denoiser import Precision
+from .placement import Memory
 from .recipe import Recipe
 from .single_file import single_file
 from .weights import Folder
@@ -37,6 +38,7 @@ class Hinted(Recipe):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        **memory: Unpack[Memory],
     ) -> None:
         """`nets`: a folder or hub id for each condition; `scales`: how much each counts, 1 where nothing is said.
 
@@ -50,7 +52,7 @@ class Hinted(Recipe):
             )
         self._scales = scales or {}
         self._nets, self._file = nets, file
-        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch)
+        super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
         """Refuse a base or a network that is not whole, or networks of another family than the base."""

@@ -23,7 +23,8 @@ from .conditioners import Request, Rows, Silent, needed
 from .files import tensor_names
 from .filled import Filled
 from .library import library_class
-from .weights import Loadable, Placement
+from .placement import Placement
+from .weights import Loadable
 
 PARTS = {"to_q_mv": "to_q", "to_k_mv": "to_k", "to_v_mv": "to_v", "to_out_mv": "to_out"}
 """Names of a layer's parts in the file, and their names in diffusers' class of attention layers."""

@@ -152,7 +152,7 @@ class MotionUNet:
                 ) from error
             # diffusers leaves some of the picture network's layers (XL's `add_embedding`) as they were drawn at random
             made.load_state_dict(plain.state_dict(), strict=False)
-            return made.eval().requires_grad_(False).to(device=plain.device, dtype=plain.dtype)
+            return self.adapter.folder.placement.put(made)
 
     @property
     def frames(self) -> int:

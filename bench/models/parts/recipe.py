@@ -8,6 +8,7 @@ from .composed import Composed
 from .denoiser import Precision
 from .files import variants
 from .fingerprint import Fingerprint
+from .placement import Memory, Offload
 from .weights import Folder
 
 
@@ -29,13 +30,21 @@ class Recipe(Composed):
         device: str = "auto",
         dtype: Precision = "float32",
         batch: int = 8,
+        offload: Offload = "none",
+        tiled: bool = False,
+        compile: bool = False,
     ) -> None:
         """`path`: a folder, or a hub id at branch, tag or `commit`; `variant`: e.g. fp16.
 
         `dtype` is the precision of the denoising network; `batch` the views in one call of it, each once per pass of
-        guidance. Raises SyncbenchError when the folder is not what this recipe reads, or is not on this machine.
+        guidance. `offload` keeps weights in the machine's memory while they are not used: those of whole `parts`, or of
+        single `layers`, which is slowest. `tiled` codes large pictures tile by tile, which changes them. `compile` has
+        the denoising network compiled. Raises SyncbenchError when the folder is not what this recipe reads, or is not
+        on this machine.
         """
+        self.memory: Memory = {"offload": offload, "tiled": tiled, "compile": compile}
         super().__init__(device, dtype, batch)
+        _ = self.placement  # refuses options that cannot be had together
         if not path:
             raise SyncbenchError(
                 f"model {self.id} needs a checkpoint: --set model.path=FOLDER (or a hub id owner/name)"

@@ -10,57 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
 
 from ...errors import SyncbenchError, quoted
 from ...files import is_file, is_folder, read_object
 from .hollow import hollow
 from .library import library_class, quiet
+from .placement import Placement
 
 Json = dict[str, Any]
 EXACT = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3", "image_encoder", "vision_encoder")
 """Parts that stay in single precision whatever the network's: half-precision images would be coarser than PNGs."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Device and precision of modules."""
-
-    device: torch.device
-    network: torch.dtype
-    exact: torch.dtype
-    """Precision of codec and encoders."""
-
-    def put(self, module: nn.Module, exact: bool = False) -> Any:
-        """The module on this device and in this precision, frozen, in evaluation mode."""
-        dtype = self.exact if exact else self.network
-        whole = kept_whole(module)
-        with quiet():
-            module.eval().requires_grad_(False).to(device=self.device, dtype=dtype)
-        for name, value in whole.items():
-            part, _, short = name.rpartition(".")
-            held = getattr(module.get_submodule(part), short)
-            held.data = value.to(device=self.device, dtype=torch.promote_types(dtype, torch.float32))
-        if self.device.type == "cuda" and not exact:
-            channels_last(module)  # on the CPU this layout is slower, by up to 22 %
-        return module
-
-
-def kept_whole(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors, by name, that diffusers keeps in float32 in half-precision networks, e.g. of the time embedding."""
-    words: set[str] = set(getattr(module, "_keep_in_fp32_modules", None) or ())
-    every = [*module.named_parameters(), *module.named_buffers()] if words else []
-    return {name: value.detach() for name, value in every if words & set(name.split("."))}
-
-
-def channels_last(module: nn.Module) -> None:
-    """Change weights of two-dimensional convolutions to the memory format channels-last, which is faster; no others."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            cast(Any, layer).to(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Where networks are put, in which precision, and what is done to save memory or time there."""
+
+import shutil
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import SyncbenchError
+from .library import quiet
+
+if TYPE_CHECKING:
+    from .offload import Shelf
+
+Offload = Literal["none", "parts", "layers"]
+
+
+class Memory(TypedDict, total=False):
+    """Options of every published checkpoint that save memory or time; see `Recipe`."""
+
+    offload: Offload
+    tiled: bool
+    compile: bool
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where modules are put, and in which precision."""
+
+    device: torch.device
+    network: torch.dtype
+    exact: torch.dtype
+    """Of codec and encoders."""
+    offload: Offload = "none"
+    """Where weights are while they are not used: `none`, on the device; `parts`, networks come one after another, the
+    denoising ones together; `layers`, layers do. On the CPU nothing moves."""
+    tiled: bool = False
+    """Whether codecs take large pictures tile by tile, blended; the result is another one."""
+    compile: bool = False
+    """Whether denoising networks are compiled, which changes their answers by float noise only."""
+    shelf: "Shelf | None" = field(default=None, compare=False, repr=False)
+    """Where weights rest, if they move."""
+
+    @staticmethod
+    def of(device: torch.device, network: torch.dtype, exact: torch.dtype, memory: Memory) -> "Placement":
+        """With options. Raises SyncbenchError for those that cannot be had together or on this machine."""
+        if memory.get("compile") and memory.get("offload", "none") != "none":
+            raise SyncbenchError(
+                "model.compile and model.offload exclude each other, because a compiled network stays where it is: "
+                "leave one out"
+            )
+        if memory.get("compile"):
+            _check_compiler(device)
+        made = Placement(device, network, exact, **memory)
+        if made.moves:
+            from .offload import Shelf  # brings accelerate along
+
+            return replace(made, shelf=Shelf(device))
+        return made
+
+    @property
+    def moves(self) -> bool:
+        """Whether weights rest elsewhere than where they are used."""
+        return self.offload != "none" and self.device.type not in ("cpu", "meta")
+
+    def put(self, module: nn.Module, exact: bool = False) -> Any:
+        """The module there, frozen, in evaluation mode. Raises SyncbenchError for a codec that knows no tiles."""
+        dtype, device = self.exact if exact else self.network, torch.device("cpu") if self.shelf else self.device
+        whole = kept_whole(module)
+        with quiet():
+            module.eval().requires_grad_(False).to(device=device, dtype=dtype)
+        for name, value in whole.items():
+            part, _, short = name.rpartition(".")
+            held = getattr(module.get_submodule(part), short)
+            held.data = value.to(device=device, dtype=torch.promote_types(dtype, torch.float32))
+        if self.device.type == "cuda" and not exact:
+            channels_last(module)  # on the CPU this layout is slower, by up to 22 %
+        if self.tiled and type(module).__name__.startswith("Autoencoder"):
+            _tile(module)
+        if self.shelf is not None and self.offload == "layers":
+            self.shelf.keep_layers(module)
+        elif self.shelf is not None:
+            self.shelf.keep(module, f"{type(module).__name__} {id(module)}" if exact else "denoising")
+        if self.compile and not exact and self.device.type != "meta":
+            compile_network(module)
+        return module
+
+
+def kept_whole(module: nn.Module) -> dict[str, Tensor]:
+    """Tensors, by name, that diffusers never puts into half precision, e.g. of the embedding of time."""
+    words: set[str] = set(getattr(module, "_keep_in_fp32_modules", None) or ())
+    every = [*module.named_parameters(), *module.named_buffers()] if words else []
+    return {name: value.detach() for name, value in every if words & set(name.split("."))}
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay out weights of two-dimensional convolutions with channels last; those of three dimensions cannot be."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            cast(Any, layer).to(memory_format=torch.channels_last)
+
+
+def compile_network(network: nn.Module) -> None:
+    """Compile a network's `forward` in place; other attention processors (`replaced`) go around it meanwhile."""
+    network.forward = partial(_with_time_as_tensor, torch.compile(network.forward))
+
+
+def uncompiled(network: nn.Module) -> Any:
+    """Take the compiled `forward` off a network; it is returned, to be put back, or None where there is none."""
+    found = network.__dict__.get("forward")
+    return network.__dict__.pop("forward") if getattr(found, "func", None) is _with_time_as_tensor else None
+
+
+def _with_time_as_tensor(forward: Any, x: Any = None, *others: Any, **more: Any) -> Any:
+    """A number would be compiled into the graph, and every step would compile another one."""
+    values = [torch.tensor(float(v), device=x.device) if type(v) in (int, float) else v for v in others]
+    return forward(*([] if x is None else [x]), *values, **more)
+
+
+def _tile(codec: Any) -> None:
+    try:
+        codec.enable_tiling()
+    except (AttributeError, NotImplementedError) as error:
+        raise SyncbenchError(
+            f"model.tiled: an {type(codec).__name__} cannot code tile by tile: leave the option out, or decode fewer "
+            "pictures at once (model.chunk, where the model has it)"
+        ) from error
+
+
+def _check_compiler(device: torch.device) -> None:
+    if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise SyncbenchError("model.compile needs a C++ compiler for the CPU, and there is none here: install g++")
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise SyncbenchError("model.compile needs the package triton for the GPU: install it, or leave the option out")
