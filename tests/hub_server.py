@@ -58,7 +58,7 @@ def serving() -> Generator[Hub]:
                 if path.startswith((f"/api/models/{name}/", f"/{name}/resolve/")) and name in hub.gated:
                     return self.send(403, b"{}", body, {"X-Error-Code": "GatedRepo", "X-Error-Message": "gated"})
                 if path.startswith(f"/api/models/{name}/revision/"):
-                    return self.send(200, json.dumps(_info(name, files)).encode(), body)
+                    return self.send(200, json.dumps(_info(name, files, path.rpartition("/")[2])).encode(), body)
                 if path.startswith(f"/api/models/{name}/commits/"):
                     listed = [
                         {"id": one, "title": "", "message": "", "date": "2025-01-01T00:00:00.000Z", "authors": []}
@@ -66,17 +66,17 @@ def serving() -> Generator[Hub]:
                     ]
                     return self.send(200, json.dumps(listed).encode(), body)
                 if path.startswith(f"/{name}/resolve/"):
-                    file = path.removeprefix(f"/{name}/resolve/").partition("/")[2]
+                    revision, _, file = path.removeprefix(f"/{name}/resolve/").partition("/")
                     if file in files:
-                        return self.content(file, files[file], body)
+                        return self.content(file, files[file], body, revision)
             if path.lstrip("/") in hub.files:
                 return self.content(path.lstrip("/"), hub.files[path.lstrip("/")], body)
             return self.send(404, b"{}", body, {"X-Error-Code": "RepoNotFound"} if path.startswith("/api/") else {})
 
-        def content(self, name: str, data: bytes, body: bool) -> None:
+        def content(self, name: str, data: bytes, body: bool, revision: str = "") -> None:
             if body and name in hub.broken:
                 return self.send(500, b"", body)
-            headers = {"ETag": f'"{_digest(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            headers = {"ETag": f'"{_digest(data)}"', "X-Repo-Commit": _commit(revision), "Accept-Ranges": "bytes"}
             data = hub.lies.get(name, data) if body else data
             start = int((self.headers.get("Range") or "bytes=0-")[6:].partition("-")[0])
             status, part = (206, data[start:]) if self.headers.get("Range") else (200, data)
@@ -112,14 +112,27 @@ def serving() -> Generator[Hub]:
         thread.join()
 
 
-def _info(name: str, files: dict[str, bytes]) -> dict[str, Any]:
+def _commit(revision: str) -> str:
+    """The commit of a branch or tag; a commit is its own."""
+    return revision if len(revision) == 40 else COMMIT
+
+
+def _info(name: str, files: dict[str, bytes], revision: str) -> dict[str, Any]:
     siblings = []
     for file, data in files.items():
         entry: dict[str, Any] = {"rfilename": file, "size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
         if file.endswith((".safetensors", ".bin")):
             entry["lfs"] = {"size": len(data), "sha256": _digest(data), "pointerSize": 130}
         siblings.append(entry)
-    return {"_id": "1", "id": name, "modelId": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+    return {
+        "_id": "1",
+        "id": name,
+        "modelId": name,
+        "sha": _commit(revision),
+        "siblings": siblings,
+        "tags": [],
+        "private": False,
+    }
 
 
 def _digest(data: bytes) -> str:

@@ -18,6 +18,8 @@ BOARD = ["family", "dataset", "dataset_version", "protocol"]
 """Columns that name a leaderboard: rows must agree in them to be compared."""
 MODEL = ["model", "revision"]
 """Columns that name a model."""
+JOINT = " · "
+"""Stands between method and model in the name of a line, where a leaderboard has several models."""
 HUGE = 1e150
 """Largest magnitude of a value: squares of larger ones leave the range of floats."""
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
@@ -99,7 +101,7 @@ def tidy(records: Table) -> Table:
     # One label may stand for unlike fields: a default changed, or what the method loads.
     unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
     label = label.where(~unlike, label + " (" + params[unlike].map(digest).str[:6] + ")")
-    r["name"] = label.where(~several, label + " · " + model)
+    r["name"] = label.where(~several, label + JOINT + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     huge = r[r["value"].abs() > HUGE]

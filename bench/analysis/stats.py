@@ -288,7 +288,8 @@ def items_needed(
 def shortage_note(n: int, tests: int) -> str | None:
     """A note that n items show only large differences after correction for `tests` comparisons; None if they do not."""
     if n < ENOUGH:
-        return f"{n} items cannot be judged: take at least {ENOUGH}, and {_enough(tests)} for {_comparisons(tests)}."
+        items = "1 item" if n == 1 else f"{n} items"
+        return f"{items} cannot be judged: take at least {ENOUGH}, and {_enough(tests)} for {_comparisons(tests)}."
     size = detectable_effect(n, tests)
     if size <= LARGE:
         return None

@@ -11,7 +11,7 @@ class Comparison(NamedTuple):
 
     refusals: tuple[str, ...]
     """Why the runs cannot be compared; empty where they can."""
-    omissions: tuple[str, ...]
+    omissions: tuple[str, ...] = ()
     """What a comparison leaves out."""
 
 
@@ -25,7 +25,7 @@ def comparison(new: Table, old: Table, pair: list[str], left: Collection[str] = 
     notes: list[str] = []
     shared = ["family", "dataset", "model"]
     if not set(new.set_index(shared).index) & set(old.set_index(shared).index):
-        return Comparison(("the runs share no data set and model",), ())
+        return Comparison(("the runs share no data set and model",))
     names = {"dataset_version": "data set version", "revision": "model weights", "protocol": "protocol"}
     for column, name in names.items():
         refusals += _changed(new, old, shared, column, name)
@@ -43,10 +43,10 @@ def comparison(new: Table, old: Table, pair: list[str], left: Collection[str] = 
                     f"{metric} of the {run} is of {count} machines: compare it without a margin for {metric}"
                 )
     if refusals:
-        return Comparison(tuple(refusals), ())
+        return Comparison(tuple(refusals))
     methods = set(new["method"]) & set(old["method"])
     if not methods:
-        return Comparison(("the runs share no method",), ())
+        return Comparison(("the runs share no method",))
     for name in sorted(set(old["method"]) - methods):
         notes.append(f"{name} is in the baseline only: not compared")
     for name in sorted(set(new["method"]) - methods):

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from ..errors import SyncbenchError
 from ..escaping import markdown, visible
 from ..report.pages import pipes
 from ..store.records import read_records
-from .comparable import comparison, other_items
+from .comparable import Comparison, comparison, other_items
 
 Verdict = Literal["holds", "regressed", "undecided", "null"]
 ORDER: tuple[Verdict, ...] = ("regressed", "undecided", "null", "holds")
@@ -141,59 +141,93 @@ def compare(
 ) -> Gate:
     """`gate` of records that are loaded already. Raises SyncbenchError for margins of unknown metrics or below 0."""
     new, old = _scored(candidate), _scored(baseline)
-    declared = dict(margins or {})
-    known = {str(m) for m in old["metric"]}
-    for name, margin in declared.items():
+    declared = _declared(margins or {}, fraction, {str(metric) for metric in old["metric"]})
+    left = _of_machines_alone(new, old, declared)
+    like = Comparison(other_items(candidate, baseline))
+    if not like.refusals:
+        like = comparison(new, old, ["item"] if reseeded else ["item", "seed"], left)
+    if like.refusals:
+        return Gate(code=2, table=_table([]), reasons=like.refusals)
+    pairs = _pairs(new, old, left)
+    if reseeded and (blind := _without_margin(pairs, declared)):
+        return Gate(code=2, table=_table([]), reasons=(blind,))
+    tests = [_tested(pair, declared, fraction, len(pairs) if reseeded else None) for pair in pairs]
+    table = _table(_corrected(tests))
+    if set(table["verdict"]) == {"null"}:
+        nothing = f"no metric has a value in both runs ({len(table)} comparisons, each null)"
+        return Gate(code=2, table=table, reasons=(nothing,), notes=like.omissions)
+    answer = Gate(code=0, table=table, notes=like.omissions, allow_undecided=allow_undecided)
+    return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
+
+
+class _Pair(NamedTuple):
+    """One metric of one method in both runs."""
+
+    about: dict[str, Any]
+    """`CELL` by name."""
+    now: Table
+    was: Table
+
+
+def _declared(margins: Mapping[str, float], fraction: float, known: set[str]) -> dict[str, float]:
+    """The margins that are given. Raises SyncbenchError for metrics not `known` and for numbers that are no margin."""
+    for name, margin in margins.items():
         if name not in known | {metric_id(m) for m in known}:
             raise SyncbenchError(f"no metric '{name}' in the baseline: it holds {', '.join(sorted(known))}")
         if not (margin >= 0 and isfinite(margin)):
             raise SyncbenchError(f"the margin of {name} is {margin}: it must be a number from 0 up")
     if not (fraction >= 0 and isfinite(fraction)):
         raise SyncbenchError(f"the fraction is {fraction}: it must be a number from 0 up")
-    pair = ["item"] if reseeded else ["item", "seed"]
-    # Metrics that depend on the machine are compared only if they have a margin of their own.
-    left = {metric for r in (new, old) for metric in r.loc[r["fingerprint"].isin(machine_fingerprints(r)), "metric"]}
-    left = {str(metric) for metric in left if not {metric, metric_id(metric)} & declared.keys()}
-    refusals, notes = other_items(candidate, baseline), ()
-    if not refusals:
-        refusals, notes = comparison(new, old, pair, left)
-    if refusals:
-        return Gate(code=2, table=_table([]), reasons=refusals)
+    return dict(margins)
+
+
+def _of_machines_alone(new: Table, old: Table, declared: Mapping[str, float]) -> set[str]:
+    """Metrics that are the machine's as much as the method's: compared only with a margin of their own."""
+    named = {str(m) for r in (new, old) for m in r.loc[r["fingerprint"].isin(machine_fingerprints(r)), "metric"]}
+    return {metric for metric in named if not {metric, metric_id(metric)} & declared.keys()}
+
+
+def _pairs(new: Table, old: Table, left: set[str]) -> list[_Pair]:
+    """What both runs have, but for the metrics in `left`."""
     cells = dict(list(new.groupby(CELL)))
-    jobs: list[tuple[dict[str, Any], Table, Table, float | None]] = []
-    for key, was in old.groupby(CELL):
-        about = dict(zip(CELL, key, strict=True))
-        margin = declared.get(about["metric"], declared.get(metric_id(about["metric"])))
-        if key in cells and about["metric"] not in left:
-            jobs.append((about, cells[key], was, margin))
-    blind = [about for about, _, was, margin in jobs if reseeded and margin is None and not _seeds(was)[0]]
-    if blind:
-        return Gate(
-            code=2,
-            table=_table([]),
-            reasons=(
-                f"the baseline has one seed an item of {blind[0]['method']} ({blind[0]['metric']}), which does not say "
-                "what re-seeding moves: write it from a run of two seeds or more, or declare a --margin",
-            ),
-        )
-    tests: list[dict[str, Any]] = []
-    for about, now, was, margin in jobs:
-        pairs = _by_item(now, was) if reseeded else _by_sample(now, was)
-        if margin is None:
-            spread = float(pairs["loss"].groupby("item").mean().std(ddof=1))
-            margin = fraction * spread if isfinite(spread) else 0.0
-            margin = max(margin, _noise(now, was, len(jobs))) if reseeded else margin
-        tests.append({**about, **_test(pairs, margin)})
+    found = [(key, dict(zip(CELL, key, strict=True)), was) for key, was in old.groupby(CELL)]
+    return [_Pair(about, cells[key], was) for key, about, was in found if key in cells and about["metric"] not in left]
+
+
+def _margin(pair: _Pair, declared: Mapping[str, float]) -> float | None:
+    metric = pair.about["metric"]
+    return declared.get(metric, declared.get(metric_id(metric)))
+
+
+def _without_margin(pairs: Sequence[_Pair], declared: Mapping[str, float]) -> str | None:
+    """Why re-seeded runs cannot be compared: a metric with neither a margin nor a second seed to know one from."""
+    for pair in pairs:
+        if _margin(pair, declared) is None and not _seeds(pair.was)[0]:
+            return (
+                f"the baseline has one seed an item of {pair.about['method']} ({pair.about['metric']}), which does not "
+                "say what re-seeding moves: write it from a run of two seeds or more, or declare a --margin"
+            )
+    return None
+
+
+def _tested(pair: _Pair, declared: Mapping[str, float], fraction: float, reseeded: int | None) -> dict[str, Any]:
+    """One row of the table, uncorrected. `reseeded` is how many pairs are tested, where seeds are not paired."""
+    samples = _by_sample(pair.now, pair.was) if reseeded is None else _by_item(pair.now, pair.was)
+    margin = _margin(pair, declared)
+    if margin is None:
+        spread = float(samples["loss"].groupby("item").mean().std(ddof=1))
+        margin = fraction * spread if isfinite(spread) else 0.0
+        margin = margin if reseeded is None else max(margin, _noise(pair.now, pair.was, reseeded))
+    return {**pair.about, **_test(samples, margin)}
+
+
+def _corrected(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with Holm's p; undecided ones that are worse by it have regressed."""
     for test, p in zip(tests, stats.holm([test["p"] for test in tests]), strict=True):
         test["p_holm"] = float(p)
         if test["verdict"] == "undecided" and p < LEVEL:
             test["verdict"] = "regressed"
-    table = _table(tests)
-    if set(table["verdict"]) == {"null"}:
-        nothing = f"no metric has a value in both runs ({len(table)} comparisons, each null)"
-        return Gate(code=2, table=table, reasons=(nothing,), notes=notes)
-    answer = Gate(code=0, table=table, notes=notes, allow_undecided=allow_undecided)
-    return replace(answer, code=1) if any(map(answer.falls, table["verdict"])) else answer
+    return tests
 
 
 def _table(tests: list[dict[str, Any]]) -> pd.DataFrame:

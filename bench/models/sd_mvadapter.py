@@ -15,12 +15,11 @@ from .parts.checkpoint import check_folder
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.levels import shifted_betas
-from .parts.mv_adapter import Branches, Rays, camera_encoder, check_file
+from .parts.mv_adapter import Branches, Decoupled, Rays, camera_encoder, check_file
 from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
-from .parts.t2i import Features
-from .parts.wrappers import Adapted, Decoupled
+from .parts.t2i import Adapted, Features
 
 SHIFT = 8.0
 """The signal-to-noise ratio of the noisiest level is that of the checkpoint's own schedule divided by this."""

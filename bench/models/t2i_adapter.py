@@ -13,9 +13,8 @@ from .parts.fingerprint import Fingerprint, Part
 from .parts.hinted import Hinted
 from .parts.pictures import Hint
 from .parts.stable_diffusion import StableDiffusion
-from .parts.t2i import Features
+from .parts.t2i import Adapted, Features
 from .parts.weights import Folder
-from .parts.wrappers import Adapted
 
 
 class T2iAdapter(Hinted):

@@ -308,7 +308,8 @@ def _cell(row: Any, column: Column, notes: _Notes, *, span: bool) -> Cell:
 def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column], span: bool) -> list[str]:
     said: list[str] = []
     items, seeds = int((part["n_items"] + part["missing"]).max()), int(part["n_seeds"].max())
-    said.append(f"Mean over {items} items, {seeds} seed{'' if seeds == 1 else 's'} each; ± half a 95 % interval.")
+    many = f"{items} item{'' if items == 1 else 's'}, {seeds} seed{'' if seeds == 1 else 's'} each"
+    said.append(f"Mean over {many}; ± half a 95 % interval.")
     if any(target_value(key["direction"]) is not None for key in keys):
         said.append("→ columns are ranked by the items' mean distance from the target.")
     said += _fronts(part, keys, columns)

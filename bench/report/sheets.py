@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ..analysis.frame import JOINT
 from ..catalogue.content import distinct_names
 from ..errors import SyncbenchError
 from ..escaping import visible
@@ -20,6 +22,9 @@ from ..store.folder import Store
 from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
 from ..suites.recorded import entry as recorded
+
+if TYPE_CHECKING:
+    from ..run.loaded import Loaded
 
 WIDE = 1600
 """Width in pixels of all pictures of a row, unless items are named; the number of columns follows from it."""
@@ -211,6 +216,9 @@ def sheet_cells(
 
     `names` are the items' names by id and content. Rows of models that share a name have its revision, too.
     """
+    from ..run.loaded import Loaded
+
+    loaded = Loaded()
     models = {(job.header.model, job.header.revision) for job in jobs}
     several, alike = len(models) > 1, len(models) > len({name for name, _ in models})
     cells: dict[tuple[str, str], SheetCell] = {}
@@ -218,7 +226,7 @@ def sheet_cells(
     for job in sorted(jobs, key=lambda one: one.header.seed):
         header, item = job.header, names[_held(job)]
         model = f"{header.model} {header.revision}" if alike else header.model
-        name = f"{header.method} · {model}" if several else header.method
+        name = f"{header.method}{JOINT}{model}" if several else header.method
         if (name, item) in cells:
             continue
         cell = (
@@ -227,7 +235,7 @@ def sheet_cells(
         cells[name, item] = cell
         pixels += 0 if cell.views is None else cell.views.numel() // 3
         if (INPUT, item) not in cells:
-            given = input_cell(job)
+            given = input_cell(job, loaded)
             if given is not None:
                 cells[INPUT, item] = given
     return cells
@@ -249,23 +257,24 @@ def stored_cell(store: Store, job: StoredJob) -> SheetCell:
     )
 
 
-def input_cell(job: StoredJob) -> SheetCell | None:
+def input_cell(job: StoredJob, loaded: "Loaded") -> SheetCell | None:
     """The pictures that a method was given, or why they are not shown; None where the item has none.
 
     Only data sets of the tree and of installed packages are loaded, whatever the folder names.
     """
     from ..isolation.guard import Failure, attempt
 
-    given = attempt(lambda: _given(job))  # an installed data set may raise anything for the folder's field values
+    # an installed data set may raise anything for the folder's field values
+    given = attempt(lambda: _given(job, loaded))
     if isinstance(given, Failure):
         return SheetCell(job, None, why=f"input not shown: {given.text}")
     return None if given is None else SheetCell(job, given)
 
 
-def _given(job: StoredJob) -> Tensor | None:
+def _given(job: StoredJob, loaded: "Loaded") -> Tensor | None:
     from ..run.score import stored_item
 
-    item = stored_item(job, recorded("datasets", job.dataset))
+    item = stored_item(job, recorded("datasets", job.dataset), loaded)
     name = next((name for name in ("video", "image") if name in item.conditions), None)
     if name is None:
         return None
@@ -290,13 +299,13 @@ def cell_picture(cell: SheetCell, frame: int | None = None) -> Image.Image | Non
 
 
 def _place(name: str, order: Sequence[str]) -> int:
-    method = name.partition(" · ")[0]
+    method = name.partition(JOINT)[0]
     return order.index(method) if method in order else len(order)
 
 
 def _lines(method: str) -> list[str]:
     """The lines of a label, broken before its preset, its overrides and its model."""
-    return [part for part in re.split(r"(?=@|\[)|(?<=,)| · ", visible(method[:LONGEST])) if part]
+    return [part for part in re.split(rf"(?=@|\[)|(?<=,)|{JOINT}", visible(method[:LONGEST])) if part]
 
 
 def _label(one: Spec) -> str:

@@ -41,7 +41,7 @@ def _networks(value: Any, seen: set[int]) -> Iterator[tuple[torch.nn.Module, boo
     seen.add(id(value))
     if _holds_network(value) and id(value.module) not in seen:
         seen.add(id(value.module))
-        yield value.module, isinstance(value, Weights) and value.exact
+        yield value.module, (isinstance(value, Weights) and value.exact) or hasattr(value, "decode")
     if is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             yield from _networks(getattr(value, one.name), seen)

@@ -26,10 +26,10 @@ from ..types import Item, SyncbenchError
 from .claims import Claims
 from .events import Event, Listener
 from .execute import Executor, Lost, executor
+from .job import Job
 from .measure import machine, versions
-from .plan import Job, chosen, count, listed, located, plan, shard
+from .plan import chosen, count, listed, located, plan, shard
 from .ready import ReadyTask, ready
-from .sample import forget_items, load_model, release_model, remember_items
 from .score import Ruler, missing, ruler
 from .stages import lacks_sample, lay_out_surfaces, sample_jobs, score_groups, score_jobs
 
@@ -91,17 +91,17 @@ def sweep(
     progress: Listener | None = None,
 ) -> Sweep:
     """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
-    listen = progress or _silent
-    forget_items()
+    listen, loaded = progress or _silent, execute.loaded
+    loaded.forget_items()
     suite = located(suite)
     check_here(suite)
     for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
     items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
     for entry in suite.listed("datasets"):
-        remember_items(entry, items[entry.token])
+        loaded.remember_items(entry, items[entry.token])
     check_items(suite, items)
-    rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
+    rulers = {entry.token: ruler(entry, loaded) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
     result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
     total, models = count(suite, items), dict[str, dict[str, Job]]()
@@ -111,7 +111,7 @@ def sweep(
         found = models.setdefault(entry.token, {})
         for one in suite.parts:
             if entry in one.models:
-                jobs = plan(one, entry, load_model(entry), items)  # no name of its own: it would outlive its release
+                jobs = plan(one, entry, loaded, items)
                 found.update({job.key: job for job in jobs})
                 for job in jobs:
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
@@ -126,7 +126,7 @@ def sweep(
         }
         store.warn()
         if execute.apart:
-            release_model()
+            loaded.release()
         small = are_small([entry])
         problem = _problem(entry, list(todo.values()), execute, items, small)
         if problem is not None and len(models) == 1:
@@ -138,7 +138,7 @@ def sweep(
         planned.update(found)
         lay_out_surfaces(store, todo, execute, listen, small)
         result.sampled += sample_jobs(store, todo, execute, retry_errors, listen, small)
-        release_model()
+        loaded.release()
     result.keys = [job.key for job in shard(list(planned.values()), *part)]
     asked = {key: list(some.values()) for key, some in wanted.items()}
     small = are_small(suite.listed("models"))
@@ -167,8 +167,8 @@ def _problem(
     if found.error is not None:
         return found.error
     surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
-    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
-    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
+    drawn = [job for job in todo if job.header.anchor != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header.params.get("stride")) for job in drawn}
     for token, item, stride in sorted(asked, key=str):
         check = getattr(surfaces[token][item], "check", None)
         try:
@@ -196,12 +196,12 @@ def rescore(
     Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
     """
     store = Store(root)
-    forget_items()
+    execute.loaded.forget_items()
     store.sweep()
     listed = _stored(store, trust) if metrics is None else {}
     every = unique([metric for entries in listed.values() for metric in entries])
     named = [_named(m, store, trust) for m in metrics or ()]
-    rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
+    rulers = {entry.token: ruler(entry, execute.loaded) for entry in (named if metrics is not None else every)}
     asked: dict[str, list[Ruler]] = {}
     own: dict[str, Entry] = {}
     refused: dict[str, str] = {}
@@ -267,10 +267,10 @@ def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Why jobs or their metrics failed, by job name."""
     found: dict[str, str] = {}
     wanted = set(keys)
-    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
     for row in [row for key in keys for row in store.scores(key)] + grouped:
-        if row["status"] == "error":
-            found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
+        if row.status == "error":
+            found.setdefault(f"{row.method} {row.item} seed {row.seed}", f"{row.metric}: {row.reason}")
     for key in keys:
         job = store.job(key)
         if job is not None and job.status == "error":

@@ -160,15 +160,15 @@ def test_a_dry_run_that_may_not_ask_says_what_it_knows_or_that_it_knows_nothing(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SyncbenchError, match="HF_HUB_OFFLINE is set, and nothing is known of somebody/small"):
-        fetch(named(NAME), dry=True)
-    [line] = fetch(named("sd15"), dry=True)
+        fetch(weights_named(NAME), dry=True)
+    [line] = fetch(weights_named("sd15"), dry=True)
     assert line.about
     assert line.size
     assert not hub.asked
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    [line] = fetch(named(NAME), dry=True)
+    [line] = fetch(weights_named(NAME), dry=True)
     assert (line.about, line.where) == (False, str(snapshot(NAME)))
 
 

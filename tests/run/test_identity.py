@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import trimesh
@@ -17,11 +18,13 @@ from syncbench.bench.gate.gate import gate
 from syncbench.bench.report import sheets as sheets
 from syncbench.bench.report.report import report
 from syncbench.bench.run.execute import InProcess
-from syncbench.bench.run.plan import noise_seed, plan
-from syncbench.bench.run.sample import forget_items, load_model
+from syncbench.bench.run.job import noise_seed
+from syncbench.bench.run.loaded import Loaded
+from syncbench.bench.run.plan import plan
 from syncbench.bench.run.sweep import rescore, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites import recorded
+from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import read_suite
 from syncbench.bench.surfaces.lazy import Lazy
 from syncbench.bench.surfaces.strip import Strip
@@ -201,7 +204,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_cell(jobs[0]) is None
+    assert sheets.input_cell(jobs[0], Loaded()) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -209,7 +212,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
 
 def planned(suite: dict[str, Any], methods: list[Any]) -> list[Any]:
     [part] = read_suite({**suite, "methods": methods}).parts
-    return plan(part, part.models[0], load_model(part.models[0]))
+    return plan(part, part.models[0], Loaded())
 
 
 def test_what_a_method_loads_and_how_it_sums_is_its_identity(
@@ -223,8 +226,8 @@ def test_what_a_method_loads_and_how_it_sums_is_its_identity(
     assert not plain & first
     assert not first & other
     [job, *_] = planned(tiny_suite, [guided])
-    assert "syncbench judge" in job.header["params"]["guide_weights"]
-    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header["params"]
+    assert "syncbench judge" in job.header.params["guide_weights"]
+    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header.params
     monkeypatch.setattr(SyncDiffusion, "loads", lambda self: {"guide_weights": "another judge"})
     assert not {job.key for job in planned(tiny_suite, [guided])} & first
     with pytest.raises(SyncbenchError, match="chunk = 0"):
@@ -281,17 +284,32 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     run({**tiny_suite, "datasets": [data], "methods": ["independent"], "seeds": [0]}, results)
     [key] = Store(results).finished()
     job = Store(results).job(key)
-    forget_items()
+    loaded = Loaded()
     assert job is not None
     installed = [SimpleNamespace(id=split(job.dataset.spec)[0])]
     monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
-    given = sheets.input_cell(job)
-    assert given is not None
-    assert given.views is not None
-    assert float(given.views.mean()) == 0.25
-    file.write_text("0.75")
-    forget_items()
-    given = sheets.input_cell(job)
+    for text in ("0.25", "0.75"):
+        file.write_text(text)
+        given = sheets.input_cell(job, loaded)
+        assert given is not None
+        assert given.views is not None
+        assert float(given.views.mean()) == 0.25, "items are listed once a process"
+    loaded.forget_items()
+    given = sheets.input_cell(job, loaded)
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why
+
+
+@pytest.mark.parametrize("limit", [1, pytest.param(12, marks=pytest.mark.slow)])
+def test_jobs_of_the_shipped_records_keep_their_keys(limit: int):
+    """`results/quick.parquet` holds the suite `quick`: a run of it into that folder would find everything done."""
+    file = Path(__file__).parents[2] / "results" / "quick.parquet"
+    if not file.exists():
+        pytest.skip("installed, not a checkout")
+    kept = set(pd.read_parquet(file, columns=["key"])["key"])
+    suite, loaded = narrowed(read_suite("quick"), limit=limit), Loaded()
+    keys = {job.key for part in suite.parts for entry in part.models for job in plan(part, entry, loaded)}
+    assert len(keys) == 30 * limit
+    assert keys <= kept
+    assert limit < 12 or keys == kept

@@ -14,9 +14,10 @@ from syncbench.bench.catalogue.roles import primary_of, role_of
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.run.events import Event
 from syncbench.bench.run.execute import InProcess
+from syncbench.bench.run.job import job_key, noise_seed
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.measure import measured, peak_resident
-from syncbench.bench.run.plan import job_key, noise_seed, plan, shard
-from syncbench.bench.run.sample import load_model
+from syncbench.bench.run.plan import plan, shard
 from syncbench.bench.run.sweep import parse_shard, rescore, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites.narrow import narrowed
@@ -120,7 +121,7 @@ def test_identity_changes_with_what_makes_the_output_and_with_nothing_else(
 ) -> None:
     def keys(**values: Any) -> set[str]:
         suite = read_suite(changed(tiny_suite, **values))
-        return {job.key for job in plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))}
+        return {job.key for job in plan(suite.parts[0], suite.parts[0].models[0], Loaded())}
 
     base = keys()
     assert keys() == base
@@ -248,7 +249,7 @@ def test_shards_partition_the_sweep_and_their_union_is_the_whole(tiny_suite: dic
 
 def test_shards_go_by_key_alone(tiny_suite: dict[str, Any]) -> None:
     suite = read_suite(tiny_suite)
-    jobs = plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))
+    jobs = plan(suite.parts[0], suite.parts[0].models[0], Loaded())
     assert {j.key for j in shard(jobs, 1, 2)} == {j.key for j in shard(jobs[::-1], 1, 2)}
     assert parse_shard("2/4") == (2, 4)
     for bad in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
@@ -411,8 +412,10 @@ def test_the_model_is_released_before_scoring(
     loaded: list[weakref.ref[Any]] = []
     alive: list[bool] = []
 
-    def load(entry: Entry) -> Any:
-        model = load_model(entry)
+    original = Loaded.model
+
+    def load(self: Loaded, entry: Entry) -> Any:
+        model = original(self, entry)
         loaded.append(weakref.ref(model))
         return model
 
@@ -421,7 +424,7 @@ def test_the_model_is_released_before_scoring(
         if event.phase == "score":
             alive.append(any(model() is not None for model in loaded))
 
-    monkeypatch.setattr("syncbench.bench.run.sweep.load_model", load)
+    monkeypatch.setattr(Loaded, "model", load)
     run(tiny_suite, results, progress=listen)
     assert loaded
     assert alive

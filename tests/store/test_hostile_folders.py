@@ -22,7 +22,7 @@ from syncbench.bench.files import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
 from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells
-from syncbench.bench.run import sample
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.sweep import errors, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.store.stored import Spec
@@ -141,7 +141,6 @@ def test_the_payload_would_run_if_it_were_trusted(copy: Path, mark: Path) -> Non
         assert call("score", trusted, *options).exit_code == 0
         assert mark.exists(), options
         mark.unlink()
-        sample._made.clear()
 
 
 @pytest.mark.parametrize("kind", ["a call", "a file", "a metric's file", "a preset", "weights"])
@@ -167,7 +166,7 @@ def test_what_is_not_shown_is_said(copy: Path, mark: Path) -> None:
     store = Store(copy)
     job = store.job(store.finished()[0])
     assert job is not None
-    cell = input_cell(job)
+    cell = input_cell(job, Loaded())
     assert cell is not None
     assert cell.why == "input not shown: data set 'panoramas' is not installed"
     assert (INPUT, job.header.item) in sheet_cells(

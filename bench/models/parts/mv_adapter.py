@@ -17,14 +17,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import SyncbenchError, quoted
+from ..interface import Call
 from .attention import layers
 from .cameras import looked_at
 from .conditioners import Request, Rows, Silent, needed
 from .files import tensor_names
 from .filled import Filled
+from .joint import decoupled
 from .library import library_class
+from .network import Couples
 from .placement import Placement
 from .weights import Loadable
+from .wrappers import Wrapper
 
 PARTS = {"to_q_mv": "to_q", "to_k_mv": "to_k", "to_v_mv": "to_v", "to_out_mv": "to_out"}
 """Names of a layer's parts in the file, and their names in diffusers' class of attention layers."""
@@ -74,6 +78,32 @@ class Branches:
         # A layer that the network has not keeps its name, and is refused by it.
         place = self.names.index(found[1]) if found[1] in self.names else found[1]
         return f"{place}.{PARTS[found[2]]}.{found[3]}"
+
+
+@dataclass(frozen=True)
+class Decoupled(Wrapper):
+    """A network to each of whose self-attentions another attention is added, along rows of pixels (MV-Adapter).
+
+    Where views are denoised together, a row spans all views of a pass, else one view. `branches` are the added layers.
+    """
+
+    branches: Branches
+
+    @property
+    def couples(self) -> Couples | None:
+        """`rows`: views that attend to each other along their rows of pixels."""
+        return "rows"
+
+    def load(self) -> None:
+        """Load the network and the added layers, if they are not loaded yet."""
+        self.inner.load()
+        _ = self.branches.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's raw output, one row per row of `x`."""
+        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
+        with decoupled(self.module(call.together), self.branches.layers, views, size):
+            return self.inner(x, call, rows, **more)
 
 
 def camera_encoder(file: Path, placement: Placement, widths: Sequence[int]) -> Filled:

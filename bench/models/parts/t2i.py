@@ -1,13 +1,16 @@
 """T2I-Adapters: features of a hint at every scale of a UNet, made once a sample (Mou et al. 2023, arXiv 2302.08453)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...errors import SyncbenchError
+from ..interface import Call
 from .conditioners import Conditioner, Request, Rows
 from .weights import Loadable
+from .wrappers import Wrapper, check_size
 
 AT_ONCE = 8
 """Largest number of hints in one call of an adapter; bounds memory, not the result."""
@@ -75,3 +78,31 @@ class Features:
         while f"{self.name}.{len(found)}" in rows:
             found.append(rows[f"{self.name}.{len(found)}"])
         return found
+
+
+@dataclass(frozen=True)
+class Adapted(Wrapper):
+    """A UNet with T2I-Adapters, whose features are added inside its blocks; missing hints add none."""
+
+    adapters: tuple[Features, ...] = ()
+    factor: int = 8
+    """Pixels along a side of a latent cell."""
+
+    def load(self) -> None:
+        """Load the inner network and the networks added to it, if they are not loaded yet."""
+        self.inner.load()
+        for one in self.adapters:
+            _ = one.adapter.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's raw output, one row per row of `x`, with the additional features added."""
+        total: list[Tensor] = []
+        for one in self.adapters:
+            features = one.read(rows)
+            if not features:
+                continue
+            check_size(one.name, [side * one.downscale for side in features[0].shape[-2:]], x, self.factor)
+            total = [a + b for a, b in zip(total, features, strict=True)] if total else features
+        if total:
+            more |= {"down_intrablock_additional_residuals": total}
+        return self.inner(x, call, rows, **more)

@@ -64,7 +64,8 @@ class Vision(Begun):
         """The vision tower's projected embedding of one picture."""
         tower = self.tower.module
         weight = next(tower.parameters())
-        return tower(self.prepare(image).to(weight)).image_embeds
+        shown = torch.zeros(image.shape) if image.is_meta else image  # what prepares pictures needs values
+        return tower(self.prepare(shown).to(weight)).image_embeds
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """The embedding for each view as one token, the same for all views; and zeros."""

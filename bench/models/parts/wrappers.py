@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from ...errors import SyncbenchError
 from ..interface import Call
 from .conditioners import Rows
-from .joint import decoupled, joint, referring
-from .mv_adapter import Branches
+from .joint import joint, referring
 from .network import Couples, Network
 from .schedule import Prediction
-from .t2i import Features
 from .weights import Weights
 
 
@@ -119,60 +117,6 @@ class Joint(Wrapper):
         """The inner network's raw output, one row per row of `x`."""
         with joint(self.module(call.together), call.views) if call.together else nullcontext():
             return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
-class Decoupled(Wrapper):
-    """A network to each of whose self-attentions another attention is added, along rows of pixels (MV-Adapter).
-
-    Where views are denoised together, a row spans all views of a pass, else one view. `branches` are the added layers.
-    """
-
-    branches: Branches
-
-    @property
-    def couples(self) -> Couples | None:
-        """`rows`: views that attend to each other along their rows of pixels."""
-        return "rows"
-
-    def load(self) -> None:
-        """Load the network and the added layers, if they are not loaded yet."""
-        self.inner.load()
-        _ = self.branches.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's raw output, one row per row of `x`."""
-        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
-        with decoupled(self.module(call.together), self.branches.layers, views, size):
-            return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
-class Adapted(Wrapper):
-    """A UNet with T2I-Adapters, whose features are added inside its blocks; missing hints add none."""
-
-    adapters: tuple[Features, ...] = ()
-    factor: int = 8
-    """Pixels along a side of a latent cell."""
-
-    def load(self) -> None:
-        """Load the inner network and the networks added to it, if they are not loaded yet."""
-        self.inner.load()
-        for one in self.adapters:
-            _ = one.adapter.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's raw output, one row per row of `x`, with the additional features added."""
-        total: list[Tensor] = []
-        for one in self.adapters:
-            features = one.read(rows)
-            if not features:
-                continue
-            check_size(one.name, [side * one.downscale for side in features[0].shape[-2:]], x, self.factor)
-            total = [a + b for a, b in zip(total, features, strict=True)] if total else features
-        if total:
-            more |= {"down_intrablock_additional_residuals": total}
-        return self.inner(x, call, rows, **more)
 
 
 @dataclass(frozen=True)

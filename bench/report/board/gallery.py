@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...run.events import Tally
+from ...run.loaded import Loaded
 from ...store.folder import Store
 from ...types import Json
 from ..sheets import DAMAGED, INPUT, SECOND, SheetCell, cell_picture, input_cell, stored_cell
@@ -55,6 +56,7 @@ def gallery(
     total, done = sum(len(grouped[board][item]) for board, some in shown.items() for item in some), 0
     progress(0, total, "")
     galleries: dict[Board, Json] = {}
+    loaded = Loaded()
     for board, some in shown.items():
         pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
@@ -65,7 +67,7 @@ def gallery(
                     pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
                 if cell is not None:
                     if item not in prompts:
-                        given = input_cell(cell.job)
+                        given = input_cell(cell.job, loaded)
                         pictures.setdefault(item, {}).update({} if given is None else {INPUT: _encoded(given)})
                         prompts[item] = cell.job.prompts[0]
                     pictures[item][one.name] = _encoded(cell)
