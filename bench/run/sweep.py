@@ -1,6 +1,6 @@
 """A sweep from suite to table: sample what is missing, score what is missing, read everything back.
 
-Sampling comes before scoring, so that metrics' networks burden neither the memory nor the seconds of a method.
+Sampling comes before scoring, so that metrics' networks do not add to the memory or the seconds of a method.
 Models are outermost: each is loaded once.
 """
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 RUNS = Path("results") / "runs"
 MANY = 1_000
-"""Jobs of a plan whose size is told before they are planned."""
+"""Number of jobs from which a plan's size is reported before planning."""
 
 
 @dataclass(kw_only=True)
 class Sweep:
-    """What a run did."""
+    """The result of a sweep."""
 
     root: Path
     keys: list[str] = field(default_factory=list[str])
@@ -69,7 +69,7 @@ def run(
 
     `suite` is a name, a TOML file or a mapping; the keywords are the options of `syncbench run`, those that narrow
     the suite (`methods`, `items`, `limit`, ...: `Narrowing`) among them. Results go to `out` (default
-    results/runs/<suite>); what is there already is not done again.
+    results/runs/<suite>); what the folder already has is not done again.
     """
     narrow = narrowed(read_suite(suite), **how)
     root = Path(out) if out is not None else RUNS / narrow.name
@@ -90,7 +90,7 @@ def sweep(
     retry_errors: bool = False,
     progress: Listener | None = None,
 ) -> Sweep:
-    """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
+    """Sample and score the parts of `suite` that `root` lacks. If a job or metric fails, its record has the error."""
     listen, loaded = progress or _silent, execute.loaded
     loaded.forget_items()
     suite = located(suite)
@@ -156,7 +156,7 @@ def sweep(
 def _problem(
     entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]], small: bool
 ) -> str | None:
-    """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
+    """The reason why a model cannot do its jobs, from loading it once; None if it can, or if there is nothing to do."""
     todo = [job for job in todo if job.unsupported is None]
     if not todo:
         return None
@@ -191,9 +191,9 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
 
-    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
-    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
-    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
+    By default the folder's names load metrics and data sets of the tree and of installed packages only. Others are
+    loaded if `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder
+    names. Jobs of a data set that is not loaded are among the errors of the result; their stored scores do not change.
     """
     store = Store(root)
     execute.loaded.forget_items()
@@ -232,7 +232,7 @@ def rescore(
 
 
 def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
-    """A data set that a folder names, or why it is not loaded."""
+    """The data set that a folder names, or the reason why it is not loaded."""
     try:
         return recorded("datasets", spec, named=named, trust=trust)
     except SyncbenchError as error:
@@ -240,7 +240,7 @@ def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
 
 
 def _named(name: str, store: Store, trust: bool) -> Entry:
-    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
+    """The metric that a user names; its fields are those of the folder's suite, if that names the same component."""
     for spec in store.used("metrics"):
         if name in (spec.spec, label(spec.spec, spec.overrides)):
             with suppress(SyncbenchError):
@@ -249,7 +249,7 @@ def _named(name: str, store: Store, trust: bool) -> Entry:
 
 
 def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
-    """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
+    """The metrics of each dataset in the folder's suite, by the dataset's label."""
     found: dict[str, tuple[Entry, ...]] = {}
     for part in store.run.suite.parts:
         try:
@@ -264,7 +264,7 @@ def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
 
 
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
-    """Why jobs or their metrics failed, by job name."""
+    """Errors of jobs or of their metrics, by job name."""
     found: dict[str, str] = {}
     wanted = set(keys)
     grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
@@ -279,7 +279,7 @@ def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """`2/4` as (2, 4)."""
+    """(part, parts) of a text such as `2/4`; (1, 1) for None. Raises SyncbenchError for other texts."""
     if text is None:
         return 1, 1
     part, slash, parts = text.partition("/")
@@ -290,11 +290,11 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
 
 def _silent(event: Event) -> None:
-    """Nobody listens."""
+    """A listener that does nothing."""
 
 
 def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
-    """Every item asked for exists, and some item is left."""
+    """Raise SyncbenchError unless every item that the suite names exists and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
     there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
     kept = any(chosen(part, items[entry.token]) for part in suite.parts for entry in part.datasets)
@@ -307,7 +307,7 @@ def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
 
 
 def are_small(models: Sequence[Entry]) -> bool:
-    """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
+    """Whether networks and pictures are small, as those of the bundled models, for which one thread is fastest."""
     from ..models.parts.recipe import Recipe
 
     known = {component.id for component in list_components("models") if component.source == "syncbench"}
