@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ..backbones.kept import release_networks
 from ..catalogue.content import content_of
 from ..isolation.guard import Changes, unchanged
 from ..isolation.intact import item_intact, mark_item, mark_model, model_intact
@@ -41,9 +42,13 @@ class Loaded:
         """Methods and surfaces that have been called once with the loaded model; emptied when the model is dropped."""
 
     def model(self, entry: Entry) -> Model:
-        """The model of an entry, kept in memory until another model is loaded; it is freed first."""
+        """The model of an entry, kept until another one is asked for.
+
+        Before a model is loaded the one before it is freed, and so are the networks of metrics.
+        """
         if self._model is None or self._model[0] != entry.token:
             self._forget_model()
+            release_networks()
             self._model = (entry.token, entry.load())
         return self._model[1]
 

@@ -21,7 +21,8 @@ from syncbench.bench.run.execute import InProcess
 from syncbench.bench.run.job import noise_seed
 from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.plan import plan
-from syncbench.bench.run.sweep import rescore, run
+from syncbench.bench.run.rescore import rescore
+from syncbench.bench.run.sweep import run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites import recorded
 from syncbench.bench.suites.narrow import narrowed

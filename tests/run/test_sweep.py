@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from syncbench.bench.backbones.judge import judge
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
 from syncbench.bench.catalogue.roles import primary_of, role_of
@@ -18,7 +19,8 @@ from syncbench.bench.run.job import job_key, noise_seed
 from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.measure import measured, peak_resident
 from syncbench.bench.run.plan import plan, shard
-from syncbench.bench.run.sweep import parse_shard, rescore, run
+from syncbench.bench.run.rescore import rescore
+from syncbench.bench.run.sweep import parse_shard, run, sweep
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import Entry, read_suite
@@ -392,6 +394,33 @@ def test_parts_of_a_suite_are_crossed_each_for_itself(two_parts: dict[str, Any],
         (job / "scores.json").unlink()
     rescore(results, InProcess())
     pd.testing.assert_frame_equal(comparable(load_records([results])), comparable(frame))
+
+
+def test_a_family_is_scored_before_the_next_is_sampled(tiny_suite: dict[str, Any], results: Path) -> None:
+    top = {key: tiny_suite[key] for key in ("model", "protocol")} | {"seeds": [0], "metrics": ["network_evaluations"]}
+    channels = {"datasets": [{"id": "world_channels", "count": 2}], "methods": ["truth"]}
+    strips = {"datasets": tiny_suite["datasets"], "methods": ["independent"], "limit": 2}
+    suite = read_suite({**top, "parts": [strips, channels]})
+    seen: dict[str, tuple[int, int]] = {}
+
+    def finished(family: str) -> None:
+        rows = load_records([results])
+        seen[family] = (int((rows["family"] == "overlap").sum()), int((rows["family"] == "channels").sum()))
+
+    with InProcess() as execute:
+        sweep(suite, results, execute, finished=finished)
+    assert seen == {"overlap": (2, 0), "channels": (2, 2)}, "in the order of the suite's parts"
+    with InProcess() as execute:
+        again = sweep(suite, results, execute, finished=finished)
+    assert (again.sampled, again.scored, list(seen)) == (0, 0, ["overlap", "channels"])
+
+
+def test_networks_of_metrics_go_before_a_model_comes(tiny_suite: dict[str, Any], results: Path) -> None:
+    network = weakref.ref(judge())
+    assert network() is not None, "it stays loaded"
+    run(tiny_suite, results)
+    gc.collect()
+    assert network() is None
 
 
 def test_narrowing_reaches_the_parts_it_fits(two_parts: dict[str, Any]) -> None:
