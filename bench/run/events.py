@@ -25,4 +25,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Listen to nothing."""
+    """A listener that does nothing."""

@@ -42,9 +42,9 @@ class Loaded:
         """Methods and surfaces that have been called once with the loaded model; emptied when the model is dropped."""
 
     def model(self, entry: Entry) -> Model:
-        """The model of an entry, kept until another one is asked for.
+        """The model of an entry, kept in memory until another model is loaded.
 
-        Before a model is loaded the one before it is freed, and so are the networks of metrics.
+        Before a model is loaded, the earlier one and the networks of metrics are freed.
         """
         if self._model is None or self._model[0] != entry.token:
             self._forget_model()
@@ -60,7 +60,7 @@ class Loaded:
         return model
 
     def instance(self, entry: Entry) -> Any:
-        """The data set or metric of an entry, made once."""
+        """The data set or metric of an entry, instantiated once per process."""
         if entry.token not in self._instances:
             self._instances[entry.token] = entry.load()
         return self._instances[entry.token]

@@ -1,8 +1,8 @@
 """A sweep from suite to table: sample what is missing, score what is missing, read everything back.
 
-Families are done one after the other, in the order of the suite's parts, so that the first results are there while the
-rest is made. Within a family sampling comes before scoring, so that metrics' networks burden neither the memory nor the
-seconds of a method, and models are outermost: each is loaded once.
+Families are done one after the other, in the order of the suite's parts, so that the first results are complete before
+the next family begins. Within a family sampling comes before scoring, so that metrics' networks do not add to the
+memory or the seconds of a method, and models are outermost: each is loaded once.
 """
 
 import re
@@ -160,7 +160,7 @@ def sweep(
 def _planned(
     suite: Suite, items: Mapping[str, Sequence[Item]], rulers: Mapping[str, Ruler], loaded: Loaded, listen: Listener
 ) -> tuple[dict[str, dict[str, Job]], dict[str, dict[str, Ruler]]]:
-    """The jobs of each model by key, and the metrics that are asked of each job."""
+    """The jobs of each model by key, and the metrics of each job."""
     total = count(suite, items)
     models: dict[str, dict[str, Job]] = {}
     wanted: dict[str, dict[str, Ruler]] = {}
