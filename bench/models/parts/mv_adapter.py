@@ -160,9 +160,9 @@ def ray_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 6"]:
     axis, z, until its camera stands in direction -y, where the network was trained with the front. A first camera right
     above or below the centre turns nothing.
     """
-    found = to_world.reshape(-1, 4, 4).double()
-    sight = found[:, :3, 2]
-    place = found[:, :3, 3] - looked_at(found[:, :3, 3], sight)
+    poses = to_world.reshape(-1, 4, 4).double()
+    sight = poses[:, :3, 2]
+    place = poses[:, :3, 3] - looked_at(poses[:, :3, 3], sight)
     place = place / place.norm(dim=1, keepdim=True).clamp_min(1e-6)
     front = place[0, :2].norm()
     x, y = torch.where(front > 1e-3, place[0, :2] / front.clamp_min(1e-6), place.new_tensor([0.0, -1.0]))
