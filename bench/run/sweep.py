@@ -196,6 +196,11 @@ def rescore(
     Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
     """
     store = Store(root)
+    used = {word for spec in store.used("datasets") for word in (spec.spec, split(spec.spec)[0], label(spec.spec))}
+    for name in datasets:
+        if name not in used:
+            close = suggest(name, used, "there are those of")
+            raise SyncbenchError(f"'{store.root}' has no results of a data set '{quoted(name)}'{close}")
     forget_items()
     store.sweep()
     listed = _stored(store, trust) if metrics is None else {}
