@@ -289,7 +289,7 @@ READERS: dict[str, list[str]] = {
 @pytest.mark.parametrize("command", READERS)
 def test_a_file_that_is_no_results_says_what_it_is(command: str, tmp_path: Path) -> None:
     records_, renamed, other = tmp_path / "records.parquet", tmp_path / "records.pq", tmp_path / "run.json"
-    baseline.write(frame(records()), records_)
+    baseline.write_records(frame(records()), records_)
     renamed.write_bytes(records_.read_bytes())
     other.write_text("{}")
     text = tmp_path / "elsewhere" / "table.csv"
