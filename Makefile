@@ -4,6 +4,7 @@
 PYTHON ?= python3
 SUITE ?= quick
 ITEMS ?= 6
+JOBS ?= 2
 OUT ?= results/runs/$(SUITE)
 
 VENV := .venv
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --pr
 .PHONY: help demo test bench lint docs clean
 
 help:
-	@echo "make demo   sample, score and rank on the bundled models; prints the leaderboard, makes the board"
+	@echo "make demo   sample, score and rank on the bundled models; prints leaderboards as they are done, makes the board"
 	@echo "make test   the test suite"
 	@echo "make bench  timings (pytest-benchmark)"
 	@echo "make lint   ruff and pyright"
@@ -23,9 +24,8 @@ help:
 demo: export HF_HUB_OFFLINE = 1
 demo: $(VENV)/.run
 	@status=0; \
-	$(BIN)/syncbench run $(SUITE) --limit $(ITEMS) --out $(OUT) || status=$$?; \
+	$(BIN)/syncbench run $(SUITE) --limit $(ITEMS) --jobs $(JOBS) --tables --out $(OUT) || status=$$?; \
 	if [ "$$status" -gt 1 ]; then exit "$$status"; fi; \
-	$(BIN)/syncbench report $(OUT) --brief && \
 	echo "contact sheets, and the board to open in a browser:" && \
 	$(BIN)/syncbench show $(OUT) && \
 	$(BIN)/syncbench board $(OUT) || exit $$?; \

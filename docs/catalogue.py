@@ -1,6 +1,6 @@
-"""The site's pages about what the tree holds, written from its code: a card per component and suite, and the API.
+"""Generated pages of the site: a page for every component and suite, and for every name of the public interface.
 
-`pages()` needs the package alone, not mkdocs; `hooks.py` gives what it returns to the site. Links between pages are
+`pages()` needs the package alone, not mkdocs; `hooks.py` adds its pages to the site. Links between pages are
 relative to the page they stand on.
 """
 
@@ -39,7 +39,7 @@ def pages() -> dict[str, str]:
 
 
 def component_page(component: Component) -> str:
-    """The card of one method, metric, data set or model."""
+    """Markdown of the page of one method, metric, data set or model."""
     cls = load_class(component.kind, component.id)
     title, _, rest = component.doc.partition("\n")
     parts = [f"# `{component.id}`", f"**{prose(title)}**", prose(rest.strip()), prose(own_doc(cls))]
@@ -59,7 +59,7 @@ def component_page(component: Component) -> str:
 
 
 def suite_page(name: str) -> str:
-    """The page of one suite: what each of its parts crosses."""
+    """Markdown of the page of one suite: models, data sets, methods and metrics of each of its parts."""
     suite = read_suite(name)
     parts = [f"# `{name}`", f"**{prose(suite.title)}**", f"```sh\nsyncbench run {name}\n```"]
     for number, part in enumerate(suite.parts, 1):
@@ -96,7 +96,7 @@ def _index(kind: Kind, found: Iterable[Component]) -> str:
 
 
 def _facts(component: Component, cls: type) -> list[tuple[str, str]]:
-    """What the class says of itself in data."""
+    """Names and values of the class data that the page lists: version, paper, licence, role, unit and so on."""
     one: Any = cls() if component.kind == "metrics" else cls  # a metric's unit may depend on its fields
     families = getattr(cls, "families", ()) or ([component.family] if component.family else [])
     first = [f"{family} ({place})" for family, place in getattr(cls, "primary", {}).items()]
@@ -118,7 +118,7 @@ def _facts(component: Component, cls: type) -> list[tuple[str, str]]:
 
 
 def _fields(cls: type) -> str:
-    """Fields with types, ranges, defaults and what they mean; for a plain class, its constructor's own words."""
+    """A table of fields with types, ranges, defaults and meanings; for a plain class, its constructor's docstring."""
     types = field_types(cls)
     said = {name: text for name, text in field_docs(cls).items() if name in types}
     if not types:
@@ -142,7 +142,7 @@ def _default(parameter: inspect.Parameter | None) -> str:
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """What stands in a string under each field of a class and of its bases, nearest first."""
+    """The string under each field of a class and of its bases, by field; a class comes before its bases."""
     said: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not base.__module__.startswith("syncbench"):
@@ -160,12 +160,12 @@ def field_docs(cls: type) -> dict[str, str]:
 
 
 def own_doc(cls: type) -> str:
-    """The docstring a class has in its own source; empty where Python or a base wrote one."""
+    """The docstring that a class has in its own source; empty where it is a base's or was made by Python."""
     return inspect.cleandoc(cls.__dict__.get("__doc__") or "")
 
 
 def type_text(kind: Any) -> str:
-    """A field's type and range as a reader writes its values."""
+    """A field's type and range, in the notation in which a user writes its values."""
     if get_origin(kind) is Annotated:
         inner, *notes = get_args(kind)
         bounds = [
@@ -205,7 +205,7 @@ def _report_card(cards: list[Card]) -> str:
 
 
 def _api() -> dict[str, str]:
-    """A page per public name, which mkdocstrings fills, and their index."""
+    """Markdown of a page per public name, filled by mkdocstrings, and of their index, by path."""
     names = [name for name in syncbench.__all__ if not name.startswith("__")]
     homes: dict[str, str] = vars(syncbench)["_HOME"]
     written: dict[str, str] = {}
@@ -233,7 +233,7 @@ def paper_link(paper: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Words of a docstring as Markdown: what looks like markup outside code is text."""
+    """A docstring as Markdown, in which characters of markup outside code are escaped."""
     lines = [
         line if line.startswith("    ") else "`".join(_text(part, n % 2 == 1) for n, part in enumerate(line.split("`")))
         for line in text.splitlines()

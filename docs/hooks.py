@@ -1,4 +1,4 @@
-"""What mkdocs does beside rendering `docs/`: it takes in the generated pages and the documents of the root.
+"""Hooks of mkdocs, which add the generated pages and the documents of the repository's root to the site.
 
 README.md is the front page and CONTRIBUTING.md a page, from the files that a code host shows; links between them, the
 pages of `docs/` and pictures are turned into links of the site.

@@ -7,7 +7,7 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
-from .coupled_replicas import PNDM, SD2, SMALL, WIDTHS, sdxl, seeded, words, written
+from .coupled_replicas import PNDM, SD2, SMALL, WIDTHS, sd15, sdxl, seeded, tower, words, written
 
 
 def sd21(folder: Path) -> Path:
@@ -18,7 +18,59 @@ def sd21(folder: Path) -> Path:
     return written(folder, "StableDiffusionPipeline", parts, PNDM, safety_checker=[None, None])
 
 
-BASES = {"sdxl": sdxl, "sd21": sd21}
+BASES = {"sd15": sd15, "sdxl": sdxl, "sd21": sd21}
+
+
+def t2i(folder: Path, hint: str, kind: str) -> Path:
+    """A T2I-Adapter for a base: of edges it reads one channel, of depth three."""
+    shape: dict[str, Any] = {"channels": [*WIDTHS], "in_channels": 1 if hint == "canny" else 3, "num_res_blocks": 2}
+    shape |= {"downscale_factor": 16, "adapter_type": "full_adapter_xl"} if kind == "sdxl" else {"downscale_factor": 8}
+    seeded(diffusers.T2IAdapter, **shape).save_pretrained(folder)
+    return folder
+
+
+def ip_adapter(folder: Path, base: Path, kind: str) -> Path:
+    """IP-Adapter's folder: its image encoder, and the files for `base`."""
+    unet: Any = diffusers.UNet2DConditionModel.from_pretrained(base / "unet")
+    encoder = tower()
+    encoder.save_pretrained(folder / "models" / "image_encoder")
+    config, width = encoder.config, unet.config.cross_attention_dim
+    draw = torch.Generator().manual_seed(23)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=draw) / shape[-1] ** 0.5
+
+    layers = [name for name in unet.attn_processors if "attn2" in name]
+    read: dict[str, torch.Tensor] = {}
+    for i, name in enumerate(layers):
+        out = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+        read |= {f"ip_adapter.{2 * i + 1}.to_{part}_ip.weight": drawn(out, width) for part in "kv"}
+    made = {"proj.weight": drawn(4 * width, config.projection_dim), "proj.bias": drawn(4 * width)}
+    made |= {"norm.weight": 1 + drawn(width), "norm.bias": drawn(width)}
+    place = folder / ("sdxl_models" if kind == "sdxl" else "models")
+    place.mkdir(exist_ok=True)
+    name = "ip-adapter_sdxl_vit-h" if kind == "sdxl" else "ip-adapter_sd15"
+    save_file({f"image_proj.{k}": v for k, v in made.items()} | read, place / f"{name}.safetensors")
+    if kind == "sd15":
+        made = {f"image_proj.{k}": v for k, v in resampler(config.hidden_size, width, drawn).items()}
+        save_file(made | read, place / "ip-adapter-plus_sd15.safetensors")
+    return folder
+
+
+def resampler(reads: int, width: int, drawn: Any, inner: int = 64, depth: int = 4) -> dict[str, torch.Tensor]:
+    """What makes 16 tokens of an encoder's patches, under its published names."""
+    found = {"latents": drawn(1, 16, inner), "proj_in.weight": drawn(inner, reads), "proj_in.bias": drawn(inner)}
+    found |= {"proj_out.weight": drawn(width, inner), "proj_out.bias": drawn(width)}
+    found |= {"norm_out.weight": 1 + drawn(width), "norm_out.bias": drawn(width)}
+    for i in range(depth):
+        for norm in ("0.norm1", "0.norm2", "1.0"):
+            found |= {f"layers.{i}.{norm}.weight": 1 + drawn(inner), f"layers.{i}.{norm}.bias": drawn(inner)}
+        found[f"layers.{i}.0.to_q.weight"] = drawn(64, inner)
+        found[f"layers.{i}.0.to_kv.weight"] = drawn(128, inner)
+        found[f"layers.{i}.0.to_out.weight"] = drawn(inner, 64)
+        found[f"layers.{i}.1.1.weight"] = drawn(4 * inner, inner)
+        found[f"layers.{i}.1.3.weight"] = drawn(inner, 4 * inner)
+    return found
 
 
 def camera_encoder(kind: str) -> Any:

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -130,6 +131,22 @@ def test_tests_stand_in_the_rooms_of_what_they_test() -> None:
     others = {"components", "docs", "benchmarks"}
     assert {path.parent.relative_to(tests).as_posix() for path in tests.glob("*/test_*.py")} == rooms | others
     assert [path.name for path in tests.glob("test_*.py")] == ["test_layout.py"]
+
+
+STATE = {"bench/isolation/signals.py", "bench/files.py", "bench/surfaces/atlas.py"}
+"""Whose state is the process's by nature: signals that came, drafts being written, the last meshes unwrapped."""
+
+
+def test_no_module_keeps_what_a_process_has_loaded() -> None:
+    """Nothing empty is made when a module is imported, to be filled later: such state is an object that is passed."""
+    empty = re.compile(r"\{\}|\[\]|(dict|list|set|defaultdict|OrderedDict|Counter)(\[.*\])?\(\w*\)")
+    kept = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and empty.fullmatch(ast.unparse(node.value))
+    }
+    assert kept == STATE
 
 
 def test_public_names_load_lazily_and_exist() -> None:

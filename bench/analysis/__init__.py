@@ -1,1 +1,1 @@
-"""From records to numbers: means, intervals, paired differences, ranks, and what a number of items can show."""
+"""From records to numbers: means, intervals, paired differences, ranks, and the power of a number of items."""

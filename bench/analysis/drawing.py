@@ -1,7 +1,7 @@
-"""Vega's plots and scripts through vl-convert, in a process of their own.
+"""Vega's plots and scripts through vl-convert, run in a process of its own.
 
-vl-convert holds a JavaScript engine that reserves gigabytes of addresses. Where it gets none it ends its process with
-a signal: here that is one sentence instead.
+vl-convert contains a JavaScript engine that reserves gigabytes of address space. Where it gets none, it ends its
+process with a signal, which becomes a SyncbenchError here.
 """
 
 import signal
@@ -18,20 +18,24 @@ DRAW = (
 )
 
 
-def bundle() -> bytes:
-    """Vega, Vega-Lite and Vega-Embed as one script. Raises SyncbenchError where they cannot be had."""
-    return _asked(BUNDLE)
+def vega_bundle() -> bytes:
+    """Vega, Vega-Lite and Vega-Embed as one script. Raises SyncbenchError where vl-convert fails."""
+    return _output(BUNDLE)
 
 
 def png(chart: Any, **how: Any) -> bytes:
-    """An Altair chart as a PNG; `how` is what `Chart.save` takes. Raises SyncbenchError where it cannot be drawn."""
+    """An Altair chart as a PNG; `how` are arguments of `Chart.save`. Raises SyncbenchError where vl-convert fails."""
     import json
 
-    return _asked(DRAW, json.dumps(how), given=chart.to_json().encode())
+    return _output(DRAW, json.dumps(how), given=chart.to_json().encode())
 
 
-def _asked(script: str, *arguments: str, given: bytes = b"") -> bytes:
-    # -P: a module of the folder one works in, which may be a stranger's, must not stand in for a package
+def _output(script: str, *arguments: str, given: bytes = b"") -> bytes:
+    """The output of a Python script in another process, with `given` as its input.
+
+    Raises SyncbenchError where the process fails.
+    """
+    # -P: a module in the working folder, which may be untrusted, must not be imported in place of a package
     command = [sys.executable, "-P", "-c", script, *arguments]
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     if done.returncode == 0:
@@ -45,7 +49,7 @@ def _asked(script: str, *arguments: str, given: bytes = b"") -> bytes:
 
 
 def _limit() -> str:
-    """What is said of the limit of this process, where there is one."""
+    """The end of a message about this process's limit of address space; empty where there is none."""
     try:
         import resource
     except ImportError:  # not on Windows

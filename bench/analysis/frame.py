@@ -1,7 +1,7 @@
-"""Records as a table to reckon with: what may be compared, which way is better, seeds averaged within their item.
+"""Records prepared for statistics: which rows may be compared, which direction is better, seeds averaged by item.
 
-The item is the unit: seeds are averaged within it first, and methods are compared on the items they share. Rows of
-unlike versions, fingerprints, protocols, content or weights are never pooled.
+The item is the unit of inference: seeds are averaged within it first, and methods are compared on the items that they
+share. Rows of unlike versions, fingerprints, protocols, content or weights are never pooled.
 """
 
 import json
@@ -15,17 +15,22 @@ from ..escaping import csv_cell
 from ..store.records import Table as Table
 
 BOARD = ["family", "dataset", "dataset_version", "protocol"]
-"""What rows must share to be compared."""
+"""Columns that name a leaderboard: rows must agree in them to be compared."""
 MODEL = ["model", "revision"]
+"""Columns that name a model."""
+JOINT = " · "
+"""Stands between method and model in the name of a line, where a leaderboard has several models."""
 HUGE = 1e150
-"""Values beyond it cannot be squared, so nothing can be said of their mean."""
+"""Largest magnitude of a value: squares of larger ones leave the range of floats."""
 METHOD = ["name", "method", "method_version", "door", "anchor", *MODEL]
-"""A line of a leaderboard. `name` is the method's label, with its version and its model where a board has several."""
+"""Columns that name a line of a leaderboard. `name` is the method's label, with its version and its model where a
+leaderboard has several."""
 METRIC = ["metric", "metric_version", "fingerprint", "direction", "unit"]
+"""Columns that name a column of a leaderboard."""
 
 
-def target(direction: str) -> float | None:
-    """The ideal value of `target:VALUE`, None for `lower` and `higher`; SyncbenchError for anything else."""
+def target_value(direction: str) -> float | None:
+    """VALUE of a direction `target:VALUE`; None for `lower` and `higher`. Raises SyncbenchError for anything else."""
     if direction in ("lower", "higher"):
         return None
     kind, _, value = direction.partition(":")
@@ -38,48 +43,47 @@ def target(direction: str) -> float | None:
 
 
 def loss(value: Any, direction: str) -> Any:
-    """Values turned so that lower is better: the value, its negative, or its distance from the target."""
-    ideal = target(direction)
+    """Values for which lower is better: the value itself, its negative, or its distance from the target."""
+    ideal = target_value(direction)
     return (-value if direction == "higher" else value) if ideal is None else abs(value - ideal)
 
 
-def base(metric: str) -> str:
-    """A metric's id without its backbone: `intra_lpips` of `intra_lpips[reference]`."""
+def metric_id(metric: str) -> str:
+    """The id of a metric without its backbone: `intra_lpips` of `intra_lpips[reference]`."""
     return metric.partition("[")[0]
 
 
-def leads(column: Table, names: Sequence[str] | None = None) -> bool:
-    """Whether the records of one metric are judged first: its name is among `names`, with or without backbone.
+def is_primary(column: Table, names: Sequence[str] | None = None) -> bool:
+    """Whether the records of one metric are of a primary metric: its name is in `names`, with or without backbone.
 
-    None stands for the consistency metrics that are primary in their family.
+    `names` None means the consistency metrics that are primary in their family.
     """
     first = column.iloc[0]
     if names is not None:
-        return first["metric"] in names or base(first["metric"]) in names
+        return first["metric"] in names or metric_id(first["metric"]) in names
     return first["role"] == "consistency" and bool(column["primary"].notna().any())
 
 
-def in_brief(rows: Table) -> Any:
-    """Which rows (a boolean each, of records or of `summary`) stand in a brief report.
+def brief_rows(rows: Table) -> Any:
+    """For each row, of records or of `summary`, whether a brief report shows it.
 
-    Those of primary consistency metrics, and of every other role the metric in the first place.
+    A brief report shows primary consistency metrics and, of every other role, the metric in the first place.
     """
     first = rows.groupby(["family", "role"])["primary"].transform("min")
     return rows["primary"].notna() & ((rows["role"] == "consistency") | (rows["primary"] == first))
 
 
-def of_machines(records: Table) -> set[str]:
-    """Fingerprints of numbers that are the machine's as much as the method's: they end with the machine."""
+def machine_fingerprints(records: Table) -> set[str]:
+    """Fingerprints of metrics that depend on the machine (`Metric.machine`): they end with the machine's name."""
     pairs = records[["fingerprint", "machine"]].drop_duplicates().itertuples(index=False, name=None)
     return {fingerprint for fingerprint, machine in pairs if machine and fingerprint.endswith(machine)}
 
 
 def tidy(records: Table) -> Table:
-    """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `loss` added.
+    """Records ready for grouping: duplicates dropped, protocols as text, values as floats, `name` and `loss` added.
 
-    Items that have one id and unlike content get names of their own.
-
-    Tidy records come back as they are.
+    Items of one id and unlike content get distinct names. Records that are tidy already are returned as they are.
+    Raises SyncbenchError for a value beyond HUGE.
     """
     if "loss" in records:
         return records
@@ -97,7 +101,7 @@ def tidy(records: Table) -> Table:
     # One label may stand for unlike fields: a default changed, or what the method loads.
     unlike = params.groupby([r[key] for key in (*BOARD, *MODEL, "method", "method_version")]).transform("nunique") > 1
     label = label.where(~unlike, label + " (" + params[unlike].map(digest).str[:6] + ")")
-    r["name"] = label.where(~several, label + " · " + model)
+    r["name"] = label.where(~several, label + JOINT + model)
     r["anchor"] = r["anchor"].astype(object).where(r["anchor"].notna(), "")
     r["value"] = r["value"].astype(float)
     huge = r[r["value"].abs() > HUGE]
@@ -115,7 +119,7 @@ def tidy(records: Table) -> Table:
 
 
 def _tell_apart(r: Table) -> None:
-    """Items of one id and unlike content are other items: their names say so, and nothing pairs or pools them."""
+    """Give items of one id and unlike content distinct names, in place, so that nothing pairs or pools them."""
     unlike = r.groupby([*BOARD, "item"])["content"].transform("nunique") > 1
     for _, part in r[unlike].groupby(BOARD):
         pairs = list(zip(part["item"], part["content"], strict=True))
@@ -124,38 +128,38 @@ def _tell_apart(r: Table) -> None:
 
 
 def by_item(r: Table) -> Table:
-    """Seeds averaged within their item: one row per method, metric and item, in order of item."""
+    """Records with seeds averaged within their item: one row per method, metric and item."""
     keys = [*BOARD, *METHOD, *METRIC, "item"]
     grouped = r.groupby(keys, sort=False)
     return grouped.agg(value=("value", "mean"), loss=("loss", "mean"), coverage=("coverage", "mean")).reset_index()
 
 
-def floor(lines: Table) -> str | None:
-    """The name of the floor among lines (columns `METHOD`): `independent` if it is there, else the first floor."""
+def floor_line(lines: Table) -> str | None:
+    """The name of the floor anchor among lines (columns METHOD): `independent`, else the first floor; None without."""
     floors = lines[lines["anchor"] == "floor"].sort_values("name", kind="stable")
-    plain = floors[floors["method"] == "independent"]
-    return next(iter([*plain["name"], *floors["name"]]), None)
+    independent = floors[floors["method"] == "independent"]
+    return next(iter([*independent["name"], *floors["name"]]), None)
 
 
-def floors(lines: Table, name: str) -> list[str]:
-    """What the line `name` is compared with: the floor of its own model, then the leaderboard's, each once."""
+def floor_lines(lines: Table, name: str) -> list[str]:
+    """Names of the floor anchors with which the line `name` is compared: its own model's, then the leaderboard's."""
     own = lines.loc[lines["name"] == name, MODEL].iloc[0]
-    found = [floor(lines[(lines[MODEL] == own).all(axis=1)]), floor(lines)]
-    return list(dict.fromkeys(one for one in found if one is not None))
+    floors = [floor_line(lines[(lines[MODEL] == own).all(axis=1)]), floor_line(lines)]
+    return list(dict.fromkeys(floor for floor in floors if floor is not None))
 
 
-def boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
-    """Split rows into what may be compared: same family, dataset and protocol."""
+def split_boards(table: Table) -> Iterator[tuple[dict[str, Any], Table]]:
+    """The rows of each leaderboard, with its columns BOARD by name: rows that may be compared."""
     for key, part in table.groupby(BOARD, sort=True):
         yield dict(zip(BOARD, key, strict=True)), part
 
 
-def arrow(direction: str) -> str:
-    """↓, ↑ or → and the target."""
-    ideal = target(direction)
+def direction_arrow(direction: str) -> str:
+    """A direction as an arrow: ↓ for `lower`, ↑ for `higher`, → and the value for `target:VALUE`."""
+    ideal = target_value(direction)
     return {"lower": "↓", "higher": "↑"}[direction] if ideal is None else f"→{ideal:g}"
 
 
-def csv(table: Table) -> str:
-    """A table as CSV that no spreadsheet takes for formulas (`escaping.csv_cell`)."""
+def safe_csv(table: Table) -> str:
+    """A table as CSV in which no spreadsheet reads a formula (see `escaping.csv_cell`)."""
     return table.map(csv_cell).to_csv(index=False)

@@ -1,4 +1,4 @@
-"""Power before a run: how many items to see a difference, from the spread of results that are there."""
+"""How many items a run needs to show a difference, from the spread of existing results."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -10,7 +10,7 @@ from tabulate import tabulate
 from ..escaping import visible
 from . import stats
 from .differences import differences
-from .frame import arrow
+from .frame import direction_arrow
 
 COLUMNS = [
     *("family", "dataset", "metric", "a", "b"),
@@ -26,18 +26,18 @@ def items_for(
     power: float = 0.8,
     level: float = 0.05,
 ) -> pd.DataFrame:
-    """Per metric and pair of methods: items needed for `difference`, else for the one observed; columns `COLUMNS`.
+    """Items needed, per metric and pair of methods, for `difference`, or else for the one observed; columns `COLUMNS`.
 
-    `spread` is the standard deviation of the paired difference over items, seeds averaged as the records have them:
-    more seeds would shrink it. `needed` is after correction for `tests` comparisons, as many as the report makes; it is
-    missing where there is no spread to judge by (fewer than 3 items) or nothing to see, and where a million items are
-    too few.
+    `spread` is the standard deviation of the paired difference over items, with as many seeds averaged as the records
+    have: more seeds would shrink it. `needed` is after correction for `tests` comparisons, as many as the report makes.
+    It is missing where the spread is unknown (fewer than 3 items), where the difference is 0, and where a million items
+    are too few.
     """
     rows: list[dict[str, Any]] = []
-    found: Any = differences(records, primary)
+    compared: Any = differences(records, primary)
     numbers = ["difference", "spread", "detectable"]
-    found[numbers] = found[numbers].astype(float)  # None, where no item is shared, is not a number
-    for row in _rows(found):
+    compared[numbers] = compared[numbers].astype(float)  # None, where no item is shared, is not a number
+    for row in _rows(compared):
         wanted = abs(row["difference"]) if difference is None else difference
         known = isfinite(row["spread"]) and row["n_items"] >= stats.FEWEST and isfinite(wanted) and wanted > 0
         how = {"tests": row["tests"], "power": power, "level": level}
@@ -52,8 +52,8 @@ def _rows(table: Any) -> list[dict[str, Any]]:
     return table.to_dict("records")
 
 
-def text(table: pd.DataFrame) -> str:
-    """The table for a terminal."""
+def power_text(table: pd.DataFrame) -> str:
+    """The table of `items_for` as text for a terminal."""
     heads = [
         "family / dataset",
         "metric",
@@ -69,7 +69,7 @@ def text(table: pd.DataFrame) -> str:
     lines = [
         [
             visible(f"{row['family']} / {row['dataset']}"),
-            visible(f"{row['metric']} {arrow(row['direction'])}"),
+            visible(f"{row['metric']} {direction_arrow(row['direction'])}"),
             visible(row["a"]),
             visible(row["b"]),
             row["n_items"],

@@ -1,9 +1,9 @@
-"""Statistics over items: means, paired differences, their intervals and p-values, and what a number of items can show.
+"""Statistics over items: intervals and p-values of means and paired differences, and the power of a number of items.
 
-The unit of inference is the item. Seeds are nested in it: average them within the item first (`report.py` does).
+The unit of inference is the item. Seeds are nested in it and must be averaged within the item first (see `frame`).
 
-One procedure gives every interval, p-value, tie and rank. It asks Student's t and Hall's transformation of it, which
-removes the skewness of the mean, and believes the more cautious of the two: an interval is the smallest that holds both
+One procedure gives every interval, p-value, tie and rank. It uses Student's t and Hall's transformation of it, which
+removes the skewness of the mean, and takes the more cautious of the two: an interval is the smallest that holds both
 intervals, a p-value the larger of both. With n items, mean m, standard error s / sqrt(n) and skewness g of the items
 (adjusted Fisher-Pearson), T = (m - truth) / (s / sqrt(n)) is compared with Student's t of n - 1 degrees of freedom, and
 so is
@@ -11,9 +11,9 @@ so is
     h(T) = T + 2 A T^2 + 4/3 A^2 T^3 + A,    A = g / (6 sqrt(n)),
 
 which is monotone and has a closed inverse (Hall, J. R. Statist. Soc. B 54, 1992; as a t interval: Willink, Commun.
-Statist. Theory Methods 34, 2005). Nothing is resampled. tests/analysis/test_coverage.py simulates what this covers: of
-95 % intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmetric laws, and at least 90 % that of
-skewed ones up to lognormal; the BCa bootstrap holds 77 to 86 % at 6 items.
+Statist. Theory Methods 34, 2005). Nothing is resampled. tests/analysis/test_coverage.py simulates the coverage: of 95 %
+intervals of 6, 12 and 24 items at least 93 % hold the mean of normal and symmetric laws, and at least 90 % that of
+skewed ones up to lognormal; of BCa bootstrap intervals of 6 items, 77 to 86 % do.
 """
 
 from bisect import bisect_left
@@ -30,44 +30,44 @@ from scipy import optimize, stats
 from ..errors import SyncbenchError
 
 FEWEST = 3
-"""Items below which no interval is given."""
+"""Smallest number of items for which an interval is given."""
 ENOUGH = 6
-"""Items below which nothing is judged: no verdict, no tie, no rank."""
+"""Smallest number of items for which methods are judged: with fewer there is no verdict, no tie and no rank."""
 LEVEL = 0.05
-"""Of every test, after correction; intervals hold the truth with 1 - LEVEL."""
+"""Level of every test, after correction; intervals hold the truth with probability 1 - LEVEL."""
 MOST = 10**6
-"""Items above which no number is given."""
+"""Largest number of items that `items_needed` returns."""
 LARGE = 1.5
-"""Standardised effect (of the paired difference) above which a table says that its items show little."""
+"""Standardised effect of a paired difference: a table whose items show only larger ones has a note that says so."""
 ALIKE = "all items alike: nothing to estimate a spread from"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean over items with its interval and the p-value that it is zero, or why there are none."""
+    """A mean over items with its interval and the p-value of its being zero, or the reason why there are none."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
     p: float = nan
-    """Two-sided, times the number of `tests` it was one of (at most 1); nan where there is none."""
+    """Two-sided p-value times the number of tests (at most 1); nan where there is none."""
     reason: str | None = None
-    """Why there is no interval."""
+    """Why there is no interval; None where there is one."""
 
     @property
     def half(self) -> float | None:
-        """Half the width."""
+        """Half the width of the interval; None where there is no interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside the interval; False where there is none."""
+        """Whether zero lies outside the interval; False where there is no interval."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     @property
     def separable(self) -> bool:
-        """Whether `ENOUGH` items or more say that the mean is not zero: by their interval, or by being all alike."""
+        """Whether ENOUGH items or more show that the mean is not zero: by their interval, or by all being equal."""
         return self.n >= ENOUGH and (self.excludes_zero or (self.reason == ALIKE and self.mean != 0))
 
 
@@ -76,9 +76,9 @@ def intervals(
 ) -> list[Interval]:
     """Interval and p-value of the mean of each column.
 
-    `tests` is how many tests each column is one of: all their intervals together hold their means with 95 %
-    (Bonferroni), and each one excludes zero exactly where its corrected p is below 0.05. Columns without an interval
-    (fewer than 3 items, all alike) come back with the reason. Raises ValueError for nulls.
+    `tests` is the number of tests of which each column is one. With 95 % probability all their intervals hold their
+    means (Bonferroni), and each one excludes zero exactly where its corrected p is below 0.05. Columns without an
+    interval (fewer than 3 items, or all equal) have a reason. Raises ValueError for values that are not finite.
     """
     n, columns = table.shape
     if not np.isfinite(table).all():
@@ -92,7 +92,7 @@ def intervals(
     lows, highs, p = (np.full(columns, nan) for _ in range(3))
     varied = np.flatnonzero(~alike)
     if len(varied):
-        error, skew = spread_of(table[:, varied])
+        error, skew = error_and_skew(table[:, varied])
         lows[varied], highs[varied] = _bounds(n, means[varied], error, skew, many[varied])
         p[varied] = np.minimum(1.0, many[varied] * p_two_sided(n, means[varied] / error, skew))
     return [
@@ -103,12 +103,12 @@ def intervals(
     ]
 
 
-def signs(
+def separable_signs(
     table: Float[np.ndarray, "items columns"], *, tests: float = 1
 ) -> tuple[Int[np.ndarray, " columns"], Int[np.ndarray, " columns"]]:
     """Sign of each column's mean where it is `separable` from zero, else 0, and its number of items; nan are left out.
 
-    What `intervals` says of as many columns, without an object for each.
+    The signs are those of `intervals` with as many `tests`, computed without an object for each column.
     """
     ordered = np.sort(table, axis=0)  # nan come last
     counts = np.isfinite(ordered).sum(axis=0)
@@ -120,14 +120,14 @@ def signs(
         answers[which[alike]] = np.sign(means[alike])
         which, means, values = which[~alike], means[~alike], values[:, ~alike]
         if len(which):
-            error, skew = spread_of(values)
+            error, skew = error_and_skew(values)
             lows, highs = _bounds(int(n), means, error, skew, np.asarray(float(tests)))
             answers[which] = np.where(lows > 0, 1, np.where(highs < 0, -1, 0))
     return answers, counts
 
 
 def _alike(table: Float[np.ndarray, "items columns"]) -> Bool[np.ndarray, " columns"]:
-    """Relative to the largest value: sums of equal floats differ in the last bits."""
+    """Whether all items of a column are equal up to rounding: sums of equal floats differ in the last bits."""
     return np.ptp(table, axis=0) <= 1e-12 * np.abs(table).max(axis=0)
 
 
@@ -138,24 +138,25 @@ def _bounds(
     skew: Float[np.ndarray, " columns"],
     tests: Float[np.ndarray, "*columns"],
 ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
-    """Both ends of each interval, from what `spread_of` says."""
-    below, above = (reaches(n, skew * side, LEVEL / tests / 2) for side in (1, -1))
+    """Both ends of each interval of n items, from means and the results of `error_and_skew`."""
+    below, above = (interval_reach(n, skew * side, LEVEL / tests / 2) for side in (1, -1))
     return means - below * error, means + above * error
 
 
-def spread_of(
+def error_and_skew(
     table: Float[np.ndarray, "items columns"],
 ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
-    """Standard error of each column's mean, and A = g / (6 sqrt(n)) of its skewness g; at least 3 unlike items."""
+    """Standard error of each column's mean, and A = g / (6 sqrt(n)) of its skewness g; needs 3 items, not all equal."""
     n = len(table)
     error = table.std(axis=0, ddof=1) / sqrt(n)
     return error, np.asarray(stats.skew(table, axis=0, bias=False)) / (6 * sqrt(n))
 
 
-def reaches(n: int, skew: Float[np.ndarray, " columns"], tail: ArrayLike) -> Float[np.ndarray, " columns"]:
-    """How many standard errors below its mean the truth may lie, missed on that side with probability `tail`.
+def interval_reach(n: int, skew: Float[np.ndarray, " columns"], tail: ArrayLike) -> Float[np.ndarray, " columns"]:
+    """Distance from the mean of n items to the lower end of its interval, in standard errors.
 
-    `skew` is A of `spread_of`; for the other side ask with its sign turned.
+    The truth lies below that end with probability `tail`. `skew` is A of `error_and_skew`; with its sign reversed, the
+    result is the distance to the upper end.
     """
     t = stats.t.isf(tail, n - 1)
     near = np.abs(skew) < 1e-9
@@ -166,7 +167,7 @@ def reaches(n: int, skew: Float[np.ndarray, " columns"], tail: ArrayLike) -> Flo
 def p_one_sided(
     n: int, t: Float[np.ndarray, " columns"], skew: Float[np.ndarray, " columns"]
 ) -> Float[np.ndarray, " columns"]:
-    """p that the true mean is not above zero, for means `t` standard errors from it."""
+    """p-value of the true mean being at most zero, for means of n items that are `t` standard errors from zero."""
     transformed = t + 2 * skew * t**2 + 4 / 3 * skew**2 * t**3 + skew
     return np.maximum(stats.t.sf(t, n - 1), stats.t.sf(transformed, n - 1))
 
@@ -174,24 +175,24 @@ def p_one_sided(
 def p_two_sided(
     n: int, t: Float[np.ndarray, " columns"], skew: Float[np.ndarray, " columns"]
 ) -> Float[np.ndarray, " columns"]:
-    """p that the true mean is zero."""
+    """p-value of the true mean being zero, for means of n items that are `t` standard errors from zero."""
     return np.minimum(1.0, 2 * np.minimum(p_one_sided(n, t, skew), p_one_sided(n, -t, -skew)))
 
 
 def interval(values: ArrayLike, *, tests: float = 1) -> Interval:
-    """Mean of `values`, one per item, with its interval. See `intervals`."""
+    """Mean of `values`, one per item, with its interval as one of `tests`; see `intervals`."""
     return intervals(np.asarray(values, dtype=float).reshape(-1, 1), tests=tests)[0]
 
 
-def pooled(
+def group_intervals(
     values: Float[np.ndarray, " rows"],
     group: Int[np.ndarray, " rows"],
     groups: int,
     tests: Num[np.ndarray, " groups"] | float = 1,
 ) -> list[Interval]:
-    """`interval` of the finite values of each group (numbered 0 to groups - 1), those of equal size at once."""
-    known = np.isfinite(values)
-    values, group = values[known], group[known]
+    """`interval` of the finite values of each group (numbered 0 to groups - 1); groups of equal size go together."""
+    finite = np.isfinite(values)
+    values, group = values[finite], group[finite]
     values = values[np.argsort(group, kind="stable")]
     sizes = np.bincount(group, minlength=groups)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -206,15 +207,15 @@ def pooled(
 
 @lru_cache(maxsize=256)
 def unchanged_bound(n: int, tail: float, chance: float) -> float:
-    """What the upper bound of the mean of n standard normal items of mean zero stays below with `chance`.
+    """The number below which, with probability `chance`, the upper bound of a mean of zero stays, in standard errors.
 
-    In standard errors of that mean; the bound is that of `reaches` at `tail`. By simulation, so `chance` is at most
-    0.9999. Tends to the sum of the two normal quantiles.
+    The bound is that of `interval_reach` at `tail` for n standard normal items. The number is simulated, so `chance` is
+    at most 0.9999. For large n it tends to the sum of the two normal quantiles.
     """
-    many = min(n, 200)  # beyond, skewness and spread are known
+    many = min(n, 200)  # with more items, skewness and spread are all but known
     items = np.random.default_rng(0).standard_normal((many, 50_000))
-    error, skew = spread_of(items)
-    bounds = items.mean(axis=0) + reaches(many, -skew, tail) * error
+    error, skew = error_and_skew(items)
+    bounds = items.mean(axis=0) + interval_reach(many, -skew, tail) * error
     return float(np.quantile(bounds, min(chance, 0.9999))) * sqrt(many)
 
 
@@ -243,11 +244,11 @@ def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " tests"]:
 
 
 @lru_cache(maxsize=4096)
-def effect(n: int, tests: float = 1, *, power: float = 0.8, level: float = LEVEL) -> float:
+def detectable_effect(n: int, tests: float = 1, *, power: float = 0.8, level: float = LEVEL) -> float:
     """Smallest true mean, in standard deviations, that n normal items show with probability `power`.
 
-    Shown is what `intervals` shows: the interval of one of `tests` tests excludes zero. By simulation up to 200
-    items; above, where the skewness of normal items hardly acts, by the noncentral t distribution.
+    Items show a mean if its interval, as one of `tests`, excludes zero. The result is simulated up to 200 items; above,
+    where the skewness of normal items hardly matters, it follows from the noncentral t distribution.
     """
     tail = level / tests / 2
     if n > 200:
@@ -259,34 +260,37 @@ def effect(n: int, tests: float = 1, *, power: float = 0.8, level: float = LEVEL
         shift: Any = optimize.brentq(lacking, 0.0, 2 * critical + 5)
         return float(shift) / sqrt(n)
     items = np.random.default_rng(0).standard_normal((n, 4000))
-    error, skew = spread_of(items)
+    error, skew = error_and_skew(items)
     # A shift of the items moves their mean alone: each simulated sample has one shift from which on it is shown.
-    return float(np.quantile(reaches(n, skew, tail) * error - items.mean(axis=0), power))
+    return float(np.quantile(interval_reach(n, skew, tail) * error - items.mean(axis=0), power))
 
 
 def items_needed(
     spread: float, difference: float, *, tests: float = 1, power: float = 0.8, level: float = LEVEL
 ) -> int | None:
-    """Fewest items, at least `ENOUGH`, that show a true mean `difference` with probability `power`; see `effect`.
+    """Smallest number of items, at least ENOUGH, that show a true mean `difference` with probability `power`.
 
-    `spread` is the standard deviation of the difference over items. With one test it tends to
-    7.85 (spread / difference)^2; None above a million. Raises SyncbenchError for numbers that make no sense.
+    `spread` is the standard deviation of the difference over items. With one test the number tends to
+    7.85 (spread / difference)^2; it is None above MOST. See `detectable_effect`. Raises SyncbenchError for a spread
+    below 0, a difference not above 0, and probabilities out of order.
     """
     if not (isfinite(spread) and spread >= 0 and isfinite(difference) and difference > 0):
         raise SyncbenchError(f"spread {spread:g}, difference {difference:g}: a spread from 0 and a difference above 0")
     if not (0 < level < power < 1):
         raise SyncbenchError(f"power {power:g} at level {level:g}: both between 0 and 1, the level below the power")
     sizes = range(ENOUGH, MOST + 1)
-    place = bisect_left(sizes, -difference, key=lambda n: -effect(n, tests, power=power, level=level) * spread)
+    place = bisect_left(
+        sizes, -difference, key=lambda n: -detectable_effect(n, tests, power=power, level=level) * spread
+    )
     return sizes[place] if place < len(sizes) else None
 
 
-def few(n: int, tests: int) -> str | None:
-    """A sentence where n items show little of `tests` comparisons; None where they show enough."""
+def shortage_note(n: int, tests: int) -> str | None:
+    """A note that n items show only large differences after correction for `tests` comparisons; None if they do not."""
     if n < ENOUGH:
         items = "1 item" if n == 1 else f"{n} items"
         return f"{items} cannot be judged: take at least {ENOUGH}, and {_enough(tests)} for {_comparisons(tests)}."
-    size = effect(n, tests)
+    size = detectable_effect(n, tests)
     if size <= LARGE:
         return None
     return (
@@ -300,4 +304,4 @@ def _comparisons(tests: int) -> str:
 
 
 def _enough(tests: int) -> int:
-    return next(n for n in range(ENOUGH, MOST) if effect(n, tests) <= LARGE)
+    return next(n for n in range(ENOUGH, MOST) if detectable_effect(n, tests) <= LARGE)

@@ -1,1 +1,1 @@
-"""The networks and filters metrics look through: published weights where they are here, bundled ones elsewhere."""
+"""The networks and filters that metrics use: published weights where they have been fetched, bundled ones elsewhere."""

@@ -1,8 +1,8 @@
 """Image-text similarity through open_clip: published ViT weights if cached here, else the bundled judge.
 
 Radford et al., ICML 2021, arXiv 2103.00020; OpenCLIP, arXiv 2212.07143. The network's own preprocessing is used, on
-8-bit PIL images, so numbers equal the package's. The ViT models are the `quickgelu` ones: loading OpenAI's weights
-into the plain ones degrades silently.
+8-bit PIL images, so numbers equal the package's. The ViT models are those with QuickGELU: OpenAI's weights in models
+with another activation give worse embeddings without an error.
 """
 
 import logging
@@ -22,22 +22,22 @@ from torch import Tensor
 
 from ..types import SyncbenchError
 from .judge import judge
-from .published import CLIPS, FETCHED, digest
+from .published import CLIPS, FETCHED, file_sha256
 
 
 def clip(which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu") -> "Clip":
-    """A CLIP on `device`: one of CLIPS, or `reference`; None takes the first that is here.
+    """The CLIP `which` on `device`: one of CLIPS, or `reference`; None takes the first of them that is fetched.
 
-    `folder` names another judge than the bundled one for `reference`. Nothing is downloaded.
-    Raises SyncbenchError for an unknown name or missing weights.
+    `folder` is that of the judge for `reference` (None: the bundled judge). Nothing is downloaded. Raises
+    SyncbenchError for an unknown name or missing weights.
     """
     if which is None:
         here = (name for name in CLIPS if folder is None and _cached(name))
         which = next(here, "reference")
     if which == "reference":
-        found = judge(folder, device)
-        weights = f"syncbench judge {found.revision}"
-        return Clip("clip[reference]", weights, found.model, found.preprocess, found.tokenizer, device)
+        own = judge(folder, device)
+        weights = f"syncbench judge {own.revision}"
+        return Clip("clip[reference]", weights, own.model, own.preprocess, own.tokenizer, device)
     if which not in CLIPS:
         raise SyncbenchError(f"unknown CLIP {which!r}: choose one of {', '.join([*CLIPS, 'reference'])}")
     path = _cached(which)
@@ -93,14 +93,14 @@ class Clip:
         total = 0.0
         for image, prompt in zip(images, prompts, strict=True):
             pixels = self._preprocess(to_pil(image))[None].to(self._device)
-            found = self._model.get_logits(pixels, self._tokenizer([prompt]).to(self._device))[0]
+            logits = self._model.get_logits(pixels, self._tokenizer([prompt]).to(self._device))[0]
             bias = self._model.logit_bias if getattr(self._model, "logit_bias", None) is not None else 0.0
-            total += float((found - bias) / self._model.logit_scale.exp())
+            total += float((logits - bias) / self._model.logit_scale.exp())
         return 100 * total / len(images)
 
     @torch.no_grad()
     def text(self, prompts: Sequence[str]) -> Float[Tensor, "n d"]:
-        """Embeddings of prompts; whatever exceeds the context length is cut off, see `read`."""
+        """Embeddings of prompts; tokens beyond the context length are cut off (see `read`)."""
         tokens = self._tokenizer(list(prompts)).to(self._device)
         return F.normalize(self._model.encode_text(tokens).float(), dim=-1).cpu()
 
@@ -119,12 +119,13 @@ class Clip:
 
 
 def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
-    """An image in [0, 1] rounded to 8 bits."""
+    """The image, in [0, 1], as an 8-bit RGB picture."""
     levels = (image.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
 
 
 def _cached(name: str) -> Path | None:
+    """The file of one of CLIPS in the hub's cache; None where it is not there."""
     for file in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"):
         path = try_to_load_from_cache(CLIPS[name], file)
         if isinstance(path, str):
@@ -139,5 +140,5 @@ def _published(name: str, path: Path, device: str) -> Clip:
         f"{name}-quickgelu", pretrained=str(path), device=device
     )
     tokenizer = open_clip.get_tokenizer(f"{name}-quickgelu")
-    weights = f"{name}-quickgelu openai {digest(path)[:12]}"
+    weights = f"{name}-quickgelu openai {file_sha256(path)[:12]}"
     return Clip(f"clip[{name}]", weights, model, preprocess, tokenizer, device)

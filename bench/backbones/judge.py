@@ -1,4 +1,4 @@
-"""The bundled judge: a small image-text network in open_clip's format, trained on real renders only."""
+"""The bundled judge: a small image-text network in open_clip's format, trained on renders of the reference world."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor
 
 from ..types import Item, SyncbenchError
-from .published import digest
+from .published import file_sha256
 
 BUNDLED = Path(__file__).resolve().parents[1] / "models" / "weights" / "judge"
 WEIGHTS = "open_clip_model.safetensors"
@@ -27,26 +27,26 @@ class Judge:
 
     model: Any
     preprocess: Any
-    """PIL image to (3, size, size)."""
+    """Function from a PIL image to a tensor (3, size, size)."""
     tokenizer: Callable[[list[str]], Tensor]
     revision: str
     """12 hex digits of the folder's weights, configuration and vocabulary."""
 
     @property
     def tower(self) -> ModifiedResNet:
-        """The convolutional image tower. Raises SyncbenchError when the judge has another kind."""
+        """The convolutional image encoder. Raises SyncbenchError where the judge has an encoder of another kind."""
         if not isinstance(self.model.visual, ModifiedResNet):
             raise SyncbenchError("the judge's image tower is not a ModifiedResNet: use one with convolutional stages")
         return self.model.visual
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] with the judge's own channel means and deviations taken out."""
+        """Images in [0, 1], normalised by the judge's own channel means and standard deviations."""
         mean, std = (images.new_tensor(getattr(self.tower, f"image_{name}")) for name in ("mean", "std"))
         return (images - mean[:, None, None]) / std[:, None, None]
 
 
 def judge(folder: str | Path | None = None, device: torch.device | str = "cpu") -> Judge:
-    """The judge in `folder` (default: the bundled one) on `device`. Raises SyncbenchError when it is not there."""
+    """The judge in `folder` (None: the bundled one) on `device`. Raises SyncbenchError where there is none."""
     place = Path(folder) if folder is not None else BUNDLED
     for name in (CONFIG, WEIGHTS):
         if not (place / name).is_file():
@@ -56,9 +56,10 @@ def judge(folder: str | Path | None = None, device: torch.device | str = "cpu") 
 
 
 def judge_refusal(name: str, folder: str | Path | None, item: Item, weights: str) -> str | None:
-    """Why the bundled judge has no say about an item, with the command that fetches `weights`; None where it has.
+    """Why the bundled judge cannot score an item, with the command that fetches `weights`; None where it can.
 
-    `name` is a backbone's, such as `lpips[reference]`; published weights and a judge in a `folder` judge anything.
+    `name` is that of a backbone, such as `lpips[reference]`. Published weights, and a judge in a `folder`, score any
+    item; the bundled judge scores items of the reference world only.
     """
     if item.world or folder is not None or not name.endswith("[reference]"):
         return None
@@ -69,11 +70,11 @@ def judge_refusal(name: str, folder: str | Path | None, item: Item, weights: str
 
 
 def revision(folder: Path) -> str:
-    """12 hex digits of every JSON, text and safetensors file of a folder; the same digits mean the same function."""
+    """12 hex digits of the hash of a folder's JSON, text and safetensors files: equal for equal networks."""
     seen = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".txt", ".safetensors"}:
-            seen.update(f"{path.name} {digest(path, path.stat().st_mtime_ns)}\n".encode())
+            seen.update(f"{path.name} {file_sha256(path, path.stat().st_mtime_ns)}\n".encode())
     return seen.hexdigest()[:12]
 
 

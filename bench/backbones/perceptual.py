@@ -1,8 +1,8 @@
-"""Perceptual distances of equal-sized images: LPIPS on published weights, on the bundled judge, or plain statistics.
+"""Perceptual distances of images of one size: LPIPS on published weights or on the bundled judge, or image statistics.
 
 `lpips[vgg]` is Zhang, Isola, Efros, Shechtman, Wang, CVPR 2018, arXiv 1801.03924, through the authors' package
-`lpips` (version 0.1 heads). `lpips[reference]` has the same form on the judge's features but no learned heads,
-so its scale is its own. Unlike backbones give unlike numbers: the name and the fingerprint travel with them.
+`lpips` (version 0.1 heads). `lpips[reference]` has its form, on the judge's features and without learned heads, so its
+scale is its own. Unlike backbones give unlike numbers, so every number has the backbone's name and fingerprint.
 """
 
 from functools import lru_cache
@@ -18,28 +18,28 @@ from torch import Tensor
 
 from ..types import SyncbenchError
 from .judge import Judge, judge
-from .published import VGG16, checkpoint, digest, required, state
+from .published import VGG16, checkpoint, file_sha256, required, state
 from .statistics import Statistics
 
 CHOICES = ("vgg", "reference", "statistics")
 
 
 class Perceptual(Protocol):
-    """A distance that can be split in two: embed each image once, then compare embeddings."""
+    """A distance in two steps: embed each image once, then compare embeddings."""
 
     name: str
     """`lpips[vgg]`, `lpips[reference]` or `statistics`."""
     fingerprint: str
     """Package version, network, weight hash, input range."""
     minimum: int
-    """Smallest side in pixels the network accepts."""
+    """Smallest side in pixels of an image that the network accepts."""
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
         """Feature maps of images in [0, 1], one per layer, ready to be compared."""
         ...
 
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Float[Tensor, " n"]:
-        """Distance of embedded images."""
+        """Distances (n,) between n embedded images and n others."""
         ...
 
     def distance(self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
@@ -50,10 +50,10 @@ class Perceptual(Protocol):
 def perceptual(
     which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu"
 ) -> Perceptual:
-    """A distance on `device`: `vgg`, `reference` or `statistics`; None takes `vgg` if its weights are here.
+    """The distance `which` on `device`: `vgg`, `reference` or `statistics`.
 
-    `folder` names another judge than the bundled one for `reference`. Nothing is downloaded.
-    Raises SyncbenchError for an unknown name or missing weights.
+    None takes `vgg` if its weights are fetched, else `reference`. `folder` is that of the judge for `reference` (None:
+    the bundled judge). Nothing is downloaded. Raises SyncbenchError for an unknown name or missing weights.
     """
     if which is None:
         which = "vgg" if folder is None and checkpoint(VGG16) else "reference"
@@ -69,11 +69,11 @@ def perceptual(
 
 @lru_cache(maxsize=2)
 def _vgg(path: Path, stamp: int, device: str) -> "PackageLpips":
-    return PackageLpips(vgg_lpips(state(path)).to(device), f"trunk {digest(path, stamp)[:12]}")
+    return PackageLpips(vgg_lpips(state(path)).to(device), f"trunk {file_sha256(path, stamp)[:12]}")
 
 
 def vgg_lpips(features: dict[str, Tensor]) -> lpips.LPIPS:
-    """The package's LPIPS with version 0.1 heads over a torchvision VGG16 state dict (`features.N.weight`, ...)."""
+    """The package's LPIPS with version 0.1 heads on a torchvision VGG16 state dict (`features.N.weight`, ...)."""
     with catch_warnings():
         simplefilter("ignore")  # torchvision's notice about how the package asks for weights
         module = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)
@@ -83,7 +83,7 @@ def vgg_lpips(features: dict[str, Tensor]) -> lpips.LPIPS:
 
 
 class PackageLpips:
-    """The `lpips` package's distance, split into embedding and comparison; equal to its `forward`."""
+    """The distance of the `lpips` package, split into embedding and comparison; equal to the package's `forward`."""
 
     name = "lpips[vgg]"
     minimum = 16
@@ -96,11 +96,11 @@ class PackageLpips:
         """Unit-normalised activations of five layers."""
         # The package takes [-1, 1]; [0, 1] would pass silently and lower every value.
         outputs = self._module.net.forward(self._module.scaling_layer(2 * _images(images, self) - 1))
-        return tuple(unit(layer) for layer in outputs)
+        return tuple(unit_channels(layer) for layer in outputs)
 
     @torch.no_grad()
     def package(self, a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Tensor:
-        """The package's own answer for images in [-1, 1]."""
+        """The package's own distance of images in [-1, 1]."""
         return self._module(a, b)
 
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Float[Tensor, " n"]:
@@ -135,7 +135,7 @@ class ReferenceLpips:
         stem = net.act3(net.bn3(net.conv3(net.act2(net.bn2(net.conv2(first))))))
         one = net.layer1(net.avgpool(stem))
         two = net.layer2(one)
-        return tuple(unit(layer) for layer in (first, stem, one, two, net.layer3(two)))
+        return tuple(unit_channels(layer) for layer in (first, stem, one, two, net.layer3(two)))
 
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Float[Tensor, " n"]:
         """Squared differences summed over channels, averaged over positions and layers."""
@@ -147,8 +147,9 @@ class ReferenceLpips:
         return self.compare(self.embed(a), self.embed(b))
 
 
-def unit(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Channels normalised at each position; like `lpips.normalize_tensor`, with a finite gradient at zero."""
+def unit_channels(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """The channels at each position scaled to unit length, as `lpips.normalize_tensor` does but with a finite gradient
+    at zero."""
     return x / (x.square().sum(1, keepdim=True) + 1e-20).sqrt()
 
 

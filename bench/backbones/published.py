@@ -1,4 +1,4 @@
-"""Published weights already on this machine. Nothing here downloads, and only reading them imports torch."""
+"""Published weights that are on this machine. Nothing here downloads, and only `state` imports torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIPS = {
     "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
     "ViT-L-14-336": "timm/vit_large_patch14_clip_336.openai",
 }
-"""Choice of CLIP to the hub repository whose cached copy is used; the first one found wins."""
+"""Hub repositories whose cached copies are used, by name of the CLIP, in order of preference."""
 
 
 FETCHED = {
@@ -34,16 +34,16 @@ FETCHED = {
     "ViT-L-14": "clip-l14",
     "ViT-L-14-336": "clip-l14-336",
 }
-"""What `syncbench fetch` calls them."""
+"""Names by which `syncbench fetch` brings each file or CLIP."""
 
 
 def checkpoint(name: str) -> Path | None:
-    """The torch hub's copy of `name`, or None. Raises SyncbenchError when the file is not what its name says."""
+    """Torch hub's copy of the file `name`; None where there is none. Raises SyncbenchError where it is damaged."""
     path = torch_hub.hub_folder() / name
     if not path.is_file():
         return None
     prefix = Path(name).stem.rsplit("-", 1)[1]
-    if not digest(path, path.stat().st_mtime_ns).startswith(prefix):
+    if not file_sha256(path, path.stat().st_mtime_ns).startswith(prefix):
         raise SyncbenchError(
             f"{path} is damaged (its SHA-256 does not begin with {prefix}): delete it and fetch it again"
         )
@@ -51,7 +51,7 @@ def checkpoint(name: str) -> Path | None:
 
 
 def required(name: str, instead: str) -> Path:
-    """The torch hub's copy of `name`; SyncbenchError naming the alternative `instead` when there is none."""
+    """Torch hub's copy of the file `name`. Raises SyncbenchError, which names the backbone `instead`, without one."""
     path = checkpoint(name)
     if path is None:
         raise SyncbenchError(
@@ -62,14 +62,14 @@ def required(name: str, instead: str) -> Path:
 
 
 @lru_cache(maxsize=64)
-def digest(path: Path, stamp: int = 0) -> str:
-    """SHA-256 of a file. `stamp` (its modification time) makes a replaced file be read again."""
+def file_sha256(path: Path, stamp: int = 0) -> str:
+    """SHA-256 of a file, kept in memory by path and `stamp`, its modification time."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth file, read without executing anything in it."""
+    """The tensors of a .pth file by name, read without executing code that it may hold."""
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,9 +1,9 @@
 """A perceptual distance without weights: statistics of colour and of oriented detail, band by band.
 
-Opponent colours and the energies of four quadrature Gabor pairs over three octaves, each summarised by mean
-and standard deviation in four horizontal bands (what lies high in the picture is compared with what lies high).
-In the spirit of Portilla and Simoncelli (IJCV 2000), reduced to first and second moments. It shares nothing with
-a learned backbone, so a method guided by one can be judged by the other.
+Opponent colours and the energies of four quadrature Gabor pairs over three octaves are each summarised by mean and
+standard deviation in four horizontal bands, so that the upper part of an image is compared with the upper part of
+another. The idea follows Portilla and Simoncelli (IJCV 2000), reduced to first and second moments. The distance shares
+nothing with a learned backbone, so a method guided by one can be judged by the other.
 """
 
 from functools import lru_cache
@@ -18,15 +18,15 @@ BANDS = 4
 OCTAVES = 3
 ANGLES = 4
 WAVELENGTH = 4.0
-"""Pixels, at the finest octave."""
+"""Wavelength of the Gabor filters in pixels, at the finest octave."""
 OPPONENT = ((0.299, 0.587, 0.114), (0.5, -0.5, 0.0), (0.25, 0.25, -0.5))
-"""Luma, red-green, yellow-blue."""
+"""Rows of the colour matrix: luma, red-green, yellow-blue."""
 FLOOR = 1e-4
-"""Added under square roots, so that flat regions have a gradient of zero instead of none."""
+"""Constant added under square roots, so that the gradient is zero, and not infinite, in flat regions."""
 
 
 class Statistics:
-    """Provider of the `statistics` distance; see the module."""
+    """The distance `statistics`: squared differences of statistics of colour and of oriented detail."""
 
     name = "statistics"
     fingerprint = "statistics 1: opponent colour, gabor 4 angles x 3 octaves, mean and std in 4 bands, rgb [0,1]"
@@ -34,20 +34,20 @@ class Statistics:
     """Smallest side in pixels."""
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
-        """One tensor (n, channels, 2, bands) per octave."""
+        """Means and standard deviations of images in [0, 1], one tensor (n, channels, 2, bands) per octave."""
         matrix = torch.tensor(OPPONENT, dtype=images.dtype, device=images.device)
         maps = torch.einsum("oc,nchw->nohw", matrix, images)
         even, odd = _gabors()
         even, odd = even.to(images), odd.to(images)
-        found: list[Tensor] = []
+        octaves: list[Tensor] = []
         for octave in range(OCTAVES):
             if octave:
                 maps = F.avg_pool2d(maps, 2)
             padded = F.pad(maps[:, :1], (4, 4, 4, 4), mode="replicate")
             power = F.conv2d(padded, even).square() + F.conv2d(padded, odd).square()
             energy = (power + FLOOR).sqrt() - FLOOR**0.5
-            found.append(_moments(torch.cat([maps, energy], 1)))
-        return tuple(found)
+            octaves.append(_moments(torch.cat([maps, energy], 1)))
+        return tuple(octaves)
 
     def compare(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Float[Tensor, " n"]:
         """Squared differences of the statistics, summed over channels, averaged over bands and octaves."""

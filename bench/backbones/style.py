@@ -14,7 +14,7 @@ from torchvision.models import vgg19
 
 from ..types import SyncbenchError
 from .judge import Judge, judge
-from .published import VGG19, checkpoint, digest, required, state
+from .published import VGG19, checkpoint, file_sha256, required, state
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CONVOLUTIONS = (0, 2, 5, 7, 10)
@@ -22,9 +22,10 @@ CONVOLUTIONS = (0, 2, 5, 7, 10)
 
 
 def style(which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu") -> "Style":
-    """Gram features on `device`: `vgg` or `reference`; None takes `vgg` if VGG19's weights are here.
+    """The style distance `which` on `device`: `vgg` or `reference`; None takes `vgg` if VGG19's weights are fetched.
 
-    Raises SyncbenchError for an unknown name or missing weights.
+    `folder` is that of the judge for `reference` (None: the bundled judge). Raises SyncbenchError for an unknown name
+    or missing weights.
     """
     if which is None:
         which = "vgg" if folder is None and checkpoint(VGG19) else "reference"
@@ -45,7 +46,7 @@ class Style(ABC):
 
     @abstractmethod
     def layers(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Activations before the non-linearity."""
+        """Activations (n, c, h, w) of each layer, before its non-linearity."""
 
     def embed(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, ...]:
         """Gram matrices (n, c, c) of images in [0, 1]: F F^T / (c h w), one per layer."""
@@ -72,16 +73,16 @@ class VggStyle(Style):
         )
 
     def layers(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Outputs of the five convolutions."""
+        """Outputs of the five convolutions, each (n, c, h, w)."""
         mean, std = (images.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
         x = (images - mean) / std
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
         for i, layer in enumerate(self._layers):
             # torchvision's ReLU works in place and would overwrite what was just kept
             x = F.relu(x) if isinstance(layer, nn.ReLU) else layer(x)
             if i in CONVOLUTIONS:
-                found.append(x)
-        return found
+                outputs.append(x)
+        return outputs
 
 
 class ReferenceStyle(Style):
@@ -104,7 +105,7 @@ class ReferenceStyle(Style):
 
 
 def gram(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c c"]:
-    """F F^T / (c h w)."""
+    """The Gram matrix F F^T / (c h w) of activations F (c, h w)."""
     n, c, h, w = x.shape
     flat = x.reshape(n, c, h * w)
     return flat @ flat.transpose(1, 2) / (c * h * w)
@@ -117,4 +118,4 @@ def _vgg(path: Path, stamp: int, device: str) -> VggStyle:
         network = vgg19(weights=None).features
     weights = {k.removeprefix("features."): v for k, v in state(path).items() if k.startswith("features.")}
     network.load_state_dict(weights)
-    return VggStyle(network.to(device), digest(path, stamp)[:12])
+    return VggStyle(network.to(device), file_sha256(path, stamp)[:12])

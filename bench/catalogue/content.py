@@ -40,7 +40,7 @@ def digest(facts: Any) -> str:
 def distinct_names(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """A distinct name for each (id, content): the id, with digits of the content where an id has several contents.
 
-    >>> told_apart([("a", "0123456789ab"), ("b", "0123456789ab"), ("b", "ba9876543210")])
+    >>> distinct_names([("a", "0123456789ab"), ("b", "0123456789ab"), ("b", "ba9876543210")])
     {('a', '0123456789ab'): 'a', ('b', '0123456789ab'): 'b (012345)', ('b', 'ba9876543210'): 'b (ba9876)'}
     """
     distinct = dict.fromkeys(items)

@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are for."""
+"""The command line: commands that make results, read results, examine components, and fetch weights."""

@@ -1,6 +1,6 @@
-"""What this machine and installation can do, one line each, with a cure where something is amiss.
+"""Checks of this machine and installation, one line each, with a cure where something is wrong.
 
-Quick: no network library is imported and no weights are read; that a file is there is all that is asked of it.
+The checks are quick: no network library is imported and no weights are read, only the existence of files is checked.
 """
 
 import importlib.util
@@ -22,16 +22,19 @@ from ..isolation.threads import allowed_cores
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, `ok` or `warn`, what was found, and the cure of a warning."""
+    """The result of one check."""
 
     name: str
+    """What was checked."""
     status: Literal["ok", "warn"]
     found: str
+    """The result in words."""
     cure: str = ""
+    """What to do about a warning."""
 
 
 def doctor(results: Path = Path("results")) -> list[Finding]:
-    """Every finding. Nothing is downloaded, and nothing fails: what cannot be looked at is a warning."""
+    """The results of all checks. Nothing is downloaded, and nothing is raised: a check that fails is a warning."""
     checks: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("python", _python),
         ("machine", _machine),
@@ -78,7 +81,7 @@ def _accelerator() -> Finding:
 
 
 def _gpus() -> list[str]:
-    """NVIDIA's, as their driver names them."""
+    """Names of NVIDIA's GPUs, from their driver; empty where there are none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -91,7 +94,7 @@ def _gpus() -> list[str]:
 
 
 def _cuda_build() -> str | None:
-    """The CUDA version that torch was built for, from its `version.py`; empty: none, None: not known."""
+    """The CUDA version torch was built for, from its `version.py`; `hip` for ROCm, empty for none, None unknown."""
     spec = importlib.util.find_spec("torch")
     file = Path(spec.origin).with_name("version.py") if spec is not None and spec.origin else None
     if file is None or not file.is_file():
@@ -99,16 +102,16 @@ def _cuda_build() -> str | None:
     text = file.read_text()
     if re.search(r"^hip\b[^=]*= ['\"]", text, re.MULTILINE):
         return "hip"
-    found = re.search(r"^cuda\b[^=]*= (None|['\"]([\d.]+)['\"])", text, re.MULTILINE)
-    return None if found is None else found[2] or ""
+    version = re.search(r"^cuda\b[^=]*= (None|['\"]([\d.]+)['\"])", text, re.MULTILINE)
+    return None if version is None else version[2] or ""
 
 
 def _packages() -> Finding:
     from ..catalogue.packages import PACKAGES, versions
 
-    found = versions()
-    gone = [name for name in PACKAGES if name not in found]
-    text = ", ".join(f"{name} {version}" for name, version in found.items())
+    installed = versions()
+    gone = [name for name in PACKAGES if name not in installed]
+    text = ", ".join(f"{name} {version}" for name, version in installed.items())
     return Finding("packages", "warn" if gone else "ok", text, f"pip install {' '.join(gone)}" if gone else "")
 
 
@@ -127,12 +130,12 @@ def _bundled(name: str, file: str) -> Finding:
     return Finding(name, "ok", f"bundled, {size:.1f} MiB")
 
 
-LOOKS = {
+USERS = {
     "VGG16": "intra_lpips, straddle_lpips, variety, edit_strength; syncdiffusion@paper",
     "VGG19": "intra_style",
     "clip": "clip_text, frame_clip",
 }
-"""What looks through published weights, by network."""
+"""The metrics and methods that use published weights, by network."""
 
 
 def _torch_weights(name: str, network: str) -> Finding:
@@ -142,13 +145,13 @@ def _torch_weights(name: str, network: str) -> Finding:
     file = getattr(published, network)
     if (torch_hub.hub_folder() / file).is_file():
         return Finding(name, "ok", f"published ({file})")
-    return _absent(name, LOOKS[network], published.FETCHED[file])
+    return _absent(name, USERS[network], published.FETCHED[file])
 
 
-def _absent(name: str, looks: str, fetched: str) -> Finding:
-    """Weights that are not here: fine in the reference world, which has a judge of its own, and nowhere else."""
-    said = f"not on this machine: null outside the reference world ({looks}) until `syncbench fetch {fetched}`"
-    return Finding(name, "ok", said)
+def _absent(name: str, users: str, fetched: str) -> Finding:
+    """The result for weights that are not on this machine, which only items of the reference world can do without."""
+    text = f"not on this machine: null outside the reference world ({users}) until `syncbench fetch {fetched}`"
+    return Finding(name, "ok", text)
 
 
 def _clip() -> Finding:
@@ -162,7 +165,7 @@ def _clip() -> Finding:
         if isinstance(try_to_load_from_cache(repository, "open_clip_model.safetensors"), str)
     ]
     if not here:
-        return _absent("clip weights", LOOKS["clip"], "clip")
+        return _absent("clip weights", USERS["clip"], "clip")
     return Finding("clip weights", "ok", f"published ({', '.join(here)})")
 
 

@@ -12,7 +12,7 @@ from ..escaping import visible
 from .options import AsJson, app, print_json
 
 if TYPE_CHECKING:
-    from ..fetch import Line, Told
+    from ..fetch import ByteProgress, Listing
 
 
 @app.command("fetch")
@@ -29,16 +29,17 @@ def fetch(
 ) -> None:
     """Bring published weights to this machine. Without names: list what there is and what lies here.
 
-    The only command that uses the network: every other one works offline, always. Interrupt at will; the same command
-    goes on. Where they lie is the hub's and torch's own business (HF_HOME, TORCH_HOME); HF_ENDPOINT names a mirror.
+    This is the only command that uses the network: every other one works offline, always. Interrupt at will; the same
+    command goes on. Weights are kept where the hub and torch keep them (HF_HOME, TORCH_HOME); HF_ENDPOINT names a
+    mirror.
     """
     from ..fetch import fetch as begin
     from ..fetch import listing
-    from ..fetch.manifest import named
+    from ..fetch.manifest import weights_named
     from ..fetch.needs import metrics_of, models_of
     from ..suites.suite import read_suite
 
-    entries = [one for name in names or () for one in named(name)]
+    entries = [one for name in names or () for one in weights_named(name)]
     if suite is not None:
         asked = read_suite(suite)
         entries += [*models_of(asked), *metrics_of(asked)]
@@ -48,7 +49,7 @@ def fetch(
     if not entries:
         lines = listing()
     else:
-        with _shown() as told:
+        with _byte_progress() as told:
             lines = begin(entries, variant=variant, dry=dry_run, told=told)
     if as_json:
         print_json([line.as_json() for line in lines])
@@ -56,8 +57,8 @@ def fetch(
     sys.stdout.write(visible_table(lines))
 
 
-def visible_table(lines: "list[Line]") -> str:
-    """The listing as text: name, whether it is here, size, licence, title and place; notes below."""
+def visible_table(lines: "list[Listing]") -> str:
+    """The listing as text: name, whether it is on this machine, size, licence, title and place, with notes."""
     wide, licences = max(len(line.name) for line in lines), max(len(line.licence) for line in lines)
     text = ""
     for line in lines:
@@ -78,8 +79,8 @@ def _amount(size: int) -> str:
 
 
 @contextmanager
-def _shown() -> "Generator[Told]":
-    """A bar of bytes on a terminal, a line for each thing elsewhere; on stderr."""
+def _byte_progress() -> "Generator[ByteProgress]":
+    """A context with a function that shows progress on stderr: a bar of bytes on a terminal, else a line per name."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

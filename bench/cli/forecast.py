@@ -1,4 +1,4 @@
-"""What `run --plan` prints."""
+"""The text that `run --plan` prints."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ NAMES = ("model", "jobs", "done", "evaluations", "TFLOP", "hours", "from", "samp
 
 
 def forecast_text(found: "Forecast") -> str:
-    """A table with a row a model, then what is missing, in sentences."""
+    """A forecast as a table with one row per model, then sentences about notes and missing weights."""
     rows: list[tuple[str, ...]] = [NAMES]
     for line in found.lines:
         rows.append(

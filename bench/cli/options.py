@@ -1,4 +1,4 @@
-"""What commands share: options, the application, and how text becomes names and tables become JSON."""
+"""Parts that commands share: options, the application, and conversions of text to names and of tables to JSON."""
 
 import codecs
 import errno
@@ -20,30 +20,30 @@ from typer.core import TyperGroup
 
 from ..errors import DamagedWarning, SyncbenchError, quoted
 from ..escaping import json_text, visible
-from ..isolation.signals import AGAIN, GOES_ON, heard
+from ..isolation.signals import AGAIN, GOES_ON, raising_signals
 from ..limits import SEED
 
 RESUMED = ("run", "score", "train", "fetch")
-"""Commands that go on where they were interrupted."""
+"""Names of the commands that, started again, go on where they were interrupted."""
 
 
 class _Group(TyperGroup):
-    """Commands whose user errors are one line and exit code 2."""
+    """A group of commands in which a SyncbenchError or OSError becomes one line on stderr and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
         _open_streams()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", DamagedWarning)
-                warnings.showwarning = _told(warnings.showwarning)
+                warnings.showwarning = _damage_in_one_line(warnings.showwarning)
                 try:
-                    with heard():
+                    with raising_signals():
                         return super().invoke(ctx)
                 finally:
-                    sys.stdout.flush()  # here, where what cannot be written can still be told
+                    sys.stdout.flush()  # here, where a failure to write can still be reported
         except OSError as error:
             if error.errno == errno.EPIPE:
-                raise  # nobody reads on, which is no mistake
+                raise  # the reader of a pipe has ended, which is no error
             what = f"cannot use '{quoted(error.filename)}'" if error.filename else "cannot write the answer"
             print(visible(f"error: {what}: {error.strerror or error}"), file=sys.stderr)
             if not error.filename:
@@ -58,7 +58,7 @@ class _Group(TyperGroup):
 
 
 def _open_streams() -> None:
-    """Streams that are closed swallow what is written; what a stream cannot hold is shown another way."""
+    """Replace closed standard streams by ones without effect, and set the handler of characters they cannot hold."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
@@ -71,21 +71,21 @@ def _open_streams() -> None:
 
 
 def _close_stdout() -> None:
-    """Forget what could not be written, so that nobody tries again on the way out."""
+    """Discard output that could not be written, so that Python does not try again when it exits."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-def _told(show: Callable[..., None]) -> Callable[..., None]:
-    """`warnings.showwarning` that tells of damaged results in one line."""
+def _damage_in_one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """A `warnings.showwarning` that prints a DamagedWarning in one line on stderr and leaves others to `show`."""
 
-    def told(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    def show_warning(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, DamagedWarning):
             print(f"warning: {visible(str(message))}", file=sys.stderr)
         else:
             show(message, category, *rest, **more)
 
-    return told
+    return show_warning
 
 
 app = typer.Typer(
@@ -124,12 +124,12 @@ Retry = Annotated[bool, typer.Option("--retry-errors", help="Do failed jobs and 
 
 
 def print_json(content: Any) -> None:
-    """Any JSON value to stdout."""
+    """Print a JSON value to stdout."""
     print(json_text(content, indent=1))
 
 
 def split_names(text: str | None) -> list[str] | None:
-    """Names of `a,b`; None stays None. SyncbenchError for an empty list."""
+    """The names in a text such as `a,b`; None for None. Raises SyncbenchError for an empty list."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -139,7 +139,7 @@ def split_names(text: str | None) -> list[str] | None:
 
 
 def split_numbers(text: str | None) -> list[int] | None:
-    """Seeds of `0,1`; None stays None. SyncbenchError for anything else."""
+    """The seeds in a text such as `0,1`; None for None. Raises SyncbenchError for anything else."""
     names = split_names(text)
     if names is None:
         return None
@@ -149,11 +149,11 @@ def split_numbers(text: str | None) -> list[int] | None:
 
 
 def table_rows(table: Any) -> list[dict[str, Any]]:
-    """A DataFrame's rows as JSON values: what is missing or not a number is null."""
+    """A DataFrame's rows as JSON values; missing values and values that are no numbers are null."""
     return json.loads(cast(str, table.to_json(orient="records")))
 
 
 def terminal() -> dict[str, Any]:
-    """`width` and `color` for text on stdout: the terminal's, or None and no colour elsewhere."""
-    shown = sys.stdout.isatty()
-    return {"width": shutil.get_terminal_size().columns if shown else None, "color": shown}
+    """`width` and `color` for text on stdout: those of the terminal, or None and False where it is none."""
+    is_terminal = sys.stdout.isatty()
+    return {"width": shutil.get_terminal_size().columns if is_terminal else None, "color": is_terminal}

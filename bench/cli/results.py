@@ -162,14 +162,14 @@ def power(
         needed = items_needed(spread, difference, tests=comparisons, power=chance, level=level)
         print_json({"needed": needed}) if as_json else print(needed or "more than a million")
         return
-    from ..analysis.power import items_for, text
+    from ..analysis.power import items_for, power_text
     from ..store.records import read_records
 
     table = items_for(read_records(folders or []), difference, split_names(primary), power=chance, level=level)
     if as_json:
         print_json(table_rows(table))
     else:
-        sys.stdout.write(text(table))
+        sys.stdout.write(power_text(table))
 
 
 @app.command("cite")

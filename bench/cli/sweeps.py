@@ -25,10 +25,14 @@ from .options import (
     print_json,
     split_names,
     split_numbers,
+    terminal,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..run.sweep import Sweep
+    from ..types import Family
 
 
 @app.command("ls")
@@ -81,6 +85,9 @@ def run(
     retry_errors: Retry = False,
     timeout: Timeout = None,
     threads: Threads = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Print each family's small table as soon as it is done.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Sample and score what a results folder lacks of a suite. Interrupt at will; the same command goes on."""
@@ -106,6 +113,8 @@ def run(
     from ..run.sweep import RUNS, parse_shard, sweep
 
     root, part = out or RUNS / chosen.name, parse_shard(shard)
+    if tables and as_json:
+        raise SyncbenchError("--tables prints tables, and --json one object: take one of them")
     if plan:
         from ..run.forecast import forecast
         from .forecast import forecast_text
@@ -115,8 +124,25 @@ def run(
         print_json(expected.as_json()) if as_json else sys.stdout.write(forecast_text(expected))
         return
     with executor(jobs, timeout, threads) as execute, shown() as listener:
-        done = sweep(chosen, root, execute, part=part, retry_errors=retry_errors, progress=listener)
+        done = sweep(
+            chosen,
+            root,
+            execute,
+            part=part,
+            retry_errors=retry_errors,
+            progress=listener,
+            finished=_print_table(root) if tables else None,
+        )
     _finish(done, as_json)
+
+
+def _print_table(root: Path) -> "Callable[[Family], None]":
+    def finished(family: "Family") -> None:
+        from ..report.report import report
+
+        print(report(root, families=[family], brief=True, **terminal()).rstrip() + "\n", flush=True)
+
+    return finished
 
 
 @app.command("score")
@@ -139,7 +165,7 @@ def score(
     """
     from ..run.execute import executor
     from ..run.progress import shown
-    from ..run.sweep import rescore
+    from ..run.rescore import rescore
 
     with executor(jobs, timeout, threads) as execute, shown() as listener:
         done = rescore(
@@ -210,7 +236,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def _finish(done: "Sweep", as_json: bool) -> None:
-    """Say what a sweep did; exit 1 if anything failed."""
+    """Print what a sweep did, and exit with 1 if any job failed, else with 0."""
     failed = len(done.errors)
     if as_json:
         facts = {"out": str(done.root), "jobs": len(done.keys), "sampled": done.sampled, "scored": done.scored}

@@ -1,4 +1,4 @@
-"""Commands that examine the instruments: validate, oracle, check, doctor."""
+"""Commands that examine metrics, methods, components and the machine: validate, oracle, check, doctor."""
 
 import sys
 from pathlib import Path
@@ -28,8 +28,8 @@ def validate(
     from ..isolation.guard import threaded
     from ..isolation.threads import threads_for
     from ..run.progress import told
-    from ..trust.cards import pictures, text
-    from ..trust.validate import save
+    from ..trust.cards import cards_text, ladder_figures
+    from ..trust.validate import save_cards
     from ..trust.validate import validate as make
     from ..types import FAMILIES, Family
 
@@ -46,12 +46,12 @@ def validate(
     if not cards:
         raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
     if out is not None:
-        save(cards, out)
-        pictures(cards, out)
+        save_cards(cards, out)
+        ladder_figures(cards, out)
     if as_json:
         print_json([card.as_json() for card in cards])
     else:
-        sys.stdout.write(text(cards, **terminal()))
+        sys.stdout.write(cards_text(cards, **terminal()))
     if not all(card.passed for card in cards):
         raise typer.Exit(1)
 
@@ -74,10 +74,10 @@ def oracle(
     from ..run.progress import told
     from ..trust.oracle import SAMPLES, Problem
     from ..trust.oracle import oracle as compare
-    from ..trust.oracle.agreement import agreement, results
-    from ..trust.oracle.page import text, write
+    from ..trust.oracle.agreement import agreement, oracle_records
+    from ..trust.oracle.page import oracle_text, write_oracle
 
-    records = results(against, steps) if against else None
+    records = oracle_records(against, steps) if against else None
     with told("measuring") as progress, threaded(threads_for(asked=threads, small=True)):
         found = compare(
             split_names(methods),
@@ -87,14 +87,14 @@ def oracle(
         )
     ranks = None if records is None else agreement(found.rows, records)
     if out is not None:
-        for path in write(found, ranks, out):
+        for path in write_oracle(found, ranks, out):
             print(path, file=sys.stderr)
     if as_json:
         tables = {"rows": found.rows, "agreement": ranks} if against else {"rows": found.rows}
         content = {name: table_rows(t) for name, t in tables.items()}
         print_json(content if against else content["rows"])
         return
-    sys.stdout.write(text(found, ranks, **terminal()))
+    sys.stdout.write(oracle_text(found, ranks, **terminal()))
 
 
 @app.command("check")

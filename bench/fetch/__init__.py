@@ -1,4 +1,4 @@
-"""Bringing published weights to this machine: the only part of syncbench that ever asks the network for anything."""
+"""Bringing published weights to this machine: the only part of syncbench that uses the network."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -9,70 +9,71 @@ from typing import Any
 from ..errors import SyncbenchError
 from . import torch_hub
 from .files import bring_file, size_of
-from .hub import Remote, bring, here, look
+from .hub import Remote, bring_repository, cached_snapshot, remote_files
 from .lock import cache_folder, locked
 from .manifest import Weights, manifest
 
-Told = Callable[[str, int, int | None], None]
-"""Told of a name, the bytes that have come of it, and of how many."""
+ByteProgress = Callable[[str, int, int | None], None]
+"""Called with a name, the number of its bytes that have arrived, and their total (None: unknown)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One thing as a listing shows it."""
+class Listing:
+    """One entry as a listing shows it."""
 
     name: str
     title: str
     licence: str
     source: str
-    """Repository of the hub, or address."""
+    """Repository of the hub, or address of the file."""
     size: int | None
-    """Bytes: here, or to be brought; None: not known."""
+    """Bytes on this machine, or to be fetched; None where unknown."""
     about: bool
-    """Whether the size is of the manifest's word only."""
+    """Whether the size is the manifest's estimate."""
     where: str | None
-    """Where it lies on this machine; None: it is not here, or not whole."""
+    """Place on this machine; None where it is not here, or not complete."""
     commit: str = ""
-    """Of what is here, or would come."""
+    """Commit of what is here, or would be fetched."""
     gated: bool = False
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The entry as JSON, for `--json`."""
         return asdict(self)
 
 
-def listing(entries: Sequence[Weights] | None = None) -> list[Line]:
-    """What there is to fetch and what lies here. Asks nothing of the network."""
+def listing(entries: Sequence[Weights] | None = None) -> list[Listing]:
+    """The entries (None: all of the manifest), and which of them are on this machine. It does not use the network."""
     return [_line(entry) for entry in (manifest().values() if entries is None else entries)]
 
 
 def fetch(
-    entries: Sequence[Weights], *, variant: str = "", dry: bool = False, told: Told = lambda name, got, of: None
-) -> list[Line]:
-    """Bring weights that are not here, one after another; what is here is looked at again, which takes a second.
+    entries: Sequence[Weights], *, variant: str = "", dry: bool = False, told: ByteProgress = lambda name, got, of: None
+) -> list[Listing]:
+    """Fetch weights that are not on this machine, one after another, and list all of them.
 
-    `variant`: the hub's name of other weights of the same networks, such as fp16. `dry`: say what would come and bring
-    nothing. Raises SyncbenchError, in one sentence, for the first that cannot be brought; those before it stay.
+    Entries that are here are checked again, which takes a second. `variant` is the hub's name of other weights of the
+    networks, such as fp16. `dry` lists what would be fetched and fetches nothing. `told` is called as bytes arrive.
+    Raises SyncbenchError for the first entry that cannot be fetched; those before it stay.
     """
     _check_online(dry)
-    done: list[Line] = []
+    done: list[Listing] = []
     for entry in entries:
         done.append(_file(entry, dry, told) if entry.url else _repository(entry, variant, dry, told))
     return done
 
 
 def where(entry: Weights) -> Path | None:
-    """The place of an entry on this machine; None where it is not here, or not whole."""
+    """The place of an entry on this machine; None where it is not here, or not complete."""
     if entry.url:
         place = torch_hub.hub_folder() / entry.file
         return place if place.is_file() else None
     if locked(entry.repository).get("whole") is False:
         return None
-    return here(entry.repository, entry.commit)
+    return cached_snapshot(entry.repository, entry.commit)
 
 
-def _repository(entry: Weights, variant: str, dry: bool, told: Told) -> Line:
+def _repository(entry: Weights, variant: str, dry: bool, told: ByteProgress) -> Listing:
     if dry and _offline():
         if entry.gigabytes is None and where(entry) is None:
             raise SyncbenchError(
@@ -80,7 +81,7 @@ def _repository(entry: Weights, variant: str, dry: bool, told: Told) -> Line:
                 "for this command"
             )
         return _line(entry)
-    remote = look(entry, variant)
+    remote = remote_files(entry, variant)
     if dry:
         return _line(entry, remote)
     came = 0
@@ -92,11 +93,11 @@ def _repository(entry: Weights, variant: str, dry: bool, told: Told) -> Line:
 
     _check_space(entry, remote)
     told(entry.name, 0, remote.size)
-    bring(entry, remote, more)
+    bring_repository(entry, remote, more)
     return _line(entry)
 
 
-def _file(entry: Weights, dry: bool, told: Told) -> Line:
+def _file(entry: Weights, dry: bool, told: ByteProgress) -> Listing:
     if dry:
         return _line(entry)
     came, size = 0, None if where(entry) else size_of(entry)
@@ -111,7 +112,7 @@ def _file(entry: Weights, dry: bool, told: Told) -> Line:
     return _line(entry)
 
 
-def _line(entry: Weights, remote: Remote | None = None) -> Line:
+def _line(entry: Weights, remote: Remote | None = None) -> Listing:
     place = where(entry)
     size: int | None = None if entry.gigabytes is None else round(entry.gigabytes * 1e9)
     about = True
@@ -120,7 +121,7 @@ def _line(entry: Weights, remote: Remote | None = None) -> Line:
     elif place is not None:
         size, about = _size(place), False
     commit = remote.commit if remote is not None else "" if entry.url or place is None else place.name
-    return Line(
+    return Listing(
         name=entry.name,
         title=entry.title,
         licence=entry.licence,
@@ -135,13 +136,13 @@ def _line(entry: Weights, remote: Remote | None = None) -> Line:
 
 
 def _size(place: Path) -> int:
-    """Bytes of a file, or of what a folder's links lead to."""
+    """Bytes of a file, or of the files to which a folder's links lead."""
     files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files)
 
 
 def _check_space(entry: Weights, remote: Remote) -> None:
-    """Refuse what the disk has no room for, before it is full. Raises SyncbenchError."""
+    """Raises SyncbenchError for a repository that is larger than the free space of the disk."""
     place = next(p for p in (cache_folder(), *cache_folder().parents) if p.exists())
     blobs = cache_folder() / f"models--{remote.repository.replace('/', '--')}" / "blobs"
     have = sum(path.stat().st_size for path in blobs.glob("*")) if blobs.is_dir() else 0

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it was cut off, and what stops it in one sentence."""
+"""Download of one file over HTTP, resumed where it was cut off, and the errors that stop it as sentences."""
 
 import errno
 import shutil
@@ -10,18 +10,18 @@ from pathlib import Path
 from ..errors import SyncbenchError, quoted
 
 Bytes = Callable[[int], None]
-"""Told of bytes that have come."""
+"""Called with a number of bytes that have arrived."""
 CHUNK = 2**20
-"""Bytes read at a time."""
+"""Number of bytes read at a time."""
 PATIENCE = 30.0
-"""Seconds without an answer after which a server is given up."""
+"""Seconds without an answer after which a connection fails."""
 
 
 def download(url: str, part: Path, told: Bytes, headers: Mapping[str, str] | None = None) -> None:
-    """Bring what `part` lacks of an address; bytes that were there are told first.
+    """Append to the file `part` what it lacks of the content of `url`. `told` is called with the bytes it has, first.
 
-    `headers` go to the first server only, not to the one that it sends us to. Raises OSError, or an HTTPException,
-    where the connection ends too soon, and SyncbenchError where the disk has no room for it.
+    `headers` are sent to the first server only, not to one to which it redirects. Raises OSError, or an HTTPException,
+    where the connection ends too soon, and SyncbenchError where the disk has no room.
     """
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -51,8 +51,8 @@ def download(url: str, part: Path, told: Bytes, headers: Mapping[str, str] | Non
             raise OSError(f"the connection ended after {have + got:,} of {have + left:,} bytes")
 
 
-def said(name: str, error: Exception) -> SyncbenchError:
-    """One sentence about a fetch that was stopped by the disk or the network."""
+def fetch_error(name: str, error: Exception) -> SyncbenchError:
+    """The error that explains, in one sentence, why the disk or the network stopped the fetch of `name`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return SyncbenchError(f"no space left while fetching {name}: free some, and the same command goes on")
     if isinstance(error, PermissionError):

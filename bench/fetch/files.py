@@ -1,29 +1,29 @@
-"""Single files of torch's own, by their addresses: resumed, checked by SHA-256, and put where torch hub keeps them."""
+"""Single files of published weights (torch hub): downloaded, checked by SHA-256, and put where torch hub keeps them."""
 
 import hashlib
 import urllib.request
 from pathlib import Path
 
 from ..errors import SyncbenchError
-from .download import PATIENCE, Bytes, download, said
-from .lock import record
+from .download import PATIENCE, Bytes, download, fetch_error
+from .lock import record_fetch
 from .manifest import Weights
 
 
 def size_of(entry: Weights) -> int | None:
-    """Bytes of the file as its server says; None where it does not. Raises SyncbenchError where it is not reached."""
+    """Size of the file in bytes, from its server; None where it gives none. Raises SyncbenchError if unreachable."""
     try:
         with urllib.request.urlopen(urllib.request.Request(entry.url, method="HEAD"), timeout=PATIENCE) as answer:
             length = answer.headers.get("Content-Length")
     except (OSError, ValueError) as error:
-        raise said(entry.name, error) from error
+        raise fetch_error(entry.name, error) from error
     return int(length) if length else None
 
 
 def bring_file(entry: Weights, folder: Path, told: Bytes) -> Path:
-    """Bring the file into `folder`, unless it is there; its path. What was cut off goes on where it stopped.
+    """Download the file into `folder`, unless it is there, and return its path. A download that was cut off is resumed.
 
-    Raises SyncbenchError for what stops it. A file whose SHA-256 is not the pinned one is removed.
+    Raises SyncbenchError where the disk or the network stops it. A file whose SHA-256 is not the pinned one is removed.
     """
     place, part = folder / entry.file, folder / f".{entry.file}.part"
     try:
@@ -33,11 +33,11 @@ def bring_file(entry: Weights, folder: Path, told: Bytes) -> Path:
             _verify(entry, part)
             part.replace(place)
         digest = _verify(entry, place)
-        record(entry.file, sha256=digest, whole=True, **{"from": entry.url})
+        record_fetch(entry.file, sha256=digest, whole=True, **{"from": entry.url})
     except SyncbenchError:
         raise
     except Exception as error:  # also http.client's, where a connection ends too soon
-        raise said(entry.name, error) from error
+        raise fetch_error(entry.name, error) from error
     return place
 
 

@@ -1,4 +1,4 @@
-"""Repositories of the model hub: what they hold, and bringing it into the cache that every program shares."""
+"""Repositories of the model hub: which files a fetch needs, and their download into the cache that programs share."""
 
 import hashlib
 import json
@@ -11,40 +11,39 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SyncbenchError
-from .download import Bytes, download, said
-from .lock import cache_folder, locked, record
+from .download import Bytes, download, fetch_error
+from .lock import cache_folder, locked, record_fetch
 from .manifest import Weights
 from .wanted import wanted
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What is to be brought of a repository."""
+    """The commit and files of a repository that a fetch would bring."""
 
     repository: str
     commit: str
     branch: str
     sizes: Mapping[str, int]
-    """Bytes by name."""
+    """Size in bytes of each file, by name."""
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
-    """SHA-256 by name, of the large files."""
+    """SHA-256 of the large files, by name."""
 
     @property
     def size(self) -> int:
-        """Bytes of all of it."""
+        """Size in bytes of all files."""
         return sum(self.sizes.values())
 
 
-def look(entry: Weights, variant: str = "") -> Remote:
-    """Ask the hub which commit and which files a fetch would bring.
+def remote_files(entry: Weights, variant: str = "") -> Remote:
+    """The commit and files that a fetch of `entry` would bring, from the hub.
 
-    Raises SyncbenchError where the hub cannot be reached, or has not the repository, the commit, or weights that are
-    no pickles.
+    Raises SyncbenchError where the hub cannot be reached, or lacks the repository, the commit, or safetensors.
     """
     from huggingface_hub import HfApi
 
     api = HfApi()
-    with _told(entry):
+    with _explained(entry):
         commit, branch = _commit(api, entry), "" if entry.commit else "main"
         info: Any = api.model_info(entry.repository, revision=commit or branch, files_metadata=True)
         commit = str(info.sha)
@@ -58,25 +57,25 @@ def look(entry: Weights, variant: str = "") -> Remote:
     return Remote(entry.repository, commit, branch, sizes, digests)
 
 
-def bring(entry: Weights, remote: Remote, told: Bytes) -> Path:
-    """Bring what is not here yet; the folder of the snapshot. What was cut off goes on where it stopped.
+def bring_repository(entry: Weights, remote: Remote, told: Bytes) -> Path:
+    """Download the files that the cache lacks, resuming what was cut off, and return the folder of the snapshot.
 
-    The lock file says which commit came. Raises SyncbenchError for what stops it; a file that is not what the hub says
-    is removed.
+    The lock file then names the commit. Raises SyncbenchError where something stops it; a large file whose SHA-256 is
+    not the hub's is removed.
     """
     from huggingface_hub import hf_hub_download
 
     facts = {"commit": remote.commit, "branch": remote.branch, "fetched": datetime.now(UTC).isoformat("T", "seconds")}
-    with _told(entry):
-        record(remote.repository, whole=False, **facts)
+    with _explained(entry):
+        record_fetch(remote.repository, whole=False, **facts)
         for name in remote.sizes:
             if name in remote.digests:
                 _large(entry, remote, name, told)
             bar: Any = _bar(told)
             hf_hub_download(remote.repository, name, revision=remote.commit, tqdm_class=bar)
         files = sorted({*_files(remote), *remote.sizes})
-        record(remote.repository, whole=True, files=files, **facts)
-        if remote.branch:  # by which programs find it that name no commit
+        record_fetch(remote.repository, whole=True, files=files, **facts)
+        if remote.branch:  # programs that name no commit find the snapshot by its branch
             reference = folder_of(remote.repository, "x").parents[1] / "refs" / remote.branch
             reference.parent.mkdir(parents=True, exist_ok=True)
             reference.write_text(remote.commit, encoding="utf-8")
@@ -84,44 +83,47 @@ def bring(entry: Weights, remote: Remote, told: Bytes) -> Path:
 
 
 def folder_of(repository: str, commit: str) -> Path:
-    """Where the cache keeps a commit of a repository; it need not be there."""
+    """The folder in which the cache keeps a commit of a repository; it need not exist."""
     return cache_folder() / f"models--{repository.replace('/', '--')}" / "snapshots" / commit
 
 
-def here(repository: str, commit: str = "") -> Path | None:
-    """The cached folder of a repository: of a commit, branch or tag, else what was fetched, else the main branch.
+def cached_snapshot(repository: str, commit: str = "") -> Path | None:
+    """The folder of a repository in the cache: of a commit, branch or tag, else as fetched, else of the main branch.
 
-    None where it is not on this machine. Nothing is asked of the hub.
+    None where it is not on this machine. The network is not used.
     """
     place = folder_of(repository, "x").parent
     for name in (commit,) if commit else (str(locked(repository).get("commit", "")), "main"):
         reference = place.parent / "refs" / name
         if name and reference.is_file():
             name = reference.read_text(encoding="utf-8").strip()
-        found = sorted(place.glob(f"{name}*")) if len(name) >= 7 else []
-        if len(found) == 1 and any(found[0].iterdir()):
-            return found[0]
+        snapshots = sorted(place.glob(f"{name}*")) if len(name) >= 7 else []
+        if len(snapshots) == 1 and any(snapshots[0].iterdir()):
+            return snapshots[0]
     return None
 
 
 def _files(remote: Remote) -> list[str]:
-    """What an earlier fetch brought of the same commit."""
+    """Names of the files that earlier fetches have brought of this commit."""
     before = locked(remote.repository)
     return [str(name) for name in before.get("files", ())] if before.get("commit") == remote.commit else []
 
 
 def _commit(api: Any, entry: Weights) -> str:
-    """The whole name of a pinned commit, of which the manifest may give the first digits."""
+    """The full name of the entry's commit, of which the manifest may give the first digits; empty for the main branch.
+
+    Raises SyncbenchError where the repository has no such commit.
+    """
     if not entry.commit or len(entry.commit) == 40:
         return entry.commit
     commits = [str(one.commit_id) for one in api.list_repo_commits(entry.repository)]
-    found = [one for one in commits if one.startswith(entry.commit)]
-    if len(found) != 1:
+    matching = [one for one in commits if one.startswith(entry.commit)]
+    if len(matching) != 1:
         raise SyncbenchError(
             f"{entry.repository} has no commit that begins with {entry.commit}, which syncbench pins: its history was "
             "rewritten, so what is there may be something else"
         )
-    return found[0]
+    return matching[0]
 
 
 def _index(repository: str, commit: str) -> dict[str, Any]:
@@ -129,15 +131,15 @@ def _index(repository: str, commit: str) -> dict[str, Any]:
 
     silent: Any = _bar(lambda count: None)
     path = hf_hub_download(repository, "model_index.json", revision=commit, tqdm_class=silent)
-    found = json.loads(Path(path).read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {}
+    index = json.loads(Path(path).read_text(encoding="utf-8"))
+    return index if isinstance(index, dict) else {}
 
 
 def _large(entry: Weights, remote: Remote, name: str, told: Bytes) -> None:
-    """Put a large file among the cache's blobs, which are named by their SHA-256; the hub's client then links to it.
+    """Download a large file into the cache's blobs, named by their SHA-256, so that the hub's client links to it.
 
-    The client itself begins such a file again after every interruption. Raises SyncbenchError for another content
-    than the hub says, and removes it.
+    The client itself starts such a file anew after every interruption. Raises SyncbenchError for a file whose SHA-256
+    is not the hub's, and removes it.
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -153,18 +155,18 @@ def _large(entry: Weights, remote: Remote, name: str, told: Bytes) -> None:
     if not (part.is_file() and part.stat().st_size == remote.sizes[name]):
         download(address, part, told, build_hf_headers())
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != digest:
+        own_digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if own_digest != digest:
         part.unlink()
         raise SyncbenchError(
-            f"{name} of {entry.name} came damaged (SHA-256 {found[:12]}... instead of {digest[:12]}...) and was "
+            f"{name} of {entry.name} came damaged (SHA-256 {own_digest[:12]}... instead of {digest[:12]}...) and was "
             "removed: fetch it again"
         )
     part.replace(blob)
 
 
 def _bar(told: Bytes) -> type:
-    """A silent progress bar of the hub's client that tells of bytes."""
+    """A class of progress bars for the hub's client that shows nothing and calls `told` with bytes."""
     tqdm: Any = import_module("tqdm.auto").tqdm
 
     class Told(tqdm):
@@ -179,8 +181,8 @@ def _bar(told: Bytes) -> type:
 
 
 @contextmanager
-def _told(entry: Weights) -> Generator[None]:
-    """Turn what the hub's client raises into one sentence."""
+def _explained(entry: Weights) -> Generator[None]:
+    """A context in which exceptions of the hub's client become a SyncbenchError about `entry`."""
     from huggingface_hub import errors
 
     try:
@@ -198,6 +200,6 @@ def _told(entry: Weights) -> Generator[None]:
     except errors.RevisionNotFoundError as error:
         raise SyncbenchError(f"{entry.repository} has no commit {entry.commit} on the hub any more") from error
     except OSError as error:
-        raise said(entry.name, error) from error
+        raise fetch_error(entry.name, error) from error
     except Exception as error:  # the HTTP client's own, which are no OSErrors
-        raise said(entry.name, error) from error
+        raise fetch_error(entry.name, error) from error

@@ -1,4 +1,4 @@
-"""Which commit of a repository was fetched: a small JSON file beside the hub's cache, read when a model asks for it."""
+"""The lock file: a small JSON file in the hub's cache that names the commit of every fetched repository."""
 
 from pathlib import Path
 from typing import Any
@@ -10,28 +10,28 @@ NAME = "syncbench.lock.json"
 
 
 def cache_folder() -> Path:
-    """Where the hub's client keeps repositories on this machine (`HF_HUB_CACHE`, or `HF_HOME`/hub)."""
+    """The folder in which the hub's client keeps repositories on this machine (`HF_HUB_CACHE`, or `HF_HOME`/hub)."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def lock_file() -> Path:
-    """The lock file; it need not be there."""
+    """The path of the lock file, which need not exist."""
     return cache_folder() / NAME
 
 
 def locked(name: str) -> dict[str, Any]:
-    """What is known of a fetched repository or file: `commit` or `sha256`, `whole`, `from`, `fetched`; empty: nothing.
+    """Facts of a fetched repository or file: `commit` or `sha256`, `whole`, `from`, `fetched`; empty if not listed.
 
-    A repository that was fetched by another program is not in the lock. A damaged lock file is as good as none.
+    A repository that another program fetched is not listed. A damaged lock file counts as empty.
     """
-    found = _read().get(name, {})
-    return found if isinstance(found, dict) else {}
+    facts = _read().get(name, {})
+    return facts if isinstance(facts, dict) else {}
 
 
-def record(name: str, **facts: Any) -> None:
-    """Write facts of a repository or file into the lock."""
+def record_fetch(name: str, **facts: Any) -> None:
+    """Add facts of a repository or file to the lock file."""
     everything = _read()
     everything[name] = {**locked(name), **facts}
     lock_file().parent.mkdir(parents=True, exist_ok=True)

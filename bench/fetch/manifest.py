@@ -1,4 +1,4 @@
-"""What can be fetched by a short name: the entries of `manifest.toml`, their groups, and any hub id."""
+"""Weights that can be fetched by name: the entries of `manifest.toml`, their groups, and any repository of the hub."""
 
 import re
 import tomllib
@@ -12,47 +12,47 @@ from ..errors import SyncbenchError, quoted
 
 FILE = Path(__file__).with_name("manifest.toml")
 HUB_ID = re.compile(r"(?=.{3,96}$)\w[\w.-]*/[\w.-]+")
-"""A repository of the hub, owner/name."""
+"""Pattern of the name of a repository of the hub, owner/name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """One thing to fetch: a repository of the hub, or a file of torch's own."""
+    """Weights to fetch: a repository of the hub, or a file of torch hub."""
 
     name: str
     title: str = ""
     licence: str = "as its page says"
     gigabytes: float | None = None
-    """About what full precision takes on disk; None: not known before the hub is asked."""
+    """Estimated size on disk in full precision; None where only the hub knows."""
     repository: str = ""
-    """On the hub; empty for a file of torch's own."""
+    """Repository on the hub; empty for a file of torch hub."""
     commit: str = ""
-    """Its first digits at least; empty: the main branch."""
+    """Name of the commit, at least its first digits; empty for the main branch."""
     gated: bool = False
     """Whether the hub asks for a login and a licence to be accepted."""
     files: tuple[str, ...] = ()
-    """Patterns of the names that are wanted; empty: the whole pipeline."""
+    """Patterns of the names of files that are fetched; empty for the whole pipeline."""
     like: str = ""
-    """Architecture whose published sizes stand for it before it is here."""
+    """Architecture whose published sizes are used in forecasts before the weights are here."""
     url: str = ""
-    """Of a file of torch's own."""
+    """Address of a file of torch hub; empty for a repository."""
     sha256: str = ""
-    """Its digest, or the first digits of it."""
+    """SHA-256 of the file, or its first digits."""
     metrics: tuple[str, ...] = ()
-    """Ids of the metrics that look through it."""
+    """Ids of the metrics that use the weights."""
     note: str = ""
-    """What else is to be known."""
+    """A remark that the listing shows."""
 
     @property
     def file(self) -> str:
-        """The name of a file of torch's own."""
+        """The name of a file of torch hub; empty for a repository."""
         return self.url.rpartition("/")[2]
 
 
 @cache
 def manifest() -> dict[str, Weights]:
-    """Every entry by its name."""
-    found: dict[str, Weights] = {}
+    """Every entry of the manifest, by its name."""
+    entries: dict[str, Weights] = {}
     data = _data()
     for name, entry in {**data["hub"], **data["torch"]}.items():
         values: dict[str, Any] = {
@@ -60,18 +60,18 @@ def manifest() -> dict[str, Weights]:
         }
         if "url" in values:
             values.setdefault("sha256", Path(values["url"]).stem.rpartition("-")[2])
-        found[name] = Weights(name=name, **values)
-    return found
+        entries[name] = Weights(name=name, **values)
+    return entries
 
 
 @cache
 def groups() -> dict[str, tuple[str, ...]]:
-    """Names that stand for several entries."""
+    """Names of entries by the name of their group."""
     return {name: tuple(entries) for name, entries in _data()["groups"].items()}
 
 
-def named(name: str) -> list[Weights]:
-    """What a name means: an entry, a group, or a repository of the hub. Raises SyncbenchError for anything else."""
+def weights_named(name: str) -> list[Weights]:
+    """The weights that a name means: an entry, a group, or a repository. Raises SyncbenchError for any other name."""
     known = manifest()
     if name in groups():
         return [known[one] for one in groups()[name]]
@@ -86,7 +86,7 @@ def named(name: str) -> list[Weights]:
 
 
 def of_repository(repository: str) -> Weights:
-    """The entry of a repository, or one made for it."""
+    """The manifest's entry of a repository, or a new one with its name alone."""
     listed = (one for one in manifest().values() if one.repository == repository)
     return next(listed, Weights(name=repository, repository=repository))
 

@@ -1,4 +1,4 @@
-"""What a suite needs that is fetched: the repositories its models name, and the weights its metrics look through."""
+"""Weights that a suite needs: the repositories that its models name, and the weights that its metrics use."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +9,14 @@ from ..catalogue.registry import component_id, is_checkpoint, load_class, split
 from ..errors import SyncbenchError
 from ..files import is_folder
 from ..suites.suite import Entry, Suite, list_suites, read_suite
-from .hub import here
+from .hub import cached_snapshot
 from .manifest import HUB_ID, Weights, manifest, of_repository
 
 
 def repositories(entry: Entry) -> dict[str, str]:
-    """Repositories of the hub that a model entry names, by itself, in its options or in their defaults.
+    """Commits of the repositories of the hub that a model entry names, by repository; empty for no particular commit.
 
-    The value is the commit it asks for, or empty. Folders of this machine are none of them.
+    An entry names repositories by its spec, in its options, or in their defaults. Folders of this machine are left out.
     """
     base, options = split(entry.spec)[0], dict[str, Any]()
     if is_checkpoint(base):
@@ -27,35 +27,35 @@ def repositories(entry: Entry) -> dict[str, str]:
             options.setdefault(name, option.default)
     options |= entry.overrides
     commit = options.get("commit")
-    named = {name: list(_ids(value)) for name, value in options.items() if name != "commit"}
+    ids = {name: list(_ids(value)) for name, value in options.items() if name != "commit"}
     return {
         one: str(commit or "") if name == "path" else ""
-        for name, found in named.items()
-        for one in found
+        for name, listed in ids.items()
+        for one in listed
         if not is_folder(Path(one).expanduser())
     }
 
 
 def models_of(suite: Suite) -> list[Weights]:
-    """What the models of a suite need, in order."""
+    """The weights that the models of a suite name, in order."""
     names = {one: None for entry in suite.listed("models") for one in repositories(entry)}
     return [of_repository(name) for name in names]
 
 
 def metrics_of(suite: Suite) -> list[Weights]:
-    """What the metrics of a suite look through on real pictures."""
+    """The weights that the metrics of a suite use on items outside the reference world."""
     ids = {component_id(entry.label) for entry in suite.listed("metrics")}
     return [one for one in manifest().values() if ids & set(one.metrics)]
 
 
 def absent(suite: Suite) -> list[Weights]:
-    """What the models of a suite need and this machine has not."""
+    """The weights that the models of a suite name and this machine lacks."""
     asked = {one: commit for entry in suite.listed("models") for one, commit in repositories(entry).items()}
-    return [of_repository(name) for name, commit in asked.items() if here(name, commit) is None]
+    return [of_repository(name) for name, commit in asked.items() if cached_snapshot(name, commit) is None]
 
 
 def check_here(suite: Suite) -> None:
-    """Refuse a suite whose models lack weights, all of them in one sentence. Raises SyncbenchError."""
+    """Raises SyncbenchError, which names all weights that are missing, for a suite whose models lack some."""
     missing = absent(suite)
     if missing:
         names, are = ", ".join(f"'{one.repository}'" for one in missing), "is" if len(missing) == 1 else "are"
@@ -63,7 +63,7 @@ def check_here(suite: Suite) -> None:
 
 
 def fetch_line(suite: Suite, missing: Iterable[Weights]) -> str:
-    """The command that brings what is missing: the suite's own where it names all of it."""
+    """The command that fetches `missing`: `fetch --suite` where the suite needs all of it, else one with names."""
     wanted = [one.name for one in missing]
     if suite.name in {one["id"] for one in list_suites()}:
         own = {one.name for one in models_of(read_suite(suite.name))}
@@ -73,7 +73,7 @@ def fetch_line(suite: Suite, missing: Iterable[Weights]) -> str:
 
 
 def _ids(value: Any) -> Iterator[str]:
-    """Hub ids in an option's value."""
+    """Names of repositories of the hub in an option's value."""
     if isinstance(value, str):
         yield from (one.strip() for one in value.split(",") if HUB_ID.fullmatch(one.strip()))
     elif isinstance(value, Mapping):

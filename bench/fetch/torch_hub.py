@@ -1,11 +1,11 @@
-"""Where torch hub keeps files of torch's own."""
+"""The folder in which torch hub keeps published weights."""
 
 import os
 from pathlib import Path
 
 
 def hub_folder() -> Path:
-    """Where torch hub keeps published weights on this machine, as `torch.hub.get_dir()` says it."""
+    """The folder of torch hub's published weights on this machine, as from `torch.hub.get_dir()`, without torch."""
     if hub := _set_dir():
         return hub / "checkpoints"
     cache = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
@@ -13,7 +13,7 @@ def hub_folder() -> Path:
 
 
 def _set_dir() -> Path | None:
-    """What `torch.hub.set_dir` has named in this process."""
+    """The folder that torch hub uses in this process; None where torch is not imported."""
     import sys
 
     hub = getattr(sys.modules.get("torch"), "hub", None)

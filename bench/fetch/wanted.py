@@ -1,4 +1,4 @@
-"""Which files of a repository are asked for: networks as safetensors, their configuration and vocabularies, no code."""
+"""The files of a repository that are fetched: networks as safetensors, configurations, vocabularies, no code."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,11 +9,11 @@ from typing import Any
 from ..errors import SyncbenchError, quoted
 
 TEXT = (".json", ".txt", ".model")
-"""Configuration and vocabularies."""
+"""Endings of configurations and vocabularies."""
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
-"""Files that may run code when they are read: never asked for from a hub."""
+"""Endings of files that may run code when they are read, and are never fetched from a hub."""
 UNUSED = ("safety_checker",)
-"""Parts that sampling does not need."""
+"""Parts of pipelines that sampling does not need."""
 
 
 def wanted(
@@ -23,10 +23,11 @@ def wanted(
     patterns: tuple[str, ...] = (),
     variant: str = "",
 ) -> list[str]:
-    """The names to ask for, sorted. `index` is a pipeline's `model_index.json`, whose parts are then all that counts.
+    """Those of the files `names` of a repository that are fetched, sorted.
 
-    Of several variants of the same weights (`fp16`, `non_ema`) one is taken: the one asked for, where a part has it,
-    else full precision, else the only one there is. Raises SyncbenchError where a part has its weights as pickles only.
+    `index` is the `model_index.json` of a pipeline: then only files of its parts are fetched. `patterns` narrow the
+    names. Of several variants of a part's weights (`fp16`, `non_ema`) one is taken: `variant` where there is one, else
+    full precision, else the first there is. Raises SyncbenchError for a part whose weights are pickles only.
     """
     listed = [name for name in sorted(names) if not patterns or any(fnmatch(name, one) for one in patterns)]
     parts = _parts(index)
@@ -52,7 +53,7 @@ _WEIGHTS = (".safetensors", *PICKLES)
 
 
 def _parts(index: Mapping[str, Any] | None) -> set[str] | None:
-    """The folders of a pipeline's parts."""
+    """Names of the folders of a pipeline's parts; None without an index."""
     if index is None:
         return None
     listed = {name for name, value in index.items() if isinstance(value, list) and value and value[-1] is not None}
@@ -64,7 +65,7 @@ def _top(name: str) -> str:
 
 
 def _of_variant(names: list[str], variant: str) -> list[str]:
-    """One variant of a folder's weights."""
+    """The files of one variant of a folder's weights."""
     by: dict[str, list[str]] = {}
     for name in names:
         by.setdefault(_variant(name), []).append(name)
@@ -73,11 +74,11 @@ def _of_variant(names: list[str], variant: str) -> list[str]:
 
 
 def _variant(name: str) -> str:
-    """What stands between a weights file's name and its ending, without the number of a shard: `fp16`, or nothing."""
+    """The variant in the name of a file of weights: `fp16` in `model.fp16-00001-of-00002.safetensors`, else empty."""
     file = PurePosixPath(name).name
     if file.endswith(".json"):
-        found = re.search(r"\.index\.(\w+)\.json$", file)
-        return found[1] if found else ""
+        variant = re.search(r"\.index\.(\w+)\.json$", file)
+        return variant[1] if variant else ""
     words = file.removesuffix(".safetensors").split(".")[1:]
     word = re.sub(r"-\d+-of-\d+$", "", words[-1]) if words else ""
     return "" if word.isdigit() else word

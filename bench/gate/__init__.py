@@ -1,1 +1,1 @@
-"""Is a new run no worse than a stored one? Verdicts, baselines, and what CI reads of them."""
+"""The gate: whether a new run is no worse than a stored one. Verdicts, baselines, JUnit reports, a pytest plugin."""

@@ -1,4 +1,4 @@
-"""Baselines: a run is accepted as what later runs are compared with, one file for git to keep."""
+"""Baselines: one file of records, kept in git, with which later runs are compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .gate import FRACTION, Gate, compare
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What writing a baseline did."""
+    """The result of writing a baseline."""
 
     path: Path
     records: int
@@ -23,11 +23,11 @@ class Update:
     """Methods of the replaced baseline that the new one lacks."""
 
     def text(self) -> str:
-        """What was accepted, for a person."""
-        said = f"baseline {self.path}: {self.records} records written\n"
+        """The number of records written and the methods that were dropped, as text for a terminal."""
+        text = f"baseline {self.path}: {self.records} records written\n"
         if self.dropped:
-            said = f"no longer in the baseline: {', '.join(self.dropped)}\n{said}"
-        return said
+            text = f"no longer in the baseline: {', '.join(self.dropped)}\n{text}"
+        return text
 
 
 def update(
@@ -38,10 +38,10 @@ def update(
     fraction: float = FRACTION,
     reseeded: bool = False,
 ) -> Update:
-    """Make a run the new baseline, and say how it compares with the old one.
+    """Write the records of `candidate` to the baseline `path`, and compare them with the baseline that was there.
 
-    Raises SyncbenchError, leaving the old baseline as it is, for a run with failed jobs (their missing values would
-    never be missed again), without records, or if the old file cannot be read.
+    Raises SyncbenchError, leaving the old baseline as it is, for a run with failed jobs (later runs could lose their
+    values unnoticed), for one without records, and if the old file cannot be read.
     """
     target = Path(path)
     records: Any = read_records(candidate)

@@ -1,7 +1,7 @@
 """The gate's answer as JUnit XML, which CI systems show beside other tests.
 
-One test suite per data set and model, one test case per method (class) and metric (name). Not comparable is an
-error, a verdict that makes the gate fall is a failure, a metric without any value is skipped.
+There is one test suite per data set and model, and one test case per method (class) and metric (name). Runs that are
+not comparable are an error, a verdict that makes the gate fall is a failure, and a metric without a value is skipped.
 """
 
 from math import isfinite
@@ -13,7 +13,7 @@ from .gate import Gate
 
 
 def junit(gate: Gate) -> str:
-    """The XML document, in UTF-8, with `tests`, `failures`, `errors` and `skipped` counted."""
+    """The gate's answer as an XML document with counts of `tests`, `failures`, `errors` and `skipped`."""
     root = ET.Element("testsuites", name="syncbench gate")
     if gate.code == 2:
         suite = ET.SubElement(root, "testsuite", name="syncbench gate")
@@ -25,8 +25,7 @@ def junit(gate: Gate) -> str:
         for row in part.to_dict("records"):
             _case(suite, row, gate)
     for element in (*root.findall("testsuite"), root):
-        found = {name: len(element.findall(f".//{tag}")) for name, tag in COUNTED.items()}
-        element.attrib.update({name: str(count) for name, count in found.items()})
+        element.attrib.update({name: str(len(element.findall(f".//{tag}"))) for name, tag in COUNTED.items()})
     if gate.notes:
         ET.SubElement(root[0], "system-out").text = xml_text("\n".join(gate.notes))
     ET.indent(root)
@@ -39,12 +38,12 @@ COUNTED = {"tests": "testcase", "failures": "failure", "errors": "error", "skipp
 def _case(suite: ET.Element, row: dict[str, Any], gate: Gate) -> None:
     case = ET.SubElement(suite, "testcase", classname=xml_text(row["method"]), name=xml_text(row["metric"]))
     numbers = {name: row[name] for name in ("worse_by", "bound", "margin", "p_holm", "n_items")}
-    said = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items() if isfinite(value))
-    reason = row["reason"] if isinstance(row["reason"], str) else said
+    figures = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items() if isfinite(value))
+    reason = row["reason"] if isinstance(row["reason"], str) else figures
     if gate.falls(row["verdict"]):
         failure = ET.SubElement(case, "failure", type=row["verdict"], message=xml_text(f"{row['verdict']}: {reason}"))
-        failure.text = said
+        failure.text = figures
     elif not row["n_items"]:
         ET.SubElement(case, "skipped", message=xml_text(reason))
     else:
-        ET.SubElement(case, "system-out").text = f"{row['verdict']}: {said}"
+        ET.SubElement(case, "system-out").text = f"{row['verdict']}: {figures}"

@@ -1,6 +1,6 @@
 """A pytest plugin: the fixture `syncbench_gate` fails a test when a run lost quality against its baseline.
 
-Loaded by pytest wherever syncbench is installed; nothing heavy is imported before a test asks for it.
+Pytest loads this file wherever syncbench is installed; nothing heavy is imported before a test uses the fixture.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,10 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def syncbench_gate(request: pytest.FixtureRequest) -> "Compare":
-    """A function (run, baseline, **options of `syncbench.gate`): fails the test, or returns the `Gate`.
+    """A function (run, baseline, margins, allow_undecided, reseeded) that fails the test or returns the `Gate`.
 
-    `baseline` is a `.parquet` file, relative to pytest's root folder. With `--syncbench-update` it is written
-    instead, the test is skipped and says so.
+    `baseline` is a `.parquet` file, relative to pytest's root folder. With `--syncbench-update` the function writes the
+    baseline instead and skips the test.
     """
 
     def compare(

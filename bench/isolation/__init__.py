@@ -1,1 +1,1 @@
-"""What keeps a component of anybody's from ending or changing a sweep: guards, marks, signals, threads."""
+"""Protection of a sweep from the components it runs: caught exceptions, restored settings, signals, threads."""

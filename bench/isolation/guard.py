@@ -1,7 +1,7 @@
-"""Between two marks a component runs: what it changes behind one's back is set back, what it raises is caught.
+"""Contexts in which components run: settings of the process that they change are restored, exceptions are caught.
 
-Methods, metrics and data sets are other people's code. `unchanged` puts the process back as it was; `attempt` answers
-an exception as a value; `blamed` does both while a sweep is planned, with a sentence that names the component.
+Methods, metrics and data sets may be anybody's code. `unchanged` restores the process as it was; `attempt` returns an
+exception as a value; `blamed` does both while a sweep is planned, with a sentence that names the component.
 """
 
 import ctypes
@@ -28,19 +28,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a component gave no answer, as text that can be stored."""
+    """The exception that a component raised, as text that can be stored."""
 
     text: str
-    """The sentence of a SyncbenchError, or `Type: text` of any other exception."""
+    """The text of a SyncbenchError, or `Type: text` of any other exception."""
     trace: str
+    """The traceback."""
 
 
 class Changes(set[str]):
-    """Names of the switches that a component left otherwise than it found them; filled in when `unchanged` ends."""
+    """Names of the settings that a component has changed; filled in when `unchanged` ends."""
 
 
 def attempt(work: Callable[[], T], *through: type[Exception]) -> T | Failure:
-    """What `work` answers, or its Failure. Only an interruption and exceptions of the types `through` get out."""
+    """The result of `work`, or a Failure if it raises, except for KeyboardInterrupt and the types `through`."""
     try:
         return work()
     except (KeyboardInterrupt, *through):
@@ -51,9 +52,10 @@ def attempt(work: Callable[[], T], *through: type[Exception]) -> T | Failure:
 
 @contextmanager
 def blamed(what: str, *through: type[Exception]) -> Generator[None]:
-    """Within it a component is asked something while a sweep is planned. Raises SyncbenchError naming `what`.
+    """A context in which a component runs while a sweep is planned; settings that it changes are restored.
 
-    A SyncbenchError of the component's own and exceptions of the types `through` go through.
+    Exceptions become a SyncbenchError that begins with `what`, except SyncbenchErrors of the component's own,
+    KeyboardInterrupt and exceptions of the types `through`.
     """
     with named(what, *through), unchanged():
         yield
@@ -61,7 +63,11 @@ def blamed(what: str, *through: type[Exception]) -> Generator[None]:
 
 @contextmanager
 def named(what: str, *through: type[Exception]) -> Generator[None]:
-    """Like `blamed`, for what only reads attributes: quick, and nothing is set back."""
+    """A context for code that only reads attributes: exceptions become a SyncbenchError that begins with `what`.
+
+    SyncbenchErrors, KeyboardInterrupt and exceptions of the types `through` are raised as they are. Unlike in `blamed`,
+    settings are not restored.
+    """
     try:
         yield
     except (KeyboardInterrupt, SyncbenchError, *through):
@@ -71,7 +77,7 @@ def named(what: str, *through: type[Exception]) -> Generator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as text that can be stored, whatever its own text does."""
+    """An exception as text that can be stored, even where its own `__str__` fails."""
     name = type(error).__name__
     try:
         text = str(error)
@@ -81,7 +87,7 @@ def describe(error: BaseException) -> str:
 
 
 def storable(text: str) -> str:
-    r"""Text as UTF-8 can hold it: lone surrogates become their escapes.
+    r"""The text with lone surrogates, which UTF-8 cannot hold, replaced by their escapes.
 
     >>> storable("a\ud800")
     'a\\ud800'
@@ -91,15 +97,15 @@ def storable(text: str) -> str:
 
 @contextmanager
 def unchanged(seed: int | None = None) -> Generator[Changes]:
-    """Within it a component runs; afterwards the process is as it was, and the answer says what had changed.
+    """A context in which a component runs; afterwards the process's settings are restored, and the value names changes.
 
-    What it writes to stdout goes to stderr. With a `seed` the global random generators of Python, NumPy and torch
-    start from it. Set back are these generators, the environment, the working folder, signal handlers and timers,
-    warnings filters, and torch's and NumPy's switches: default dtype and device, gradients, threads, determinism.
-    Raises Interrupted afterwards when the component has swallowed a signal.
+    Output to stdout goes to stderr. With a `seed` the global random generators of Python, NumPy and torch start from
+    it. Restored are these generators, the environment, the working folder, signal handlers and timers, warnings
+    filters, and settings of torch and NumPy: default dtype and device, gradients, threads, determinism. Raises
+    Interrupted at the end if the component has swallowed a signal.
     """
     changes = Changes()
-    with _aside(), _kept(changes):
+    with _stdout_to_stderr(), _kept(changes):
         if seed is not None:
             _seed(seed)
         yield changes
@@ -108,7 +114,7 @@ def unchanged(seed: int | None = None) -> Generator[Changes]:
 
 @contextmanager
 def settings(threads: int | None = None) -> Generator[None]:
-    """Within it torch is deterministic where it can be and uses `threads` threads (None: as many as before)."""
+    """A context in which torch is deterministic where it can be, with `threads` threads (None: as many as before)."""
     with _kept(Changes(), generators=False):
         settle(threads)
         yield
@@ -116,7 +122,7 @@ def settings(threads: int | None = None) -> Generator[None]:
 
 @contextmanager
 def threaded(threads: int) -> Generator[None]:
-    """Within it torch uses `threads` threads."""
+    """A context in which torch uses `threads` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -130,7 +136,7 @@ def settle(threads: int | None = None) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # The same switch as use_deterministic_algorithms(True, warn_only=True), which imports a compiler for seconds.
     torch.set_deterministic_debug_mode("warn")
-    # Filling fresh memory costs time and hides nothing here.
+    # Filling new memory would take time and change no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cudnn.benchmark = False
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
@@ -139,8 +145,8 @@ def settle(threads: int | None = None) -> None:
 
 
 @contextmanager
-def standard() -> Generator[None]:
-    """Within it new tensors are float32 on the CPU, whatever a component that is running has made the default."""
+def standard_defaults() -> Generator[None]:
+    """A context in which new tensors are float32 on the CPU, whatever defaults a running component has set."""
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     torch.set_default_dtype(torch.float32)
     if device.type != "cpu":
@@ -154,7 +160,7 @@ def standard() -> Generator[None]:
 
 
 class _Stream(io.TextIOBase):
-    """Text goes to stderr; a component that closes it closes nothing."""
+    """A stream that writes to `target` and ignores its errors; closing it has no effect."""
 
     def __init__(self, target: Any) -> None:
         self._target = target
@@ -186,8 +192,8 @@ class _Stream(io.TextIOBase):
 
 
 @contextmanager
-def _aside() -> Generator[None]:
-    """Python's stdout, and the process's own, lead to stderr; both come back, even closed."""
+def _stdout_to_stderr() -> Generator[None]:
+    """A context in which output to stdout, also by C code, goes to stderr; both are restored, even if closed."""
     out, err = sys.stdout, sys.stderr
     with suppress(OSError, ValueError, AttributeError):
         out.flush()
@@ -217,6 +223,7 @@ def _duplicate(number: int) -> int | None:
 
 @contextmanager
 def _kept(changes: Changes, generators: bool = True) -> Generator[None]:
+    """A context that restores all `switches` at its end, and adds those that had changed to `changes`."""
     before = [(name, read, write, _read(read)) for name, read, write in switches(generators)]
     try:
         yield
@@ -229,7 +236,7 @@ def _kept(changes: Changes, generators: bool = True) -> Generator[None]:
 
 
 def _read(read: Callable[[], Any]) -> Any:
-    """The state of a switch; the exception's text where there is none, such as a working folder that is gone."""
+    """The state of a switch; the exception's text where it cannot be read, such as a working folder that is deleted."""
     try:
         return read()
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Whether tensors that several components see are still what they were: a component must not change its input.
+"""Detection of components that change their input, which other components also read.
 
-torch counts changes in place (`_version`), but not what NumPy writes through shared memory, so the bytes are summed.
+torch counts changes in place (`_version`), but not those that NumPy makes in shared memory, so bytes are summed, too.
 """
 
 import zlib
@@ -14,20 +14,21 @@ from torch import Tensor
 from ..types import Artifact, Item
 
 Mark = tuple[int, int]
+"""Version and checksum of a tensor."""
 DEEPEST = 12
-"""Objects within objects that are looked into for a model's networks."""
+"""Largest depth of nested objects in which a model's networks are searched."""
 
 
 def mark(tensor: Tensor) -> Mark:
-    """Version and checksum of a tensor: equal as long as nobody has changed it."""
+    """Version and checksum of a tensor, equal as long as its values are not changed in place."""
     version = -1 if tensor.is_inference() else tensor._version
-    plain = tensor.detach().cpu().contiguous().reshape(-1)
-    data: Any = plain.view(torch.uint8).numpy() if plain.numel() else b""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    data: Any = flat.view(torch.uint8).numpy() if flat.numel() else b""
     return version, zlib.crc32(data)
 
 
 class Marks:
-    """Marks of named tensors. Values that are no dense tensors are not watched."""
+    """Marks of several tensors by name; values that are no dense tensors are ignored."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
         watched = {n: t for n, t in tensors.items() if isinstance(t, Tensor) and t.layout is torch.strided}
@@ -35,23 +36,23 @@ class Marks:
 
     @property
     def intact(self) -> bool:
-        """Whether every tensor is as it was."""
+        """Whether no tensor was changed since it was marked."""
         return all(mark(tensor) == was for tensor, was in self._marks.values())
 
 
 def mark_artifact(artifact: Artifact) -> Marks:
-    """The tensors of an artifact."""
+    """Marks of the tensors of an artifact."""
     return Marks({"views": artifact.views, "canvas": artifact.canvas, **artifact.extras})
 
 
 def mark_item(item: Item) -> Marks:
-    """The tensors that an item brings along; those of a `Lazy` are marked by it when they are made."""
+    """Marks of the tensors that an item already has; a `Lazy` marks its tensors itself when it makes them."""
     brought = [m for m in (item.conditions, item.truth) if isinstance(m, dict)]
     return Marks({f"{n} {name}": value for n, mapping in enumerate(brought) for name, value in mapping.items()})
 
 
 def item_intact(item: Item, marks: Marks) -> bool:
-    """Whether the item's tensors are those that its data set made."""
+    """Whether none of the item's tensors was changed since `mark_item`, or since its `Lazy` made it."""
     return marks.intact and all(getattr(one, "intact", True) for one in (item.conditions, item.truth))
 
 
@@ -66,7 +67,7 @@ def mark_model(model: Any) -> dict[int, int]:
 
 
 def model_intact(model: Any, marks: dict[int, int]) -> bool:
-    """Whether the networks of a model are those that were marked."""
+    """Whether no network was changed since `mark_model`; a network that was loaded since then is no change."""
     return mark_model(model).items() >= marks.items()
 
 

@@ -1,6 +1,6 @@
-"""Ctrl-C, a polite kill and a closed terminal end a command alike: one sentence, and exit code 128 + signal.
+"""Signals: Ctrl-C, SIGTERM and a closed terminal end a command with one sentence and exit code 128 + signal.
 
-Imported before anything else by the command line, so that there is no moment at which Ctrl-C shows a traceback.
+The command line imports this file before anything else, so that Ctrl-C never shows a traceback.
 """
 
 import os
@@ -18,7 +18,7 @@ _received: list[int] = []
 
 
 class Interrupted(KeyboardInterrupt):
-    """The signal `number` asks this process to end."""
+    """Raised when the signal `number` asks this process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -26,10 +26,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def heard() -> Generator[None]:
-    """Within it SIGINT, SIGTERM and SIGHUP raise `Interrupted`; a second one ends the process at once.
+def raising_signals() -> Generator[None]:
+    """A context in which SIGINT, SIGTERM and SIGHUP raise `Interrupted`; a second signal ends the process at once.
 
-    A signal that is ignored (`nohup`) stays ignored. Elsewhere than in the main thread nothing changes.
+    A signal that is ignored (`nohup`) stays ignored. Outside the main thread the context has no effect.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,14 +48,14 @@ def heard() -> Generator[None]:
 
 
 def check() -> None:
-    """Raise `Interrupted` for a signal that came within `heard` and that other code has swallowed."""
+    """Raises `Interrupted` for a signal that arrived within `raising_signals` and whose exception was swallowed."""
     if _received:
         raise Interrupted(_received[-1])
 
 
 @contextmanager
-def importing() -> Generator[None]:
-    """Within it, the seconds in which a program is imported, a signal prints its sentence and ends the process."""
+def quiet_imports() -> Generator[None]:
+    """A context for the imports of a program, in which a signal prints one sentence and ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

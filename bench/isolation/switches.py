@@ -1,4 +1,4 @@
-"""What a process has as a whole and a component may change: how each is read and set."""
+"""Settings of the whole process that a component may change, and how each is read and set."""
 
 # pyright: reportAttributeAccessIssue=false
 # (torch's switches are partly untyped.)
@@ -19,14 +19,15 @@ import torch
 from .signals import NUMBERS
 
 DTYPE, DEVICE = "default dtype", "default device"
-"""Switches that decide what tensors others make, and so also what was made and kept meanwhile."""
+"""Switches that decide how tensors are made, so that tensors made and kept while they were changed may be wrong."""
 
 
 Switch = tuple[str, Callable[[], Any], Callable[[Any], Any]]
+"""The name of a setting, a function that reads it, and one that sets it."""
 
 
 def switches(generators: bool) -> Iterable[Switch]:
-    """Name, how to read, and how to set what a component may have changed. Cheap to read: microseconds each."""
+    """All settings, with random `generators` or without; each takes microseconds to read."""
     yield DTYPE, torch.get_default_dtype, torch.set_default_dtype
     yield DEVICE, torch.get_default_device, _set_device
     yield "gradients", torch.is_grad_enabled, torch.set_grad_enabled

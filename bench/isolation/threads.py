@@ -1,7 +1,8 @@
-"""How many threads torch gets: by the work, and by the cores that are free when it begins. Imports no torch.
+"""The number of threads that torch gets, from the size of the work and the cores that are free. Imports no torch.
 
-Small arrays on two threads beside other load took 10 to 25 times longer than on one: threads that wait for each other
-wait for whatever else the cores do. So threads are never more than free cores, and small work gets one.
+On a machine with other load, small arrays took 10 to 25 times longer on two threads than on one, because threads that
+wait for each other also wait for the other load. So there are never more threads than free cores, and small work gets
+one.
 """
 
 import os
@@ -17,10 +18,10 @@ LISTEN = 0.2
 
 
 def threads_for(jobs: int = 1, asked: int | None = None, small: bool = False) -> int:
-    """Threads for each of `jobs` processes: what was asked for, else a share of the cores that are free, at least 1.
+    """Threads for each of `jobs` processes: as many as `asked`, else a share of the free cores, at least 1.
 
-    `small` work gets 1: networks and pictures of the size of the bundled models', where a second thread waits more than
-    it helps. `OMP_NUM_THREADS` in the environment counts as asked. Raises SyncbenchError for fewer than 1.
+    `small` work gets 1: networks and pictures of the size of the bundled models', which a second thread slows down.
+    `OMP_NUM_THREADS` in the environment counts as asked. Raises SyncbenchError for fewer than 1.
     """
     if asked is not None and asked < 1:
         raise SyncbenchError(f"--threads {asked} does nothing: use 1 or more")
@@ -33,10 +34,10 @@ def threads_for(jobs: int = 1, asked: int | None = None, small: bool = False) ->
 
 
 def free_cores() -> int:
-    """Cores that this process may use and that nothing else uses, at least 1.
+    """Number of cores that this process may use and that nothing else uses, at least 1.
 
-    The load is the lower of the last minute's average and this moment's: what has just ended is in the first, a short
-    peak in the second.
+    The load is the lower of the last minute's average, which still holds work that has just ended, and of the present
+    one, which holds short peaks.
     """
     every = os.cpu_count() or 1
     now = psutil.cpu_percent(LISTEN) / 100 * every
@@ -48,7 +49,7 @@ def free_cores() -> int:
 
 
 def allowed_cores() -> float:
-    """Cores that this process may use: its affinity, or its control group's quota where that is less."""
+    """Number of cores that this process may use: its affinity, or its control group's quota where that is less."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min([float(mine), *_quotas()])
 

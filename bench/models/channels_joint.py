@@ -17,13 +17,13 @@ from .parts.wrappers import Concatenated, Stacked
 
 
 class ChannelsJoint(Bundled):
-    """Condition `image`: (1, 3, H, W). Views are albedo, normal, shading of it, in this order; words say nothing."""
+    """Condition `image`: (1, 3, H, W). Its views are albedo, normal, shading, in this order; prompts have no effect."""
 
     id = "channels_joint"
     paper: ClassVar[str] = "2505.09358"
 
     def parts(self) -> Parts:
-        """The reference's, but for the network."""
+        """The parts of the reference model, with this model's own network in place of its network."""
         base = self.base
         unet = UNet(self.weights.weights("UNet2DConditionModel"))
         return Parts(

@@ -19,14 +19,14 @@ from .parts.wrappers import Concatenated
 class ChannelsPrompted(Bundled):
     """Condition `image`: (1, 3, H, W). A prompt is `albedo`, `normal` or `shading`.
 
-    Other prompts, such as the picture's caption, say nothing about channels: their views are the three in order.
+    Other prompts, such as the picture's caption, name no channel: the views are then the three channels in this order.
     """
 
     id = "channels_prompted"
     paper: ClassVar[str] = "2405.00666"
 
     def parts(self) -> Parts:
-        """The reference's, but for the network."""
+        """The parts of the reference model, with this model's own network in place of its network."""
         base = self.base
         words = {name: name for name in ("albedo", "normal", "shading")}
         return Parts(

@@ -21,7 +21,7 @@ class ChannelsToRgb(Bundled):
     paper: ClassVar[str] = "2405.00666"
 
     def parts(self) -> Parts:
-        """The reference's, but for the network."""
+        """The parts of the reference model, with this model's own network in place of its network."""
         base = self.base
         names = ("albedo", "normal", "shading")
         side = base.window() // base.codec.factor

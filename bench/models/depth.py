@@ -18,7 +18,7 @@ class Depth(Bundled):
     paper: ClassVar[str] = "2302.05543"
 
     def parts(self) -> Parts:
-        """The reference's, and a ControlNet beside its network."""
+        """The parts of the reference model, with a ControlNet added to its network."""
         base = self.base
         return Parts(
             network=Controlled(base.unet, (Control(self.weights.weights("ControlNetModel")),)),

@@ -14,7 +14,7 @@ from .parts.stable_diffusion import StableDiffusion
 
 
 class Diffusers(Recipe):
-    """Weights are read from safetensors only. Anything else a folder holds (safety checker, images) is left alone."""
+    """A checkpoint of safetensors files. Other parts of the folder (safety checker, images) are not read."""
 
     id = "diffusers"
 
@@ -48,11 +48,11 @@ class Diffusers(Recipe):
 
     @property
     def name(self) -> str:
-        """What tables call it: the file's name, the hub id, or the last part of the folder's path."""
+        """Name of the model in tables: the file's name, the hub id, or the last part of the folder's path."""
         return quoted(self.source.single.stem, 100) if self.source.single else super().name
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = StableDiffusion(self.source)
         return Parts(
             network=found.unet,

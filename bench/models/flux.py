@@ -21,10 +21,10 @@ from .parts.recipe import Recipe
 
 
 class Flux(Recipe):
-    """No conditions but text. The dev network reads the protocol's guidance as a number, schnell has none of it.
+    """Takes text only. The dev network reads the protocol's guidance scale as a number; schnell does not read it.
 
-    The negative prompt is not used. Noise levels depend on the number of tokens: here those of one window, because the
-    windows of a canvas have to share them. Places begin at 0 in every window.
+    The negative prompt is not used. Noise levels depend on the number of tokens, here that of one window, because all
+    windows of a canvas share the levels. Token positions begin at 0 in every window.
     """
 
     id = "flux"
@@ -67,7 +67,7 @@ class Flux(Recipe):
         self._size = size
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = Pipeline(self.source, self.fingerprint.parts)
         net = FluxTransformer(self.source.weights("FluxTransformer2DModel", "transformer"))
         options = {"prompt_2": None, "max_sequence_length": 512 if net.config.get("guidance_embeds") else 256}

@@ -2,8 +2,8 @@
 
 The clean image is x0 ~ N(0, Cx kron Cy) in each channel, channels independent. For x_t = a x0 + b eps the posterior
 mean is E[x0 | x_t] = a C (a^2 C + b^2 I)^-1 x_t (linear-Gaussian estimation, e.g. Bishop, PRML, eq. 2.116).
-It holds for a window of any size, because a window of a stationary field has the field's own covariance; it knows
-nothing of what lies outside the window, as a network would not.
+It holds for a window of any size, because a window of a stationary field has the field's own covariance; like a
+network, it uses nothing that lies outside the window.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ from .parts.schedule import Level, Schedule
 
 
 class Gauss(Denoiser):
-    """Pixels are latents (factor 1). Covariance along x at distance d, times a squared exponential along y:
+    """The field's exact denoiser; latents are pixels (factor 1).
 
-    variance * ((1 - rough) exp(-(d / smooth_length)^2 / 2) + rough exp(-d / rough_length))
+    The covariance at distance d along x is variance * ((1 - rough) exp(-(d / smooth_length)^2 / 2) + rough exp(-d /
+    rough_length)); it is multiplied by exp(-(d / height_length)^2 / 2) for a distance d along y.
     """
 
     id = "gauss"
@@ -50,9 +51,9 @@ class Gauss(Denoiser):
         """`rough` is the share of the exponential part; lengths are pixels, `height_length` that along y.
 
         `window` is the native size reported to others; every size is served. With `period` the field lies on a circle
-        of so many pixels: distance along x is the shorter way round, no window is wider, and one as wide as the circle
-        sees the whole of it. `levels` are those of `schedule`. `dtype` other than float64 loses exactness at the
-        noisiest levels.
+        of `period` pixels: distance along x is the shorter way round, no window may be wider than the circle, and a
+        window of that width spans all of it. `levels` are those of `schedule`. `dtype` other than float64 loses
+        exactness at the noisiest levels.
         """
         super().__init__(device, dtype, batch)
         if period is not None and period < 1:
@@ -70,12 +71,12 @@ class Gauss(Denoiser):
 
     @property
     def factor(self) -> int:
-        """Latents are pixels."""
+        """1: latents are pixels."""
         return 1
 
     @property
     def channels(self) -> int:
-        """Independent channels."""
+        """Number of channels, which are independent."""
         return self._channels
 
     @property
@@ -102,7 +103,7 @@ class Gauss(Denoiser):
         return digest({"model": self.id, **facts, "dtype": str(self.precision)})
 
     def covariance(self, width: int) -> Float[Tensor, "width width"]:
-        """Exact covariance of one row of `width` pixels; float64, on the CPU. What the oracle compares with."""
+        """Exact covariance of one row of `width` pixels; float64, on the CPU. The oracle compares results with it."""
         d = _distance(width)
         if self._period is not None:
             if width > self._period:

@@ -5,9 +5,9 @@ Zero123++ (Shi et al. 2023, arXiv 2310.15110) at the reference world's size: pos
 noised to the same level, through the same network. Trained by `syncbench train grid`.
 
 Unlike the published pipeline, so that samples can be repeated: the noise on the picture depends on the step alone, and
-is the same for all items and seeds and in both passes of guidance, where upstream draws it afresh. Seeds do not cover
-it. The unconditional pass sees a latent of zeros, where upstream encodes a grey picture; the field of view is 49
-degrees, not 30.
+is the same for all items and seeds and in both passes of guidance, where upstream draws it afresh. The run's seed does
+not change it. The unconditional pass sees a latent of zeros, where upstream encodes a grey picture; the field of view
+is 49 degrees, not 30.
 """
 
 from typing import ClassVar
@@ -30,7 +30,7 @@ class Grid(Bundled):
     paper: ClassVar[str] = "2310.15110"
 
     def parts(self) -> Parts:
-        """The reference's, but for the network."""
+        """The parts of the reference model, with this model's own network in place of its network."""
         base = self.base
         return Parts(
             network=Tiled(Referring(UNet(self.weights.weights("UNet2DConditionModel"))), rows=3, columns=2),

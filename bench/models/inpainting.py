@@ -33,7 +33,7 @@ class Inpainting(Recipe):
     )
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = StableDiffusion(self.source)
         return Parts(
             network=Concatenated(found.unet, after=("mask", "masked")),

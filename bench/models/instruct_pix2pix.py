@@ -45,14 +45,14 @@ class InstructPix2pix(Recipe):
     ) -> None:
         """`picture`: the condition that is edited, `video` for the frames of a clip.
 
-        `image_guidance`: the scale of guidance by the picture; the protocol's is that of the text. Other options are
-        those of the model `diffusers`.
+        `image_guidance`: the scale of guidance by the picture; the protocol's guidance scale is that of the text. Other
+        options are those of the model `diffusers`.
         """
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._picture, self._scale = picture, image_guidance
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = StableDiffusion(self.source)
         return Parts(
             network=Concatenated(found.unet, after=("image",)),

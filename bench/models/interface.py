@@ -1,6 +1,7 @@
-"""What a model offers: noise levels, text, prediction of (x0, eps), encoding and decoding, and a bill.
+"""What a model offers: noise levels, text, prediction of (x0, eps), encoding and decoding, and the cost so far.
 
-A method sees only this. Parameterisation (eps, v, flow), guidance, chunking, precision and device stay inside.
+Methods use no more of a model than this. Parameterisation (eps, v, flow), guidance, chunking, precision and device are
+the model's own matter.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from .parts.schedule import Level, Schedule
 
 @dataclass(frozen=True)
 class Condition:
-    """What the network is told about each view in every pass of guidance, and whether views are denoised together."""
+    """The network's inputs beside the noisy views, for each pass of guidance, and whether views are coupled."""
 
     guidance: float
     """Scale of classifier-free guidance."""
@@ -26,26 +27,26 @@ class Condition:
     """Tensors by name, one row per view and the same names in every pass; the last pass drops nothing."""
     views: int = 1
     together: bool = False
-    """Whether a network that couples views (frames, tiles) does so."""
+    """Whether a network that can denoise views jointly (as frames, tiles) does so."""
 
     @property
     def given(self) -> dict[str, Tensor]:
-        """What the network is told where nothing is dropped."""
+        """The inputs of the last pass, in which guidance drops nothing."""
         return self.passes[-1]
 
     def rows(self, index: Tensor | slice) -> "Condition":
-        """The condition of some views."""
+        """The condition of the views that `index` selects."""
         passes = tuple({name: value[index] for name, value in one.items()} for one in self.passes)
         return replace(self, passes=passes, views=len(torch.arange(self.views)[index]))
 
 
 @dataclass(frozen=True)
 class Call:
-    """The network call in progress, as attention processors need to know it."""
+    """The network call in progress; attention processors read it."""
 
     level: Level
     groups: int
-    """The batch's rows are (groups, views): each pass of guidance holds every view of the call, in order."""
+    """Passes of guidance in the batch, whose rows are (groups, views): each pass has every view of the call."""
     views: int
     together: bool = False
     """Whether views are denoised together."""
@@ -55,20 +56,20 @@ class Call:
 class Model(Protocol):
     """A denoiser with its codec.
 
-    More may be there:
+    A model may also have:
 
-    `name`: what tables call it, if not its id. `load()`: bring its networks into memory, if they come when first used.
-    `ready()`: load what is needed and try it, raising SyncbenchError with the reason where that fails; called once,
-    before the model's first job, so that its jobs do not fail one by one. `places`: the fewest and the most views that
-    `together` has room for, which planning checks. `needs`: the conditions without which it makes nothing, so that
-    planning leaves out items that have none. `native`: the longer side in pixels that views must have, which planning
-    checks; None where any is served. `read(prompt)`: the fraction of a prompt that its text encoder has places for.
-    `unknown(prompt)`: the words that a model of a small world does not know, which planning refuses. `deviations`: what
-    else than its weights makes its samples others than they would be, by name; it stands in their notes. `settle()`:
-    put weights that come and go back to where they rest; called before and after a method.
+    `name`: its name in tables, if not its id. `load()`: load its networks, if they are otherwise loaded when first
+    used. `ready()`: load what is needed and try it, raising SyncbenchError with the reason where that fails; called
+    once, before the model's first job, so that its jobs do not fail one by one. `places`: the fewest and the most views
+    that can be denoised together, which planning checks. `needs`: the conditions that it cannot do without; planning
+    leaves out items that lack one. `native`: the longer side in pixels that views must have, which planning checks;
+    None where any size is served. `read(prompt)`: the fraction of a prompt's tokens that its text encoder reads.
+    `unknown(prompt)`: the words of a prompt that are not in its vocabulary; planning refuses such items. `deviations`:
+    options, besides its weights, that change its samples, by name; they stand in the notes of a sample. `settle()`:
+    move weights that were moved to the device for a call back to where they are kept; called before and after a method.
 
-    `pace` and `decode_together(latents)` of a model whose codec compresses time: a clip of 1 + k * pace frames that is
-    denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
+    `pace` and `decode_together(latents)`, for a model whose codec compresses time: a clip of 1 + k * pace frames that
+    is denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
     picture that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded
     views as the suite writes those channels.
     """
@@ -82,18 +83,18 @@ class Model(Protocol):
     meet along their rows of pixels.
     """
     cost: Cost
-    """Running count of what was asked of this model; the runner resets it."""
+    """Network calls, encodings and decodings so far; the runner resets it."""
     call: Call | None
-    """None outside network calls."""
+    """The network call in progress; None outside network calls."""
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
         ...
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
         ...
 
     @property
@@ -108,7 +109,7 @@ class Model(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where latents live."""
+        """The device that latents are on."""
         ...
 
     @property
@@ -123,7 +124,9 @@ class Model(Protocol):
     def condition(
         self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
     ) -> Condition:
-        """One row per prompt. `inputs` carries other conditions (`depth`, ...) with one row per prompt, or one for all.
+        """The network's inputs, one row per prompt.
+
+        `inputs` are other conditions (`depth`, ...) with one row per prompt, or one for all.
 
         `together`: all views are denoised in one call, by a network that was trained to do so.
         """
@@ -153,7 +156,7 @@ class Model(Protocol):
         """Install attention processors, restore the old ones bit for bit; see `bench.models.parts.attention.replaced`.
 
         `processor(name, layer)` makes one for each layer that `where(name, layer)` chooses (None: self-attention among
-        the pixels of a view); `together` is whether calls will be. Meanwhile views are never chunked, because attention
-        processors may look from one to another.
+        the pixels of a view); `together` says whether the calls in this context denoise views together. Within the
+        context views are never chunked, because a processor may let one view attend to another.
         """
         ...

@@ -2,9 +2,9 @@
 
 Ke et al. 2024, arXiv 2312.02145 (depth); Ke, Qu, Wang, Metzger, Obukhov et al. 2025, arXiv 2505.09358 (all four).
 Checkpoints: `prs-eth/marigold-depth-v1-1`, `-normals-v1-1`, `-iid-appearance-v1-1` (albedo and material),
-`-iid-lighting-v1-1` (albedo, shading and residual). Depth is 0 near and 1 far, known up to scale and shift. Material is
-roughness, metallicity and nothing, in sRGB as it comes, though its label says linear. Left out: ensembles, and the
-distilled depth-lcm, whose sampler draws fresh noise.
+`-iid-lighting-v1-1` (albedo, shading and residual). Depth is 0 near and 1 far, known up to scale and shift. Material
+has roughness, metallicity and an empty channel; its values are used as sRGB, though the checkpoint calls them linear.
+Left out: ensembles, and the distilled depth-lcm, whose sampler draws fresh noise.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ ALONE = {"MarigoldDepthPipeline": Channel("depth", "grey"), "MarigoldNormalsPipe
 
 
 class Marigold(Recipe):
-    """Condition `image`: (1, 3, H, W). Views are the checkpoint's targets in its order; words say nothing."""
+    """Condition `image`: (1, 3, H, W). Views are the checkpoint's targets in its order; prompts have no effect."""
 
     id = "marigold"
     paper: ClassVar[str] = "2505.09358"
@@ -46,7 +46,7 @@ class Marigold(Recipe):
     )
 
     def parts(self) -> Parts:
-        """The picture's latent stands first, then the targets'; the text is the empty one, of two tokens."""
+        """The network reads the picture's latent, then those of the targets; its text is empty, of two tokens."""
         found, targets = StableDiffusion(self.source), targets_of(self.source.index)
         unet, codec, count = self.source.config("unet"), found.codec, len(targets)
         wanted = (1 + count) * codec.channels, count * codec.channels

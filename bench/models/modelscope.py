@@ -32,7 +32,7 @@ class ModelScope(Recipe):
     )
 
     def parts(self) -> Parts:
-        """Stable Diffusion 2's words and codec around the network of clips."""
+        """The video UNet, with text encoder and codec as in Stable Diffusion 2."""
         base = StableDiffusion(self.source)
         return Parts(
             network=VideoUNet(self.source.weights("UNet3DConditionModel", "unet")),

@@ -18,7 +18,7 @@ from .parts.wrappers import Control, Controlled, GivenFirst
 class Motion(Bundled):
     """Optional conditions: `image` (1, 3, H, W), the clip's first frame, which the sample keeps; `depth` of frames.
 
-    Where views are denoised together they are a clip's frames in order; else they are the reference's own pictures.
+    Where views are denoised together they are a clip's frames in order; else each is a picture of the reference model.
     """
 
     id = "motion"
@@ -34,12 +34,12 @@ class Motion(Bundled):
         dtype: Precision = "bfloat16",
         batch: int = 32,
     ) -> None:
-        """`control` tries another folder of the depth ControlNet than the shipped one; the others as elsewhere."""
+        """`path`, `base` and `control` replace the shipped folders of this model, reference and depth ControlNet."""
         super().__init__(path=path, base=base, device=device, dtype=dtype, batch=batch)
         self._control = control
 
     def parts(self) -> Parts:
-        """The reference's, temporal layers between its layers, and a ControlNet beside them."""
+        """The parts of the reference model, with temporal layers in its network and a ControlNet added to it."""
         base, follow = self.base, self.shipped("depth", self._control)
         clip = MotionUNet(base.unet, self.weights.weights("MotionAdapter"))
         levels = base.levels

@@ -15,7 +15,7 @@ from .parts.recipe import Recipe
 
 
 class Pixart(Recipe):
-    """No conditions but text. The variance that the network answers is not used."""
+    """No conditions but text. The variance that the network also predicts is not used."""
 
     id = "pixart"
     paper: ClassVar[str] = "2403.04692"
@@ -37,7 +37,7 @@ class Pixart(Recipe):
     )
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = Pipeline(self.source, self.fingerprint.parts)
         net = PixArtTransformer(self.source.weights("PixArtTransformer2DModel", "transformer"))
         options = {"do_classifier_free_guidance": False, "max_sequence_length": 300}

@@ -12,15 +12,16 @@ class Reference(Bundled):
     own = "model_index.json"
 
     def __init__(self, *, path: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32) -> None:
-        """`path` tries another folder of the same kind, e.g. one still in training.
+        """`path` replaces the shipped folder, e.g. by one still in training.
 
         bfloat16 takes 0.55 of float32's time on CPUs that have it (52 rows of 16x16 latents, one core of a Xeon with
-        AMX) and moves the network's output by 1.3 %; others want `dtype=float32`. The revision tells them apart.
+        AMX) and moves the network's output by 1.3 %; on other CPUs `dtype=float32` is faster. Revisions of the two
+        differ.
         """
         super().__init__(path=path, base=path, device=device, dtype=dtype, batch=batch)
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         base = self.base
         return Parts(
             network=base.unet,

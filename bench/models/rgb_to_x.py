@@ -19,7 +19,7 @@ from .parts.texts import Words
 from .parts.wrappers import Concatenated
 
 NATIVE = 1000
-"""Pixels along the longer side."""
+"""Pixels along the longer side of a view, as the network was trained."""
 WORDS = {
     "albedo": "Albedo (diffuse basecolor)",
     "normal": "Camera-space Normal",
@@ -45,7 +45,7 @@ class RgbToX(Recipe):
     fingerprint = fingerprint("RGB-to-X", 8)
 
     def parts(self) -> Parts:
-        """The picture's latent stands after the noise."""
+        """The network's input is the noisy latent, then that of the picture in linear light."""
         found = StableDiffusion(self.source, LEVELS)
         return Parts(
             network=Concatenated(found.unet, after=("image",)),

@@ -1,7 +1,8 @@
 """Stable Diffusion 2 with depth: a network that reads inverse depth as a fifth latent channel.
 
 Rombach et al. 2022, arXiv 2112.10752. Checkpoint `stable-diffusion-2-depth` and its copies; the base of TEXTure,
-TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folder is never loaded: depth is the item's.
+TexPainter, TexFusion, StochSync and Pix2Video. The depth estimator of the folder is never loaded: depth comes from the
+data set.
 """
 
 from typing import ClassVar, Literal, Unpack
@@ -50,7 +51,7 @@ class Sd2Depth(Recipe):
         self._normalise: Literal["per_view", "shared"] = normalise
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = StableDiffusion(self.source)
         return Parts(
             network=Concatenated(found.unet, after=("depth",)),

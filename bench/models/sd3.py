@@ -43,7 +43,7 @@ class Sd3(Recipe):
     )
 
     def parts(self) -> Parts:
-        """Those of its folder."""
+        """The network, text encoders, codec and noise levels of the checkpoint's folder."""
         found = Pipeline(self.source, self.fingerprint.parts)
         net = SD3Transformer(self.source.weights("SD3Transformer2DModel", "transformer"))
         options = {"prompt_2": None, "prompt_3": None, "do_classifier_free_guidance": False, "max_sequence_length": 256}

@@ -25,13 +25,13 @@ LEVELS: dict[str, Any] = {
     **{"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "trained_betas": None},
     **{"timestep_spacing": "linspace", "steps_offset": 1, "rescale_betas_zero_snr": False},
 }
-"""Of the released inference configurations (`linear`) and of diffusers' documentation (`linspace`)."""
+"""The noise schedule: `linear` as in the released configurations, `linspace` as in diffusers' documentation."""
 ADAPTER = Fingerprint("AnimateDiff's motion adapter", {"": Part(("MotionAdapter",), fields={"conv_in_channels": None})})
 CONTROL = Fingerprint("a ControlNet", {"": Part(("ControlNetModel",))})
 
 
 class AnimateDiff(Recipe):
-    """Where views are denoised together they are a clip's frames in order; else they are the base's own pictures.
+    """Where views are denoised together they are a clip's frames in order; else each is a picture of the base.
 
     With a ControlNet frames follow condition `depth` (N, 1, H, W): normalised inverse depth, 1 near.
     """
@@ -54,10 +54,10 @@ class AnimateDiff(Recipe):
         batch: int = 8,
         **memory: Unpack[Memory],
     ) -> None:
-        """`path`: the base, a folder or a hub id at branch, tag or `commit`; `adapter` and `control`: likewise.
+        """`path`: the base, a folder or a hub id at branch, tag or `commit`; `adapter`, `control`: folder or hub id.
 
-        `control` is a depth ControlNet of the base's family, if wanted. Raises SyncbenchError where one is not on this
-        machine, is incomplete, or does not fit the base.
+        `control` is a depth ControlNet of the base's family, empty for none. Raises SyncbenchError where one of the
+        three is not on this machine, is incomplete, or does not fit the base.
         """
         if path and not adapter:
             raise SyncbenchError(
@@ -68,7 +68,7 @@ class AnimateDiff(Recipe):
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse folders that are no base, adapter or ControlNet, or not of one family."""
+        """Raise SyncbenchError for folders that are no base, adapter or ControlNet, or not of one family."""
         check_folder(self.source)
         kinds = ("MotionAdapter", "UNet2DConditionModel")
         self.adapter: Folder = self.addition(self._adapter, "motion adapter")
@@ -88,11 +88,11 @@ class AnimateDiff(Recipe):
 
     @property
     def xl(self) -> bool:
-        """Whether the base is Stable Diffusion XL."""
+        """Whether the base checkpoint is Stable Diffusion XL."""
         return self.source.has("text_encoder_2")
 
     def parts(self) -> Parts:
-        """The base's, temporal layers between its layers, and a ControlNet beside them."""
+        """The parts of the base, with temporal layers between its layers and a ControlNet added to its network."""
         base, control = StableDiffusion(self.source, LEVELS), self.control
         clip = MotionUNet(base.unet, self.adapter.weights("MotionAdapter"))
         controls = (Control(control.weights("ControlNetModel")),) if control else ()

@@ -2,8 +2,8 @@
 
 Huang, Guo, Wang, Yi, Ma, Cao, Sheng, ICCV 2025, arXiv 2412.03632 (code read at 4277e00): huanngzh/mv-adapter on Stable
 Diffusion XL (views of 768 px) and 2.1 base (512 px), from text (t2mv). Left out: its adapters that read a picture, or
-the positions and normals of a mesh. Views are told by their azimuth from the first one, which is the front; it was
-trained with six, of azimuths 0, 45, 90, 180, 270 and 315 degrees at elevation 0.
+the positions and normals of a mesh. The network reads the azimuth of each view from the first one, which is the front;
+it was trained with six views, of azimuths 0, 45, 90, 180, 270 and 315 degrees at elevation 0.
 """
 
 from typing import Annotated, ClassVar, Unpack
@@ -15,21 +15,21 @@ from .parts.checkpoint import check_folder
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.levels import shifted_betas
-from .parts.mv_adapter import Branches, Rays, camera_encoder, check_file
+from .parts.mv_adapter import Branches, Decoupled, Rays, camera_encoder, check_file
 from .parts.placement import Memory
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
-from .parts.t2i import Features
-from .parts.wrappers import Adapted, Decoupled
+from .parts.t2i import Adapted, Features
 
 SHIFT = 8.0
-"""By how much the signal-to-noise ratio of the noisiest level is less than the checkpoint's own."""
+"""The signal-to-noise ratio of the noisiest level is that of the checkpoint's own schedule divided by this."""
 
 
 class MVAdapter(Recipe):
     """Condition `camera`: (N, 16), rows of camera-to-world.
 
-    Where views are denoised together they meet along their rows of pixels; else each is alone and knows its camera.
+    Where views are denoised together they meet along their rows of pixels; else each is denoised by itself, from its
+    camera.
     """
 
     id = "sd_mvadapter"
@@ -41,7 +41,7 @@ class MVAdapter(Recipe):
         self,
         *,
         path: str = "",
-        adapter: str = "",
+        adapter: str = "huanngzh/mv-adapter",
         size: Annotated[int, Interval(ge=0, le=4096)] = 0,
         commit: str = "",
         variant: str = "",
@@ -55,15 +55,11 @@ class MVAdapter(Recipe):
         `size`: pixels along a side of a view; 0: 768 with XL and 512 with 2.1. Raises SyncbenchError where one is not
         on this machine, is incomplete, or does not fit the other.
         """
-        if path and not adapter:
-            raise SyncbenchError(
-                "model sd_mvadapter needs an adapter: --set model.adapter=huanngzh/mv-adapter (or a folder)"
-            )
         self._adapter, self._size = adapter, size
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse a base that is neither XL nor 2.1, and a file that is not the adapter for it."""
+        """Raise SyncbenchError for a base that is neither XL nor 2.1, and for a file that is not the adapter for it."""
         check_folder(self.source)
         if not self.source.config("unet").get("use_linear_projection"):
             raise SyncbenchError(
@@ -71,22 +67,28 @@ class MVAdapter(Recipe):
                 "take one of Stable Diffusion XL or 2.1"
             )
         self.adapter = self.folder(self._adapter, what="MV-Adapter")
-        check_file(self.adapter.file(self.file, "MV-Adapter's weights for this base"), self.file)
+        self.file = self.adapter.file(self.wanted, "MV-Adapter's weights for this base")
+        check_file(self.file, self.wanted)
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the base, and what is added."""
+        return quoted(f"{super().name}+mv-adapter", 100)
 
     @property
     def xl(self) -> bool:
-        """Whether the base is Stable Diffusion XL."""
+        """Whether the base checkpoint is Stable Diffusion XL."""
         return self.source.has("text_encoder_2")
 
     @property
-    def file(self) -> str:
-        """The adapter's file for this base."""
+    def wanted(self) -> str:
+        """Name of the adapter's file for this base."""
         return f"mvadapter_t2mv_{'sdxl' if self.xl else 'sd21'}.safetensors"
 
     def parts(self) -> Parts:
-        """The base's, with shifted noise levels, attention beside its own, and features of cameras."""
+        """The parts of the base, with shifted noise levels, added attention layers, and features of cameras."""
         base = StableDiffusion(self.source, {"trained_betas": shifted_betas(self.source.scheduler(), SHIFT)})
-        file, size = self.adapter.path / self.file, self._size or (768 if self.xl else 512)
+        file, size = self.file, self._size or (768 if self.xl else 512)
         encoder = camera_encoder(file, self.placement, base.unet.config["block_out_channels"])
         cameras = Features(Rays(size), encoder, "camera")
         beside = Decoupled(base.unet, Branches(base.unet.weights, file, self.placement))
@@ -96,5 +98,5 @@ class MVAdapter(Recipe):
             codec=base.codec,
             levels=base.levels,
             window=size,
-            folders={"pipeline": base.revision(), "adapter": self.adapter.file_revision(self.file)},
+            folders={"pipeline": base.revision(), "adapter": self.adapter.file_revision(file)},
         )

@@ -24,7 +24,7 @@ from .parts.weights import Loadable
 from .parts.wrappers import Joint
 
 CAMERA = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 16}
-"""How a class of diffusers takes 16 numbers."""
+"""Configuration fields with which a UNet of diffusers reads the camera's 16 numbers, in place of a class label."""
 OTHERS = {"vae": CODEC, "text_encoder": CLIP, "tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULER}
 
 
@@ -32,7 +32,7 @@ class MVDream(Recipe):
     """Condition `camera`: (N, 16), rows of camera-to-world; without it the network makes pictures as its base does.
 
     Where views are denoised together every self-attention spans all N; the network was trained for 4, a quarter turn
-    apart. Else each attends to itself and knows its camera only.
+    apart. Else each is denoised by itself, from its camera.
     """
 
     id = "sd_mvdream"
@@ -65,7 +65,7 @@ class MVDream(Recipe):
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse another network than MVDream's, of stock or of original names."""
+        """Raise SyncbenchError for a network that is not MVDream's, of diffusers' or of original tensor names."""
         library, kind = listed(self.source.path, read_index(self.source.path, True)).get("unet", ("", ""))
         original = Part(("MultiViewUNetModel",), library, {"in_channels": 4, "out_channels": 4, "camera_dim": 16})
         unet = original if kind == "MultiViewUNetModel" else Part(UNET, fields={"in_channels": 4, **CAMERA})
@@ -73,13 +73,13 @@ class MVDream(Recipe):
 
     @property
     def weights(self) -> Loadable:
-        """The network's, by what the folder says it is."""
+        """The UNet, not loaded yet; its tensors have the original names where the folder has MVDream's own class."""
         if str(self.source.index["unet"][1]) == "MultiViewUNetModel":
             return LdmUNet(self.source)
         return self.source.weights("UNet2DConditionModel", "unet")
 
     def parts(self) -> Parts:
-        """Those of the folder; cameras stand on a unit orbit of the point that they look at."""
+        """The parts of the folder; cameras are moved to distance 1 of the point that they look at."""
         base = StableDiffusion(self.source)
         return Parts(
             network=Joint(UNet(self.weights, base.codec.factor)),

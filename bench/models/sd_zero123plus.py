@@ -11,7 +11,6 @@ upstream's examples always set.
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from .parts.codec import Affine
@@ -21,14 +20,14 @@ from .parts.fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Ag
 from .parts.pictures import Picture
 from .parts.recipe import Recipe
 from .parts.stable_diffusion import StableDiffusion
-from .parts.vision import Ramp, Vision
+from .parts.vision import Ramp, Vision, eight_bits, processed
 from .parts.wrappers import Referring, Tiled
 
 TOWER, SMALL, LARGE = "vision_encoder", "feature_extractor_clip", "feature_extractor_vae"
 
 
 class Zero123Plus(Recipe):
-    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Words say nothing.
+    """Condition `image`: (1, 3, H, W), the input view. Views are the six poses in order. Prompts have no effect.
 
     Where views are denoised together they are tiles of one canvas; else each is denoised by itself, with the picture in
     its attention but its pose unknown.
@@ -54,7 +53,7 @@ class Zero123Plus(Recipe):
     )
 
     def parts(self) -> Parts:
-        """The picture in words' place, as a latent of another contrast, and in every self-attention."""
+        """The folder's parts; the network reads the picture's embedding as a text, and its latent in self-attention."""
         folder = self.source
         base = StableDiffusion(folder, {"timestep_spacing": "trailing"})
         tower = folder.weights("CLIPVisionModelWithProjection", TOWER, "transformers")
@@ -73,5 +72,5 @@ class Zero123Plus(Recipe):
 
     def prepare(self, images: Tensor) -> Tensor:
         """Pictures in [0, 1] as the vision tower reads them, 8 bits a channel as upstream."""
-        levels = (images.float().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-        return self.source.processor(SMALL)(images=levels, return_tensors="pt").pixel_values.to(images.device)
+        processor = self.source.processor(SMALL)
+        return processed(processor, eight_bits(images), processor.crop_size["height"])

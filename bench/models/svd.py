@@ -18,14 +18,14 @@ from .parts.guidance import PerView
 from .parts.levels import Edm
 from .parts.placement import Memory
 from .parts.recipe import Recipe
-from .parts.vision import FirstFrame, Numbers, Vision, shrunk
+from .parts.vision import FirstFrame, Numbers, Vision, processed, shrunk
 from .parts.wrappers import Concatenated
 
 TOWER = Part(("CLIPVisionModelWithProjection",), "transformers")
 
 
 class SVD(Recipe):
-    """Condition `image` (1, 3, H, W), the first frame, or `video`, whose first frame it is. Words say nothing.
+    """Condition `image` (1, 3, H, W), the first frame, or `video`, whose first frame it is. Prompts have no effect.
 
     Views are a clip's frames in order; where they are not denoised together, each is a clip of one frame. Guidance
     rises from 1 at the first frame to the protocol's scale at the last (published: 3).
@@ -64,14 +64,15 @@ class SVD(Recipe):
     ) -> None:
         """`path`: a folder, or a hub id at branch, tag or `commit`; `chunk` frames are decoded together, 0: all.
 
-        `fps`, `motion` (bucket, 0 to 255) and `noise` (on the picture, for pixels in [-1, 1]) are told to the network.
+        `fps`, `motion` (bucket, 0 to 255) and `noise` (on the picture, for pixels in [-1, 1]) are inputs of the
+        network.
         """
         self._told = (float(fps - 1), float(motion), noise)  # it was trained with one less than the frame rate
         self._chunk = chunk
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def parts(self) -> Parts:
-        """The picture's latent behind the noisy one, its embedding in the place of words."""
+        """The folder's parts; the UNet reads the picture's latent after the noisy one, and its embedding as a text."""
         folder = self.source
         unet = VideoUNet(folder.weights("UNetSpatioTemporalConditionModel", "unet"), frames_first=True)
         tower = folder.weights("CLIPVisionModelWithProjection", "image_encoder", "transformers")
@@ -88,8 +89,7 @@ class SVD(Recipe):
         )
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1] as the vision tower reads them: squeezed to a square, normalised."""
+        """The input of the vision tower for pictures (n, 3, H, W) in [0, 1]: resized to a square, normalised."""
         plain = {"do_center_crop": False, "do_resize": False, "do_rescale": False, "do_normalize": True}
         small = shrunk(images.float() * 2 - 1, 224) / 2 + 0.5
-        processor = self.source.processor("feature_extractor")
-        return processor(images=small.cpu(), return_tensors="pt", **plain).pixel_values.to(images.device)
+        return processed(self.source.processor("feature_extractor"), small, 224, **plain)

@@ -1,7 +1,8 @@
 """Random diffusers networks built from configuration under a fixed seed: no download, the published classes.
 
-The configurations are those of the published checkpoints (block types, attention layout, conditioning, schedule,
-prediction type). `widths="tiny"` shrinks channels and depths for tests; `full` keeps the published sizes, for timing.
+The configurations of `sd15`, `sd21` and `sdxl` are those of the published checkpoints (block types, attention layout,
+conditioning, schedule, prediction type); `reference` is a small network, wider than the shipped reference model's.
+`widths="tiny"` shrinks channels and depths for tests; `full` keeps the sizes, for timing.
 """
 
 import hashlib
@@ -92,7 +93,7 @@ SCHEDULE: dict[str, Any] = {
 
 
 class Tiny(Composed):
-    """Answers nonsense deterministically, through the very code that serves real checkpoints."""
+    """A pipeline of random weights, served by the same code as real checkpoints; its pictures have no meaning."""
 
     id = "tiny"
 
@@ -144,7 +145,7 @@ class Tiny(Composed):
         return pipe
 
     def parts(self) -> Parts:
-        """Those of the pipeline."""
+        """The parts of the pipeline."""
         pipe, two = self.pipeline, self.kind == "sdxl"
         names = ("text_encoder", "text_encoder_2") if two else ("text_encoder",)
         codec = Autoencoder(Held(pipe.vae))

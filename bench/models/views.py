@@ -3,10 +3,10 @@
 MVDream (Shi et al. 2023, arXiv 2308.16512) at the reference world's size: self-attention over all views, the camera's
 16 numbers in the time embedding. Trained by `syncbench train views`.
 
-The camera's place is divided by its distance from the world's origin, on the ground, while cameras look at a point half
-a unit above it: this is no unit orbit as MVDream's, whose place is taken from the point looked at, and its axes are
-OpenCV's, not OpenGL's. The bundled network was trained with the same numbers; a published checkpoint would read them
-wrongly.
+The camera's position is divided by its distance from the world's origin, on the ground, while cameras look at a point
+half a unit above it: this is no unit orbit as MVDream's, whose positions are relative to the point looked at, and its
+axes are OpenCV's, not OpenGL's. The bundled network was trained with the same numbers; a published checkpoint would
+read them wrongly.
 """
 
 from typing import ClassVar
@@ -21,15 +21,15 @@ from .parts.wrappers import Joint
 class Views(Bundled):
     """Condition `camera`: (N, 16), rows of camera-to-world; without it the network is the plain 2-D one it mixes with.
 
-    Where views are denoised together every self-attention spans all N; else each attends to itself and knows its camera
-    only.
+    Where views are denoised together every self-attention spans all N; else each is denoised by itself, from its
+    camera.
     """
 
     id = "views"
     paper: ClassVar[str] = "2308.16512"
 
     def parts(self) -> Parts:
-        """The reference's, but for the network."""
+        """The parts of the reference model, with this model's own network in place of its network."""
         base = self.base
         return Parts(
             network=Joint(UNet(self.weights.weights("UNet2DConditionModel"))),

@@ -15,7 +15,7 @@ from .parts.recipe import Recipe
 from .parts.texts import Text
 
 TOKENS = 512
-"""Of a text, as the network was trained; diffusers' own default is fewer."""
+"""Tokens of a text, as the network was trained; diffusers' own default is fewer."""
 
 
 class Wan(Recipe):
@@ -41,7 +41,7 @@ class Wan(Recipe):
     )
 
     def parts(self) -> Parts:
-        """One transformer, T5's words, a codec that compresses time."""
+        """The transformer, its T5 text encoder, its codec that compresses time, and Euler's noise levels."""
         folder = self.source
         text = Text(
             pipeline="WanPipeline",

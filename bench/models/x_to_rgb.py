@@ -58,12 +58,15 @@ class XToRgb(Recipe):
         batch: int = 8,
         **memory: Unpack[Memory],
     ) -> None:
-        """`image_guidance` is the channels' scale beside the protocol's of the text; see `TextAndImage` for both."""
+        """`image_guidance` is the scale of guidance by the channels; the protocol's guidance scale is that of the text.
+
+        `rescale` in [0, 1] moves the result towards the standard deviation of the last pass; see `TextAndImage`. Other
+        options are those of the model `diffusers`."""
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
         self._guidance = TextAndImage(image_guidance, rescale)
 
     def parts(self) -> Parts:
-        """The channels stand after the noise."""
+        """The network's input is the noisy latent, then the latents of the channels, then the irradiance."""
         found, factor = StableDiffusion(self.source, LEVELS), StableDiffusion(self.source).codec.factor
         before = {"albedo": light, "normal": upward}
         pictures = [

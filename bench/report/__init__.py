@@ -1,1 +1,1 @@
-"""From numbers to pages: tables, LaTeX, contact sheets, citations, the board."""
+"""From numbers to pages: tables, LaTeX, contact sheets, citations, and the leaderboard page (`board`)."""

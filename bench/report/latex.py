@@ -1,7 +1,7 @@
 """Leaderboards as LaTeX tables for papers: booktabs, best bold, second best underlined, ties alike, notes below.
 
-One `table` a panel, compiled by pdfLaTeX with `booktabs` and `graphicx`; what is wider than the line is shrunk to it.
-All text is escaped; characters that pdfLaTeX does not know are shown by their code point.
+Each panel is one `table`, for pdfLaTeX with `booktabs` and `graphicx`; a table wider than the line is scaled down to
+it. All text is escaped; characters that pdfLaTeX does not know are shown by their code point.
 """
 
 import re
@@ -18,7 +18,7 @@ TIES = (
     r"\textbf{Bold}: best; \underline{underlined}: second best; what is not separable from it at 95\,\% "
     "(paired by item) is marked alike. Anchors (below the rule) do not compete."
 )
-"""What marks mean, already LaTeX."""
+"""Note below each table on the meaning of its marks, as LaTeX."""
 STYLES = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
 PLAIN = {
     **{ord(mark): rf"\ensuremath{{\{name}arrow}}" for mark, name in (("↓", "down"), ("↑", "up"), ("→", "right"))},
@@ -42,17 +42,17 @@ ENCODER = UnicodeToLatexEncoder(
 
 
 def escape(text: str) -> str:
-    """LaTeX that shows `text` as it is."""
+    """LaTeX that shows `text` literally."""
     return str(ENCODER.unicode_to_latex(text))
 
 
 def latex(boards: Sequence[Leaderboard]) -> str:
-    """All tables, ready for \\input."""
-    said = [HEAD]
+    """All tables of the leaderboards as one LaTeX document for \\input."""
+    parts = [HEAD]
     for board in boards:
         board = board.through(visible)
-        said += [_table(board, name, where) for name, where in board.panels()]
-    return "\n".join(said)
+        parts += [_table(board, name, where) for name, where in board.panels()]
+    return "\n".join(parts)
 
 
 def _table(board: Leaderboard, name: str, where: list[int]) -> str:

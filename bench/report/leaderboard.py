@@ -1,4 +1,4 @@
-"""Rows laid out as leaderboards: one row a method, one column a metric, anchors apart, best and second best marked."""
+"""Leaderboards: one row per method, one column per metric, anchors apart, best and second best marked."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +12,18 @@ import pandas as pd
 
 from ..analysis import stats
 from ..analysis.differences import MANY, Pairs
-from ..analysis.frame import METHOD, METRIC, Table, arrow, boards, floor, in_brief, leads, target
-from ..analysis.pairwise import comparisons
+from ..analysis.frame import (
+    METHOD,
+    METRIC,
+    Table,
+    brief_rows,
+    direction_arrow,
+    floor_line,
+    is_primary,
+    split_boards,
+    target_value,
+)
+from ..analysis.pairwise import comparison_count
 from ..analysis.ranking import Mark
 from ..trust.grades import Grade, Grades
 from ..types import Role
@@ -23,51 +33,53 @@ PANELS: dict[str, tuple[Role, ...]] = {
     "quality, variety, text": ("quality", "variety", "text"),
     "cost": ("cost",),
 }
-"""Tables of one leaderboard, and the roles of their metrics."""
+"""Names of the tables of one leaderboard, and the roles of the metrics in each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One metric of one fingerprint."""
+    """A column of a leaderboard: one metric of one fingerprint."""
 
     metric: str
     header: str
     """Name and arrow, e.g. `seam_ratio →1`."""
     unit: str
     panel: str
+    """Name of the table (PANELS) that has the column."""
     fingerprint: str
     decimals: int
+    """Number of decimals of its values."""
     brief: bool
-    """Whether it stands in a brief report."""
+    """Whether a brief report has the column."""
     grade: Grade | None = None
-    """What its report card says; None for costs, which have none, and where nobody asked."""
+    """Result of the metric's report card; None for costs, which have none, and where no grades were given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One value as shown."""
+    """One value of a leaderboard, as text."""
 
     text: str
     detail: str = ""
-    """Exact interval and number of items, for hovering."""
+    """Exact interval and number of items, shown when a pointer is over the cell."""
     mark: Mark = ""
-    """`best` and `second`, ties alike; see `standing.stand`."""
+    """`best` or `second`, also for ties, or empty; see `ranking.with_ranks`."""
     row: int | None = None
-    """Index of the table's row it shows."""
+    """Index of the row of the table that the cell shows."""
     note: int | None = None
     """Number of the footnote that says why a value is missing or incomplete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One method."""
+    """One row of a leaderboard: one method."""
 
     name: str
-    """As in the records' column `name`."""
+    """Name of the line in the records' column `name`."""
     method: str
-    """As shown."""
+    """Name that is shown."""
     mark: str
-    """`floor`, `trap`, `ceiling`, or nothing."""
+    """`floor`, `trap`, `ceiling`, or empty."""
     cells: tuple[Cell, ...]
     rank: str = ""
     """Bounds of the rank in the column that orders the board, e.g. `1-3`."""
@@ -75,7 +87,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """What may be compared: one family, dataset and protocol."""
+    """All methods and metrics of one family, dataset and protocol, which may be compared."""
 
     title: str
     subtitle: str
@@ -83,17 +95,17 @@ class Leaderboard:
     methods: tuple[Line, ...]
     anchors: tuple[Line, ...]
     notes: tuple[str, ...]
-    """Footnotes, from number 1."""
+    """Texts of the footnotes, numbered from 1."""
     remarks: tuple[str, ...] = ()
     differences: tuple[tuple[str, ...], ...] = ()
-    """Rows under `DIFFERENCES`."""
+    """Rows of the table of paired differences, with the heads `DIFFERENCES`."""
     brief: bool = False
-    """One table instead of one a panel."""
+    """Whether there is one table instead of one for each panel."""
     order: str = ""
-    """Header of the column that orders the methods, to which ranks belong."""
+    """Header of the column by which methods are ordered and ranked."""
 
     def through(self, make: Callable[[str], str]) -> "Leaderboard":
-        """The same with every text that is shown changed by `make`; names that join it to the records stay."""
+        """This leaderboard with `make` applied to every text that is shown; names that refer to records stay."""
 
         def column(one: Column) -> Column:
             return replace(one, header=make(one.header), unit=make(one.unit), fingerprint=make(one.fingerprint))
@@ -124,27 +136,29 @@ class Leaderboard:
         """Panel names with the positions of their columns; a brief board has one panel without a name."""
         if self.brief:
             return [("", list(range(len(self.columns))))]
-        found = {name: [i for i, c in enumerate(self.columns) if c.panel == name] for name in PANELS}
-        return [(name, where) for name, where in found.items() if where]
+        places = {name: [i for i, c in enumerate(self.columns) if c.panel == name] for name in PANELS}
+        return [(name, where) for name, where in places.items() if where]
 
 
 @dataclass
 class _Notes:
+    """The footnotes of a leaderboard."""
+
     texts: list[str] = field(default_factory=list[str])
 
     def number(self, text: str) -> int:
-        """The footnote's number, the same for the same text."""
+        """The number of the footnote with this text, which is added if it is new."""
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
 
 
 FAILED = "⚠"
-"""Stands beside a metric whose report card fails."""
+"""Sign beside a metric whose report card fails."""
 DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (corrected)", "items", "verdict")
 
 
-def lay_out(
+def leaderboards(
     table: Table,
     differences: Table,
     *,
@@ -154,28 +168,29 @@ def lay_out(
     pairs: Pairs | None = "best",
     more: Mapping[tuple[Any, ...], Sequence[str]] | None = None,
 ) -> list[Leaderboard]:
-    """Leaderboards from `standing.stand` and `compare.differences`.
+    """Leaderboards from the tables of `ranking.with_ranks` and `differences.differences`.
 
-    With `grades`, metrics whose report cards fail are marked, and metrics without one are named. `pairs` is how the
-    differences were chosen; None where they are all from one line. `more` are other remarks by leaderboard.
+    With `grades`, metrics whose report cards fail are marked, and metrics without one are named. `span` adds the place
+    of each value between the anchors. `pairs` tells how the differences were chosen; None where all are against one
+    line. `more` are further remarks by leaderboard.
     """
-    compared = {tuple(key.values()): part for key, part in boards(differences)} if len(differences) else {}
+    compared = {tuple(key.values()): part for key, part in split_boards(differences)} if len(differences) else {}
     laid: list[Leaderboard] = []
-    for board, part in boards(table):
+    for board, part in split_boards(table):
         one = _leaderboard(board, part, compared.get(tuple(board.values())), grades, span=span)
-        said = list((more or {}).get(tuple(board.values()), ()))
+        remarks = list((more or {}).get(tuple(board.values()), ()))
         if one.differences and pairs == "best" and len(one.methods) > MANY:
-            said.append(
+            remarks.append(
                 "Paired differences from the best and the floor only; report --pairs all compares every two methods."
             )
-        laid.append(replace(one, brief=brief, remarks=(*one.remarks, *said)))
+        laid.append(replace(one, brief=brief, remarks=(*one.remarks, *remarks)))
     return laid
 
 
 def _leaderboard(
     board: dict[str, Any], part: Table, pairs: Table | None, grades: Grades | None, *, span: bool
 ) -> Leaderboard:
-    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index, brief=in_brief(part))
+    part = part.assign(anchor=part["anchor"].fillna(""), row=part.index, brief=brief_rows(part))
     keys = part.drop_duplicates(METRIC)[METRIC].to_dict("records")
     columns = [_graded(_column(key, keys, part), str(board["family"]), key, grades) for key in keys]
     # The family's first primary metric orders the board.
@@ -246,7 +261,7 @@ def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) ->
         decimals = 0 if whole or not largest else 3 - down(log10(largest))
     return Column(
         metric=key["metric"],
-        header=f"{key['metric']}{number} {arrow(key['direction'])}",
+        header=f"{key['metric']}{number} {direction_arrow(key['direction'])}",
         unit=str(key["unit"] or ""),
         panel=next(name for name, roles in PANELS.items() if column["role"].iloc[0] in roles),
         fingerprint=key["fingerprint"],
@@ -264,7 +279,7 @@ def _graded(column: Column, family: str, key: dict[str, Any], grades: Grades | N
 
 
 def _doubts(columns: Sequence[Column]) -> list[str]:
-    """What report cards have against metrics, and which metrics have none."""
+    """Remarks on metrics whose report cards fail, and on metrics without one."""
     graded = [(column, column.grade) for column in columns if column.grade]
     said = [f"{FAILED} {column.metric}: {grade.text}." for column, grade in graded if grade.state == "failed"]
     unknown = [column.metric for column, grade in graded if grade.state == "unknown"]
@@ -295,12 +310,12 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
     items, seeds = int((part["n_items"] + part["missing"]).max()), int(part["n_seeds"].max())
     many = f"{items} item{'' if items == 1 else 's'}, {seeds} seed{'' if seeds == 1 else 's'} each"
     said.append(f"Mean over {many}; ± half a 95 % interval.")
-    if any(target(key["direction"]) is not None for key in keys):
+    if any(target_value(key["direction"]) is not None for key in keys):
         said.append("→ columns are ranked by the items' mean distance from the target.")
     said += _fronts(part, keys, columns)
     if span:
         several = part.loc[part["anchor"] == "floor", "name"].nunique() > 1
-        low = f"the floor {floor(part)}" if several else "the floor"
+        low = f"the floor {floor_line(part)}" if several else "the floor"
         said.append(f"In brackets: the way from {low} (0 %) to the ceiling (100 %), where the two are separable.")
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
@@ -317,21 +332,21 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
 
 
 def _fronts(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Column]) -> list[str]:
-    """Who is not beaten in both quality and cost, for each primary metric."""
+    """Remarks that name the Pareto front of quality and cost, one for each primary metric."""
     cost = next((column.header for column in columns if column.metric == part["cost"].iloc[0]), None)
     said: list[str] = []
     for key, column in zip(keys, columns, strict=True):
         here = _where(part, key)
         names = here.loc[here["pareto"].fillna(False).astype(bool), ["name", "loss"]].sort_values("loss")["name"]
-        if cost and len(names) and leads(here):
+        if cost and len(names) and is_primary(here):
             said.append(f"Pareto front of {column.header} against {cost}: {', '.join(map(str, names))}.")
     return said
 
 
 def _few(part: Table) -> list[str]:
-    """What so many items can show of the comparisons of these methods, where that is little."""
+    """A remark that the items show only large differences, where that is so (see `stats.shortage_note`)."""
     methods = part.loc[part["anchor"] == "", "name"].nunique()
-    said = stats.few(int(part["n_items"].max()), comparisons(methods)) if methods else None
+    said = stats.shortage_note(int(part["n_items"].max()), comparison_count(methods)) if methods else None
     return [said] if said else []
 
 
@@ -349,5 +364,5 @@ def _difference(row: dict[str, Any]) -> tuple[str, ...]:
         verdict = f"not separable (would show {row['detectable']:.{d}f})"
     bounds = f"{row['ci_low']:+.{d}f} to {row['ci_high']:+.{d}f}" if known else "—"
     p = f"{row['p']:.2g} (of {row['tests']})" if isfinite(row["p"]) else "—"
-    header = f"{row['metric']} {arrow(row['direction'])}"
+    header = f"{row['metric']} {direction_arrow(row['direction'])}"
     return (header, row["a"], row["b"], f"{row['difference']:+.{d}f}", bounds, p, str(row["n_items"]), verdict)

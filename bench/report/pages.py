@@ -23,7 +23,7 @@ from .leaderboard import DIFFERENCES, Cell, Leaderboard, Line
 
 NARROWEST = 60
 PNG = b"\x89PNG"
-"""How a PNG begins."""
+"""The first bytes of a PNG file."""
 MARKS = {"best": "*", "second": "°", "": ""}
 STYLES = {"best": "bold", "second": "underline", "": ""}
 TIES = (
@@ -31,8 +31,11 @@ TIES = (
 )
 
 
-def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool = False) -> str:
-    """Tables of at most `width` characters (default: the terminal's, 120 elsewhere), one panel under another."""
+def text_page(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool = False) -> str:
+    """Leaderboards as text for a terminal, one panel under another.
+
+    Tables are at most `width` characters wide (default: the terminal's width, or 120 where there is none).
+    """
     size = max(width or shutil.get_terminal_size((120, 40)).columns, NARROWEST)
     target = io.StringIO()
     console = Console(file=target, width=size, force_terminal=color, color_system="standard" if color else None)
@@ -53,12 +56,12 @@ def text(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool
             console.print(Text(remark, style="dim"))
         if board.differences:
             console.print()
-            console.print(_compared(board))
+            console.print(_differences(board))
         console.print()
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
 
 
-def _plain(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     return cell.text + MARKS[cell.mark] + (f" [{cell.note}]" if cell.note else "")
 
 
@@ -67,14 +70,14 @@ def _named(line: Line) -> str:
 
 
 def _parts(board: Leaderboard, where: list[int], width: int) -> list[list[int]]:
-    """Columns of a panel in groups that fit the width."""
+    """The columns of a panel in groups, each as wide as fits into `width` characters."""
     lines = [*board.methods, *board.anchors]
     room = width - max((cell_len(_named(line)) for line in lines), default=6) - 4
     room -= 3 + max((len(line.rank) for line in lines), default=0) if board.ranked else 0
     parts: list[list[int]] = [[]]
     used = 0
     for i in where:
-        cells = max((cell_len(_plain(line.cells[i])) for line in lines), default=1)
+        cells = max((cell_len(_cell_text(line.cells[i])) for line in lines), default=1)
         wide = 3 + max(cells, cell_len(board.columns[i].header), cell_len(board.columns[i].unit))
         if parts[-1] and used + wide > room:
             parts.append([])
@@ -93,12 +96,12 @@ def _panel(board: Leaderboard, name: str, where: list[int]) -> Table:
         column = board.columns[i]
         table.add_column(escape("\n".join(filter(None, (column.header, column.unit)))), justify="right", no_wrap=True)
     for line in board.methods:
-        cells = [Text(_plain(line.cells[i]), style=STYLES[line.cells[i].mark]) for i in where]
+        cells = [Text(_cell_text(line.cells[i]), style=STYLES[line.cells[i].mark]) for i in where]
         table.add_row(Text(_named(line)), *_ranked(board, line), *cells)
     if board.methods and board.anchors:
         table.add_section()
     for line in board.anchors:
-        cells = [Text(_plain(line.cells[i])) for i in where]
+        cells = [Text(_cell_text(line.cells[i])) for i in where]
         table.add_row(Text(_named(line)), *_ranked(board, line), *cells, style="dim")
     return table
 
@@ -111,7 +114,7 @@ def _rank_note(board: Leaderboard) -> str:
     return f"rank: by {board.order}, between those shown to be better and those shown to be worse."
 
 
-def _compared(board: Leaderboard) -> Table:
+def _differences(board: Leaderboard) -> Table:
     table = Table(title="paired differences", title_justify="left", title_style="italic", show_edge=False)
     for name in DIFFERENCES:
         number = name in ("difference", "p (corrected)", "items")
@@ -121,8 +124,8 @@ def _compared(board: Leaderboard) -> Table:
     return table
 
 
-def markdown(boards: Sequence[Leaderboard]) -> str:
-    """Pipe tables, one a panel, for a README or a pull request."""
+def markdown_page(boards: Sequence[Leaderboard]) -> str:
+    """Leaderboards as Markdown with one pipe table per panel, for a README or a pull request."""
     said: list[str] = []
     for board in boards:
         said += [f"## {markdown_text(board.title)}", "", markdown_text(board.subtitle), ""]
@@ -150,7 +153,7 @@ def markdown(boards: Sequence[Leaderboard]) -> str:
 
 
 def pipes(headers: list[str], rows: list[list[str]], align: Sequence[str] | None = None) -> str:
-    """A Markdown table of cells already escaped."""
+    """A Markdown table of cells that are escaped already; `align` is `left` or `right` for each column."""
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align if rows else None)
 
 
@@ -163,10 +166,10 @@ def _marked(cell: Cell) -> str:
     return shown + (f" \\[{cell.note}\\]" if cell.note else "")
 
 
-def html(boards: Sequence[Leaderboard], sheets: Sequence[Path] = ()) -> str:
-    """One file that needs nothing else: style inside, contact sheets (PNG) as data URIs, light and dark.
+def html_page(boards: Sequence[Leaderboard], sheets: Sequence[Path] = ()) -> str:
+    """Leaderboards as one HTML file that loads nothing: style inside, contact sheets (PNG) as data URIs.
 
-    Sheets that are no PNG are left out.
+    Sheets that are no PNG are left out. Raises SyncbenchError for a sheet that cannot be read.
     """
     source = files("syncbench.bench.report").joinpath("templates", "leaderboard.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)

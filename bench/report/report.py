@@ -1,4 +1,4 @@
-"""`report`: leaderboards and paired differences of results folders, in every format."""
+"""Leaderboards and paired differences of results folders, in every format."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from ..analysis.frame import BOARD, Table, csv, in_brief, tidy
+from ..analysis.frame import BOARD, Table, brief_rows, safe_csv, tidy
 from ..analysis.summary import COLUMNS, summary
 from ..errors import SyncbenchError
 from ..escaping import printable_json
@@ -22,17 +22,17 @@ FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json", "tex", "html")
 SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": format for format in FORMATS}
 
 
-def of_boards(r: Table, unseen: Mapping[str, tuple[str, ...]]) -> dict[tuple[Any, ...], list[str]]:
-    """Sentences about conditions that models took no notice of (names by the key of a job), by leaderboard."""
-    known = r.drop_duplicates("key")[["key", "model", *BOARD]]
-    known = known[known["key"].isin(list(unseen))]
-    said: dict[tuple[Any, ...], dict[str, None]] = {}
-    for key, model, *board in known.sort_values([*BOARD, "model"]).itertuples(index=False, name=None):
+def unread_conditions(r: Table, unseen: Mapping[str, tuple[str, ...]]) -> dict[tuple[Any, ...], list[str]]:
+    """Remarks, by leaderboard, on conditions that models did not read; `unseen` has their names by the key of a job."""
+    jobs = r.drop_duplicates("key")[["key", "model", *BOARD]]
+    jobs = jobs[jobs["key"].isin(list(unseen))]
+    remarks: dict[tuple[Any, ...], dict[str, None]] = {}
+    for key, model, *board in jobs.sort_values([*BOARD, "model"]).itertuples(index=False, name=None):
         names = unseen[key]
         many = "conditions" if len(names) > 1 else "condition"
         text = f"Model {model} takes no notice of the items' {many} {', '.join(names)}."
-        said.setdefault(tuple(board), {})[text] = None
-    return {board: list(texts) for board, texts in said.items()}
+        remarks.setdefault(tuple(board), {})[text] = None
+    return {board: list(texts) for board, texts in remarks.items()}
 
 
 def report(
@@ -52,25 +52,25 @@ def report(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """Leaderboards and paired differences of run folders as text, also written to `out` if given.
+    """Leaderboards and paired differences of results folders (or `.parquet` files) as text in `format`.
 
-    `families` leaves the others out; `primary` names the metrics of the differences (default: the family's); `pairs`
-    is `best` (with many methods, only differences from the best and the floor) or `all`; `against` names the one line
-    to compare all others with instead; `exploratory` adds the other metrics' differences, corrected for their number;
-    `span` adds each value's place between the floor (0 %) and the ceiling (100 %); `brief` leaves one small table a
-    leaderboard, of the primary metrics (`in_brief`); `cards` are files of report
-    cards (`validate --out`) besides the shipped ones, by which metrics are marked that fail; `sheets` are the PNG
-    contact sheets put into html (default: every `sheet*.png` of the folders); `width` and `color` are the terminal's.
-    With `out`, a known suffix overrides `format`. csv and json hold the rows (`COLUMNS`). A `.parquet` file
-    (`baseline.write`) may stand for a folder.
+    `out` is a file that gets the text, too; a known suffix of it overrides `format`. `families` are those that are
+    reported (default: all). `primary` names the metrics of the differences (default: the family's primary ones);
+    `pairs` is `best` (with many methods, only differences from the best and the floor) or `all`; `against` names the
+    one line with which all others are compared instead; `exploratory` adds the differences of other metrics, corrected
+    for their number. `span` adds each value's place between the floor (0 %) and the ceiling (100 %). `brief` leaves one
+    small table per leaderboard, of the primary metrics. `cards` are files of report cards (`validate --out`) besides
+    the shipped ones; metrics that fail theirs are marked. `sheets` are the PNG contact sheets in html (default: every
+    `sheet*.png` of the folders). `width` and `color` are those of the terminal. csv and json have the rows of the
+    leaderboards (`summary.COLUMNS`). Raises SyncbenchError for an unknown format, and for folders without results.
     """
     if out is not None:
         format = SUFFIXES.get(Path(out).suffix.lower(), format)
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     if sheets is None:
-        found = [sheet for name in result_paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
-        sheets = [sheet for sheet in found if not sheet.is_symlink()]  # it could lead to any file of this machine
+        every = [sheet for name in result_paths(folders) for sheet in sorted(name.glob("sheet*.png"))]
+        sheets = [sheet for sheet in every if not sheet.is_symlink()]  # a link could lead to any file of this machine
     from ..trust.grades import grades
 
     text = render(
@@ -109,31 +109,33 @@ def render(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """`report` of records already loaded; `unseen` are conditions that models took no notice of, by job."""
+    """`report` of records that are loaded already; `unseen` are conditions that models did not read, by job."""
     r = tidy(records)
     if brief:
-        r = r[(r["metric"] == "") | in_brief(r)]  # the empty metric stands for failed jobs
-    from ..analysis.ranking import stand
+        r = r[(r["metric"] == "") | brief_rows(r)]  # the empty metric stands for failed jobs
+    from ..analysis.ranking import with_ranks
 
-    table = stand(r, summary(r))
+    table = with_ranks(r, summary(r))
     if format == "csv":
-        return csv(table[COLUMNS])
+        return safe_csv(table[COLUMNS])
     if format == "json":
         text = table[COLUMNS].to_json(orient="records", double_precision=15, indent=1, force_ascii=False)
         return printable_json(text) + "\n"
     from ..analysis.differences import differences
     from . import pages
-    from .leaderboard import lay_out
+    from .leaderboard import leaderboards
 
     compared = r[:0]
     if not brief and format != "tex":
         compared = differences(r, primary, pairs=pairs, against=against, exploratory=exploratory)
-    blind = of_boards(r, unseen or {})
-    laid = lay_out(table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs, more=blind)
+    blind = unread_conditions(r, unseen or {})
+    laid = leaderboards(
+        table, compared, grades=grades, span=span, brief=brief, pairs=None if against else pairs, more=blind
+    )
     if format == "tex":
         from .latex import latex
 
         return latex(laid)
     if format == "html":
-        return pages.html(laid, sheets)
-    return pages.markdown(laid) if format == "md" else pages.text(laid, width=width, color=color)
+        return pages.html_page(laid, sheets)
+    return pages.markdown_page(laid) if format == "md" else pages.text_page(laid, width=width, color=color)

@@ -1,4 +1,4 @@
-"""Contact sheets: one PNG per dataset, methods down, items across, everything labelled; clips also as animated WebP."""
+"""Contact sheets: one PNG per dataset with a row per method and a column per item; clips also as animated WebP."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ..analysis.frame import JOINT
 from ..catalogue.content import distinct_names
 from ..errors import SyncbenchError
 from ..escaping import visible
@@ -21,34 +23,39 @@ from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
 from ..suites.recorded import entry as recorded
 
+if TYPE_CHECKING:
+    from ..run.loaded import Loaded
+
 WIDE = 1600
-"""Pixels of pictures across, unless items are named; the number of columns follows."""
+"""Width in pixels of all pictures of a row, unless items are named; the number of columns follows from it."""
 NARROW = 192
-"""Pictures narrower than this are magnified by a whole factor."""
+"""Width in pixels below which pictures are magnified by a whole factor."""
 ROW = 4
-"""Views side by side before a second row begins."""
+"""Number of views side by side before a second row begins."""
 GAP = 6
+"""Space between pictures in pixels."""
 SECOND = 8
-"""Frames of an animation a second."""
+"""Frames per second of an animation."""
 INPUT = "input"
 """Label of the row that shows what the methods were given, where it is a picture."""
 DAMAGED = "damaged"
-"""What stands in the place of a sample that cannot be read."""
+"""Text in the place of a sample that cannot be read."""
 SHEET = 2 * TOGETHER
-"""Pixels of the samples of one sheet, which are in memory together; further ones are left out."""
+"""Number of pixels of samples above which a sheet reads no further ones, because they are in memory together."""
 LONGEST = 200
-"""Characters of a name or prompt that are drawn."""
+"""Largest number of characters of a name or prompt that are drawn."""
 INK, FAINT, PAPER, TICK = (20, 20, 20), (120, 120, 120), (255, 255, 255), (220, 40, 40)
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One sample: its job and its pictures (n, 3, h, w), or why there are none."""
+class SheetCell:
+    """One sample of a sheet: its job and its pictures, or the reason why there are none."""
 
     job: StoredJob
     views: Tensor | None
+    """Pictures (n, 3, h, w) in [0, 1]; None where there are none."""
     canvas: bool = False
-    """Whether `views` is one picture of the shared surface."""
+    """Whether `views` is the one picture of a shared surface."""
     why: str = ""
     """Why there are no pictures."""
 
@@ -61,12 +68,12 @@ def show(
     seed: int | None = None,
     borders: bool = False,
 ) -> list[Path]:
-    """Draw the contact sheets of a results folder and return their paths.
+    """Write the contact sheets of a results folder and return their paths.
 
-    One sheet goes to `out` (default DIR/sheet.png); several get the dataset's name appended; a dataset of clips gets
-    an animation of the same name (.webp) too. `items` chooses columns, `seed` the sample (default: the lowest),
-    `borders` marks where the methods' windows end. Damaged samples are told in a `DamagedWarning`. Raises
-    SyncbenchError for unknown items and for a folder without samples.
+    One sheet is written to `out` (default: sheet.png in the folder); of several, each has the dataset's name appended.
+    A dataset of clips gets an animation of that name (.webp), too. `items` chooses columns, `seed` the sample (default:
+    the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a `DamagedWarning`.
+    Raises SyncbenchError for unknown items and for a folder without samples.
     """
     root = Path(folder)
     store = Store(root)
@@ -91,20 +98,20 @@ def show(
         name = target if len(sheets) == 1 else target.with_stem(f"{target.stem}-{_slug(dataset)}")
         jobs = [job for job in jobs if not items or job.header.item in items]
         columns, names = _columns(store, jobs, bool(items)), distinct_names(_held(job) for job in jobs)
-        cells = samples(store, [job for job in jobs if _held(job) in columns], names)
+        cells = sheet_cells(store, [job for job in jobs if _held(job) in columns], names)
         models = sorted({job.header.model for job in jobs})
         title = f"{dataset}, model {', '.join(models)}"
         unseen = [at for at, cell in cells.items() if at[0] == INPUT and cell.views is None]
         if len(unseen) == sum(name == INPUT for name, _ in cells):  # a line says as much as a row
             title += "".join(f"; {why}" for why in sorted({cells.pop(at).why for at in unseen}))
-        sheet = draw(cells, order, title, borders)
-        # the default place is in a folder that may be a stranger's: a link there is not followed
+        sheet = draw_sheet(cells, order, title, borders)
+        # the default place is in a folder that may be untrusted: a link there is not followed
         with whole(name, follow=out is not None) as draft:
             sheet.save(draft, "PNG", optimize=True)
         paths.append(name)
         frames = _length(cells)
         if jobs[0].header.family == "frames" and frames > 1:
-            moving = [draw(cells, order, title, frame=t) for t in range(frames)]
+            moving = [draw_sheet(cells, order, title, frame=t) for t in range(frames)]
             path = name.with_suffix(".webp")
             rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
             with whole(path, follow=out is not None) as draft:
@@ -114,17 +121,20 @@ def show(
     return paths
 
 
-def draw(
-    cells: dict[tuple[str, str], Cell],
+def draw_sheet(
+    cells: dict[tuple[str, str], SheetCell],
     order: Sequence[str],
     title: str,
     borders: bool = False,
     frame: int | None = None,
 ) -> Image.Image:
-    """One sheet from the cells (by row label and item) of one dataset; with `frame` only that view of each."""
+    """One sheet of the cells, by row label and item, of one dataset. Raises SyncbenchError for one without pictures.
+
+    `order` is that of the method labels; `frame` is the number of the one view of each cell that is drawn (None: all).
+    """
     methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
     columns = sorted({item for _, item in cells})
-    pictures = {at: pictured(cell, frame) for at, cell in cells.items()}
+    pictures = {at: cell_picture(cell, frame) for at, cell in cells.items()}
     sizes = [picture.size for picture in pictures.values() if picture]
     if not sizes:
         raise SyncbenchError(f"every job of {title} failed or is damaged: see `syncbench report`")
@@ -175,17 +185,20 @@ def draw(
 
 
 def _held(job: StoredJob) -> tuple[str, str]:
-    """Id and content of a job's item: two items of one id are told apart by what they hold."""
+    """Id and content of a job's item, which identify it: items of one id may differ in content."""
     return job.header.item, job.header.content
 
 
 def _columns(store: Store, jobs: Sequence[StoredJob], every_one: bool) -> list[tuple[str, str]]:
-    """All items, or as many as fit a sheet: only theirs are read. One dataset's pictures are of one size."""
+    """Id and content of the items that are columns: all of them (`every_one`), or as many as fit a sheet.
+
+    The pictures of a dataset have one size, so the first that can be read gives their number.
+    """
     every = sorted({_held(job) for job in jobs})
     if every_one:
         return every
     for job in jobs:
-        picture = pictured(stored(store, job))
+        picture = cell_picture(stored_cell(store, job))
         if picture is not None:
             wide = max(round(picture.width * _scale(picture.width)), 96)
             return every[: max(1, WIDE // (wide + GAP))]
@@ -196,62 +209,72 @@ def _scale(wide: int) -> float:
     return min(1.0, WIDE / wide) if wide >= NARROW else float(-(-NARROW // wide))
 
 
-def samples(
+def sheet_cells(
     store: Store, jobs: Sequence[StoredJob], names: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], Cell]:
-    """Samples by row label and item, of the lowest seed, and what they were given.
+) -> dict[tuple[str, str], SheetCell]:
+    """The cells of a sheet by row label and item: samples of the lowest seed, and what methods were given.
 
-    `names` are those of items by id and content; models of one name are told apart by their revisions.
+    `names` are the items' names by id and content. Rows of models that share a name have its revision, too.
     """
+    from ..run.loaded import Loaded
+
+    loaded = Loaded()
     models = {(job.header.model, job.header.revision) for job in jobs}
     several, alike = len(models) > 1, len(models) > len({name for name, _ in models})
-    found: dict[tuple[str, str], Cell] = {}
+    cells: dict[tuple[str, str], SheetCell] = {}
     pixels = 0
     for job in sorted(jobs, key=lambda one: one.header.seed):
         header, item = job.header, names[_held(job)]
         model = f"{header.model} {header.revision}" if alike else header.model
-        name = f"{header.method} · {model}" if several else header.method
-        if (name, item) in found:
+        name = f"{header.method}{JOINT}{model}" if several else header.method
+        if (name, item) in cells:
             continue
-        cell = stored(store, job) if pixels < SHEET else Cell(job, None, why="not shown: too much for one sheet")
-        found[name, item] = cell
+        cell = (
+            stored_cell(store, job) if pixels < SHEET else SheetCell(job, None, why="not shown: too much for one sheet")
+        )
+        cells[name, item] = cell
         pixels += 0 if cell.views is None else cell.views.numel() // 3
-        if (INPUT, item) not in found:
-            shown = input_of(job)
-            if shown is not None:
-                found[INPUT, item] = shown
-    return found
+        if (INPUT, item) not in cells:
+            given = input_cell(job, loaded)
+            if given is not None:
+                cells[INPUT, item] = given
+    return cells
 
 
-def stored(store: Store, job: StoredJob) -> Cell:
-    """One sample as it is shown: the canvas where there is one, else the views; none of a job that failed."""
+def stored_cell(store: Store, job: StoredJob) -> SheetCell:
+    """A job's sample as a cell: its canvas where it has one, else its views; the reason where the job failed."""
     if job.status != "ok":
-        return Cell(job, None, why={"error": "failed", "unsupported": "not possible"}[job.status])
+        return SheetCell(job, None, why={"error": "failed", "unsupported": "not possible"}[job.status])
     try:
         artifact = store.artifact(job.key)
     except SyncbenchError as error:
         store.damage[store.folder(job.key)] = str(error)
-        return Cell(job, None, why=DAMAGED)
-    return Cell(job, artifact.views) if artifact.canvas is None else Cell(job, artifact.canvas[None], canvas=True)
+        return SheetCell(job, None, why=DAMAGED)
+    return (
+        SheetCell(job, artifact.views)
+        if artifact.canvas is None
+        else SheetCell(job, artifact.canvas[None], canvas=True)
+    )
 
 
-def input_of(job: StoredJob) -> Cell | None:
-    """The pictures a method was given, or why they are not shown; None where the item has none.
+def input_cell(job: StoredJob, loaded: "Loaded") -> SheetCell | None:
+    """The pictures that a method was given, or why they are not shown; None where the item has none.
 
-    Only data sets of the tree and of installed packages are asked: what else the folder names is not loaded.
+    Only data sets of the tree and of installed packages are loaded, whatever the folder names.
     """
     from ..isolation.guard import Failure, attempt
 
-    found = attempt(lambda: _given(job))  # an installed data set may fail in its own way on what the folder says
-    if isinstance(found, Failure):
-        return Cell(job, None, why=f"input not shown: {found.text}")
-    return None if found is None else Cell(job, found)
+    # an installed data set may raise anything for the folder's field values
+    given = attempt(lambda: _given(job, loaded))
+    if isinstance(given, Failure):
+        return SheetCell(job, None, why=f"input not shown: {given.text}")
+    return None if given is None else SheetCell(job, given)
 
 
-def _given(job: StoredJob) -> Tensor | None:
+def _given(job: StoredJob, loaded: "Loaded") -> Tensor | None:
     from ..run.score import stored_item
 
-    item = stored_item(job, recorded("datasets", job.dataset))
+    item = stored_item(job, recorded("datasets", job.dataset), loaded)
     name = next((name for name in ("video", "image") if name in item.conditions), None)
     if name is None:
         return None
@@ -261,12 +284,12 @@ def _given(job: StoredJob) -> Tensor | None:
     return item.conditions[name].float().clamp(0, 1)
 
 
-def _length(cells: dict[tuple[str, str], Cell]) -> int:
+def _length(cells: dict[tuple[str, str], SheetCell]) -> int:
     return max((len(c.views) for c in cells.values() if c.views is not None), default=0)
 
 
-def pictured(cell: Cell, frame: int | None = None) -> Image.Image | None:
-    """The canvas, or the views in rows of four, or one of them."""
+def cell_picture(cell: SheetCell, frame: int | None = None) -> Image.Image | None:
+    """The picture of a cell: its canvas, its views in rows of four, or the view `frame`; None where it has none."""
     if cell.views is None:
         return None
     views = cell.views if frame is None or cell.canvas else cell.views[min(frame, len(cell.views) - 1)][None]
@@ -276,13 +299,13 @@ def pictured(cell: Cell, frame: int | None = None) -> Image.Image | None:
 
 
 def _place(name: str, order: Sequence[str]) -> int:
-    method = name.partition(" · ")[0]
+    method = name.partition(JOINT)[0]
     return order.index(method) if method in order else len(order)
 
 
 def _lines(method: str) -> list[str]:
-    """A label broken where it has joints: id, @preset, [overrides], model."""
-    return [part for part in re.split(r"(?=@|\[)|(?<=,)| · ", visible(method[:LONGEST])) if part]
+    """The lines of a label, broken before its preset, its overrides and its model."""
+    return [part for part in re.split(rf"(?=@|\[)|(?<=,)|{JOINT}", visible(method[:LONGEST])) if part]
 
 
 def _label(one: Spec) -> str:

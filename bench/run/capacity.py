@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import psutil
@@ -13,7 +13,6 @@ import torch
 from ..catalogue.registry import load_class, split
 from ..models.parts.composed import Composed
 from ..models.parts.denoiser import device_of
-from ..models.parts.filled import Filled
 from ..models.parts.weights import Held, Weights
 from ..suites.suite import Entry
 from ..types import SyncbenchError
@@ -40,11 +39,10 @@ def _networks(value: Any, seen: set[int]) -> Iterator[tuple[torch.nn.Module, boo
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, Weights | Held | Filled):
-        if id(value.module) not in seen:
-            seen.add(id(value.module))
-            yield value.module, isinstance(value, Weights) and value.exact
-    elif is_dataclass(value) and not isinstance(value, type):
+    if _holds_network(value) and id(value.module) not in seen:
+        seen.add(id(value.module))
+        yield value.module, (isinstance(value, Weights) and value.exact) or hasattr(value, "decode")
+    if is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             yield from _networks(getattr(value, one.name), seen)
     elif isinstance(value, Mapping):
@@ -53,6 +51,11 @@ def _networks(value: Any, seen: set[int]) -> Iterator[tuple[torch.nn.Module, boo
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _networks(one, seen)
+
+
+def _holds_network(value: Any) -> bool:
+    """Whether it is weights of one network, or a codec: its `module` is the network, not a method that chooses one."""
+    return isinstance(value, Held) or isinstance(getattr(type(value), "module", None), property | cached_property)
 
 
 def parameters_of(hollow: Any) -> tuple[int, int, int] | Any:

@@ -16,6 +16,7 @@ from ..isolation.signals import check
 from .claims import Claims
 from .events import Event, Listener
 from .execute import Executor, Lost
+from .loaded import Loaded
 
 POLL = 0.5
 """Seconds between looks at what other sweeps have."""
@@ -42,7 +43,7 @@ class Task(Protocol):
         """The task in its smallest pieces, one of which may have brought a process down."""
         ...
 
-    def lost(self, reason: str) -> Outcome:
+    def lost(self, reason: str, loaded: Loaded) -> Outcome:
         """Store that it could not be done, and why."""
         ...
 
@@ -56,14 +57,12 @@ class Carried:
     """One phase of a sweep. `carry_out` is what there is to call."""
 
     root: Path
-    work: Callable[[Any], Outcome]
+    work: Callable[[Any, Loaded], Outcome]
     prepare: Prepare
     execute: Executor
     phase: str
     listen: Listener
     small: bool = False
-    free: Callable[[], None] = lambda: None
-    """Gives back what this process holds before another one loads the same."""
     total: int = 0
     number: int = 0
     """How many keys are through, here or elsewhere."""
@@ -88,7 +87,7 @@ class Carried:
                     if isinstance(answer, Lost) and (answer.again or len(task.pieces()) > 1):
                         self.second.append(task)
                     else:
-                        self._through(claims, task.lost(answer.reason) if isinstance(answer, Lost) else answer)
+                        self._through(claims, self._outcome(task, answer))
                     check()
                 self._again(claims, execute)
                 left = self.held
@@ -103,7 +102,7 @@ class Carried:
         """The executor; one of a process apart where a sweep without one has died."""
         if self.execute.apart or not claims.left():
             return nullcontext(self.execute)
-        self.free()
+        self.execute.loaded.release()  # before another process loads the same
         return self.execute.isolated()
 
     def _claimed(self, claims: Claims, keys: Sequence[str]) -> Iterator[Task]:
@@ -126,16 +125,19 @@ class Carried:
         tasks, self.second = self.second, []
         if not tasks:
             return
-        self.free()
+        self.execute.loaded.release()  # before another process loads the same
         with execute.isolated() as alone:
             for task in tasks:
                 outcome = None
                 for piece, answer in alone(self.work, task.pieces(), self.small):
-                    found = piece.lost(answer.reason) if isinstance(answer, Lost) else answer
+                    found = self._outcome(piece, answer)
                     outcome = found if outcome is None or found.error else outcome
                     check()
                 assert outcome is not None
                 self._through(claims, outcome)
+
+    def _outcome(self, task: Task, answer: Outcome | Lost) -> Outcome:
+        return task.lost(answer.reason, self.execute.loaded) if isinstance(answer, Lost) else answer
 
     def _through(self, claims: Claims, outcome: Outcome, elsewhere: bool = False) -> None:
         claims.release(outcome.key)

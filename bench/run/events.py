@@ -22,3 +22,7 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Listen to nothing."""

@@ -1,8 +1,9 @@
 """Where work is done: in this process, or in worker processes that keep what they loaded and may die.
 
 An executor is called with `work` and tasks and yields each task with what became of it. `work` is a module-level
-function and tasks are plain data, so both travel. Models stay loaded between tasks of one process because `work` caches
-them (see `sample`). A worker that dies or takes too long costs its own task only, which is answered by a `Lost`.
+function and tasks are plain data, so both travel. What one task has loaded is there for the next: each process has a
+`Loaded`, which `work` gets beside the task. A worker that dies or takes too long costs its own task only, which is
+answered by a `Lost`.
 """
 
 import json
@@ -26,6 +27,7 @@ from ..errors import SyncbenchError
 from ..isolation.guard import describe, settings, settle
 from ..isolation.threads import threads_for
 from ..limits import PROCESSES
+from .loaded import Loaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,8 +52,12 @@ class Executor(Protocol):
 
     apart: ClassVar[bool]
     """Whether work happens in other processes, so that this one need not hold the model."""
+    loaded: Loaded
+    """What this process has loaded."""
 
-    def __call__(self, work: Callable[[T], R], tasks: Iterable[T], small: bool = False) -> Iterator[tuple[T, R | Lost]]:
+    def __call__(
+        self, work: Callable[[T, Loaded], R], tasks: Iterable[T], small: bool = False
+    ) -> Iterator[tuple[T, R | Lost]]:
         """Each task and its result, in any order; tasks are drawn when there is a process for them.
 
         A SyncbenchError of `work` ends the iteration. `small` work gets one thread (see `threads`).
@@ -74,12 +80,15 @@ class InProcess:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
+        self.loaded = Loaded()
 
-    def __call__(self, work: Callable[[T], R], tasks: Iterable[T], small: bool = False) -> Iterator[tuple[T, R | Lost]]:
+    def __call__(
+        self, work: Callable[[T, Loaded], R], tasks: Iterable[T], small: bool = False
+    ) -> Iterator[tuple[T, R | Lost]]:
         """Results in order."""
         with settings(threads_for(asked=self.threads, small=small)):
             for task in tasks:
-                yield task, work(task)
+                yield task, work(task, self.loaded)
 
     def isolated(self) -> Executor:
         """A worker process."""
@@ -95,19 +104,22 @@ class InProcess:
 class Workers:
     """`jobs` processes, each with its share of the cores, ended with the context or with their parent.
 
-    A task may take `timeout` seconds (None: for ever), counted anew whenever `work` calls `tick`; what it does before
-    the first tick, such as loading a model, is not counted.
+    A task may take `timeout` seconds (None: for ever), counted anew whenever `work` calls a component
+    (`Loaded.guarded`); what it does before the first, such as loading a model, is not counted.
     """
 
     apart: ClassVar[bool] = True
 
     def __init__(self, jobs: int, timeout: float | None = None, threads: int | None = None) -> None:
         self.jobs, self.timeout, self.threads = jobs, timeout, threads
+        self.loaded = Loaded()
         self._every: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._stillborn = 0
 
-    def __call__(self, work: Callable[[T], R], tasks: Iterable[T], small: bool = False) -> Iterator[tuple[T, R | Lost]]:
+    def __call__(
+        self, work: Callable[[T, Loaded], R], tasks: Iterable[T], small: bool = False
+    ) -> Iterator[tuple[T, R | Lost]]:
         """Results as they come. Raises SyncbenchError when worker processes cannot start."""
         drawn, busy, count = iter(tasks), dict[_Worker, T](), 0
         more = True
@@ -199,7 +211,7 @@ class _Worker:
         )
         there.close()
 
-    def give(self, work: Callable[[Any], Any], task: Any, threads: int) -> None:
+    def give(self, work: Callable[[Any, Loaded], Any], task: Any, threads: int) -> None:
         """Send a task. A worker that is dead says so when it is heard."""
         self._ticked = None
         with suppress(OSError):
@@ -250,28 +262,22 @@ def executor(jobs: int, timeout: float | None = None, threads: int | None = None
     return InProcess(threads) if jobs == 1 and timeout is None else Workers(jobs, timeout, threads)
 
 
-def tick() -> None:
-    """Begin the time of a task anew: a component is about to be called. Does nothing outside a worker."""
-    if _parent:
-        _say("tick")
-
-
 def serve(handle: int, threads: int) -> None:
     """A worker's life: tasks from the parent, one after the other, until the parent ends or closes the connection."""
     import torch
 
     parent = Connection(handle)
-    _parent.append(parent)
+    loaded = Loaded(tick=lambda: _say(parent, "tick"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(parent, tasks), daemon=True).start()
     settle(threads)
-    _say("ready")
+    _say(parent, "ready")
     while True:
-        given: tuple[Callable[[Any], Any], Any, int] = _opened(tasks.get())
+        given: tuple[Callable[[Any, Loaded], Any], Any, int] = _opened(tasks.get())
         work, task, threads = given
         torch.set_num_threads(threads)
-        _say(*_done(work, task))
+        _say(parent, *_done(work, task, loaded))
 
 
 def _opened(data: bytes) -> Any:
@@ -279,19 +285,19 @@ def _opened(data: bytes) -> Any:
     return pickler.loads(data)
 
 
-def _done(work: Callable[[Any], Any], task: Any) -> tuple[str, Any]:
+def _done(work: Callable[[Any, Loaded], Any], task: Any, loaded: Loaded) -> tuple[str, Any]:
     try:
-        return "done", work(task)
+        return "done", work(task, loaded)
     except SyncbenchError as error:
         return "error", str(error)
     except BaseException as error:
         return "lost", describe(error)
 
 
-def _say(kind: str, content: Any = None) -> None:
+def _say(parent: Connection, kind: str, content: Any = None) -> None:
     """Tell the parent; without one there is nothing left to do."""
     try:
-        _parent[0].send((kind, content))
+        parent.send((kind, content))
     except OSError:
         os._exit(1)
 
@@ -303,9 +309,6 @@ def _listen(parent: Connection, tasks: "SimpleQueue[bytes]") -> None:
             tasks.put(parent.recv_bytes())
         except (EOFError, OSError):
             os._exit(1)
-
-
-_parent: list[Connection] = []
 
 
 def _ending(code: int | None) -> str:

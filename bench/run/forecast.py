@@ -31,9 +31,10 @@ from ..surfaces.strip import Strip
 from ..types import Item, Json
 from .capacity import BYTES, hollow_of, memory_notes, multiplying_rate, parameters_of, synchronised
 from .events import Event, Listener
-from .plan import Job, count, listed, located, plan, sampling
+from .job import Job, sampling
+from .loaded import Loaded
+from .plan import count, listed, located, plan
 from .rehearsal import Asked, Bill, Rehearsal
-from .sample import load_model, release_model
 from .sweep import are_small, check_items
 
 LARGE = 1e5
@@ -123,7 +124,8 @@ def forecast(suite: Suite, root: Path, listen: Listener = lambda event: None) ->
     count(suite, items)
     missing = absent(suite)
     store = Store(root) if (root / "run.json").is_file() else None
-    lines = [_model(suite, entry, items, store, listen) for entry in suite.listed("models")]
+    loaded = Loaded()
+    lines = [_model(suite, entry, items, store, listen, loaded) for entry in suite.listed("models")]
     judges = [one for one in metrics_of(suite) if where(one) is None]
     return Forecast(
         suite=suite.name,
@@ -158,10 +160,15 @@ def _stand_in(entry: Entry) -> "_Published | None":
 
 
 def _model(
-    suite: Suite, entry: Entry, items: Mapping[str, Sequence[Item]], store: Store | None, listen: Listener
+    suite: Suite,
+    entry: Entry,
+    items: Mapping[str, Sequence[Item]],
+    store: Store | None,
+    listen: Listener,
+    loaded: Loaded,
 ) -> Line:
     lacking = [one for one in repositories(entry) if one in {gone.repository for gone in absent(suite)}]
-    model: Any = _stand_in(entry) if lacking else load_model(entry)
+    model: Any = _stand_in(entry) if lacking else loaded.model(entry)
     parts = [part for part in suite.parts if entry in part.models]
     total = _Count()
     if lacking:
@@ -188,11 +195,11 @@ def _model(
             parameters=None,
             notes=(note,),
         )
-    jobs = list({job.key: job for part in parts for job in plan(part, entry, model, items)}.values())
+    jobs = list({job.key: job for part in parts for job in plan(part, entry, loaded, items, model)}.values())
     left = [job for job in jobs if store is None or store.job(job.key) is None]
     hollow = model if lacking else hollow_of(entry)
     by = {token: {item.id: item for item in some} for token, some in items.items()}
-    stage = _Stage(entry, model, hollow, lacking == [], store, jobs)
+    stage = _Stage(entry, model, hollow, lacking == [], store, jobs, loaded)
     pixels, begun = 0.0, 0
     with threaded(threads_for(small=are_small([entry]))):
         todo = [(job, _item(by, job)) for job in left if job.unsupported is None]
@@ -200,17 +207,17 @@ def _model(
         for job, item in todo:
             first = kinds.get(stage.kind(job, item)) is job
             if first:
-                listen(Event("forecast", begun, len(kinds), str(job.header["method"])))
+                listen(Event("forecast", begun, len(kinds), job.header.method))
             pixels += _pixels(item)
             stage.add(job, item, total)
             begun += first
         if kinds:
             listen(Event("forecast", len(kinds), len(kinds)))
-    release_model()
+    loaded.release()
     size = parameters_of(hollow)
     total.notes |= dict.fromkeys(memory_notes(size, entry))
     return Line(
-        model=str(jobs[0].header["model"]) if jobs and not lacking else entry.label,
+        model=jobs[0].header.model if jobs and not lacking else entry.label,
         jobs=len(jobs),
         done=len(jobs) - len(left),
         evaluations=total.evaluations,
@@ -227,8 +234,16 @@ class _Stage:
     """Where the methods of one model are rehearsed, each once on each kind of item."""
 
     def __init__(
-        self, entry: Entry, model: Any, hollow: Any, here: bool, store: Store | None, jobs: Sequence[Job]
+        self,
+        entry: Entry,
+        model: Any,
+        hollow: Any,
+        here: bool,
+        store: Store | None,
+        jobs: Sequence[Job],
+        loaded: Loaded,
     ) -> None:
+        self._loaded = loaded
         self._entry, self._model, self._hollow, self._here = entry, model, hollow, here
         self._flop: dict[Asked, int] = {}
         self._samples: dict[Asked, tuple[Any, ...]] = {}
@@ -242,7 +257,7 @@ class _Stage:
         bill = self._bill(job, item)
         recorded = self._recorded.get(_alike(job))
         if isinstance(bill, str):
-            total.notes[f"{job.header['method']} could not be rehearsed ({bill}): it is not counted"] = None
+            total.notes[f"{job.header.method} could not be rehearsed ({bill}): it is not counted"] = None
             return
         total.evaluations += bill.cost.evaluations
         unknown = [asked for asked in bill.calls if asked not in self._flop]
@@ -272,7 +287,7 @@ class _Stage:
     def _timed(self, asked: Asked) -> float:
         """Seconds of one call of the real model: the better of two after one that warms up."""
         if asked not in self._seconds:
-            model: Any = load_model(self._entry)
+            model: Any = self._loaded.model(self._entry)
             call = _call(model, asked, self._samples)
             times: list[float] = []
             for _ in range(3):
@@ -288,7 +303,7 @@ class _Stage:
     def kind(self, job: Job, item: Item) -> str:
         """What jobs share that ask the model for the same."""
         check = getattr(item.surface, "check", None)
-        stride = job.header["params"].get("stride")
+        stride = job.header.params.get("stride")
         views = check(self._model.factor, stride) if check is not None else 0
         return str((job.method.token, job.dataset.token, item.surface.window, views, asdict(item.protocol)))
 
@@ -365,7 +380,7 @@ def _pixels(item: Item) -> float:
 def _alike(job: Job) -> str:
     """What jobs share whose seconds are comparable."""
     names = ("model", "revision", "method", "dataset", "machine")
-    return str([job.header[name] for name in names] + [job.protocol])
+    return str([getattr(job.header, name) for name in names] + [job.protocol])
 
 
 def _recorded(store: Store, jobs: Sequence[Job]) -> dict[str, float]:

@@ -1,20 +1,14 @@
-"""What a sweep consists of, and the one pure function that names each of its jobs.
+"""What a sweep consists of: which items a part of a suite asks for, every job of it, and what no model could do."""
 
-Planning, resuming and reading all go through `job_key`, so a result is found again exactly when everything that
-made it is the same: method, model, dataset, item, protocol and seed.
-"""
-
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from math import isfinite
-from typing import Any, cast
+from typing import Any
 
 from ..catalogue.content import content_of
-from ..catalogue.fields import as_json, check_text, convert, field_types, field_values
+from ..catalogue.fields import check_text, field_values
 from ..catalogue.registry import label, split
 from ..errors import quoted
 from ..isolation.guard import named
@@ -22,88 +16,45 @@ from ..limits import ITEMS, JOBS, NAME
 from ..models.interface import Model
 from ..sampling.loop import Method, pace_of
 from ..suites.suite import Entry, Part, Suite
-from ..types import Dataset, Item, Json, Sampling, SyncbenchError
+from ..types import Dataset, Item, Sampling, SyncbenchError
 from .answers import items_of
-from .measure import machine_name
+from .job import Job, Named, make_job, sampling
+from .loaded import Loaded
 
 WORDS = 6
 """Unknown words of a prompt that a refusal names."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One method on one item with one seed. Plain data, so that it crosses process borders."""
-
-    key: str
-    identity: Json
-    header: Json
-    """The columns of `Record` that are the same for every metric of this job."""
-    model: Entry
-    dataset: Entry
-    method: Entry
-    item: str
-    protocol: Json
-    seed: int
-    slow: bool = False
-    """Whether the item's surface takes long to lay out the first time (`Atlas.slow`)."""
-    unsupported: str | None = field(default=None)
-    """Why this combination cannot be run at all; it becomes a null with this reason."""
-
-    @property
-    def name(self) -> str:
-        """How progress lines call it."""
-        return f"{self.header['method']} {self.item} seed {self.seed}"
-
-
-def job_key(identity: Json) -> str:
-    """16 hex digits of the SHA-256 of the identity as sorted JSON.
-
-    >>> job_key({"b": 1, "a": 2}) == job_key({"a": 2, "b": 1})
-    True
-    """
-    try:
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    except ValueError as error:
-        raise SyncbenchError(
-            f"{_unnameable(identity)} is NaN or infinite, so no result could be found again by it"
-        ) from error
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def noise_seed(dataset: str, item: str, seed: int) -> int:
-    """The seed every method starts from on this item: the same for all methods and models, unlike between items."""
-    return int(job_key({"dataset": dataset, "item": item, "seed": seed})[:15], 16)
-
-
-def plan(part: Part, entry: Entry, model: Model, known: Mapping[str, Sequence[Item]] | None = None) -> list[Job]:
-    """Every job of `part` on one model: dataset x item x seed x method, in that order.
+def plan(
+    part: Part, entry: Entry, loaded: Loaded, known: Mapping[str, Sequence[Item]] | None = None, model: Any = None
+) -> list[Job]:
+    """Every job of `part` on the model of `entry`: dataset x item x seed x method, in that order.
 
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
     another up to its label (`trap` and `trap@constant`) is planned once. `known` are the items of
-    datasets that have been listed already, by token. Raises SyncbenchError for what a model has no places for, and
-    for views that are not of its native size.
+    datasets that have been listed already, by token; `model` stands in where the entry's own cannot be loaded. Raises
+    SyncbenchError for what a model has no places for, and for views that are not of its native size.
     """
     jobs: dict[str, Job] = {}
-    remembered: Any = _Remembered(model)
-    methods = [(m, m.load()) for m in part.methods]
+    remembered: Any = _Remembered(loaded.model(entry) if model is None else model)
+    network = Named(entry, remembered)
+    methods = [Named(m, m.load()) for m in part.methods]
     for dataset_entry in part.datasets:
-        dataset: Dataset = dataset_entry.load()
-        items = (known or {}).get(dataset_entry.token) or listed(dataset_entry, dataset)
+        dataset = Named(dataset_entry, dataset_entry.load())
+        items = (known or {}).get(dataset_entry.token) or listed(*dataset)
         for item in chosen(part, items):
-            for method_entry, method in methods:
-                _check_places(method_entry, method, remembered, item)
+            for method in methods:
+                _check_places(*method, remembered, item)
             _check_channels(dataset_entry, remembered, item)
             _check_world(dataset_entry, remembered, item)
             if not part.any_size:
-                _check_size(dataset_entry, dataset, remembered, item)
+                _check_size(*dataset, remembered, item)
             with named(f"data set {dataset_entry.label}, item {item.id}"):
                 content = content_of(item)
             for seed in part.seeds:
-                for method_entry, method in methods:
-                    with named(f"method {method_entry.label} on {dataset_entry.label} with model {entry.label}"):
-                        job = make_job(
-                            entry, remembered, dataset_entry, dataset, method_entry, method, item, content, seed
-                        )
+                for method in methods:
+                    with named(f"method {method.entry.label} on {dataset_entry.label} with model {entry.label}"):
+                        job = make_job(network, dataset, method, item, content, seed)
                     jobs.setdefault(job.key, job)
     return list(jobs.values())
 
@@ -153,16 +104,6 @@ def chosen(part: Part, items: Sequence[Item]) -> list[Item]:
     return [replace(item, protocol=changed(item.protocol)) for item in kept]
 
 
-def sampling(protocol: Sampling, changes: Json) -> Sampling:
-    """A protocol with some of its fields changed, each checked against its type and range."""
-    types = field_types(Sampling)
-    for name in changes:
-        if name not in types:
-            raise SyncbenchError(f"the protocol has no field '{name}': it has {', '.join(types)}")
-    checked = {k: convert(v, types[k], f"protocol.{k}") for k, v in {**asdict(protocol), **changes}.items()}
-    return replace(protocol, **{name: checked[name] for name in changes})
-
-
 def located(suite: Suite) -> Suite:
     """The suite with the places of its datasets' files (`located_by`) as absolute paths.
 
@@ -191,69 +132,6 @@ def count(suite: Suite, items: Mapping[str, Sequence[Item]]) -> int:
                 "(--limit), or split the suite"
             )
     return total
-
-
-def make_job(
-    entry: Entry,
-    model: Model,
-    dataset_entry: Entry,
-    dataset: Dataset,
-    method_entry: Entry,
-    method: Method,
-    item: Item,
-    content: str,
-    seed: int,
-) -> Job:
-    """One cell of the cross product, named by everything that determines its output."""
-    protocol = asdict(item.protocol)
-    params = {**field_values(method), **(method.loads() if hasattr(method, "loads") else {})}
-    method_id = label(split(method_entry.spec)[0])
-    dataset_id = label(split(dataset_entry.spec)[0])
-    identity: Json = {
-        "method": {"id": method_id, "version": method.version, "fields": params},
-        "model": {"id": model.id, "revision": model.revision, "dtype": str(model.dtype)},
-        "dataset": {"id": dataset_id, "version": dataset.version, "fields": dataset_fields(dataset)},
-        "item": {"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)},
-        "protocol": protocol,
-        "seed": seed,
-    }
-    header: Json = {
-        "key": job_key(identity),
-        "family": item.family,
-        "dataset": dataset_entry.label,
-        "dataset_version": dataset.version,
-        "item": item.id,
-        "content": content,
-        "model": getattr(model, "name", model.id),
-        "revision": model.revision,
-        "method": method_entry.label,
-        "method_version": method.version,
-        "door": method.door,
-        "anchor": method.anchor,
-        "params": params,
-        "protocol": protocol,
-        "seed": seed,
-        "machine": machine_name(model.device),
-    }
-    return Job(
-        key=header["key"],
-        identity=identity,
-        header=header,
-        model=entry,
-        dataset=dataset_entry,
-        method=method_entry,
-        item=item.id,
-        protocol=protocol,
-        seed=seed,
-        slow=bool(getattr(item.surface, "slow", False)),
-        unsupported=_unsupported(method, model, item),
-    )
-
-
-def dataset_fields(dataset: Dataset) -> Json:
-    """A dataset's field values, without those that say where its files lie (`located_by`)."""
-    places: Iterable[str] = getattr(dataset, "located_by", ())
-    return {name: value for name, value in field_values(dataset).items() if name not in places}
 
 
 def shard(jobs: list[Job], part: int, parts: int) -> list[Job]:
@@ -329,24 +207,3 @@ def _check_size(entry: Entry, dataset: Dataset, model: Model, item: Item) -> Non
         f"item '{item.id}' of {entry.label} has views of {height} x {width} px, and model {model.id} was trained at "
         f"{native} px: {cure}; or, where another size is meant, --any-size (any_size = true in a suite)"
     )
-
-
-def _unnameable(value: Any, name: str = "") -> str:
-    """Where in an identity the first number that is none stands."""
-    if isinstance(value, Mapping):
-        found = (_unnameable(v, f"{name}.{k}".lstrip(".")) for k, v in cast(Mapping[str, Any], value).items())
-    elif isinstance(value, list):
-        found = (_unnameable(v, name) for v in cast(list[Any], value))
-    else:
-        return name if isinstance(value, float) and not isfinite(value) else ""
-    return next(filter(None, found), "")
-
-
-def _unsupported(method: Method, model: Model, item: Item) -> str | None:
-    missing = sorted(set(method.requires) - model.capabilities)
-    if missing:
-        return f"the method needs a model with {', '.join(missing)}; {model.id} has none"
-    lacking = sorted(getattr(model, "needs", frozenset[str]()) - set(item.conditions))
-    if lacking:
-        return f"model {model.id} needs condition `{'`, `'.join(lacking)}`, which the item has not"
-    return method.lacks(item) if hasattr(method, "lacks") else None

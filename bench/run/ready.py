@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import SyncbenchError
 from ..suites.suite import Entry
-from .sample import load_model
+from .loaded import Loaded
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Ready:
     """Why it can do none of its jobs, in one sentence."""
 
 
-def ready(task: ReadyTask) -> Ready:
+def ready(task: ReadyTask, loaded: Loaded) -> Ready:
     """Load the model, in the process that will sample with it."""
     try:
-        model: Any = load_model(task.model)
+        model: Any = loaded.model(task.model)
         for steps in task.steps:
             model.schedule(steps)
         if hasattr(model, "ready"):

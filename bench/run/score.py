@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..catalogue.roles import primary_of, role_of
 from ..isolation.guard import Failure, attempt, blamed, storable
 from ..isolation.intact import mark_artifact
 from ..store.folder import Store
-from ..store.stored import StoredJob
+from ..store.stored import StoredGroup, StoredJob
 from ..suites.suite import Entry, unique
 from ..types import Artifact, Header, Item, Json, Record, Score, SyncbenchError
 from .answers import score_of, scores_of
 from .dispatch import Outcome
-from .plan import job_key
-from .sample import guarded, instance, items_of, load_item, release_model, same_item
+from .job import job_key
+from .loaded import Loaded
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class ScoreTask:
         """One task a metric."""
         return [replace(self, metrics=(entry,)) for entry in self.metrics]
 
-    def lost(self, reason: str) -> Outcome:
+    def lost(self, reason: str, loaded: Loaded) -> Outcome:
         """Store that the job could not be scored by these metrics."""
-        return _keep(self, lambda store, job, rulers: [_failed(reason) for _ in rulers])
+        return _keep(self, loaded, lambda store, job, rulers: [_failed(reason) for _ in rulers])
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class GroupTask:
         """Itself: a group is scored whole or not at all."""
         return [self]
 
-    def lost(self, reason: str) -> Outcome:
+    def lost(self, reason: str, loaded: Loaded) -> Outcome:
         """Store that the group could not be scored."""
-        return _keep_group(self, lambda jobs, r: dict.fromkeys(jobs, _failed(reason)))
+        return _keep_group(self, loaded, lambda jobs, r: dict.fromkeys(jobs, _failed(reason)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,19 +84,19 @@ class Ruler:
     machine: bool
     """Whether the machine belongs to the fingerprint."""
 
-    def said(self, header: Json) -> Json:
+    def said(self, header: Header) -> Json:
         """The same columns for one job, whose family and machine they depend on."""
-        place = f"{self.columns['fingerprint']}, {header['machine']}" if self.machine else self.columns["fingerprint"]
-        return {**self.columns, "fingerprint": place, "primary": self.primary.get(header["family"])}
+        place = f"{self.columns['fingerprint']}, {header.machine}" if self.machine else self.columns["fingerprint"]
+        return {**self.columns, "fingerprint": place, "primary": self.primary.get(header.family)}
 
-    def has(self, row: Json, retry: bool) -> bool:
+    def has(self, row: Record, retry: bool) -> bool:
         """Whether `row` is this metric's and still valid; errors are, unless they are to be tried again."""
-        return all(row[k] == v for k, v in self.said(row).items()) and not (retry and row["status"] == "error")
+        return all(getattr(row, k) == v for k, v in self.said(row).items()) and not (retry and row.status == "error")
 
 
-def ruler(entry: Entry) -> Ruler:
+def ruler(entry: Entry, loaded: Loaded) -> Ruler:
     """Load a metric far enough to know its fingerprint. Raises SyncbenchError for one that breaks its contract."""
-    metric = instance(entry)
+    metric = loaded.instance(entry)
     with blamed(f"metric {entry.label}"):
         columns = {
             "metric": entry.label,
@@ -149,31 +149,34 @@ def check_metric(metric: Any, columns: Json, name: str) -> None:
 _WORDS = {int: "a whole number", str: "text"}
 
 
-def score(task: ScoreTask) -> Outcome:
+def score(task: ScoreTask, loaded: Loaded) -> Outcome:
     """Compute and store the missing rows of one job. A failing metric is a row with its error."""
-    release_model()  # a worker that sampled before must not hold two sets of networks
-    return _keep(task, lambda store, job, rulers: _answers(store, job, rulers, task.dataset))
+    loaded.release()  # a worker that sampled before must not hold two sets of networks
+    return _keep(task, loaded, lambda store, job, rulers: _answers(store, job, rulers, task.dataset, loaded))
 
 
-def _keep(task: ScoreTask, ask: Callable[[Store, StoredJob, Sequence[Ruler]], "list[Answer]"]) -> Outcome:
+def _keep(
+    task: ScoreTask, loaded: Loaded, ask: Callable[[Store, StoredJob, Sequence[Ruler]], "list[Answer]"]
+) -> Outcome:
     store = Store(task.root)
     job = store.job(task.key)
     if job is None:
         return Outcome(task.key, task.key, store.damage.get(store.folder(task.key), "the job is gone"))
-    rulers = [ruler(entry) for entry in task.metrics]
+    rulers = [ruler(entry, loaded) for entry in task.metrics]
     answers = attempt(lambda: ask(store, job, rulers))
     if isinstance(answers, Failure):  # the artifact or the item cannot be read
         answers = [_failed(answers.text) for _ in rulers]
-    rows = {row["metric"]: row for row in store.scores(task.key)}
+    rows = {row.metric: row for row in store.scores(task.key)}
     for r, answer in zip(rulers, answers, strict=True):
         rows[r.label] = _row(job.header, r, *answer)
     store.save_scores(task.key, list(rows.values()))
-    errors = [f"{row['metric']}: {row['reason']}" for row in rows.values() if row["status"] == "error"]
+    errors = [f"{row.metric}: {row.reason}" for row in rows.values() if row.status == "error"]
     return Outcome(task.key, job.name, "; ".join(errors) if errors and job.status == "ok" else None)
 
 
 def group_tasks(
     store: Store,
+    loaded: Loaded,
     asked: Mapping[str, Sequence[Ruler]],
     datasets: Sequence[Entry],
     own: Mapping[str, Entry],
@@ -206,7 +209,7 @@ def group_tasks(
         options = [entry for entry in datasets if entry.label == label] or [own[key] for key in jobs if key in own]
         if not options:
             continue
-        groups, past = _parted({key: present[key] for key in jobs}, unique(options))
+        groups, past = _parted({key: present[key] for key in jobs}, unique(options), loaded)
         for r in wanted.values():
             tasks: list[GroupTask] = []
             for n, (entry, members) in enumerate(groups):
@@ -218,7 +221,7 @@ def group_tasks(
             lacking = [
                 task
                 for task in tasks
-                if task.key not in old or not all(r.has(row, retry) for row in old[task.key]["rows"])
+                if task.key not in old or not all(r.has(row, retry) for row in old[task.key].rows)
             ]
             found |= {task.key: replace(task, kept=kept) for task in lacking}
             if not lacking:
@@ -226,14 +229,16 @@ def group_tasks(
     return found
 
 
-def score_group(task: GroupTask) -> Outcome:
+def score_group(task: GroupTask, loaded: Loaded) -> Outcome:
     """Compute and store the rows of one group, and drop those of the group as it was before."""
-    release_model()
-    return _keep_group(task, lambda jobs, r: _group_answers(Store(task.root), jobs, task.dataset, r))
+    loaded.release()
+    return _keep_group(task, loaded, lambda jobs, r: _group_answers(Store(task.root), jobs, task.dataset, r, loaded))
 
 
-def _keep_group(task: GroupTask, ask: Callable[[dict[str, StoredJob], Ruler], "dict[str, Answer]"]) -> Outcome:
-    store, r = Store(task.root), ruler(task.metric)
+def _keep_group(
+    task: GroupTask, loaded: Loaded, ask: Callable[[dict[str, StoredJob], Ruler], "dict[str, Answer]"]
+) -> Outcome:
+    store, r = Store(task.root), ruler(task.metric, loaded)
     jobs = {key: job for key in (*task.members, *task.past) if (job := store.job(key)) is not None}
     name = f"{r.label} of {len(task.members)} items"
     if len(jobs) < len(task.members) + len(task.past):
@@ -244,27 +249,27 @@ def _keep_group(task: GroupTask, ask: Callable[[dict[str, StoredJob], Ruler], "d
     about = {"cell": task.cell, "metric": r.label, "members": list(task.members)}
     store.save_group(task.key, {**about, "past": list(task.past)} if task.past else about, rows)
     _drop_stale(store, store.groups(), task.cell, r.label, task.kept | {task.key})
-    failed = next((row["reason"] for row in rows if row["status"] == "error"), None)
+    failed = next((row.reason for row in rows if row.status == "error"), None)
     return Outcome(task.key, f"{next(iter(jobs.values())).header.method}, {name}", failed)
 
 
-def _drop_stale(store: Store, groups: Mapping[str, Json], cell: str, metric: str, kept: frozenset[str]) -> None:
+def _drop_stale(store: Store, groups: Mapping[str, StoredGroup], cell: str, metric: str, kept: frozenset[str]) -> None:
     """Drop the groups of a cell and metric as they were before their members changed."""
     for key, group in groups.items():
-        if key not in kept and group["cell"] == cell and group["metric"] == metric:
+        if key not in kept and group.cell == cell and group.metric == metric:
             store.drop_group(key)
 
 
 PAST = Score.none("its item has changed since, so it is in no group with today's items")
-Answer = tuple[Score, str]
-"""A score and `ok` or `error`."""
+Status = Literal["ok", "error"]
+Answer = tuple[Score, Status]
 
 
 def _failed(reason: str) -> Answer:
     return Score.none(reason), "error"
 
 
-def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Entry) -> list[Answer]:
+def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Entry, loaded: Loaded) -> list[Answer]:
     if job.status == "error":
         return [_failed(f"{job.error}") for _ in rulers]
     if job.status == "unsupported":
@@ -272,7 +277,8 @@ def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Ent
     artifact, answers = store.artifact(job.key), list[Answer]()
     marks = mark_artifact(artifact)
     for r in rulers:
-        answers.append(_ask(instance(r.entry), _own(artifact), stored_item(job, dataset), dataset))
+        item = stored_item(job, dataset, loaded)
+        answers.append(_ask(loaded.instance(r.entry), _own(artifact), item, dataset, loaded))
         if not marks.intact:  # the next metric sees what is stored
             artifact = store.artifact(job.key)
             marks = mark_artifact(artifact)
@@ -285,26 +291,28 @@ def _own(artifact: Artifact) -> Artifact:
     return replace(artifact, extras=dict(artifact.extras), notes=notes, cost=cost)
 
 
-def _ask(metric: Any, artifact: Artifact, item: Item, entry: Entry) -> Answer:
-    answer = attempt(lambda: _answer(metric, artifact, item, entry))
+def _ask(metric: Any, artifact: Artifact, item: Item, entry: Entry, loaded: Loaded) -> Answer:
+    answer = attempt(lambda: _answer(metric, artifact, item, entry, loaded))
     return _failed(answer.text) if isinstance(answer, Failure) else (answer, "ok")
 
 
-def _answer(metric: Any, artifact: Artifact, item: Item, entry: Entry) -> Score:
+def _answer(metric: Any, artifact: Artifact, item: Item, entry: Entry, loaded: Loaded) -> Score:
     if item.family not in metric.families:
         return Score.none(f"not defined for the family {item.family}")
-    return score_of(guarded(entry, [item], lambda: metric(artifact, item)))
+    return score_of(loaded.guarded(entry, [item], lambda: metric(artifact, item)))
 
 
-def stored_item(job: StoredJob, dataset: Entry) -> Item:
+def stored_item(job: StoredJob, dataset: Entry, loaded: Loaded) -> Item:
     """The item a stored job was made from. Raises SyncbenchError where the data set has no such item any more."""
-    item = load_item(dataset, job.header.item, job.header.protocol)
-    if not same_item(job.identity, dataset, item):
+    item = loaded.item(dataset, job.header.item, job.header.protocol)
+    if not loaded.is_from(job.origin, dataset, item):
         raise SyncbenchError(f"dataset {dataset.label} has changed since '{item.id}' was made: run again")
     return item
 
 
-def _parted(jobs: Mapping[str, StoredJob], options: Sequence[Entry]) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
+def _parted(
+    jobs: Mapping[str, StoredJob], options: Sequence[Entry], loaded: Loaded
+) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
     """Keys of one cell by the data set of `options` whose items they are of today, and those of none any more.
 
     Two data sets of one label (files of one name) make two groups. Where nothing is of today all stays together.
@@ -312,7 +320,7 @@ def _parted(jobs: Mapping[str, StoredJob], options: Sequence[Entry]) -> tuple[li
     groups: dict[str, tuple[Entry, list[str]]] = {}
     past: list[str] = []
     for key, job in sorted(jobs.items()):
-        entry = next((entry for entry in options if _is_todays(job, entry)), None)
+        entry = next((entry for entry in options if _is_todays(job, entry, loaded)), None)
         if entry is None:
             past.append(key)
         else:
@@ -320,22 +328,20 @@ def _parted(jobs: Mapping[str, StoredJob], options: Sequence[Entry]) -> tuple[li
     return (list(groups.values()), past) if groups else ([(options[0], sorted(jobs))], [])
 
 
-def _is_todays(job: StoredJob, entry: Entry) -> bool:
+def _is_todays(job: StoredJob, entry: Entry, loaded: Loaded) -> bool:
     """Whether a sample is of an item as the data set has it today; true where the data set cannot be read."""
     try:
-        item = items_of(entry).get(job.header.item)
+        item = loaded.items(entry).get(job.header.item)
     except Exception:  # the metric will say why
         return True
     if item is None:
         return False
     asked = replace(item.protocol, negative=job.header.protocol.get("negative", ""))
-    return same_item(job.identity, entry, replace(item, protocol=asked))
+    return loaded.is_from(job.origin, entry, replace(item, protocol=asked))
 
 
-def _row(header: Header, r: Ruler, score: Score, status: str) -> Json:
-    facts = asdict(header)
-    row = {**facts, **r.said(facts), **asdict(score), "status": status}
-    return {name: row[name] for name in Record.columns()}
+def _row(header: Header, r: Ruler, score: Score, status: Status) -> Record:
+    return Record(**vars(header), **r.said(header), **asdict(score), status=status)
 
 
 def _cell(header: Header) -> str:
@@ -353,20 +359,22 @@ def _cell(header: Header) -> str:
     return job_key({name: getattr(header, name) for name in names})
 
 
-def _group_answers(store: Store, jobs: dict[str, StoredJob], entry: Entry, r: Ruler) -> dict[str, Answer]:
+def _group_answers(
+    store: Store, jobs: dict[str, StoredJob], entry: Entry, r: Ruler, loaded: Loaded
+) -> dict[str, Answer]:
     """The group metric's answer for each job by key."""
-    answers = attempt(lambda: _group(store, jobs, entry, instance(r.entry)))
+    answers = attempt(lambda: _group(store, jobs, entry, loaded.instance(r.entry), loaded))
     return dict.fromkeys(jobs, _failed(answers.text)) if isinstance(answers, Failure) else answers
 
 
-def _group(store: Store, jobs: dict[str, StoredJob], entry: Entry, metric: Any) -> dict[str, Answer]:
+def _group(store: Store, jobs: dict[str, StoredJob], entry: Entry, metric: Any, loaded: Loaded) -> dict[str, Answer]:
     keys = {job.header.item: key for key, job in jobs.items()}
-    items = {name: stored_item(jobs[key], entry) for name, key in keys.items()}
+    items = {name: stored_item(jobs[key], entry, loaded) for name, key in keys.items()}
     first = next(iter(items.values()))
     if first.family not in metric.families:
         return dict.fromkeys(jobs, (Score.none(f"not defined for the family {first.family}"), "ok"))
     artifacts = {name: store.artifact(key) for name, key in keys.items()}
-    scores = scores_of(guarded(entry, list(items.values()), lambda: metric.group(artifacts, items)), keys)
+    scores = scores_of(loaded.guarded(entry, list(items.values()), lambda: metric.group(artifacts, items)), keys)
     gone = Score.none("the metric left this item out")
     found = {key: attempt(lambda name=name: score_of(scores.get(name, gone))) for name, key in keys.items()}
     return {key: _failed(one.text) if isinstance(one, Failure) else (one, "ok") for key, one in found.items()}

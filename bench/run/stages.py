@@ -1,19 +1,17 @@
 """Stages of a sweep: surfaces laid out, jobs sampled and scored, groups scored; each makes only what is missing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..store.folder import Store
 from ..suites.suite import Entry
 from .dispatch import Carried, Outcome, Prepare
 from .events import Listener
 from .execute import Executor
-from .plan import Job
-from .sample import SampleTask, lay_out, release_model, sample
+from .job import Job
+from .loaded import Loaded
+from .sample import SampleTask, lay_out, sample
 from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, score, score_group
-
-if TYPE_CHECKING:
-    pass
 
 
 def lacks_sample(store: Store, key: str, retry_errors: bool) -> bool:
@@ -74,7 +72,7 @@ def score_groups(
     small: bool,
 ) -> int:
     """Score groups of samples of a method whose members or metrics have changed."""
-    tasks = group_tasks(store, asked, datasets, own, planned, retry)
+    tasks = group_tasks(store, execute.loaded, asked, datasets, own, planned, retry)
     before = {key: store.group_stamp(key) for key in tasks}
 
     def prepare(key: str) -> GroupTask | None:
@@ -86,12 +84,12 @@ def score_groups(
 def _carry(
     store: Store,
     keys: Sequence[str],
-    work: Callable[[Any], Outcome],
+    work: Callable[[Any, Loaded], Outcome],
     prepare: Prepare,
     execute: Executor,
     phase: str,
     listen: Listener,
     small: bool,
 ) -> int:
-    carried = Carried(store.root, work, prepare, execute, phase, listen, small, release_model)
+    carried = Carried(store.root, work, prepare, execute, phase, listen, small)
     return carried.carry_out(keys)

@@ -1,36 +1,35 @@
 """A sweep from suite to table: sample what is missing, score what is missing, read everything back.
 
-Sampling comes before scoring, so that metrics' networks burden neither the memory nor the seconds of a method.
-Models are outermost: each is loaded once.
+Families are done one after the other, in the order of the suite's parts, so that the first results are there while the
+rest is made. Within a family sampling comes before scoring, so that metrics' networks burden neither the memory nor the
+seconds of a method, and models are outermost: each is loaded once.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..catalogue.listing import list_components
-from ..catalogue.registry import label, load_class, split, suggest
+from ..catalogue.registry import load_class, split, suggest
 from ..errors import quoted
 from ..fetch.needs import check_here
 from ..files import disk
 from ..store.folder import Store, load_records
-from ..store.stored import Spec
 from ..suites.narrow import Narrowing, narrowed
-from ..suites.recorded import entry as recorded
-from ..suites.suite import Entry, Suite, read_suite, unique
-from ..types import Item, SyncbenchError
+from ..suites.suite import Entry, Suite, read_suite
+from ..types import Family, Item, SyncbenchError
 from .claims import Claims
-from .events import Event, Listener
+from .events import Event, Listener, silent
 from .execute import Executor, Lost, executor
+from .job import Job
+from .loaded import Loaded
 from .measure import machine, versions
-from .plan import Job, chosen, count, listed, located, plan, shard
+from .plan import chosen, count, listed, located, plan, shard
 from .ready import ReadyTask, ready
-from .sample import forget_items, load_model, release_model, remember_items
-from .score import Ruler, missing, ruler
+from .score import Ruler, ruler
 from .stages import lacks_sample, lay_out_surfaces, sample_jobs, score_groups, score_jobs
 
 if TYPE_CHECKING:
@@ -89,68 +88,101 @@ def sweep(
     part: tuple[int, int] = (1, 1),
     retry_errors: bool = False,
     progress: Listener | None = None,
+    finished: Callable[[Family], None] | None = None,
 ) -> Sweep:
-    """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on."""
-    listen = progress or _silent
-    forget_items()
+    """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on.
+
+    `finished` is called with each family as soon as all of its records are in `root`.
+    """
+    listen, loaded = progress or silent, execute.loaded
+    loaded.forget_items()
     suite = located(suite)
     check_here(suite)
     for entry in suite.listed("methods"):
         entry.load()  # a mistake in the last one must not wait for the first one's hours
     items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
     for entry in suite.listed("datasets"):
-        remember_items(entry, items[entry.token])
+        loaded.remember_items(entry, items[entry.token])
     check_items(suite, items)
-    rulers = {entry.token: ruler(entry) for entry in suite.listed("metrics")}
+    rulers = {entry.token: ruler(entry, loaded) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
-    result, planned, wanted = Sweep(root=root), dict[str, Job](), dict[str, dict[str, Ruler]]()
-    total, models = count(suite, items), dict[str, dict[str, Job]]()
+    models, wanted = _planned(suite, items, rulers, loaded, listen)
+    result, planned = Sweep(root=root), dict[str, Job]()
+    with disk(root):  # a name that no file system takes
+        store = Store.create(root, {"suite": suite.as_json(), **facts})
+    problems: dict[str, str | None] = {}
+    for family in _families(suite, items):
+        here: dict[str, Job] = {}
+        for entry in suite.listed("models"):
+            found = {key: job for key, job in models[entry.token].items() if job.header.family == family}
+            if not found:
+                continue
+            small = are_small([entry])
+            if entry.token not in problems:
+                every = shard(list(models[entry.token].values()), *part)
+                lacking = [job for job in every if lacks_sample(store, job.key, retry_errors)]
+                store.warn()
+                if execute.apart:
+                    loaded.release()
+                problems[entry.token] = _problem(entry, lacking, execute, items, small)
+            problem = problems[entry.token]
+            if problem is not None and len(models) == 1:
+                raise SyncbenchError(problem)
+            if problem is not None:  # the other models' jobs go on, and what this one has done stays
+                result.errors[f"model {entry.label}"] = problem
+                here.update({key: job for key, job in found.items() if store.job(key) is not None})
+                continue
+            here.update(found)
+            mine = shard(list(found.values()), *part)
+            todo = {job.key: job for job in mine if lacks_sample(store, job.key, retry_errors)}
+            lay_out_surfaces(store, todo, execute, listen, small)
+            result.sampled += sample_jobs(store, todo, execute, retry_errors, listen, small)
+            loaded.release()
+        planned.update(here)
+        asked = {key: list(wanted[key].values()) for key in here}
+        keys = [job.key for job in shard(list(here.values()), *part)]
+        small = are_small(suite.listed("models"))
+        datasets = {key: job.dataset for key, job in here.items()}
+        result.scored += score_jobs(
+            store, {key: asked[key] for key in keys}, datasets, execute, retry_errors, listen, small
+        )
+        score_groups(store, asked, suite.listed("datasets"), {}, list(here), execute, retry_errors, listen, small)
+        if finished is not None and here:
+            finished(family)
+    result.keys = [job.key for job in shard(list(planned.values()), *part)]
+    Claims(root).tidy()
+    result.errors |= errors(store, result.keys)
+    store.clear()
+    store.warn()
+    return result
+
+
+def _planned(
+    suite: Suite, items: Mapping[str, Sequence[Item]], rulers: Mapping[str, Ruler], loaded: Loaded, listen: Listener
+) -> tuple[dict[str, dict[str, Job]], dict[str, dict[str, Ruler]]]:
+    """The jobs of each model by key, and the metrics that are asked of each job."""
+    total = count(suite, items)
+    models: dict[str, dict[str, Job]] = {}
+    wanted: dict[str, dict[str, Ruler]] = {}
     if total >= MANY:
         listen(Event("plan", 0, total))
     for entry in suite.listed("models"):
         found = models.setdefault(entry.token, {})
         for one in suite.parts:
             if entry in one.models:
-                jobs = plan(one, entry, load_model(entry), items)  # no name of its own: it would outlive its release
+                jobs = plan(one, entry, loaded, items)
                 found.update({job.key: job for job in jobs})
                 for job in jobs:
                     wanted.setdefault(job.key, {}).update({m.token: rulers[m.token] for m in one.metrics})
     if total >= MANY:
         listen(Event("plan", total, total))
-    with disk(root):  # a name that no file system takes
-        store = Store.create(root, {"suite": suite.as_json(), **facts})
-    for entry in suite.listed("models"):
-        found = models[entry.token]
-        todo = {
-            job.key: job for job in shard(list(found.values()), *part) if lacks_sample(store, job.key, retry_errors)
-        }
-        store.warn()
-        if execute.apart:
-            release_model()
-        small = are_small([entry])
-        problem = _problem(entry, list(todo.values()), execute, items, small)
-        if problem is not None and len(models) == 1:
-            raise SyncbenchError(problem)
-        if problem is not None:  # the other models' jobs go on, and what this one has done stays
-            result.errors[f"model {entry.label}"] = problem
-            planned.update({key: job for key, job in found.items() if store.job(key) is not None})
-            continue
-        planned.update(found)
-        lay_out_surfaces(store, todo, execute, listen, small)
-        result.sampled += sample_jobs(store, todo, execute, retry_errors, listen, small)
-        release_model()
-    result.keys = [job.key for job in shard(list(planned.values()), *part)]
-    asked = {key: list(some.values()) for key, some in wanted.items()}
-    small = are_small(suite.listed("models"))
-    mine = {key: asked[key] for key in result.keys}
-    datasets = {key: job.dataset for key, job in planned.items()}
-    result.scored = score_jobs(store, mine, datasets, execute, retry_errors, listen, small)
-    score_groups(store, asked, suite.listed("datasets"), {}, list(planned), execute, retry_errors, listen, small)
-    Claims(root).tidy()
-    result.errors |= errors(store, result.keys)
-    store.clear()
-    store.warn()
-    return result
+    return models, wanted
+
+
+def _families(suite: Suite, items: Mapping[str, Sequence[Item]]) -> list[Family]:
+    """The families of the suite's items, in the order of its parts."""
+    entries = [entry for part in suite.parts for entry in part.datasets]
+    return list(dict.fromkeys(item.family for entry in entries for item in items[entry.token]))
 
 
 def _problem(
@@ -167,8 +199,8 @@ def _problem(
     if found.error is not None:
         return found.error
     surfaces = {token: {item.id: item.surface for item in some} for token, some in items.items()}
-    drawn = [job for job in todo if job.header["anchor"] != "ceiling"]  # the truth asks nothing of the model
-    asked = {(job.dataset.token, job.item, job.header["params"].get("stride")) for job in drawn}
+    drawn = [job for job in todo if job.header.anchor != "ceiling"]  # the truth asks nothing of the model
+    asked = {(job.dataset.token, job.item, job.header.params.get("stride")) for job in drawn}
     for token, item, stride in sorted(asked, key=str):
         check = getattr(surfaces[token][item], "check", None)
         try:
@@ -179,103 +211,14 @@ def _problem(
     return None
 
 
-def rescore(
-    root: Path,
-    execute: Executor,
-    *,
-    metrics: Sequence[str] | None = None,
-    datasets: Sequence[str] = (),
-    trust: bool = False,
-    retry_errors: bool = False,
-    progress: Listener | None = None,
-) -> Sweep:
-    """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
-
-    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
-    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
-    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
-    """
-    store = Store(root)
-    used = {word for spec in store.used("datasets") for word in (spec.spec, split(spec.spec)[0], label(spec.spec))}
-    for name in datasets:
-        if name not in used:
-            close = suggest(name, used, "there are those of")
-            raise SyncbenchError(f"'{store.root}' has no results of a data set '{quoted(name)}'{close}")
-    forget_items()
-    store.sweep()
-    listed = _stored(store, trust) if metrics is None else {}
-    every = unique([metric for entries in listed.values() for metric in entries])
-    named = [_named(m, store, trust) for m in metrics or ()]
-    rulers = {entry.token: ruler(entry) for entry in (named if metrics is not None else every)}
-    asked: dict[str, list[Ruler]] = {}
-    own: dict[str, Entry] = {}
-    refused: dict[str, str] = {}
-    allowed: dict[str, Entry | str] = {}
-    for key in store.finished():
-        job = store.job(key)
-        if job is not None:
-            entries = listed.get(job.header.dataset, ()) if metrics is None else named
-            asked[key] = [rulers[entry.token] for entry in entries]
-            token = job.dataset.model_dump_json()
-            if token not in allowed:
-                allowed[token] = _dataset(job.dataset, datasets, trust)
-            entry = allowed[token]
-            if isinstance(entry, Entry):
-                own[key] = entry
-            elif missing(store, key, asked[key], retry_errors):
-                refused[job.name] = entry
-    listen, small = progress or _silent, are_small([Entry("models", one.spec) for one in store.used("models")])
-    mine = {key: some for key, some in asked.items() if key in own}
-    scored = score_jobs(store, mine, own, execute, retry_errors, listen, small)
-    today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
-    score_groups(store, asked, today, own, (), execute, retry_errors, listen, small)
-    Claims(root).tidy()
-    failed = errors(store, list(asked)) | refused
-    store.clear()
-    store.warn()
-    return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
-
-
-def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
-    """A data set that a folder names, or why it is not loaded."""
-    try:
-        return recorded("datasets", spec, named=named, trust=trust)
-    except SyncbenchError as error:
-        return f"not scored: {error}; --datasets names it, or --trust runs the folder's code"
-
-
-def _named(name: str, store: Store, trust: bool) -> Entry:
-    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
-    for spec in store.used("metrics"):
-        if name in (spec.spec, label(spec.spec, spec.overrides)):
-            with suppress(SyncbenchError):
-                return recorded("metrics", spec, named=[name], trust=trust)
-    return Entry("metrics", name)
-
-
-def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
-    """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
-    found: dict[str, tuple[Entry, ...]] = {}
-    for part in store.run.suite.parts:
-        try:
-            metrics = tuple(recorded("metrics", metric, trust=trust) for metric in part.metrics)
-        except SyncbenchError as error:
-            cure = "name metrics with --metrics, or run the folder's code with --trust"
-            raise SyncbenchError(f"'{store.root}': {error}: {cure}") from error
-        for dataset in part.datasets:
-            name = label(dataset.spec, dataset.overrides)
-            found[name] = unique([*found.get(name, ()), *metrics])
-    return found
-
-
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Why jobs or their metrics failed, by job name."""
     found: dict[str, str] = {}
     wanted = set(keys)
-    grouped = [row for group in store.groups().values() for row in group["rows"] if row["key"] in wanted]
+    grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
     for row in [row for key in keys for row in store.scores(key)] + grouped:
-        if row["status"] == "error":
-            found.setdefault(f"{row['method']} {row['item']} seed {row['seed']}", f"{row['metric']}: {row['reason']}")
+        if row.status == "error":
+            found.setdefault(f"{row.method} {row.item} seed {row.seed}", f"{row.metric}: {row.reason}")
     for key in keys:
         job = store.job(key)
         if job is not None and job.status == "error":
@@ -292,10 +235,6 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not (slash and 1 <= found[0] <= found[1]):
         raise SyncbenchError(f"--shard {quoted(text)}: write i/n with i from 1 to n, e.g. 2/4")
     return int(part), int(parts)
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""
 
 
 def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:

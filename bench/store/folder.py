@@ -46,7 +46,7 @@ from ..files import (
     write_sealed,
 )
 from ..types import SCHEMA, Artifact, Json, Record, SyncbenchError
-from .stored import KEY, Spec, StoredJob, StoredRun, parsed, read_group, read_job, read_rows
+from .stored import KEY, Spec, StoredGroup, StoredJob, StoredRun, parsed, read_group, read_job, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +179,7 @@ class Store:
                         raise
             sync_folder(final.parent)
 
-    def scores(self, key: str) -> list[Json]:
+    def scores(self, key: str) -> list[Record]:
         """The rows of a job's `scores.json`; none if it has none, or if they are damaged, which `damage` records."""
         try:
             folder = self._there(key)
@@ -194,9 +194,9 @@ class Store:
         with disk(self.root):
             write_sealed(self.folder(key) / "scores.json", {"rows": _rows(rows)})
 
-    def groups(self) -> dict[str, Json]:
-        """All group scores by key: `cell`, `metric`, `members` and `rows`. Damaged ones are recorded in `damage`."""
-        groups: dict[str, Json] = {}
+    def groups(self) -> dict[str, StoredGroup]:
+        """All group scores by key. Damaged ones are left out and recorded in `damage`."""
+        groups: dict[str, StoredGroup] = {}
         for path in sorted(self.root.glob("groups/[!.]*.json")):
             try:
                 groups[path.stem] = read_group(path)
@@ -265,15 +265,15 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows: dict[tuple[str, str, str], Json] = {}
+    rows: dict[tuple[str, str, str], Record] = {}
     for folder in folders:
         store = Store(Path(folder))
         listed = [row for key in store.finished() for row in store.scores(key)]
-        listed += [row for group in store.groups().values() for row in group["rows"]]
+        listed += [row for group in store.groups().values() for row in group.rows]
         for row in listed:
-            rows.setdefault((row["key"], row["metric"], row["fingerprint"]), row)
+            rows.setdefault((row.key, row.metric, row.fingerprint), row)
         store.warn()
-    frame = pd.DataFrame(list(rows.values()), columns=Record.columns())
+    frame = pd.DataFrame([vars(row) for row in rows.values()], columns=Record.columns())
     return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 
 

@@ -3,10 +3,11 @@
 Any file may come from an untrusted source. Rows and headers take their columns and types from `Record` and `Header`.
 """
 
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -119,6 +120,15 @@ class About(BaseModel):
     presets: tuple[str, ...] = ()
 
 
+class Origin(NamedTuple):
+    """What the item of a sample was made from."""
+
+    dataset: Any
+    """`id`, `version` and `fields` of its data set, without the places of its files."""
+    content: Any
+    """What it held: `content_of`."""
+
+
 class StoredJob(BaseModel):
     """The content of `job.json`: one sample, or the reason why there is none."""
 
@@ -145,6 +155,11 @@ class StoredJob(BaseModel):
     def prompts(self) -> list[str]:
         """Prompts of the item: one for all views, or one for each view."""
         return cast(Any, self.identity)["item"]["prompts"]
+
+    @property
+    def origin(self) -> Origin:
+        """What the item was made from; what a folder does not say is None, which no item of today has."""
+        return Origin(self.identity.get("dataset"), cast(Any, self.identity)["item"].get("content"))
 
     @property
     def borders(self) -> list[float]:
@@ -184,6 +199,19 @@ class StoredJob(BaseModel):
         return self
 
 
+@dataclass(frozen=True)
+class StoredGroup:
+    """A file of `groups/`: what a group metric said of samples of one method, model, data set, protocol and seed."""
+
+    cell: str
+    metric: str
+    members: list[str]
+    """Keys of the jobs that were compared."""
+    past: list[str]
+    """Keys of jobs whose items had changed since."""
+    rows: list[Record]
+
+
 def read_job(path: Path, key: str) -> StoredJob:
     """The job `key` in the file `path`. Raises SyncbenchError, naming file and field, for content that does not fit."""
     job = parsed(StoredJob, unseal(path), path)
@@ -192,23 +220,22 @@ def read_job(path: Path, key: str) -> StoredJob:
     return job
 
 
-def read_rows(path: Path, key: str) -> list[Json]:
-    """The rows of the job `key` in its `scores.json`, with exactly the columns of `Record`.
+def read_rows(path: Path, key: str) -> list[Record]:
+    """The rows of the job `key` in its `scores.json`.
 
     Raises SyncbenchError, naming file and field, for content that does not fit.
     """
-    rows: list[Json] = _checked(_ROWS, path)["rows"]
-    return _of(rows, {key}, path)
+    return _of(_checked(_ROWS, path)["rows"], {key}, path)
 
 
-def read_group(path: Path) -> Json:
-    """The group in a file of `groups/`: `cell`, `metric`, `members`, `past` and `rows`.
+def read_group(path: Path) -> StoredGroup:
+    """The group in a file of `groups/`.
 
     Raises SyncbenchError, naming file and field, for content that does not fit.
     """
-    group = _checked(_GROUP, path)
-    _of(group["rows"], {*group["members"], *group.get("past", ())}, path)
-    return group
+    group: Json = {"past": [], **_checked(_GROUP, path)}
+    rows = _of(group.pop("rows"), {*group["members"], *group["past"]}, path)
+    return StoredGroup(**group, rows=rows)
 
 
 def parsed(kind: type[M], data: bytes, path: Path) -> M:
@@ -235,7 +262,7 @@ def _checked(kind: TypeAdapter[Any], path: Path) -> Any:
         raise SyncbenchError(f"{path}: {misfit(error)}") from error
 
 
-def _of(rows: list[Json], keys: set[str], path: Path) -> list[Json]:
+def _of(rows: list[Json], keys: set[str], path: Path) -> list[Record]:
     """The rows. Raises SyncbenchError if one is of a job not in `keys`, or holds a number that is not finite."""
     last: Json = {}
     for number, row in enumerate(rows):
@@ -246,7 +273,7 @@ def _of(rows: list[Json], keys: set[str], path: Path) -> list[Json]:
                 if not finite(row[name]):
                     raise SyncbenchError(f"{path}: rows[{number}].{name}: should be finite")
                 last[name] = row[name]
-    return rows
+    return [Record(**row) for row in rows]
 
 
 def finite(value: Any) -> bool:

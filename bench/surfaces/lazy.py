@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
-from ..isolation.guard import standard
+from ..isolation.guard import standard_defaults
 from ..isolation.intact import Mark, mark
 
 
@@ -31,7 +31,7 @@ class Lazy(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
-            with standard():
+            with standard_defaults():
                 tensor = self._makers[name]()
             self._made[name], self._marks[name] = tensor, mark(tensor)
         return self._made[name]

@@ -20,6 +20,7 @@ All of them start from the base (the reference model) except codec, base and jud
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,19 +29,13 @@ from annotated_types import Interval
 from ..errors import SyncbenchError
 from ..limits import PROCESSES, Fraction, Share
 
-TRAINERS = (
-    "judge",
-    "codec",
-    "base",
-    "depth",
-    "views",
-    "motion",
-    "grid",
-    "channels_joint",
-    "channels_prompted",
-    "channels_to_rgb",
-)
-"""Module names of this package whose ``main(out, steps, minutes, resume, seed, device, ...)`` trains one model."""
+TRAINERS = {
+    **{name: f"{name}:main" for name in ("judge", "codec", "base", "depth", "views", "motion", "grid")},
+    "channels_joint": "channels:JOINT.main",
+    "channels_prompted": "channels:PROMPTED.main",
+    "channels_to_rgb": "channels:TO_RGB.main",
+}
+"""What trains each model: a ``main(out, steps, minutes, resume, seed, device, ...)``, by module of this package."""
 
 Amount = Annotated[int, Interval(ge=1, le=10_000_000)]
 RANGES: dict[str, Any] = {
@@ -69,7 +64,8 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
 
     if name not in TRAINERS:
         raise SyncbenchError(f"cannot train '{name}'{suggest(name, TRAINERS, 'there is')}")
-    main: Callable[..., Any] = import_module(f"{__name__}.{name}").main
+    module, _, place = TRAINERS[name].partition(":")
+    main: Callable[..., Any] = attrgetter(place)(import_module(f"{__name__}.{module}"))
     types = field_types(main)
     for text in assignments:
         key, equals, value = text.partition("=")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn import functional as F
@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from .codec import CHANNELS
 from .loop import Plan, is_first, launch, train, where
+from .noise import Noise, schedule
 from .saved import read as saved
 from .stream import codec_of, latents
 from .tokenizer import LENGTH
@@ -70,23 +71,6 @@ def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
     return Base(unet, encoder)
-
-
-def schedule() -> DDIMScheduler:
-    """The noise schedule: v-prediction, and so little signal left at the end that unit noise is a fair start.
-
-    sqrt(alpha_bar) ends at 0.015 rather than at zero so that noise prediction stays convertible everywhere.
-    """
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.02,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        clip_sample=False,
-        set_alpha_to_one=True,
-        steps_offset=1,
-    )
 
 
 def pipeline(base: Base, codec: AutoencoderTiny) -> StableDiffusionPipeline:
@@ -175,7 +159,7 @@ def _run(
     unet.to(memory_format=torch.channels_last)
     if plan.device == "cpu":  # where the fused kernel's backward pass is far slower
         unet.set_attn_processor(AttnProcessor())
-    bars = schedule().alphas_cumprod
+    noise = Noise()
 
     def loss(step: int, random: torch.Generator) -> dict[str, torch.Tensor]:
         pick = torch.randint(scenes, (size,), generator=random)
@@ -184,12 +168,9 @@ def _run(
             pick = torch.where(torch.rand(size, generator=random) < share, seen, pick)
         x = z[pick].float()
         words = torch.where(torch.rand(size, 1, generator=random) < 0.1, empty, tokens[pick])
-        t = (torch.arange(size) + torch.rand(size, generator=random)) / size * len(bars)
-        t = t.long().clamp_max(len(bars) - 1)
-        a, b = bars[t].sqrt()[:, None, None, None], (1 - bars[t]).sqrt()[:, None, None, None]
-        noise = torch.randn(x.shape, generator=random)
-        noisy = (a * x + b * noise).to(plan.device, memory_format=torch.channels_last)
-        wanted = (a * noise - b * x).to(plan.device)
+        t = noise.times(size, random)
+        noisy, wanted = noise.mix(x, t, random)
+        noisy, wanted = noisy.to(plan.device, memory_format=torch.channels_last), wanted.to(plan.device)
         with plan.half():
             v = unet(noisy, t.to(plan.device), base.text(words.to(plan.device)).last_hidden_state).sample
         error = F.mse_loss(v.float(), wanted, reduction="none").mean((1, 2, 3))

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from PIL import Image
 
 from ..analysis.drawing import png
 from ..files import whole, write_whole
+from ..models.parts.denoiser import device_of
+from ..run.measure import machine_name
 
 
 def logs(runs: list[Path]) -> list[Path]:
@@ -38,13 +39,8 @@ def megabytes(folder: Path) -> str:
 
 
 def machine() -> str:
-    """What this machine computes with."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    kind = f" ({names[0]})" if names else ""
-    return f"{os.cpu_count()} CPU cores{kind}"
+    """What this machine computes with: its GPU, or its processor."""
+    return machine_name(device_of("auto"))
 
 
 def curve(runs: list[Path], column: str, title: str, out: Path) -> None:

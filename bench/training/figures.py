@@ -21,10 +21,10 @@ from ..models.reference import Reference
 from ..models.views import Views
 from ..types import Artifact
 from ..world.stream import shots
+from ..world.truth import CHANNELS
 from . import agreement
 from .cards import card, curve, machine, megabytes, sheet, spent
 from .measure import HELD_OUT
-from .scenes import CHANNELS
 from .silhouette import agreement as overlap
 from .silhouette import reader
 from .stream import codec_of

@@ -27,6 +27,7 @@ from torch import multiprocessing, nn
 
 from ..files import disk, write_whole
 from ..isolation.threads import allowed_cores
+from ..models.parts.denoiser import device_of
 from ..types import SyncbenchError
 from .saved import read, write
 
@@ -93,16 +94,9 @@ def generator(seed: int, step: int, shared: bool = False) -> torch.Generator:
 
 
 def where(name: str, processes: int) -> tuple[str, int]:
-    """Device and processes of a run. `auto` is a GPU where there is one; a GPU takes one process."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise SyncbenchError(f"unknown device '{name}': use auto, cpu or cuda") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SyncbenchError(f"device '{name}' asked for, but this machine shows no CUDA device: use auto or cpu")
-    return name, 1 if kind == "cuda" else min(processes, os.cpu_count() or 1)
+    """Device and processes of a run, which takes one process on a GPU. Raises SyncbenchError as `device_of` does."""
+    device = device_of(name)
+    return str(device), 1 if device.type == "cuda" else min(processes, os.cpu_count() or 1)
 
 
 def launch(worker: Callable[..., None], processes: int, *args: object) -> None:

@@ -11,8 +11,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from ..world.stream import shots
+from ..world.truth import CHANNELS
 from . import codec, judge
-from .scenes import CHANNELS
 from .stream import Which, codec_of, pictures, psnr, signed
 
 HELD_OUT = 910_001

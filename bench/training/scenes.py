@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from ..world.stream import shots
+from ..world.truth import CHANNELS
 from .saved import read, write
 from .stream import codec_of, signed
 
 CHUNK = 32
 """Scenes in a file; an interrupted preparation loses at most the files being written."""
-CHANNELS = ("albedo", "normal", "shading")
 KEPT: dict[str, tuple[str, ...]] = {"single": CHANNELS, "orbit4": ("depth",), "grid6": (), "clip": ()}
 """What is kept of each rig's scenes beside picture and cameras: what its trainers read."""
 

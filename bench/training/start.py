@@ -1,4 +1,4 @@
-"""What the trainers beyond the base start from: its network, its words, its noise."""
+"""What the trainers beyond the base start from: its network and its words, and its noise (see `noise`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transformers import CLIPTextModel
 
 from ..models.parts.library import quiet
 from ..types import SyncbenchError
-from .base import schedule
 from .loop import Plan
+from .noise import Noise as Noise
 from .tokenizer import LENGTH
 from .tokenizer import build as build_tokenizer
 
@@ -80,25 +80,6 @@ class Words:
     def size(self) -> int:
         """Numbers in the embedding of a token."""
         return self._empty.shape[-1]
-
-
-class Noise:
-    """The base's noise levels, and what its parameterisation asks of the network: v = a eps - b x0."""
-
-    def __init__(self) -> None:
-        self.bars = schedule().alphas_cumprod
-
-    def times(self, n: int, random: torch.Generator, lean: float = 1.0) -> Tensor:
-        """n times spread evenly over the schedule; `lean` < 1 prefers the noisy end, where layout is decided."""
-        share = (torch.arange(n) + torch.rand(n, generator=random)) / n
-        return (share.pow(lean) * len(self.bars)).long().clamp_max(len(self.bars) - 1)
-
-    def mix(self, x: Tensor, t: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(x_t, v) for clean x (n, ...) and times (n,)."""
-        bar = self.bars[t].view(-1, *[1] * (x.ndim - 1))
-        a, b = bar.sqrt(), (1 - bar).sqrt()
-        noise = torch.randn(x.shape, generator=random)
-        return a * x + b * noise, a * noise - b * x
 
 
 def save(module: Any, folder: Path) -> None:

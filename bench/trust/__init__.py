@@ -1,1 +1,1 @@
-"""Can the numbers be trusted? Contracts of components, report cards of metrics, the exact oracle of methods."""
+"""Tests of components, metrics and methods: contracts, report cards, and an exact law to compare methods with."""

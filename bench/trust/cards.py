@@ -1,4 +1,4 @@
-"""Report cards of metrics as a table and as figures."""
+"""Report cards of metrics as text and as figures."""
 
 import io
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from .verdicts import Card, Ladder
 MARKS = {True: "kept", False: "BROKEN", None: "not asked"}
 
 
-def text(cards: Sequence[Card], *, width: int | None = None, color: bool = False) -> str:
-    """One row a metric and family, and what was broken in words."""
+def cards_text(cards: Sequence[Card], *, width: int | None = None, color: bool = False) -> str:
+    """Report cards as text for a terminal: one row per metric and family, then a sentence for every broken check."""
     target = io.StringIO()
     console = Console(
         file=target, width=max(width or 140, 80), force_terminal=color, color_system="standard" if color else None
@@ -42,8 +42,8 @@ def text(cards: Sequence[Card], *, width: int | None = None, color: bool = False
     for card in cards:
         for check in card.checks:
             if check.passed is False:
-                said = f"{card.family} {card.metric}: {check.name} {MARKS[False]}: {check.seen}"
-                console.print(Text(visible(said)), soft_wrap=True)
+                broken = f"{card.family} {card.metric}: {check.name} {MARKS[False]}: {check.seen}"
+                console.print(Text(visible(broken)), soft_wrap=True)
     failed = sum(not card.passed for card in cards)
     console.print(
         f"{len(cards)} cards, {failed} with a broken promise" if failed else f"{len(cards)} cards, all passed"
@@ -57,14 +57,17 @@ def _verdict(card: Card) -> str:
     return "pass" if card.ladders else "none"
 
 
-def pictures(cards: Sequence[Card], folder: Path) -> list[Path]:
-    """One PNG a family: every metric's loss along every ladder, as a share of its largest change."""
+def ladder_figures(cards: Sequence[Card], folder: Path) -> list[Path]:
+    """Write one PNG per family with the loss of every metric along every ladder, and return their paths.
+
+    Losses are shares of the metric's largest change. Raises SyncbenchError where `folder` cannot be written.
+    """
     import altair
 
     chart: Any = altair
     with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    made: list[Path] = []
+    paths: list[Path] = []
     for family, some in groupby(sorted(cards, key=lambda card: card.family), key=lambda card: card.family):
         rows = [row for card in some for x in card.ladders for row in _points(card, x)]
         if not rows:
@@ -86,9 +89,9 @@ def pictures(cards: Sequence[Card], folder: Path) -> list[Path]:
                 column=chart.Column("corruption:N", title=f"{family}: loss along ladders of damage"),
             )
         )
-        made.append(folder / f"ladders-{family}.png")
-        write_whole(made[-1], png(drawn, ppi=110))
-    return made
+        paths.append(folder / f"ladders-{family}.png")
+        write_whole(paths[-1], png(drawn, ppi=110))
+    return paths
 
 
 def _points(card: Card, x: Ladder) -> list[dict[str, Any]]:

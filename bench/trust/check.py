@@ -1,7 +1,7 @@
-"""Contract test of one component: does a method, metric, dataset or model keep what it promises?
+"""Contract test of one component: does a method, metric, dataset or model do what its interface promises?
 
-For whoever writes one: `syncbench check ID`, `syncbench check package.module:Class`, `syncbench check file.py`.
-Small and quick: the closed-form model, one tiny strip.
+Authors of components run `syncbench check ID`, `syncbench check package.module:Class` or `syncbench check file.py`.
+The test is quick: it uses the closed-form model and one small strip.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,15 +25,16 @@ SIZE = 32
 
 @dataclass(frozen=True)
 class Verdict:
-    """One promise, whether it was kept, and what was seen."""
+    """The result of testing one promise of a component's interface."""
 
     promise: str
     kept: bool
     seen: str = ""
+    """What was observed, in words."""
 
 
 def check(spec: str, overrides: Mapping[str, Any] | None = None) -> list[Verdict]:
-    """Test the component `spec` against its contract. Raises SyncbenchError when there is no such component."""
+    """The results of testing the component `spec` against its contract. Raises SyncbenchError for an unknown spec."""
     kind = kind_named(spec)
     component = load(kind, spec, overrides)
     tests: dict[Kind, Callable[[Any], Iterator[Verdict]]] = {
@@ -55,7 +56,7 @@ def _extend(verdicts: list[Verdict], more: Iterator[Verdict]) -> None:
 
 
 def kind_named(spec: str) -> Kind:
-    """Which kind of component a spec names: by id, or by what the class offers."""
+    """Which kind of component a spec names: by its id, or by the attributes of its class. Raises SyncbenchError."""
     base = split(spec)[0]
     for kind in KINDS:
         if base in {component.id for component in list_components(kind)}:
@@ -63,15 +64,15 @@ def kind_named(spec: str) -> Kind:
     if ":" not in base and not base.endswith(".py"):
         known = [component.id for kind in KINDS for component in list_components(kind)]
         raise SyncbenchError(f"unknown component '{base}'{suggest(base, known, 'known are')}")
-    found = component_kind(any_class("methods", base))
-    if found is None:
-        has = ", ".join(f"a {NOUNS[kind]} {' and '.join(f'`{name}`' for name in MARKS[kind])}" for kind in KINDS)
+    kind = component_kind(any_class("methods", base))
+    if kind is None:
+        has = ", ".join(f"a {NOUNS[each]} {' and '.join(f'`{name}`' for name in MARKS[each])}" for each in KINDS)
         raise SyncbenchError(f"{base} is no component: of class data, {has}")
-    return found
+    return kind
 
 
-def example() -> Item:
-    """A strip three windows wide with a known truth."""
+def example_item() -> Item:
+    """An item whose surface is a strip three windows wide, with a known truth."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(3, SIZE, 3 * SIZE, generator=generator)
     return Item(
@@ -103,7 +104,7 @@ def _method(method: Any) -> Iterator[Verdict]:
     if lacking:
         yield Verdict(f"sampling was not tried: no small model has {', '.join(sorted(lacking))}", True)
         return
-    item = example()
+    item = example_item()
     before = _processors(model)
     model.cost = Cost()
     first: Artifact = method(item, model, 7)
@@ -126,17 +127,17 @@ def _method(method: Any) -> Iterator[Verdict]:
 
 
 def _processors(model: Model) -> list[str]:
-    """Identity of whatever processes attention; empty for models without."""
-    found: list[str] = []
+    """Names and identities of a model's attention processors; empty for models without attention."""
+    processors: list[str] = []
 
     def note(name: str, layer: Any) -> Any:
-        found.append(f"{name}:{id(layer.processor)}")
+        processors.append(f"{name}:{id(layer.processor)}")
         return layer.processor
 
     if "attention" in model.capabilities:
         with model.attach(note, lambda name, layer: True):
             pass
-    return found
+    return processors
 
 
 def _metric(metric: Any) -> Iterator[Verdict]:
@@ -152,7 +153,7 @@ def _metric(metric: Any) -> Iterator[Verdict]:
     yield Verdict("`families` are of the five", known and bool(metric.families), ", ".join(metric.families))
     print_ = metric.fingerprint()
     yield Verdict("the fingerprint is one short line", 0 < len(print_) < 400 and "\n" not in print_, print_)
-    item = example()
+    item = example_item()
     artifact = Artifact(views=item.surface.canvas(1).look(item.truth["canvas"]), canvas=item.truth["canvas"])
     for name, made in (("a picture", artifact), ("a bare artifact", Artifact(views=torch.zeros(1, 3, SIZE, SIZE)))):
         first, second = _ask(metric, made, item), _ask(metric, made, item)

@@ -1,8 +1,8 @@
-"""Controlled damage to true scenes: what a metric must notice, and what it must not reward.
+"""Controlled damage to true scenes, which metrics must notice and must not reward.
 
-Every corruption is a function of pictures and a strength, on ladders from hardly visible to gross. Designs after
-SysCON3D and the ladders of content-debiased FVD; strengths are ours. A wide picture is damaged window by window, the
-windows side by side, so that what differs between views differs between windows.
+Every corruption is a function of pictures and a strength, on a ladder of strengths from hardly visible to gross.
+Designs follow SysCON3D and the ladders of content-debiased FVD; strengths are ours. A wide picture is damaged window by
+window, with the windows side by side, so that windows differ from each other as views do.
 """
 
 from collections.abc import Callable
@@ -27,18 +27,18 @@ Kind = Literal["consistency", "quality", "text", "detail", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """What a corruption may draw on."""
+class TrueScene:
+    """A true scene, and what else a corruption may use."""
 
     item: Item
     views: Tensor
-    """(n, 3, h, w) in [0, 1]."""
+    """The true views (n, 3, h, w) in [0, 1]."""
     others: tuple[Item, ...]
-    """Other items with a truth."""
+    """Other items that have a truth."""
     random: torch.Generator
 
     def signs(self, *shape: int) -> Tensor:
-        """Random -1 and 1, (n, *shape)."""
+        """Random numbers -1 and 1 of the shape (n, *shape), for n views."""
         draw = torch.randint(0, 2, (len(self.views), *shape), generator=self.random)
         return draw.float() * 2 - 1
 
@@ -49,12 +49,13 @@ class Corruption:
 
     id: str
     breaks: Kind
-    """What it takes from a scene. `nothing`: it changes the file, and a metric should hardly notice. `detail`: it does
-    that to fine detail, which guards may measure, and so is told of them and not judged."""
+    """What the damage takes from a scene. `nothing`: it changes the file alone, and a metric should hardly notice.
+    `detail`: it changes fine detail alone, which metrics of quality may measure, so that theirs is reported and not
+    judged."""
     ladder: tuple[float, ...]
     unit: str
-    apply: Callable[[Scene, float], Tensor]
-    """(scene, strength) to damaged views of the same shape."""
+    apply: Callable[[TrueScene, float], Tensor]
+    """Function from a scene and a strength to damaged views (n, 3, h, w)."""
     families: tuple[Family, ...] = tuple(FAMILIES)
     whole: bool = False
     """Whether a wide picture is damaged in one piece instead of window by window."""
@@ -62,14 +63,17 @@ class Corruption:
     def __call__(
         self, item: Item, others: tuple[Item, ...], strength: float, seed: int, fused: bool = False
     ) -> Artifact:
-        """The truth of `item`, damaged; the same for the same arguments. For `fused` see `from_views`."""
+        """The truth of `item`, damaged; a pure function of its arguments. For `fused` see `from_views`."""
         random = torch.Generator().manual_seed(seed)
-        scene = Scene(item=item, views=true_views(item, self.whole, fused), others=others, random=random)
+        scene = TrueScene(item=item, views=true_views(item, self.whole, fused), others=others, random=random)
         return from_views(self.apply(scene, strength).clamp(0, 1), item, self.whole, fused)
 
 
 def true_views(item: Item, whole: bool = False, fused: bool = False) -> Tensor:
-    """The truth as views (n, 3, h, w): stored ones, or windows of the true picture, side by side unless `fused`."""
+    """The truth of an item as views (n, 3, h, w): true views, or windows of the true picture.
+
+    Windows lie side by side, or overlap by half if `fused`; with `whole` the picture is one view.
+    """
     if "canvas" not in item.truth:
         return item.truth["views"]
     canvas = item.truth["canvas"]
@@ -77,10 +81,10 @@ def true_views(item: Item, whole: bool = False, fused: bool = False) -> Tensor:
 
 
 def from_views(views: Tensor, item: Item, whole: bool = False, fused: bool = False) -> Artifact:
-    """The artifact of such views.
+    """The artifact of views that were laid out by `true_views` with these options.
 
-    `fused` leaves what a method that fuses views leaves: windows that overlap by half and were averaged where they
-    do, their borders, and how far views disagreed before.
+    With `fused` it is like that of a method that fuses views: windows that overlap by half are averaged, and the
+    artifact has their borders and the disagreement of the views before.
     """
     picture = item.surface.picture
     if not fused:
@@ -98,27 +102,27 @@ def from_views(views: Tensor, item: Item, whole: bool = False, fused: bool = Fal
 
 
 def _layout(item: Item, fused: bool) -> Canvas:
-    """The item's canvas at one pixel to a cell."""
+    """The item's canvas with one pixel to a cell; its windows overlap by half if `fused`."""
     return item.surface.canvas(1, FUSED if fused and item.surface.picture else None)
 
 
-def _colour(scene: Scene, s: float) -> Tensor:
+def _colour(scene: TrueScene, s: float) -> Tensor:
     return scene.views * (1 + s * scene.signs(3, 1, 1))
 
 
-def _flicker(scene: Scene, s: float) -> Tensor:
+def _flicker(scene: TrueScene, s: float) -> Tensor:
     time = torch.arange(len(scene.views)).view(-1, 1, 1, 1)
     return scene.views * (1 + s * (1 - 2 * (time % 2)))
 
 
-def _shift(scene: Scene, s: float) -> Tensor:
-    """Windows of a wide picture move up or down, so that their contents stay apart."""
+def _shift(scene: TrueScene, s: float) -> Tensor:
+    """Each view moves left or right by s pixels; windows of a wide picture move up or down, to keep contents apart."""
     along = 1 if scene.item.surface.picture else 2
     moved = [torch.roll(view, int(s) * int(sign), along) for view, sign in zip(scene.views, scene.signs(), strict=True)]
     return torch.stack(moved)
 
 
-def _rotate(scene: Scene, s: float) -> Tensor:
+def _rotate(scene: TrueScene, s: float) -> Tensor:
     angle = scene.signs() * radians(s)
     row, nothing = torch.stack([angle.cos(), -angle.sin()], 1), torch.zeros(len(angle), 2, 1)
     other = torch.stack([angle.sin(), angle.cos()], 1)
@@ -128,8 +132,8 @@ def _rotate(scene: Scene, s: float) -> Tensor:
     return F.grid_sample(scene.views, grid, padding_mode="border", align_corners=False)
 
 
-def _outlier(scene: Scene, s: float) -> Tensor:
-    """A share s of the views comes from other scenes, each from another one; at 1 no two views belong together."""
+def _outlier(scene: TrueScene, s: float) -> Tensor:
+    """A share s of the views is replaced by views of other scenes; at 1 no two views belong together."""
     views, count = scene.views.clone(), max(1, round(s * len(scene.views)))
     chosen = torch.randperm(len(views), generator=scene.random)[:count].tolist()
     strangers = [one for other in scene.others if (one := true_views(other)).shape == views.shape]
@@ -139,16 +143,16 @@ def _outlier(scene: Scene, s: float) -> Tensor:
     return views
 
 
-def _exchange(scene: Scene, s: float) -> Tensor:
-    """A share s of the views change places."""
+def _exchange(scene: TrueScene, s: float) -> Tensor:
+    """A share s of the views exchanges places."""
     views, count = scene.views.clone(), max(2, round(s * len(scene.views)))
     chosen = torch.randperm(len(views), generator=scene.random)[:count]
     views[chosen] = scene.views[chosen.roll(1)]
     return views
 
 
-def _mixture(scene: Scene, s: float) -> Tensor:
-    """Every view shows another scene through, each another one, with opacity s."""
+def _mixture(scene: TrueScene, s: float) -> Tensor:
+    """Every view is blended with that of another scene, with opacity s."""
     strangers = [one for other in scene.others if (one := true_views(other)).shape == scene.views.shape]
     if not strangers:
         return scene.views
@@ -156,33 +160,33 @@ def _mixture(scene: Scene, s: float) -> Tensor:
     return scene.views.lerp(through, s)
 
 
-def _repeat(scene: Scene, s: float) -> Tensor:
-    """A share s of the views repeats the first."""
+def _repeat(scene: TrueScene, s: float) -> Tensor:
+    """A share s of the views is replaced by the first view."""
     views, count = scene.views.clone(), max(2, round(s * len(scene.views)))
     views[:count] = scene.views[0]
     return views
 
 
-def _noise(scene: Scene, s: float) -> Tensor:
+def _noise(scene: TrueScene, s: float) -> Tensor:
     return scene.views + s / 255 * torch.randn(scene.views.shape, generator=scene.random)
 
 
-def _blur(scene: Scene, s: float) -> Tensor:
+def _blur(scene: TrueScene, s: float) -> Tensor:
     most = min(scene.views.shape[2:]) - 1
     size = 2 * min(round(3 * s), most) + 1
     return gaussian_blur(scene.views, [size, size], [s, s])
 
 
-def _collapse(scene: Scene, s: float) -> Tensor:
-    """Towards one colour, that of the whole scene."""
+def _collapse(scene: TrueScene, s: float) -> Tensor:
+    """All views are blended, with opacity s, with the scene's mean colour."""
     return scene.views.lerp(scene.views.mean((0, 2, 3), keepdim=True), s)
 
 
-def _unedited(scene: Scene, s: float) -> Tensor:
+def _unedited(scene: TrueScene, s: float) -> Tensor:
     return scene.views.lerp(scene.item.conditions["video"], s)
 
 
-def _jpeg(scene: Scene, s: float) -> Tensor:
+def _jpeg(scene: TrueScene, s: float) -> Tensor:
     def coded(view: Tensor) -> Tensor:
         file = BytesIO()
         to_pil_image(view).save(file, "JPEG", quality=int(s), subsampling=0)
@@ -191,14 +195,14 @@ def _jpeg(scene: Scene, s: float) -> Tensor:
     return torch.stack([coded(view) for view in scene.views])
 
 
-def _resize(scene: Scene, s: float) -> Tensor:
-    """Enlarged s times and back, as pipelines do that work at another size."""
+def _resize(scene: TrueScene, s: float) -> Tensor:
+    """Views are enlarged s times and reduced again, as by pipelines that work at another size."""
     high, wide = scene.views.shape[2:]
     large = F.interpolate(scene.views, (round(s * high), round(s * wide)), mode="bicubic", antialias=True)
     return F.interpolate(large.clamp(0, 1), (high, wide), mode="bicubic", antialias=True)
 
 
-def _half(scene: Scene, s: float) -> Tensor:
+def _half(scene: TrueScene, s: float) -> Tensor:
     return scene.views.half().float()
 
 
@@ -266,13 +270,13 @@ def corruption(id: str) -> Corruption:
     return next(one for one in CORRUPTIONS if one.id == id)
 
 
-def of_family(family: Family) -> tuple[Corruption, ...]:
-    """Those that make sense for a family."""
+def corruptions_of(family: Family) -> tuple[Corruption, ...]:
+    """The corruptions that apply to a family."""
     return tuple(one for one in CORRUPTIONS if family in one.families)
 
 
-def short(one: Corruption, levels: int) -> Corruption:
-    """The same with at most so many rungs, ends kept."""
+def shortened(one: Corruption, levels: int) -> Corruption:
+    """The corruption with at most `levels` strengths of its ladder, the first and the last among them."""
     n = len(one.ladder)
     if n <= levels:
         return one

@@ -1,20 +1,21 @@
-"""Report cards: does a metric measure what it says? Every one is held against controlled damage to true scenes.
+"""Report cards: does a metric measure what it claims? Every metric is tested on controlled damage to true scenes.
 
-For every metric and family, over items whose truth is known:
+The checks of every metric and family, over items whose truth is known:
 
     answers      the truth of most scenes gets a number
-    repeats      the same number again, in another order and with another number of threads (1e-4 of it)
-    agrees       its `reference(artifact, item)`, the same by another route, gives the same number (1e-4 of it)
-    notices      some ladder of damage raises the loss at every rung: Spearman 0.9 of strength and mean loss, and the
-                 strongest rung is told from the truth (95 % interval over items). A consistency metric must notice
+    repeats      the number is equal (to 1e-4 of it) in another order and with another number of threads
+    agrees       its `reference(artifact, item)`, which computes it another way, gives an equal number (to 1e-4 of it)
+    notices      some ladder of damage raises the loss: Spearman 0.9 between strength and mean loss, and the strongest
+                 damage is separable from the truth (95 % interval over items). A consistency metric must notice
                  broken consistency
     floor        broken consistency never improves a consistency metric
-    guarded      whatever damage it rewards, another metric of the family notices
+    guarded      any damage that the metric rewards is noticed by another metric of the family
     steady       JPEG, half precision and resizing cost less than a tenth of the largest noticed change (resizing takes
-                 detail, which guards measure: there it is told, not judged)
-    silent       where nothing is comparable it gives null, coverage 0 and a reason, or a finite number; it never raises
+                 detail, which metrics of quality measure: there the cost is reported, not judged)
+    silent       where nothing is comparable the metric gives null, coverage 0 and a reason, or a finite number; it
+                 never raises
 
-Expectations after the battery of `metrics.md`: SysCON3D's corruption ladders, invariance audits, known games.
+The checks follow SysCON3D's corruption ladders, audits of invariance, and known ways to win by poor output.
 """
 
 import json
@@ -36,9 +37,9 @@ from ..files import write_whole
 from ..isolation.guard import Failure, attempt, blamed
 from ..run.events import Tally
 from ..types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
-from .corruptions import Corruption, corruption, from_views, of_family, short, true_views
+from .corruptions import Corruption, corruption, corruptions_of, from_views, shortened, true_views
 from .grades import NAME
-from .verdicts import Card, Check, Ladder, climbed, judged
+from .verdicts import Card, Check, Ladder, ladder_checks, ladder_of
 
 WORLDS: dict[Family, str] = {
     "overlap": "panoramas",
@@ -47,11 +48,11 @@ WORLDS: dict[Family, str] = {
     "frames": "world_videos",
     "channels": "world_channels",
 }
-"""Where each family's true scenes come from."""
+"""The data set of each family's true scenes."""
 
 
 AGREE = corruption("mixture")
-"""The damage under which metrics meet their references."""
+"""The damage to the scenes on which metrics are compared with their references."""
 
 
 def validate(
@@ -62,11 +63,11 @@ def validate(
     levels: int = 5,
     progress: Tally = lambda done, total, text: None,
 ) -> list[Card]:
-    """Report cards of `metrics` over the first `items` of each world.
+    """Report cards of `metrics`, over the first `items` of each family's data set and `levels` strengths of damage.
 
-    `metrics` are ids, presets or files; none: all of the tree, with their presets, whose weights are on this machine.
-
-    Raises SyncbenchError for unknown names, fewer than `stats.ENOUGH` items (which judge nothing) or two levels.
+    `metrics` are ids, presets or files; empty means all of the tree, with their presets, whose weights are on this
+    machine. Raises SyncbenchError for unknown names, for fewer than `stats.ENOUGH` items, from which nothing can be
+    judged, and for fewer than two levels.
     """
     if items < ENOUGH or levels < 2:
         raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
@@ -92,16 +93,16 @@ def validate(
         for _ in trial.run(_ladders(family, levels)):
             done += 1
             progress(done, total, f"{family} {trial.now}")
-        made = trial.cards()
-        if silent := {card.metric: judges[card.metric] for card in made if not card.ladders}:
+        own = trial.cards()
+        if silent := {card.metric: judges[card.metric] for card in own if not card.ladders}:
             again = _Trial(family, worlds[:items], silent, fused=True)
             total += _rungs(family, levels)
             for _ in again.run(_ladders(family, levels)):
                 done += 1
                 progress(done, total, f"{family}, fused views: {again.now}")
             answered = {card.metric: card for card in again.cards(trial.laid()) if card.ladders}
-            made = [answered.get(card.metric, card) for card in made]
-        cards += made
+            own = [answered.get(card.metric, card) for card in own]
+        cards += own
     return cards
 
 
@@ -118,8 +119,8 @@ def _loads(judge: Any) -> bool:
     return True
 
 
-def save(cards: Sequence[Card], folder: Path) -> None:
-    """Write `cards/METRIC.json` in `folder`, one file a metric with its presets and backbones, one card a line."""
+def save_cards(cards: Sequence[Card], folder: Path) -> None:
+    """Write `cards/METRIC.json` in `folder`: one file per metric with its presets and backbones, one card per line."""
     of: dict[str, list[Card]] = {}
     for card in cards:
         of.setdefault(re.sub(r"[^\w.-]+", "_", re.split(r"[@\[]", card.metric)[0]), []).append(card)
@@ -129,11 +130,11 @@ def save(cards: Sequence[Card], folder: Path) -> None:
 
 
 def _ladders(family: Family, levels: int) -> tuple[Corruption, ...]:
-    return tuple(short(one, levels) for one in of_family(family))
+    return tuple(shortened(one, levels) for one in corruptions_of(family))
 
 
 def _rungs(family: Family, levels: int) -> int:
-    """How many rungs a trial has, the truth among them."""
+    """Number of scenes with damage that a trial scores, plus one for the truth."""
     return 1 + sum(len(one.ladder) for one in _ladders(family, levels))
 
 
@@ -143,10 +144,10 @@ def _copy(artifact: Artifact) -> Artifact:
 
 
 class _Trial:
-    """One family: its scenes, its metrics, and every answer.
+    """The test of one family's metrics on its scenes: all values, then the report cards.
 
-    `fused`: scenes as methods that fuse views leave them, for metrics which read what only those leave. Their guards
-    are the other metrics' ladders of the same damage to the same scenes, not fused.
+    With `fused`, scenes are like the artifacts of methods that fuse views, for metrics that read what only those have.
+    Their guards are then the ladders that other metrics have on the scenes without fusion.
     """
 
     def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any], fused: bool = False) -> None:
@@ -156,11 +157,13 @@ class _Trial:
         self.items = {item.id: item for item in items}
         self.now = ""
         self.values: dict[tuple[str, str, float], list[float]] = {}
-        """(metric, corruption, strength) to losses by item; nan where there is no value."""
+        """Losses by item, by (metric, corruption, strength); nan where there is no value."""
+        self.ladders: Sequence[Corruption] = ()
         self.reasons: dict[str, str] = {}
         self.checks: dict[str, list[Check]] = {name: [] for name in judges}
 
     def run(self, ladders: Sequence[Corruption]) -> Iterator[None]:
+        """Score the truth, then every strength of every corruption, and yield after each."""
         self.ladders = ladders
         self.now = "truth"
         truth = {name: self._truth(item) for name, item in self.items.items()}
@@ -179,9 +182,11 @@ class _Trial:
                 yield
 
     def laid(self) -> dict[str, list[Ladder]]:
+        """The ladders of every metric, by its name."""
         return {name: [self._ladder(name, one) for one in self.ladders] for name in self.judges}
 
     def cards(self, guards: Mapping[str, Sequence[Ladder]] | None = None) -> list[Card]:
+        """The report cards of all metrics; `guards` are ladders of further metrics of the family."""
         laid = {**(guards or {}), **self.laid()}
         return [self._card(name, laid) for name in self.judges]
 
@@ -205,11 +210,11 @@ class _Trial:
         if remember:
             self.reasons[name] = next((s.reason for s in scores.values() if s.reason), "")
         direction = self.judges[name].direction
-        found = [scores[item].value for item in self.items]
-        return [nan if v is None else float(loss(v, direction)) for v in found]
+        values = [scores[item].value for item in self.items]
+        return [nan if v is None else float(loss(v, direction)) for v in values]
 
     def _repeats(self, truth: Mapping[str, Artifact]) -> None:
-        # Copies: metrics keep features of pictures they have seen, and would only hand them out again.
+        # Copies, because metrics keep features of pictures that they have scored and would return them.
         copies = {item: _copy(truth[item]) for item in reversed(list(truth))}
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if threads > 1 else 2)
@@ -220,22 +225,22 @@ class _Trial:
             torch.set_num_threads(threads)
 
     def _agrees(self, made: Mapping[str, Artifact]) -> None:
-        """Against the metric's `reference`, on damaged scenes: many metrics are 0 at the truth."""
+        """Compare metrics with their `reference`, on damaged scenes because many metrics are 0 at the truth."""
         for name, judge in self.judges.items():
             if not hasattr(judge, "reference"):
                 self.checks[name].append(Check(name="agrees", passed=None, seen="no reference implementation"))
                 continue
             scores = self._scores(name, made)
-            found = attempt(
+            references = attempt(
                 lambda judge=judge: {
                     item: judge.reference(artifact, self.items[item]) for item, artifact in made.items()
                 }
             )
-            if isinstance(found, Failure):
-                self.checks[name].append(Check(name="agrees", passed=False, seen=found.text))
+            if isinstance(references, Failure):
+                self.checks[name].append(Check(name="agrees", passed=False, seen=references.text))
                 continue
-            # A reference may be narrower than the metric, but has no answer where the metric has none.
-            known = [(scores[item].value, value) for item, value in found.items() if value is not None]
+            # A reference may serve fewer items than the metric, but never one without a value of the metric.
+            known = [(scores[item].value, value) for item, value in references.items() if value is not None]
             self._same("agrees", name, [nan if a is None else a for a, _ in known], [b for _, b in known])
 
     def _same(self, check: str, name: str, first: Sequence[float], again: Sequence[float]) -> None:
@@ -249,7 +254,7 @@ class _Trial:
             self.checks[name].append(Check(name=check, passed=off <= 1e-4, seen=f"largest difference {off:.1e}"))
 
     def _silent(self, item: Item) -> None:
-        """One black view, and an item that knows nothing."""
+        """Score one black view of an item without truth and conditions."""
         bare = replace(item, truth={}, conditions={})
         height, width = item.surface.window
         nothing = Artifact(views=torch.zeros(1, 3, height, width))
@@ -267,7 +272,7 @@ class _Trial:
 
     def _ladder(self, name: str, one: Corruption) -> Ladder:
         damaged = {strength: self.values[name, one.id, strength] for strength in one.ladder}
-        return climbed(one, self.values[name, "truth", 0.0], damaged)
+        return ladder_of(one, self.values[name, "truth", 0.0], damaged)
 
     def _card(self, name: str, laid: Mapping[str, Sequence[Ladder]]) -> Card:
         ladders, judge = laid[name], self.judges[name]
@@ -276,9 +281,9 @@ class _Trial:
         share = len(known) / len(self.items)
         checks = [Check(name="answers", passed=share >= 0.5 or None, seen=self.reasons[name] or f"{share:.0%}")]
         if share >= 0.5:
-            # A metric does not stand guard over itself, whatever its preset.
-            others = {other: found for other, found in laid.items() if component_id(other) != component_id(name)}
-            checks += judged(role, ladders, others)
+            # Neither the metric nor its presets count as its guards.
+            others = {other: ladders for other, ladders in laid.items() if component_id(other) != component_id(name)}
+            checks += ladder_checks(role, ladders, others)
         return Card(
             metric=name,
             family=self.family,

@@ -1,4 +1,4 @@
-"""What a metric's answers to controlled damage say: ladders, checks and report cards. See `validate`."""
+"""From a metric's values on damaged scenes to ladders, checks and report cards; see `validate` for the checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from .corruptions import Corruption  # brings torch along, which reading cards must not
 
 MONOTONE = 0.9
-"""Least Spearman correlation of strength and mean loss."""
+"""Smallest Spearman correlation between strength and mean loss of a ladder that a metric notices."""
 STEADY = 0.1
-"""Most that what breaks nothing may cost, of the largest change."""
+"""Largest change of the loss by harmless damage, as a share of the largest change by any damage."""
 Told = Literal["notices", "rewards", "uneven", "blind"]
+"""How a metric responds to a kind of damage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """One strength: how much worse than the truth, paired over items."""
+    """One strength of damage, and how much worse than the truth the metric scores it, paired over items."""
 
     strength: float
     change: float
@@ -33,7 +34,7 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """One kind of damage."""
+    """A metric's response to one kind of damage, by strength."""
 
     corruption: str
     breaks: str
@@ -43,31 +44,33 @@ class Ladder:
     """Spearman correlation of strength and mean loss, the truth included."""
     told: Told
     smallest: float | None
-    """The mildest strength from which on every rung is told from the truth."""
+    """The smallest strength from which on every strength is separable from the truth; None if there is none."""
 
     @property
     def harmless(self) -> bool:
-        """Whether the damage is to the file or its finest detail, which no metric should make much of."""
+        """Whether the damage changes the file or its finest detail alone, to which no metric should respond much."""
         return self.breaks in ("nothing", "detail")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One promise: kept, broken, or (None) not asked of this metric."""
+    """The result of one check of a metric."""
 
     name: str
     passed: bool | None
+    """Whether the metric passed; None where the check does not apply to it."""
     seen: str
+    """What was observed, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What one metric showed in one family."""
+    """The report card of one metric in one family."""
 
     metric: str
     family: str
     role: str
-    """What the metric is for, as `Metric.role`."""
+    """What the metric is for; see `types.Metric`."""
     version: int
     fingerprint: str
     checks: tuple[Check, ...]
@@ -75,23 +78,23 @@ class Card:
 
     @property
     def passed(self) -> bool:
-        """Whether no promise was broken."""
+        """Whether the metric failed no check."""
         return all(check.passed is not False for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json` and the stored cards."""
+        """The card as JSON, for `--json` and for files of cards."""
         return {"passed": self.passed, **asdict(self)}
 
 
-def climbed(one: "Corruption", truth: Sequence[float], damaged: Mapping[float, Sequence[float]]) -> Ladder:
-    """The ladder of one corruption from losses by item (nan: no value) of the truth and of every strength."""
+def ladder_of(one: "Corruption", truth: Sequence[float], damaged: Mapping[float, Sequence[float]]) -> Ladder:
+    """The ladder of one corruption, from losses by item (nan: no value) of the truth and of every strength."""
     rungs: list[Rung] = []
     for strength in one.ladder:
         pairs = zip(damaged[strength], truth, strict=True)
         changes = [a - b for a, b in pairs if isfinite(a) and isfinite(b)]
-        found = interval(changes)
-        mean = found.mean if changes else 0.0
-        rungs.append(Rung(strength=strength, change=mean, low=found.low, high=found.high, items=len(changes)))
+        change = interval(changes)
+        mean = change.mean if changes else 0.0
+        rungs.append(Rung(strength=strength, change=mean, low=change.low, high=change.high, items=len(changes)))
     rho = _order([0.0, *(r.change for r in rungs)])
     return Ladder(
         corruption=one.id,
@@ -104,16 +107,16 @@ def climbed(one: "Corruption", truth: Sequence[float], damaged: Mapping[float, S
     )
 
 
-def judged(role: str, ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) -> tuple[Check, ...]:
-    """The checks that ladders decide; `others` are the same scenes' ladders of the family's other metrics."""
+def ladder_checks(role: str, ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) -> tuple[Check, ...]:
+    """The checks that follow from ladders; `others` are the ladders of the family's other metrics on these scenes."""
     return (_notices(role, ladders), _floor(role, ladders), _guarded(ladders, others), _steady(role, ladders))
 
 
 def _order(changes: Sequence[float]) -> float:
     if max(changes) == min(changes):
         return 0.0
-    found: Any = spearmanr(range(len(changes)), changes)
-    return float(found.statistic)
+    correlation: Any = spearmanr(range(len(changes)), changes)
+    return float(correlation.statistic)
 
 
 def _told(rungs: Sequence[Rung], rho: float) -> Told:
@@ -126,19 +129,19 @@ def _told(rungs: Sequence[Rung], rho: float) -> Told:
 
 
 def _smallest(rungs: Sequence[Rung]) -> float | None:
-    found: float | None = None
+    smallest: float | None = None
     for rung in reversed(rungs):
         if rung.low is None or rung.low <= 0:
             break
-        found = rung.strength
-    return found
+        smallest = rung.strength
+    return smallest
 
 
 def _notices(role: str, ladders: Sequence[Ladder]) -> Check:
     wanted = [x for x in ladders if x.breaks == "consistency" or role != "consistency"]
     noticed = [x for x in wanted if x.told == "notices" and not x.harmless]
-    said = ", ".join(f"{x.corruption} from {x.smallest:g} {x.unit}" for x in noticed if x.smallest is not None)
-    return Check(name="notices", passed=bool(noticed), seen=said or "nothing it should")
+    listed = ", ".join(f"{x.corruption} from {x.smallest:g} {x.unit}" for x in noticed if x.smallest is not None)
+    return Check(name="notices", passed=bool(noticed), seen=listed or "nothing it should")
 
 
 def _floor(role: str, ladders: Sequence[Ladder]) -> Check:
@@ -149,19 +152,19 @@ def _floor(role: str, ladders: Sequence[Ladder]) -> Check:
 
 
 def _guarded(ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) -> Check:
-    said: list[str] = []
+    guarded: list[str] = []
     open_ = False
     for x in ladders:
         if x.told != "rewards" or x.harmless:
             continue
-        guards = [n for n, found in others.items() if any(_guards(y, x) for y in found)]
+        guards = [name for name, other in others.items() if any(_guards(y, x) for y in other)]
         open_ |= not guards
-        said.append(f"{x.corruption}: {', '.join(guards[:3]) or 'no guard'}")
-    return Check(name="guarded", passed=not open_, seen="; ".join(said) or "rewards nothing")
+        guarded.append(f"{x.corruption}: {', '.join(guards[:3]) or 'no guard'}")
+    return Check(name="guarded", passed=not open_, seen="; ".join(guarded) or "rewards nothing")
 
 
 def _guards(guard: Ladder, rewarding: Ladder) -> bool:
-    """Whether `guard` tells every rung from the truth that the other rewards."""
+    """Whether `guard` notices every strength of this damage that the other ladder's metric rewards."""
     if guard.corruption != rewarding.corruption:
         return False
     pairs = zip(guard.rungs, rewarding.rungs, strict=True)
@@ -174,5 +177,5 @@ def _steady(role: str, ladders: Sequence[Ladder]) -> Check:
         return Check(name="steady", passed=None, seen="nothing to compare with")
     costs = [(x, abs(x.rungs[-1].change) / span) for x in ladders if x.harmless]
     asked = [cost for x, cost in costs if role == "consistency" or x.breaks == "nothing"]
-    said = ", ".join(f"{x.corruption} {cost:.1%}" for x, cost in costs)
-    return Check(name="steady", passed=max(asked, default=0.0) <= STEADY, seen=f"{said} of the largest change")
+    listed = ", ".join(f"{x.corruption} {cost:.1%}" for x, cost in costs)
+    return Check(name="steady", passed=max(asked, default=0.0) <= STEADY, seen=f"{listed} of the largest change")

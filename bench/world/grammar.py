@@ -128,8 +128,10 @@ def parse(caption: str) -> Slots:
 def is_caption(caption: str) -> bool:
     """Whether a text is a caption of the grammar.
 
-    >>> speaks("a red ball on a green meadow under a blue sky"), speaks("a woman running in a garden"), speaks("")
-    (True, False, False)
+    >>> is_caption("a red ball on a green meadow under a blue sky")
+    True
+    >>> is_caption("a woman running in a garden"), is_caption("")
+    (False, False)
     """
     try:
         parse(caption)

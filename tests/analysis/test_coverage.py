@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from syncbench.bench.analysis import stats
 from syncbench.bench.analysis.differences import differences
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.gate.gate import TAIL, compare
 from syncbench.metrics.variety import pseudo_values
 
@@ -45,7 +45,7 @@ def test_intervals_cover(law: str, n: int):
     table = draw(np.random.default_rng(n), (n, SIZE))
     found = stats.intervals(table)
     covered = np.mean([one.low <= truth <= one.high for one in found])
-    t = 2 * np.std(table, axis=0, ddof=1) / np.sqrt(n) * stats.reaches(n, np.zeros(SIZE), 0.025)
+    t = 2 * np.std(table, axis=0, ddof=1) / np.sqrt(n) * stats.interval_reach(n, np.zeros(SIZE), 0.025)
     wider = np.median([one.high - one.low for one in found] / t)
     print(f"\n{law}, {n} items: {covered:.3f} of 95 % intervals hold the mean, {wider:.2f} of Student's width")
     # bounds are the promise less two standard errors of this simulation
@@ -98,7 +98,7 @@ def test_boards_of_equal_methods_have_one_rank():
                 for item in range(6)
             ]
         )
-        shown = rows(made)
+        shown = report_rows(made)
         lost = (shown["mark"] != "best").any()
         assert lost == ((shown["rank_low"] > 1).any() and (shown["mark"] != "best").any())
         assert (
@@ -118,8 +118,8 @@ LOSSES = {**{name: LAWS[name] for name in ("normal", "gamma of 4", "exponential"
 def test_a_loss_as_large_as_the_margin_seldom_passes(law: str, n: int):
     draw, truth = LOSSES[law]
     table = draw(np.random.default_rng(n), (n, 20_000))
-    error, skew = stats.spread_of(table)
-    passed = (table.mean(axis=0) + stats.reaches(n, -skew, TAIL) * error <= truth).mean()
+    error, skew = stats.error_and_skew(table)
+    passed = (table.mean(axis=0) + stats.interval_reach(n, -skew, TAIL) * error <= truth).mean()
     print(f"\n{law} losses, {n} items: {passed:.3f} of losses equal to the margin pass")
     assert passed <= (0.015 if law == "normal" else 0.07)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from syncbench.bench.analysis import stats
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.report.latex import escape
 from syncbench.bench.report.report import render
 
@@ -33,13 +33,13 @@ def table(levels: dict[str, float], metric: str = "seconds", items: int = 12) ->
 
 
 def marks(made: pd.DataFrame) -> dict[str, str]:
-    found = rows(made)
+    found = report_rows(made)
     return dict(zip(found["method"], found["mark"], strict=True))
 
 
 def test_marks_use_the_paired_difference_not_the_overlap_of_intervals():
     made = table({"a": 1.0, "b": 1.0, "c": 1.5, "d": 1.5, "e": 3.0})
-    found = rows(made)
+    found = report_rows(made)
     assert found["ci_high"].min() > found["ci_low"].max()  # all intervals overlap
     values = made.pivot_table(index="item", columns="method", values="value")
     leader = values.mean().idxmin()
@@ -62,7 +62,7 @@ def test_a_constant_difference_is_separable_and_equal_methods_are_not():
 
 
 def test_fewer_items_than_can_be_judged_mark_nothing_and_leave_every_rank_open():
-    found = rows(table({"a": 1.0, "b": 9.0}, items=5)).set_index("method")
+    found = report_rows(table({"a": 1.0, "b": 9.0}, items=5)).set_index("method")
     assert set(found["mark"]) == {""}
     assert [tuple(found.loc[m, ["rank_low", "rank_high"]]) for m in "ab"] == [(1, 2), (1, 2)]
     assert marks(table({"a": 1.0, "b": 9.0}, items=6)) == {"a": "best", "b": "second"}
@@ -74,7 +74,7 @@ def test_anchors_and_methods_that_miss_items_do_not_compete():
         if one["method"] == "syncdiffusion" and one["item"] == "item001":
             one.update(value=None, coverage=0.0, reason="nothing overlaps")
     more = [record("third", m, i, 0, 5.0 + i) for m in {one["metric"] for one in made} for i in range(8)]
-    found = rows(frame([*made, *more])).set_index("method")
+    found = report_rows(frame([*made, *more])).set_index("method")
     competing = {"multidiffusion", "third"}
     for name in ("mark", "rank_low", "pareto"):
         shown = found[name].replace("", pd.NA).notna() if name == "mark" else found[name].notna()
@@ -84,7 +84,7 @@ def test_anchors_and_methods_that_miss_items_do_not_compete():
 
 def test_ranks_leave_open_what_the_comparisons_of_every_two_leave_open():
     made = table({"a": 1.0, "b": 1.02, "c": 1.3, "d": 4.0})
-    found = rows(made).set_index("method")
+    found = report_rows(made).set_index("method")
     values = made.pivot_table(index="item", columns="method", values="value")
     for name in "abcd":
         apart = {o: stats.interval(values[name] - values[o], tests=6) for o in "abcd" if o != name}
@@ -96,7 +96,7 @@ def test_ranks_leave_open_what_the_comparisons_of_every_two_leave_open():
 
 def test_equal_methods_share_their_ranks():
     made = frame([record(m, "seconds", i, 0, v + i) for m, v in (("a", 1), ("b", 1), ("c", 2)) for i in range(6)])
-    found = rows(made).set_index("method")
+    found = report_rows(made).set_index("method")
     assert [tuple(found.loc[m, ["rank_low", "rank_high"]]) for m in "abc"] == [(1, 2), (1, 2), (3, 3)]
 
 
@@ -105,7 +105,7 @@ def test_the_front_is_what_nothing_beats_in_quality_and_cost():
     points = {f"m{i}": (float(q), float(c)) for i, (q, c) in enumerate(rng.integers(1, 7, (14, 2)))}
     made = [record(m, "intra_lpips[reference]", i, 0, q) for m, (q, _) in points.items() for i in range(3)]
     made += [record(m, "seconds", i, 0, c) for m, (_, c) in points.items() for i in range(3)]
-    found = rows(frame(made))
+    found = report_rows(frame(made))
     found = found[found["metric"] == "intra_lpips[reference]"].set_index("method")["pareto"]
     for name, (q, c) in points.items():
         beaten = any(a <= q and b <= c and (a, b) != (q, c) for a, b in points.values())

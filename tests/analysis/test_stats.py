@@ -87,7 +87,7 @@ def test_interval_of_many_columns_equals_one_at_a_time():
 def test_pooled_groups_keep_their_places_and_lose_their_nulls():
     values = np.array([1.0, np.nan, 5.0, 2.0, 6.0, 3.0, 7.0, 9.0])
     group = np.array([0, 0, 2, 0, 2, 0, 2, 2])
-    found = stats.pooled(values, group, 4, np.array([1, 1, 3, 1]))
+    found = stats.group_intervals(values, group, 4, np.array([1, 1, 3, 1]))
     assert [one.n for one in found] == [3, 0, 4, 0]
     assert found[0] == stats.interval([1.0, 2.0, 3.0])
     assert found[2] == stats.interval([5.0, 6.0, 7.0, 9.0], tests=3)
@@ -154,7 +154,7 @@ def test_benjamini_hochberg_worked_example():
 
 @pytest.mark.parametrize(("n", "tests"), [(6, 1), (8, 3), (12, 15), (40, 55), (250, 1)])
 def test_an_effect_is_found_as_often_as_it_claims(n: int, tests: int):
-    shift = stats.effect(n, tests)
+    shift = stats.detectable_effect(n, tests)
     items = np.random.default_rng(8).normal(shift, 1, (n, 8000))
     shown = np.mean([one.low > 0 for one in stats.intervals(items, tests=tests)])
     assert shown == pytest.approx(0.8, abs=0.02)
@@ -162,8 +162,8 @@ def test_an_effect_is_found_as_often_as_it_claims(n: int, tests: int):
 
 def test_effects_of_many_items_are_those_of_the_t_test():
     z = scipy_stats.norm.ppf(0.975) + scipy_stats.norm.ppf(0.8)
-    assert stats.effect(4000) == pytest.approx(z / sqrt(4000), rel=1e-3)
-    assert stats.effect(200) == pytest.approx(stats.effect(201), rel=0.02)
+    assert stats.detectable_effect(4000) == pytest.approx(z / sqrt(4000), rel=1e-3)
+    assert stats.detectable_effect(200) == pytest.approx(stats.detectable_effect(201), rel=0.02)
 
 
 @pytest.mark.parametrize("ratio", [0.3, 1.0, 2.5])
@@ -171,8 +171,8 @@ def test_effects_of_many_items_are_those_of_the_t_test():
 def test_items_needed_are_the_fewest_that_show_it(ratio: float, tests: int):
     n = stats.items_needed(2.0, 2.0 * ratio, tests=tests)
     assert n is not None
-    assert stats.effect(n, tests) <= ratio
-    assert n == stats.ENOUGH or stats.effect(n - 1, tests) > ratio
+    assert stats.detectable_effect(n, tests) <= ratio
+    assert n == stats.ENOUGH or stats.detectable_effect(n - 1, tests) > ratio
 
 
 def test_items_needed_has_bounds_and_refuses_nonsense():
@@ -185,20 +185,20 @@ def test_items_needed_has_bounds_and_refuses_nonsense():
 
 
 def test_few_items_say_what_they_show_and_how_many_would():
-    assert stats.few(24, comb(6, 2)) is None
-    said = stats.few(6, comb(6, 2))
+    assert stats.shortage_note(24, comb(6, 2)) is None
+    said = stats.shortage_note(6, comb(6, 2))
     assert said is not None
     assert "only differences of 4.7 times their spread" in said
     assert "take at least 14" in said
-    assert stats.effect(14, 15) <= stats.LARGE < stats.effect(13, 15)
-    assert "cannot be judged: take at least 6, and 8 for one comparison" in (stats.few(3, 1) or "")
+    assert stats.detectable_effect(14, 15) <= stats.LARGE < stats.detectable_effect(13, 15)
+    assert "cannot be judged: take at least 6, and 8 for one comparison" in (stats.shortage_note(3, 1) or "")
 
 
 @pytest.mark.parametrize(("n", "chance"), [(6, 0.99), (24, 0.998)])
 def test_the_bound_of_no_change_is_exceeded_as_rarely_as_it_claims(n: int, chance: float):
     items = np.random.default_rng(1).normal(size=(n, 40_000))
-    error, skew = stats.spread_of(items)
-    bounds = (items.mean(axis=0) + stats.reaches(n, -skew, 0.01) * error) * sqrt(n)
+    error, skew = stats.error_and_skew(items)
+    bounds = (items.mean(axis=0) + stats.interval_reach(n, -skew, 0.01) * error) * sqrt(n)
     assert (bounds < stats.unchanged_bound(n, 0.01, chance)).mean() == pytest.approx(chance, abs=0.0015)
 
 
@@ -207,7 +207,7 @@ def test_signs_of_many_columns_are_those_of_their_intervals() -> None:
     table = generator.standard_gamma(1.0, (12, 300)) - generator.uniform(0, 2, 300)
     table[:, :20] = generator.uniform(-1, 1, 20)  # all items alike
     table[generator.uniform(size=table.shape) < 0.4] = np.nan
-    found, counts = stats.signs(table, tests=3)
+    found, counts = stats.separable_signs(table, tests=3)
     for column, sign, count in zip(table.T, found, counts, strict=True):
         one = stats.interval(column[np.isfinite(column)], tests=3)
         assert (one.n, int(one.separable) * np.sign(one.mean)) == (count, sign)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from syncbench.bench.analysis.differences import differences
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.catalogue.roles import primary_of, role_of
@@ -130,12 +130,12 @@ def test_seconds_of_two_machines_share_no_column_and_no_front():
         return both + [record(method, "seconds", i, 0, value) for i in range(4)]
 
     here, there = made("multidiffusion", 1.0), elsewhere(made("syncdiffusion", 2.0))
-    table = rows(frame(here + there))
+    table = report_rows(frame(here + there))
     seconds = table[table["metric"] == "seconds"]
     assert sorted(seconds["fingerprint"]) == [f"seconds/v1, {MACHINE}", f"seconds/v1, {OTHER}"]
     assert table["pareto"].isna().all()
     assert "Pareto" not in render(frame(here + there), "md")
-    one = rows(frame(here + made("syncdiffusion", 2.0)))
+    one = report_rows(frame(here + made("syncdiffusion", 2.0)))
     assert one["pareto"].notna().any(), "on one machine there is a front"
     counted = [
         {**record(method, "network_evaluations", i, 0, 5.0), "key": key}
@@ -143,7 +143,7 @@ def test_seconds_of_two_machines_share_no_column_and_no_front():
         for i in range(4)
         for key in [key.format(i)]
     ]
-    assert rows(frame(here + there + counted))["pareto"].notna().any(), "a count is equal on every machine"
+    assert report_rows(frame(here + there + counted))["pareto"].notna().any(), "a count is equal on every machine"
 
 
 def test_the_gate_leaves_seconds_of_another_machine_alone_unless_asked():

@@ -89,6 +89,29 @@ def test_run_report_score_show_and_cite(suite: Path, results: Path) -> None:
     assert "2302.08113" in call("cite", results).stdout
 
 
+def test_tables_come_with_their_families(tmp_path: Path, results: Path) -> None:
+    path = tmp_path / "two.toml"
+    part = """
+[[parts]]
+datasets = [{ id = "world_channels", count = 2 }]
+methods = ["truth"]
+metrics = ["albedo_error"]
+"""
+    path.write_text(
+        'model = "gauss"\nlimit = 2\nprotocol = { steps = 2, guidance = 1.0 }\n'
+        + part
+        + part.replace('"world_channels", count = 2', '"panoramas", width = 64, height = 16, window = 16')
+        .replace("truth", "independent")
+        .replace("albedo_error", "seam_ratio")
+    )
+    printed = call("run", path, "--out", results, "--tables")
+    assert printed.exit_code == 0, printed.output
+    first, second = printed.stdout.index("albedo_error"), printed.stdout.index("seam_ratio")
+    assert first < second < printed.stdout.index("4 jobs, 4 sampled")
+    refused = call("run", path, "--out", results, "--tables", "--json")
+    assert (refused.exit_code, "take one of them" in refused.stderr) == (2, True)
+
+
 def test_options_narrow_a_suite(suite: Path, results: Path) -> None:
     done = call(
         *("run", suite, "--out", results, "--methods", "multidiffusion", "--limit", 1, "--seeds", "3,4", "--json"),
@@ -289,7 +312,7 @@ READERS: dict[str, list[str]] = {
 @pytest.mark.parametrize("command", READERS)
 def test_a_file_that_is_no_results_says_what_it_is(command: str, tmp_path: Path) -> None:
     records_, renamed, other = tmp_path / "records.parquet", tmp_path / "records.pq", tmp_path / "run.json"
-    baseline.write_records(frame(records()), records_)
+    baseline.write_parquet(frame(records()), records_)
     renamed.write_bytes(records_.read_bytes())
     other.write_text("{}")
     text = tmp_path / "elsewhere" / "table.csv"

@@ -166,7 +166,7 @@ def test_what_cannot_be_unwrapped_is_one_sentence(fresh: Path, monkeypatch: pyte
 def test_the_mesh_alone_decides_how_it_is_unwrapped(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never the clock: what takes too long, or is killed, is an error and no other atlas."""
     asked: list[tuple[int, bool]] = []
-    real = atlas._apart
+    real = atlas._charts_of_process
 
     def apart(mesh: Mesh, density: float, cut: bool) -> Any:
         asked.append((len(mesh.faces), cut))

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from scipy.ndimage import laplace
 from syncbench.bench.backbones import perceptual as perceptual_module
 from syncbench.bench.backbones.clip import clip
-from syncbench.bench.backbones.perceptual import perceptual, unit
+from syncbench.bench.backbones.perceptual import perceptual, unit_channels
 from syncbench.bench.backbones.style import CONVOLUTIONS, VggStyle
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, SyncbenchError
@@ -104,9 +104,9 @@ def test_damaged_weights_are_refused(hub: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_unit_is_the_package_normalisation_with_a_finite_gradient() -> None:
     x = torch.randn(2, 8, 5, 5)
-    torch.testing.assert_close(unit(x), lpips.normalize_tensor(x), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(unit_channels(x), lpips.normalize_tensor(x), rtol=1e-6, atol=1e-7)
     zero = torch.zeros(1, 8, 2, 2, requires_grad=True)
-    unit(zero).square().sum().backward()
+    unit_channels(zero).square().sum().backward()
     assert zero.grad is not None
     assert zero.grad.isfinite().all()
 

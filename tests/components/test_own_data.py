@@ -18,7 +18,7 @@ from syncbench.bench.catalogue.registry import load
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.run.plan import dataset_fields
+from syncbench.bench.run.job import dataset_fields
 from syncbench.bench.store.folder import load_records
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Artifact, Item, Sampling

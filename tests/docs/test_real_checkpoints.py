@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from syncbench.bench.catalogue.listing import ROOT
-from syncbench.bench.catalogue.registry import load
+from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.cli.main import app
+from syncbench.bench.fetch.manifest import weights_named as named_weights
+from syncbench.bench.models.parts.composed import Composed
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.store.folder import load_records
 from syncbench.bench.suites.suite import list_suites
@@ -55,6 +57,16 @@ def test_the_pages_recipe_changes_what_its_folder_says(place: Path) -> None:
     found = load("models", "mine/painted.py", {"path": "painted", "device": "cpu"})
     assert found.made.levels.prediction == "v"
     assert load("models", "./painted", {"device": "cpu"}).made.levels.prediction == "eps"
+
+
+def test_what_is_added_to_a_checkpoint_is_a_model_and_can_be_fetched() -> None:
+    section = TEXT[TEXT.index("## What is added") : TEXT.index("## Your own")]
+    rows = [re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (?!beside|-).*", section, re.MULTILINE)]
+    assert len(rows) == 5
+    for id, *named in rows:
+        assert issubclass(load_class("models", id), Composed)
+        for one in (word for group in named if " " in group for word in group.split()):
+            assert named_weights(one), one
 
 
 def test_the_pages_commands_and_suites_exist() -> None:

@@ -20,7 +20,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.fetch import fetch, listing, where
 from syncbench.bench.fetch.files import bring_file
 from syncbench.bench.fetch.lock import lock_file, locked
-from syncbench.bench.fetch.manifest import HUB_ID, Weights, groups, manifest, named
+from syncbench.bench.fetch.manifest import HUB_ID, Weights, groups, manifest, weights_named
 from syncbench.bench.fetch.needs import repositories
 from syncbench.bench.fetch.wanted import wanted
 from syncbench.bench.models.parts.hub import snapshot
@@ -87,7 +87,7 @@ def names_in(folder: Path) -> set[str]:
 
 def test_a_repository_is_brought_without_pickles_code_and_other_variants(hub: Hub) -> None:
     told: list[tuple[str, int, int | None]] = []
-    [line] = fetch(named(NAME), told=lambda *now: told.append(now))
+    [line] = fetch(weights_named(NAME), told=lambda *now: told.append(now))
     assert line.where is not None
     assert names_in(Path(line.where)) == WHOLE
     assert line.size == sum(len(REPOSITORY[name]) for name in WHOLE)
@@ -102,17 +102,17 @@ def test_a_repository_is_brought_without_pickles_code_and_other_variants(hub: Hu
 
 
 def test_another_variant_comes_beside_the_first(hub: Hub) -> None:
-    fetch(named(NAME))
-    [line] = fetch(named(NAME), variant="fp16")
+    fetch(weights_named(NAME))
+    [line] = fetch(weights_named(NAME), variant="fp16")
     assert line.where is not None
     assert names_in(Path(line.where)) == WHOLE | {"unet/diffusion_pytorch_model.fp16.safetensors"}
     assert set(locked(NAME)["files"]) == names_in(Path(line.where))
 
 
 def test_what_is_here_is_not_brought_again(hub: Hub) -> None:
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     hub.asked.clear()
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     assert not hub.ranges("diffusion_pytorch_model.safetensors")
 
 
@@ -120,14 +120,14 @@ def test_a_cut_fetch_goes_on_where_it_stopped(hub: Hub) -> None:
     name = "unet/diffusion_pytorch_model.safetensors"
     hub.cut[name] = len(BIG) // 4
     with pytest.raises(SyncbenchError, match=r"fetching somebody/small was stopped .*: the same command goes on"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     with pytest.raises(SyncbenchError, match="was not brought to its end: syncbench fetch somebody/small goes on"):
         snapshot(NAME)
-    assert where(named(NAME)[0]) is None
+    assert where(weights_named(NAME)[0]) is None
     hub.cut.clear()
     hub.broken.clear()
     hub.asked.clear()
-    [line] = fetch(named(NAME))
+    [line] = fetch(weights_named(NAME))
     [start] = hub.ranges(name)
     assert start.startswith("bytes=")
     assert start == f"bytes={len(BIG) // 4}-"
@@ -139,16 +139,16 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused_and_removed(hub: Hub) -
     name = "unet/diffusion_pytorch_model.safetensors"
     hub.lies[name] = BIG[::-1]
     with pytest.raises(SyncbenchError, match=r"model.safetensors of .* came damaged .* was removed"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     blobs = Path(constants.HF_HUB_CACHE) / "models--somebody--small" / "blobs"
     assert BIG[::-1] not in [path.read_bytes() for path in blobs.iterdir()]
     hub.lies.clear()
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     assert (snapshot(NAME) / name).read_bytes() == BIG
 
 
 def test_a_dry_run_says_what_would_come_and_brings_nothing(hub: Hub) -> None:
-    [line] = fetch(named(NAME), dry=True)
+    [line] = fetch(weights_named(NAME), dry=True)
     assert (line.size, line.about, line.where) == (sum(len(REPOSITORY[n]) for n in WHOLE), False, None)
     assert line.commit == COMMIT
     assert not lock_file().exists()
@@ -160,41 +160,41 @@ def test_a_dry_run_that_may_not_ask_says_what_it_knows_or_that_it_knows_nothing(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SyncbenchError, match="HF_HUB_OFFLINE is set, and nothing is known of somebody/small"):
-        fetch(named(NAME), dry=True)
-    [line] = fetch(named("sd15"), dry=True)
+        fetch(weights_named(NAME), dry=True)
+    [line] = fetch(weights_named("sd15"), dry=True)
     assert line.about
     assert line.size
     assert not hub.asked
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    [line] = fetch(named(NAME), dry=True)
+    [line] = fetch(weights_named(NAME), dry=True)
     assert (line.about, line.where) == (False, str(snapshot(NAME)))
 
 
 def test_refusals_are_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.gated.add(NAME)
     with pytest.raises(SyncbenchError, match="somebody/small is gated: accept its licence"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     hub.gated.clear()
     with pytest.raises(SyncbenchError, match="the hub has no somebody/else: the name is wrong, or it is private"):
-        fetch(named("somebody/else"))
+        fetch(weights_named("somebody/else"))
     hub.repositories[NAME] = {"model.bin": b"x", "config.json": b"{}"}
     with pytest.raises(SyncbenchError, match="has the weights as pickles only"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     hub.repositories[NAME] = {"config.json": b"{}"}
     with pytest.raises(SyncbenchError, match="has no weights as safetensors"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     hub.repositories[NAME] = dict(REPOSITORY)
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 1000})())
     with pytest.raises(SyncbenchError, match=r"needs 0\.0 GB more, and .* free: free some, or set HF_HOME"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(SyncbenchError, match="fetching somebody/small was stopped"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SyncbenchError, match="HF_HUB_OFFLINE is set"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
 
 
 def test_a_full_disk_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
     with pytest.raises(SyncbenchError, match="no space left while fetching somebody/small"):
-        fetch(named(NAME))
+        fetch(weights_named(NAME))
 
 
 def test_a_pinned_commit_is_found_by_its_first_digits_or_refused(hub: Hub) -> None:
@@ -232,10 +232,10 @@ def test_snapshots_of_other_programs_are_found(hub: Hub) -> None:
 
 @pytest.mark.parametrize("length", [7, 40])
 def test_a_damaged_lock_is_as_good_as_none(hub: Hub, length: int) -> None:
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     lock_file().write_text("{" * length)
     assert snapshot(NAME).name == COMMIT
-    fetch(named(NAME))
+    fetch(weights_named(NAME))
     assert locked(NAME)["whole"] is True
 
 
@@ -281,7 +281,7 @@ def test_the_listing_says_what_lies_here(hub: Hub, torch_home: Path) -> None:
     assert not [line for line in listing() if line.where]
     assert not hub.asked, "listing asks nothing of the network"
     hub.repositories["guoyww/animatediff-motion-adapter-v1-5-2"] = {"config.json": b"{}", "a.safetensors": b"abc"}
-    fetch(named("animatediff"))
+    fetch(weights_named("animatediff"))
     [line] = [line for line in listing() if line.where]
     assert (line.name, line.licence, line.size, line.about) == ("animatediff", "Apache-2.0", 5, False)
     done = CliRunner().invoke(app, ["fetch", "--json"])

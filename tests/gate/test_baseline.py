@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from syncbench.bench import files
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.gate.baseline import update
@@ -34,7 +34,7 @@ def stored(tmp_path: Path) -> Path:
 def test_a_file_gives_back_the_records(stored: Path):
     again = read_records(stored)
     assert len(again) == len(run())
-    pd.testing.assert_frame_equal(rows(again), rows(run()), check_dtype=False)
+    pd.testing.assert_frame_equal(report_rows(again), report_rows(run()), check_dtype=False)
     assert again["params"].iloc[0] == {}
     assert again["protocol"].iloc[0] == {"steps": 10}
     assert gate(stored, stored).headline == compare(run(), run()).headline

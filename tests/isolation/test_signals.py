@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from syncbench.bench.cli.main import app
 from syncbench.bench.isolation.guard import attempt, unchanged
-from syncbench.bench.isolation.signals import Interrupted, heard
+from syncbench.bench.isolation.signals import Interrupted, raising_signals
 from syncbench.bench.report import report
 from syncbench.bench.run import sweep as run
 from typer.testing import CliRunner
@@ -39,8 +39,8 @@ def test_a_signal_ends_a_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_importing_shows_no_traceback(number: int) -> None:
-    code = "import os, signal\nfrom syncbench.bench.isolation.signals import importing\n"
-    code += f"signal.signal({number}, signal.default_int_handler)\nwith importing():\n    "
+    code = "import os, signal\nfrom syncbench.bench.isolation.signals import quiet_imports\n"
+    code += f"signal.signal({number}, signal.default_int_handler)\nwith quiet_imports():\n    "
     code += f"os.kill(os.getpid(), {number})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 128 + number
@@ -67,7 +67,7 @@ def test_the_command_line_is_imported_under_that_protection() -> None:
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with heard():
+        with raising_signals():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -81,6 +81,6 @@ def test_a_component_that_swallows_a_signal_only_delays_it() -> None:
         except BaseException:
             pass
 
-    with heard(), pytest.raises(Interrupted) as caught, unchanged():
+    with raising_signals(), pytest.raises(Interrupted) as caught, unchanged():
         attempt(deaf)
     assert caught.value.number == signal.SIGTERM

@@ -1,7 +1,8 @@
 """Recipes of what is added to Stable Diffusion: replicas, compared with the library or with formulas written out."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from syncbench import run
 from syncbench.bench.catalogue.fields import field_types
@@ -18,6 +20,7 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.mv_adapter import ray_numbers
 from syncbench.bench.models.parts.placement import Memory
 from syncbench.bench.models.parts.shared_attention import SharedAttention, lines_of
+from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.world.stage import orbit_cameras
 from torch import Tensor
 from torch.nn import functional as F
@@ -53,10 +56,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def found(name: str) -> Path:
         if name not in known:
-            kind = name.removeprefix("mv-")
-            made = replicas.BASES[kind] if kind == name else replicas.mv_adapter
-            more = [] if kind == name else [found(kind), kind]
-            known[name] = made(root / name, *more)
+            what, _, kind = name.rpartition("-")
+            if what == "ip":
+                known[name] = replicas.ip_adapter(root / "ip", found(kind), kind)
+            elif what == "mv":
+                known[name] = replicas.mv_adapter(root / name, found(kind), kind)
+            else:
+                known[name] = replicas.t2i(root / name, what, kind) if what else replicas.BASES[kind](root / kind)
         return known[name]
 
     return found
@@ -213,6 +219,7 @@ def test_mv_adapters_options_are_in_the_revision(folder: Callable[[str], Path], 
     options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch", *Memory.__annotations__}
     assert set(field_types(load_class("models", "sd_mvadapter"))) == options, "an option that no test knows"
     plain = mv_model(folder, "sd21").revision
+    assert mv_model(folder, "sd21").name == "sd21+mv-adapter"
     assert mv_model(folder, "sd21", batch=3).revision == plain
     assert mv_model(folder, "sd21", dtype="float16").revision != plain
     assert mv_model(folder, "sd21", size=128).revision == plain, "it says which views are accepted, and nothing else"
@@ -277,8 +284,6 @@ def test_mv_adapter_refuses_other_bases_sizes_and_items_without_cameras(
         mv_model(lambda name: coupled.sd15(tmp_path / "sd15") if name == "sd21" else folder(name), "sd21")
     with pytest.raises(SyncbenchError, match="has no mvadapter_t2mv_sdxl"):
         mv_model(folder, "sdxl", adapter=str(folder("mv-sd21")))
-    with pytest.raises(SyncbenchError, match=r"--set model\.adapter=huanngzh/mv-adapter"):
-        mv_model(folder, "sdxl", adapter="")
     with pytest.raises(SyncbenchError, match="syncbench fetch huanngzh/mv-adapter"):
         mv_model(folder, "sdxl", adapter="huanngzh/mv-adapter")
     model = mv_model(folder, "sd21")
@@ -305,3 +310,306 @@ def test_attention_along_lines_is_that_of_every_row_of_pixels_alone() -> None:
     along = SharedAttention(layer.processor, lambda rows: 1, lines=lines_of(h, w))
     with pytest.raises(SyncbenchError, match="no place for other tokens"):
         along(layer, x, x)
+
+
+# T2I-Adapter
+
+PROMPTS, ASKED = ["a red boat", "a hill"], {"negative_prompt": ["fog"] * 2, "num_inference_steps": 4}
+
+
+@contextmanager
+def steps_of(pipe: Any) -> Iterator[list[tuple[Tensor, Tensor, Tensor]]]:
+    """Within the context the list fills with (sample, guided output, next sample) of each of Euler's steps."""
+    known = ("beta_start", "beta_end", "beta_schedule", "steps_offset", "timestep_spacing")
+    config = pipe.scheduler.config
+    pipe.scheduler = diffusers.EulerDiscreteScheduler(**{name: config[name] for name in known if name in config})
+    pipe.set_progress_bar_config(disable=True)
+    seen: list[Any] = []
+    step = pipe.scheduler.step
+
+    def recorded(output: Tensor, time: Any, sample: Tensor, **more: Any) -> Any:
+        found = step(output, time, sample, **more)
+        seen.append((sample, output, found[0]))
+        return found
+
+    pipe.scheduler.step = recorded
+    yield seen
+
+
+def same_steps(model: Any, condition: Any, seen: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Our (x0, eps) and next state are those of a library's pipeline, whose samples are ours times sqrt(1 + s^2)."""
+    assert len(seen) == 4
+    for level, (sample, output, following) in list(zip(model.schedule(4), seen, strict=True))[:3]:
+        sigma = level.b / level.a
+        x0, eps = model.predict(level.a * sample, level, condition)
+        agree(eps, output)
+        agree(x0, sample - sigma * output)
+        agree(level.move(x0, eps), level.a_next * following)
+
+
+def pixels(channels: int = 3, seed: int = 12) -> Tensor:
+    return torch.rand(2, channels, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def t2i_model(folder: Callable[[str], Path], kind: str, *names: str, **options: Any) -> Any:
+    nets = {name: str(folder(f"{name}-{kind}")) for name in names}
+    return load("models", "t2i_adapter", {"path": str(folder(kind)), "nets": nets, "device": "cpu", **options})
+
+
+@pytest.mark.parametrize(("kind", "names"), [("sd15", ("depth",)), ("sd15", ("depth", "canny")), ("sdxl", ("depth",))])
+def test_a_step_is_that_of_t2i_adapters(folder: Callable[[str], Path], kind: str, names: tuple[str, ...]) -> None:
+    hints = {"depth": pixels(1), "canny": pixels(1, seed=13)}
+    hints, scales = {name: hints[name] for name in names}, {"depth": 0.7, "canny": 0.9}
+    loaded = [diffusers.T2IAdapter.from_pretrained(folder(f"{name}-{kind}")) for name in names]
+    shown = [hint.expand(-1, net.config.in_channels, -1, -1) for hint, net in zip(hints.values(), loaded, strict=True)]
+    base = diffusers.StableDiffusionXLAdapterPipeline if kind == "sdxl" else diffusers.StableDiffusionAdapterPipeline
+    several = len(names) > 1
+    guard = {} if kind == "sdxl" else {"safety_checker": None}
+    pipe: Any = base.from_pretrained(folder(kind), adapter=loaded if several else loaded[0], **guard)
+    used = [scales[name] for name in names]
+    with steps_of(pipe) as seen:
+        pipe(PROMPTS, image=shown if several else shown[0], guidance_scale=5.0, latents=noise(2, 4, 8, 8),
+             adapter_conditioning_scale=used if several else used[0], height=64, width=64, output_type="latent",
+             **ASKED)  # fmt: skip
+    model = t2i_model(folder, kind, *names, scales=dict(zip(names, used, strict=True)))
+    same_steps(model, model.condition(PROMPTS, 5.0, "fog", **hints), seen)
+    other = model.condition(PROMPTS, 5.0, "fog", **{name: 1 - hint for name, hint in hints.items()})
+    level, x = list(model.schedule(4))[2], noise(2, 4, 8, 8)
+    mine, theirs = (model.predict(x, level, c)[0] for c in (model.condition(PROMPTS, 5.0, "fog", **hints), other))
+    assert float((mine - theirs).abs().max()) > 1e-2, "the hint changes nothing"
+
+
+def test_t2i_adapters_are_asked_once_a_sample(folder: Callable[[str], Path]) -> None:
+    model, calls = t2i_model(folder, "sd15", "depth"), []
+    model.load()
+    [features] = [one for one in model.made.conditioners if hasattr(one, "adapter")]
+    features.adapter.module.register_forward_hook(lambda *_: calls.append(1))
+    condition = model.condition(PROMPTS, 5.0, depth=pixels(1))
+    for level in model.schedule(3):
+        model.predict(noise(2, 4, 8, 8), level, condition)
+    assert len(calls) == 1
+
+
+def test_t2i_adapters_paint_a_mesh(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    model = {"id": "t2i_adapter", "path": str(folder("sd15")), "nets": {"depth": str(folder("depth-sd15"))}}
+    mesh = {"id": "world_meshes", "size": 64, "views": 2, "held": 1}
+    methods = ["independent", "synctweedies", "batch_attention"]
+    assert set(sweep(model, mesh, methods, tmp_path / "out").values()) == {8}
+
+
+def test_t2i_adapters_of_another_family_and_hints_of_other_sizes_are_refused(folder: Callable[[str], Path]) -> None:
+    base = {"path": str(folder("sd15")), "device": "cpu"}
+    for more, words in (
+        ({}, "model t2i_adapter needs T2I-Adapters"),
+        ({"nets": {"depth": str(folder("depth-sdxl"))}}, "made for another network .* it is a full_adapter_xl"),
+        ({"nets": {"depth": str(folder("sd15"))}}, "is no folder of T2I-Adapter.*whole pipeline's"),
+        ({"nets": {"depth": "TencentARC/t2iadapter_depth_sd15v2"}}, "syncbench fetch TencentARC/t2iadapter_depth_sd15"),
+        ({"nets": {"depth": str(folder("depth-sd15"))}, "scales": {"canny": 1}}, "a scale for 'canny' and no network"),
+    ):
+        with pytest.raises(SyncbenchError, match=words) as caught:
+            load("models", "t2i_adapter", {**base, **more})
+        assert "\n" not in str(caught.value)
+    model = t2i_model(folder, "sd15", "canny")
+    with pytest.raises(SyncbenchError, match="`canny` has 3 channels, and the model reads 1"):
+        model.condition(PROMPTS, 1.0, canny=pixels(3))
+    with pytest.raises(
+        SyncbenchError, match="has 60x64 pixels, and its T2I-Adapter reads sides that are multiples of 8"
+    ):
+        model.condition(PROMPTS, 1.0, canny=pixels(1)[:, :, :60])
+    small = model.condition(PROMPTS, 1.0, canny=pixels(1)[:, :, :32, :32])
+    with pytest.raises(SyncbenchError, match="`canny` has 32x32 pixels, and the view that it belongs to has 64x64"):
+        model.predict(noise(2, 4, 8, 8), next(iter(model.schedule(1))), small)
+    with pytest.raises(SyncbenchError, match="needs condition `canny`"):
+        model.condition(PROMPTS, 1.0)
+
+
+def test_t2i_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
+    options = {"path", "file", "nets", "scales", "commit", "variant", "device", "dtype", "batch"}
+    assert set(field_types(load_class("models", "t2i_adapter"))) == options, "an option that no test knows"
+    made = [
+        t2i_model(folder, "sd15", "depth"),
+        t2i_model(folder, "sd15", "depth", scales={"depth": 0.5}),
+        t2i_model(folder, "sd15", "depth", dtype="float16"),
+        t2i_model(folder, "sd15", "canny"),
+        t2i_model(folder, "sd15", "depth", "canny"),
+    ]
+    assert len({model.revision for model in made}) == len(made)
+    assert made[-1].name == "sd15+depth+canny"
+
+
+# IP-Adapter
+
+
+def picture() -> Tensor:
+    """A picture (1, 3, 80, 64) of 8 bits, not square."""
+    return (torch.rand(1, 3, 80, 64, generator=torch.Generator().manual_seed(1)) * 255).round() / 255
+
+
+def ip_model(folder: Callable[[str], Path], kind: str, **options: Any) -> Any:
+    given = {"path": str(folder(kind)), "adapter": str(folder(f"ip-{kind}")), "device": "cpu"}
+    return load("models", "ip_adapter", {**given, **options})
+
+
+PLUS = "ip-adapter-plus_sd15"
+
+
+@pytest.mark.parametrize(("kind", "file"), [("sd15", ""), ("sd15", PLUS), ("sdxl", "")])
+def test_a_step_is_that_of_an_ip_adapter(folder: Callable[[str], Path], kind: str, file: str) -> None:
+    image = picture()
+    shown = Image.fromarray((image[0].permute(1, 2, 0) * 255).round().byte().numpy())
+    base = diffusers.StableDiffusionXLPipeline if kind == "sdxl" else diffusers.StableDiffusionPipeline
+    pipe: Any = base.from_pretrained(folder(kind), **({} if kind == "sdxl" else {"safety_checker": None}))
+    model = ip_model(folder, kind, weights=file, scale=0.6)
+    where = {"subfolder": model.file.parent.name, "image_encoder_folder": "models/image_encoder"}
+    pipe.load_ip_adapter(str(folder(f"ip-{kind}")), weight_name=model.file.name, **where)
+    pipe.set_ip_adapter_scale(0.6)
+    with steps_of(pipe) as seen:
+        pipe(PROMPTS, ip_adapter_image=shown, guidance_scale=5.0, latents=noise(2, 4, 8, 8), height=64, width=64,
+             output_type="latent", **ASKED)  # fmt: skip
+    condition = model.condition(PROMPTS, 5.0, "fog", image=image)
+    same_steps(model, condition, seen)
+    level, x = list(model.schedule(4))[2], noise(2, 4, 8, 8)
+    other = model.predict(x, level, model.condition(PROMPTS, 5.0, "fog", image=1 - image))[0]
+    assert float((other - model.predict(x, level, condition)[0]).abs().max()) > 1e-3, "the picture changes nothing"
+
+
+def test_a_scale_of_zero_is_the_base_and_a_model_without_a_picture_says_so(
+    folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    plain = load("models", "diffusers", {"path": str(folder("sd15")), "device": "cpu"})
+    model, x = ip_model(folder, "sd15", scale=0.0), noise(2, 4, 8, 8)
+    level = list(model.schedule(4))[2]
+    agree(
+        model.predict(x, level, model.condition(PROMPTS, 5.0, image=picture()))[0],
+        plain.predict(x, level, plain.condition(PROMPTS, 5.0))[0],
+    )
+    with pytest.raises(SyncbenchError, match="needs condition `image`: choose a dataset that has it"):
+        model.condition(PROMPTS, 1.0)
+    strip = {"id": "panoramas", "width": 96, "height": 64, "window": 64}
+    suite = {"model": {"id": "ip_adapter", "path": str(folder("sd15")), "adapter": str(folder("ip-sd15"))}}
+    suite |= {"datasets": [strip], "methods": ["independent"], "metrics": ["sharpness"], "limit": 1, "any_size": True}
+    reasons = run(suite, tmp_path / "out")["reason"]
+    assert reasons.str.contains("model ip_adapter needs condition `image`, which the item has not").all()
+
+
+def test_an_ip_adapter_samples_views_of_a_picture(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    model = {"id": "ip_adapter", "path": str(folder("sd15")), "adapter": str(folder("ip-sd15"))}
+    views = {"id": "world_views", "views": 6, "size": 64}
+    found = sweep(model, views, ["independent", "batch_attention"], tmp_path / "out")
+    assert set(found.values()) == {24}
+
+
+def test_files_that_do_not_fit_an_ip_adapters_base_are_refused(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder("ip-sd15"), tmp_path / "ip"))
+    file, other = copy / "models" / "ip-adapter_sd15.safetensors", copy / "models" / "other.safetensors"
+    cases: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
+        (lambda w: {"image_proj.proj.0.weight": torch.zeros(2, 2)}, "is no IP-Adapter, or one for faces"),
+        (
+            lambda w: w | {"ip_adapter.1.to_k_ip.weight": torch.zeros(32, 1024)},
+            "made for a network that reads text of width 1024, and the base reads 32",
+        ),
+        (
+            lambda w: w | {"image_proj.proj.weight": torch.zeros(128, 1280)},
+            r"reads pictures as 1280 numbers, .* \(models/image_encoder gives 32\)",
+        ),
+        (
+            lambda w: w | {"ip_adapter.99.to_k_ip.weight": torch.zeros(32, 32)},
+            "made for a network of .* cross-attention layers",
+        ),
+        (
+            lambda w: {k: v[:8] if k == "ip_adapter.1.to_k_ip.weight" else v for k, v in w.items()},
+            "cannot add .* to the network",
+        ),
+    ]
+    for change, words in cases:
+        save_file({k: v.contiguous() for k, v in change(load_file(file)).items()}, other)
+        with pytest.raises(SyncbenchError, match=words) as caught:
+            ip_model(folder, "sd15", adapter=str(copy), weights="other").load()
+        assert "\n" not in str(caught.value)
+    for options, words in (
+        ({"weights": "nothing"}, "has no nothing.safetensors, the IP-Adapter that is asked for"),
+        ({"adapter": "h94/IP-Adapter"}, "syncbench fetch h94/IP-Adapter brings it"),
+    ):
+        with pytest.raises(SyncbenchError, match=words):
+            ip_model(folder, "sd15", **options)
+
+
+def test_ip_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
+    options = {"path", "adapter", "weights", "scale", "commit", "variant", "device", "dtype", "batch"}
+    assert set(field_types(load_class("models", "ip_adapter"))) == options, "an option that no test knows"
+    folder("ip-sdxl")  # another file in the same folder
+    plain = ip_model(folder, "sd15").revision
+    changes: list[dict[str, Any]] = [{"scale": 0.5}, {"weights": PLUS}, {"dtype": "float16"}]
+    found = [ip_model(folder, "sd15", **change).revision for change in changes]
+    assert len({plain, *found}) == 4
+    assert ip_model(folder, "sd15").name == "sd15+ip-adapter_sd15"
+    assert ip_model(folder, "sd15", batch=3).revision == plain
+
+
+# What planning sees
+
+
+@pytest.mark.parametrize("name", ["mv", "t2i", "ip"])
+def test_networks_without_values_have_all_parameters(folder: Callable[[str], Path], name: str) -> None:
+    make = {
+        "mv": lambda device: mv_model(folder, "sd21", device=device),
+        "t2i": lambda device: t2i_model(folder, "sd15", "depth", device=device),
+        "ip": lambda device: ip_model(folder, "sd15", device=device),
+    }[name]
+    hollow, real = make("meta"), make("cpu")
+    inputs = {"mv": {"camera": cameras_of([0, 90])}, "t2i": {"depth": pixels(1)}, "ip": {"image": picture()}}[name]
+    empty = {key: torch.empty(value.shape, device="meta") for key, value in inputs.items()}
+    x = torch.empty(2, 4, 8, 8, device="meta")
+    condition = hollow.condition(PROMPTS, 2.0, **empty)
+    assert hollow.predict(x, next(iter(hollow.schedule(1))), condition)[0].shape == x.shape
+    real.load()
+    assert parameters_of(hollow) == parameters_of(real)
+    base = load("models", "diffusers", {"path": str(folder("sd21" if name == "mv" else "sd15")), "device": "meta"})
+    added = {
+        "mv": [folder("mv-sd21") / "mvadapter_t2mv_sd21"],
+        "t2i": [folder("depth-sd15") / "diffusion_pytorch_model"],
+        "ip": [folder("ip-sd15") / "models" / f for f in ("ip-adapter_sd15", "image_encoder/model")],
+    }[name]
+    more = sum(value.numel() for file in added for value in load_file(f"{file}.safetensors").values())
+    assert parameters_of(hollow)[0] - parameters_of(base)[0] == more
+
+
+@pytest.mark.parametrize("name", ["svd", "sd_zero123plus"])
+def test_pictures_without_values_are_prepared_without_values(tmp_path: Path, name: str) -> None:
+    model = load("models", name, {"path": str(coupled.REPLICAS[name](tmp_path / name)), "device": "meta"})
+    image = torch.empty(1, 3, 64, 64, device="meta")
+    condition = model.condition(["a"] * 6, 2.0, together=True, image=image)
+    x = torch.empty(6, model.channels, 8, 8, device="meta")
+    assert model.predict(x, next(iter(model.schedule(1))), condition)[0].shape == x.shape
+
+
+def test_planning_counts_a_converted_network_without_reading_it(tmp_path: Path) -> None:
+    path = coupled.mvdream(tmp_path / "mvdream")
+    real, hollow = (load("models", "sd_mvdream", {"path": str(path), "device": device}) for device in ("cpu", "meta"))
+    counted = parameters_of(real)
+    assert counted[0] > sum(one.numel() for one in real.network.module().parameters())
+    (path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    assert parameters_of(hollow) == counted
+
+
+@pytest.mark.parametrize("name", ["mv", "t2i", "ip"])
+def test_half_precision_is_near(folder: Callable[[str], Path], name: str) -> None:
+    make, inputs = {
+        "mv": (lambda **more: mv_model(folder, "sd21", **more), {"camera": cameras_of([0, 90])}),
+        "t2i": (lambda **more: t2i_model(folder, "sd15", "depth", **more), {"depth": pixels(1)}),
+        "ip": (lambda **more: ip_model(folder, "sd15", **more), {"image": picture()}),
+    }[name]
+    x, made = noise(2, 4, 8, 8), []
+    for dtype in ("float32", "bfloat16"):
+        model = make(dtype=dtype)
+        level, condition = list(model.schedule(4))[2], model.condition(PROMPTS, 2.0, together=True, **inputs)
+        made.append(model.predict(x, level, condition)[0])
+    assert {one.dtype for one in made} == {torch.float32}
+    assert 0 < float((made[1] - made[0]).norm() / made[0].norm()) < 0.05
+
+
+def test_the_image_encoder_stays_in_single_precision(folder: Callable[[str], Path]) -> None:
+    model = ip_model(folder, "sd15", dtype="bfloat16")
+    [tower] = [one.tower.module for one in model.made.conditioners if hasattr(one, "tower")]
+    assert {parameter.dtype for parameter in tower.parameters()} == {torch.float32}
+    assert model.network.module().dtype == torch.bfloat16

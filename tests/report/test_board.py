@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 import torch
 from playwright.sync_api import Browser, expect
-from syncbench.bench.analysis.summary import COLUMNS, rows
+from syncbench.bench.analysis.summary import COLUMNS, report_rows
 from syncbench.bench.cli.main import app
 from syncbench.bench.report.board import board
-from syncbench.bench.report.board.gallery import clip
+from syncbench.bench.report.board.gallery import webm_clip
 from syncbench.bench.report.board.page import embedded
 from syncbench.bench.run.sweep import run
 from syncbench.bench.store import parquet as baseline
@@ -71,7 +71,7 @@ def content(file: Path) -> dict[str, Any]:
 def test_rows_in_the_file_are_the_reports_to_the_last_bit(tmp_path: Path) -> None:
     found = records()
     held = content(made(tmp_path, found))
-    expected = rows(frame(found))
+    expected = report_rows(frame(found))
     table = pd.DataFrame(held["rows"], columns=held["columns"])
     assert list(table.columns) == COLUMNS
     key = ["method", "metric"]
@@ -123,7 +123,7 @@ def test_embedded_json_is_the_same_json() -> None:
 def test_a_clip_shows_its_frames() -> None:
     time = torch.arange(8).view(-1, 1, 1, 1) / 8
     frames = torch.cat([time.expand(8, 1, 32, 48), torch.full((8, 2, 32, 48), 0.25)], 1)
-    with av.open(io.BytesIO(clip(frames))) as container:
+    with av.open(io.BytesIO(webm_clip(frames))) as container:
         shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(shown) == 8
     assert shown[0].shape == (192, 288, 3), "magnified six times, so that the codec has something to work with"
@@ -137,7 +137,7 @@ def test_pages_of_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:
 
 def test_boards_of_samples_are_the_same_bytes_too(tmp_path: Path) -> None:
     frames = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert clip(frames) == clip(frames)
+    assert webm_clip(frames) == webm_clip(frames)
 
 
 def test_pictures_stand_on_the_board_of_their_protocol(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_shares_need_a_floor_and_a_ceiling_that_differ(tmp_path: Path) -> None:
         for r in records()
     ]
     for found, known in ((records(), True), (same, False)):
-        span = rows(frame(found)).query("metric == 'clip_text[reference]'")["span"]
+        span = report_rows(frame(found)).query("metric == 'clip_text[reference]'")["span"]
         assert span.notna().all() == known
         assert span.isna().all() != known
 
@@ -238,7 +238,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs_chromium
 def test_numbers_shown_are_the_records(chromium: Browser, tmp_path: Path) -> None:
     found = records(items=9, seeds=3)
-    expected = rows(frame(found)).set_index(["method", "metric"])
+    expected = report_rows(frame(found)).set_index(["method", "metric"])
     with opened(chromium, made(tmp_path, found), tab="overlap") as page:
         page.get_by_role("combobox", name="Columns").select_option("all")
         table = page.locator("#panel-overlap table").first
@@ -262,7 +262,7 @@ def test_numbers_shown_are_the_records(chromium: Browser, tmp_path: Path) -> Non
 @needs_chromium
 def test_the_download_is_the_rows(chromium: Browser, tmp_path: Path) -> None:
     found = records()
-    expected = rows(frame(found))
+    expected = report_rows(frame(found))
     with opened(chromium, made(tmp_path, found)) as page:
         with page.expect_download() as download:
             page.get_by_role("button", name="Rows as CSV").click()
@@ -336,7 +336,7 @@ def test_the_keyboard_reaches_everything(chromium: Browser, tmp_path: Path) -> N
 @needs_chromium
 def test_provenance_tells_the_exact_value_and_the_share_of_the_span(chromium: Browser, tmp_path: Path) -> None:
     found = records()
-    expected = rows(frame(found)).set_index(["method", "metric"]).loc[("syncdiffusion", "seam_ratio")]
+    expected = report_rows(frame(found)).set_index(["method", "metric"]).loc[("syncdiffusion", "seam_ratio")]
     with opened(chromium, made(tmp_path, found), tab="overlap") as page:
         page.get_by_role("button", name=re.compile("seam_ratio →1 of syncdiffusion")).click()
         assert str(float(expected["value"])) in page.get_by_role("dialog").inner_text()

@@ -23,7 +23,7 @@ from syncbench.bench.gate.junit import junit
 from syncbench.bench.report import cite
 from syncbench.bench.report.cite import bibtex
 from syncbench.bench.report.report import render
-from syncbench.bench.report.sheets import draw
+from syncbench.bench.report.sheets import draw_sheet
 from syncbench.bench.run import progress
 from syncbench.bench.run.events import Event
 from syncbench.bench.store import parquet as baseline
@@ -148,12 +148,12 @@ def test_progress_and_cards_show_it(payload: str, capsys: pytest.CaptureFixture[
     assert not INVISIBLE.search(seen(capsys.readouterr().err))
     card = Card(metric=payload, family=payload, role="x", version=1, fingerprint="x", ladders=(), checks=())
     broken = replace(card, checks=(Check(name="answers", passed=False, seen=payload),))
-    assert not INVISIBLE.search(seen(cards.text([broken], width=120)))
+    assert not INVISIBLE.search(seen(cards.cards_text([broken], width=120)))
 
 
 def test_tables_and_errors_show_it(tmp_path: Path) -> None:
     records = hostile()
-    assert not INVISIBLE.search(seen(power.text(power.items_for(records))))
+    assert not INVISIBLE.search(seen(power.power_text(power.items_for(records))))
     baseline.write_parquet(records, tmp_path / "r.parquet")
     for payload in PAYLOADS:
         done = call("report", tmp_path / "r.parquet", "--families", payload.replace(",", ";"))
@@ -162,12 +162,12 @@ def test_tables_and_errors_show_it(tmp_path: Path) -> None:
 
 
 def test_sheets_draw_any_label(tmp_path: Path) -> None:
-    from .test_sheets import JOB, Cell, torch
+    from .test_sheets import JOB, SheetCell, torch
 
     for payload in (*PAYLOADS, "x" * 100_000):
         header = replace(JOB.header, item=payload, method=payload)
-        one = Cell(JOB.model_copy(update={"header": header}), torch.zeros(1, 3, 8, 8))
-        sheet = draw({(payload, payload): one}, [payload], payload[:300])
+        one = SheetCell(JOB.model_copy(update={"header": header}), torch.zeros(1, 3, 8, 8))
+        sheet = draw_sheet({(payload, payload): one}, [payload], payload[:300])
         assert sheet.width < 4000
     assert Store.__doc__
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from syncbench.bench.analysis import power, stats
 from syncbench.bench.analysis.differences import differences
-from syncbench.bench.analysis.summary import COLUMNS, rows
+from syncbench.bench.analysis.summary import COLUMNS, report_rows
 from syncbench.bench.report import report as reporting
 from syncbench.bench.report.report import render
 from syncbench.bench.types import SyncbenchError
@@ -28,7 +28,7 @@ def cell(table: pd.DataFrame, method: str, metric: str) -> pd.Series:
 def test_value_is_the_mean_over_items_of_the_mean_over_seeds():
     made = [record("multidiffusion", "seam_ratio", 0, s, v) for s, v in enumerate([1.0, 2.0, 6.0])]
     made += [record("multidiffusion", "seam_ratio", i, 0, v) for i, v in ((1, 5.0), (2, 7.0), (3, 6.5))]
-    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    one = cell(report_rows(frame(made)), "multidiffusion", "seam_ratio")
     assert one["value"] == pytest.approx((3.0 + 5.0 + 7.0 + 6.5) / 4)
     assert (one["n_items"], one["n_seeds"]) == (4, 3)
     exact = stats.interval([3.0, 5.0, 7.0, 6.5])
@@ -36,7 +36,7 @@ def test_value_is_the_mean_over_items_of_the_mean_over_seeds():
 
 
 def test_rows_carry_the_agreed_columns_first():
-    table = rows(frame(records()))
+    table = report_rows(frame(records()))
     assert list(table.columns) == COLUMNS
     assert COLUMNS[:14] == [
         *("family", "dataset", "model", "method", "metric", "fingerprint", "direction", "value", "ci_low", "ci_high"),
@@ -47,7 +47,7 @@ def test_rows_carry_the_agreed_columns_first():
 
 def test_nothing_scored_stays_a_row_with_its_reason():
     made = [record("multidiffusion", "seam_ratio", i, 0, None) for i in range(4)]
-    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    one = cell(report_rows(frame(made)), "multidiffusion", "seam_ratio")
     assert np.isnan(one["value"])
     assert (one["n_items"], one["coverage"], one["reason"]) == (0, 0.0, "nothing overlaps")
     assert "[1] nothing overlaps" in render(frame(made), "text")
@@ -58,7 +58,7 @@ def test_nothing_scored_stays_a_row_with_its_reason():
 def test_items_without_a_value_are_counted_and_cannot_be_best():
     made = [record("multidiffusion", "seam_ratio", i, 0, 1.3 + 0.01 * i) for i in range(8)]
     made += [record("syncdiffusion", "seam_ratio", i, 0, 1.0 + 0.01 * i if i else None) for i in range(8)]
-    table = rows(frame(made))
+    table = report_rows(frame(made))
     assert cell(table, "syncdiffusion", "seam_ratio")["reason"] == "1 of 8 items without a value: nothing overlaps"
     made += [record("third", "seam_ratio", i, 0, 1.4 + 0.01 * i) for i in range(8)]
     shown = render(frame(made), "md")
@@ -70,7 +70,7 @@ def test_failed_jobs_are_counted_and_shown():
     for one in made:
         if one["method"] == "syncdiffusion" and one["item"] == "item000":
             one.update(value=None, status="error", reason="out of memory", coverage=0.0)
-    assert set(rows(frame(made)).set_index("method").loc["syncdiffusion", "failed"]) == {2}
+    assert set(report_rows(frame(made)).set_index("method").loc["syncdiffusion", "failed"]) == {2}
     shown = render(frame(made), "text", width=200)
     assert "syncdiffusion: 2 jobs failed." in shown
     assert "out of memory" in shown
@@ -83,7 +83,7 @@ def test_failed_jobs_are_counted_and_shown():
 def test_unlike_rows_are_never_pooled(change: dict[str, object]):
     made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(4)]
     made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **change) for i in range(4)]
-    table = rows(frame(made))
+    table = report_rows(frame(made))
     assert sorted(table["value"]) == pytest.approx([2.5, 12.5])
     shown = render(frame(made), "text")
     assert not re.search(r"7\.0", shown)
@@ -93,7 +93,7 @@ def test_unlike_rows_are_never_pooled(change: dict[str, object]):
 
 def test_same_job_in_two_folders_counts_once():
     made = records()
-    pd.testing.assert_frame_equal(rows(frame(made + made)), rows(frame(made)))
+    pd.testing.assert_frame_equal(report_rows(frame(made + made)), report_rows(frame(made)))
 
 
 @pytest.mark.parametrize("format", ["text", "md", "html"])
@@ -112,7 +112,7 @@ def test_brief_is_one_small_table_a_board(format: str) -> None:
 
 
 def test_span_is_zero_at_the_floor_and_one_at_the_ceiling():
-    table = rows(frame(records()))
+    table = report_rows(frame(records()))
     assert cell(table, "independent", "intra_lpips[reference]")["span"] == pytest.approx(0)
     assert cell(table, "truth", "intra_lpips[reference]")["span"] == pytest.approx(1)
     assert cell(table, "multidiffusion", "intra_lpips[reference]")["span"] == pytest.approx(0.8, abs=0.02)
@@ -212,13 +212,13 @@ def test_unknown_primary_and_format_and_direction_are_one_sentence():
     with pytest.raises(SyncbenchError, match="no metric 'nope' in these results: they hold"):
         differences(frame(records()), ["nope"])
     with pytest.raises(SyncbenchError, match="unknown direction 'up'"):
-        rows(frame([record("multidiffusion", "seam_ratio", 0, 0, 1.0, direction="up")]))
+        report_rows(frame([record("multidiffusion", "seam_ratio", 0, 0, 1.0, direction="up")]))
     with pytest.raises(SyncbenchError, match="unknown format 'docx'"):
         reporting.report([], "docx")
 
 
 def test_csv_and_json_hold_the_rows():
-    table = rows(frame(records()))
+    table = report_rows(frame(records()))
     read = pd.read_csv(io.StringIO(render(frame(records()), "csv")))
     assert read["value"].to_numpy() == pytest.approx(table["value"].to_numpy(), abs=1e-12)
     parsed = json.loads(render(frame(records()), "json"))
@@ -251,7 +251,7 @@ def test_html_is_self_contained_and_shows_the_numbers(tmp_path):
     assert "data:image/png;base64,iVBORyBmYWtl" in page
     reader = Reader()
     reader.feed(page)
-    value = cell(rows(frame(records())), "multidiffusion", "seconds")["value"]
+    value = cell(report_rows(frame(records())), "multidiffusion", "seconds")["value"]
     assert any(text.startswith(f"{value:.2f}") for text in reader.text)
 
 
@@ -292,7 +292,7 @@ def many(methods: int) -> pd.DataFrame:
 def test_with_many_methods_differences_are_from_the_best_and_the_floor_unless_all_are_asked_for():
     made = many(5)
     few, every = differences(made), differences(made, pairs="all")
-    means = rows(made).query("metric == 'seam_ratio' and anchor.isna()")
+    means = report_rows(made).query("metric == 'seam_ratio' and anchor.isna()")
     assert len(few) == 5 + 4
     assert len(every) == 5 + 10
     best = few[few["b"] != "independent"]["a"].unique()
@@ -314,7 +314,7 @@ def test_comparisons_are_corrected_for_all_that_answer_the_same_question():
         exact = stats.interval(losses, tests=row["tests"])
         assert (row["ci_low"], row["ci_high"], row["p"]) == pytest.approx((exact.low, exact.high, exact.p))
         assert isinstance(row["better"], str) == (row["p"] < 0.05)
-        assert row["detectable"] == pytest.approx(stats.effect(8, row["tests"]) * losses.std(ddof=1))
+        assert row["detectable"] == pytest.approx(stats.detectable_effect(8, row["tests"]) * losses.std(ddof=1))
 
 
 def test_exploratory_metrics_are_corrected_together_and_by_another_rule():
@@ -402,7 +402,7 @@ def test_models_stand_beside_each_other_and_never_mix():
         for model, revision, value in (("small", "a", 1.5), ("small", "b", 1.4), ("large", "c", 1.1))
         for i in range(6)
     ]
-    found = rows(frame(made))
+    found = report_rows(frame(made))
     assert sorted(zip(found["model"], found["revision"], found["value"].round(9), strict=True)) == [
         ("large", "c", 1.1),
         ("small", "a", 1.5),
@@ -431,7 +431,7 @@ def test_a_method_without_any_value_is_compared_and_has_the_reason(exploratory: 
     assert found.loc[("multidiffusion", "independent"), "reason"] == "no item scored for both"
     assert (found["n_items"] == [0, 0, 1]).all()
     assert "no item scored for both" in render(frame(made), "md", exploratory=exploratory)
-    assert "—" in power.text(power.items_for(frame(made), primary=[metric]))
+    assert "—" in power.power_text(power.items_for(frame(made), primary=[metric]))
 
 
 def test_a_line_is_compared_with_the_floor_of_its_own_model_and_of_the_board():
@@ -461,7 +461,7 @@ def test_methods_of_one_label_and_unlike_fields_are_other_lines():
     made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i, params={"stride": 0.25}) for i in range(4)]
     other = {"params": {"stride": 0.5}}
     made += [record("multidiffusion", "seam_ratio", i, 0, 11.0 + i, key=f"other{i}", **other) for i in range(4)]
-    assert sorted(rows(frame(made))["value"]) == pytest.approx([2.5, 12.5])
+    assert sorted(report_rows(frame(made))["value"]) == pytest.approx([2.5, 12.5])
     named = reporting.tidy(frame(made))["name"].unique()
     assert len(named) == 2
     assert all(re.fullmatch(r"multidiffusion \([0-9a-f]{6}\)", name) for name in named)
@@ -471,7 +471,7 @@ def test_items_of_one_id_and_unlike_content_are_never_seeds_of_one():
     made = [record("multidiffusion", "seam_ratio", i, 0, 1.0 + i) for i in range(3)]
     other = {"content": "0123456789ab", "key": "other"}
     made += [record("multidiffusion", "seam_ratio", 1, 0, 100.0, **other)]
-    one = cell(rows(frame(made)), "multidiffusion", "seam_ratio")
+    one = cell(report_rows(frame(made)), "multidiffusion", "seam_ratio")
     assert (one["n_items"], one["n_seeds"]) == (4, 1)
     assert one["value"] == pytest.approx((1 + 2 + 3 + 100) / 4)
     page = reporting.tidy(frame(made))

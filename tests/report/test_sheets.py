@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench.report.sheets import INPUT, Cell, draw, pictured, show
+from syncbench.bench.report.sheets import INPUT, SheetCell, cell_picture, draw_sheet, show
 from syncbench.bench.run.sweep import run
 from syncbench.bench.store.folder import Store, load_artifact
 from syncbench.bench.store.stored import StoredJob
@@ -20,12 +20,12 @@ JOB = StoredJob.model_validate_json(json.dumps({"key": "k", "files": {"views/000
 def test_views_stand_in_rows_of_four() -> None:
     levels = torch.linspace(0, 1, 6)
     views = levels[:, None, None, None].expand(6, 3, 5, 7)
-    picture = pictured(Cell(JOB, views))
+    picture = cell_picture(SheetCell(JOB, views))
     assert picture is not None
     assert picture.size == (21, 10), "six views are two rows of three"
     for k, level in enumerate(levels):
         assert picture.getpixel((7 * (k % 3) + 3, 5 * (k // 3) + 2))[0] == round(255 * float(level))  # type: ignore[index]
-    one = pictured(Cell(JOB, views), frame=4)
+    one = cell_picture(SheetCell(JOB, views), frame=4)
     assert one is not None
     assert one.size == (7, 5)
     assert one.getpixel((3, 2))[0] == round(255 * float(levels[4]))  # type: ignore[index]
@@ -34,9 +34,9 @@ def test_views_stand_in_rows_of_four() -> None:
 def test_a_sheet_has_the_input_on_top_and_says_what_is_missing() -> None:
     red, blue = (torch.zeros(1, 3, 200, 200) for _ in range(2))
     red[:, 0], blue[:, 2] = 1, 1
-    failed = Cell(JOB, None, why="failed")
-    cells = {("b", "one"): Cell(JOB, blue), (INPUT, "one"): Cell(JOB, red), ("a", "one"): failed}
-    sheet = draw(cells, ["b", "a"], "title")
+    failed = SheetCell(JOB, None, why="failed")
+    cells = {("b", "one"): SheetCell(JOB, blue), (INPUT, "one"): SheetCell(JOB, red), ("a", "one"): failed}
+    sheet = draw_sheet(cells, ["b", "a"], "title")
     column = [sheet.getpixel((sheet.width - 100, y)) for y in range(sheet.height)]
     rows = [column.index((255, 0, 0)), column.index((0, 0, 255)), column.index((238, 238, 238))]
     assert rows == sorted(rows), "input, then the order of the suite"

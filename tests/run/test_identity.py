@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import trimesh
-from syncbench.bench.analysis.summary import rows
+from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.catalogue.content import content_of, digest, distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
@@ -17,11 +18,14 @@ from syncbench.bench.gate.gate import gate
 from syncbench.bench.report import sheets as sheets
 from syncbench.bench.report.report import report
 from syncbench.bench.run.execute import InProcess
-from syncbench.bench.run.plan import noise_seed, plan
-from syncbench.bench.run.sample import forget_items, load_model
-from syncbench.bench.run.sweep import rescore, run
+from syncbench.bench.run.job import noise_seed
+from syncbench.bench.run.loaded import Loaded
+from syncbench.bench.run.plan import plan
+from syncbench.bench.run.rescore import rescore
+from syncbench.bench.run.sweep import run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites import recorded
+from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import read_suite
 from syncbench.bench.surfaces.lazy import Lazy
 from syncbench.bench.surfaces.strip import Strip
@@ -115,7 +119,7 @@ def test_a_line_added_to_a_prompt_file_is_seen(prompts: tuple[Path, dict[str, An
     assert not set(after["key"]) & set(before["key"])
 
     every = load_records([results])
-    table = rows(every)
+    table = report_rows(every)
     of = table[(table["metric"] == "network_evaluations") & (table["method"] == "independent")].iloc[0]
     assert (of["n_items"], of["n_seeds"]) == (5, 1), "old and new lines are other items, never seeds of one"
     past = every[(every["metric"] != "network_evaluations") & every["key"].isin(before["key"])]
@@ -185,7 +189,7 @@ def test_two_meshes_of_one_name_are_two_items(tmp_path: Path, tiny_suite: dict[s
     assert refused.code == 2
     assert "1 item of geometry / meshes" in refused.headline
     assert "changed under the same id, first 'part' (content " in refused.headline
-    table = rows(load_records(list(found.values())))
+    table = report_rows(load_records(list(found.values())))
     # the label names the file, not its folder: both are one data set of one name
     assert table["n_items"].tolist() == [2], "two items, not one with two seeds"
     assert "2 items" in report(list(found.values()))
@@ -197,11 +201,11 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     file.write_text("a fish\na dog\n")
     run(suite, results)
     jobs = [job for key in Store(results).finished() if (job := Store(results).job(key))]
-    cells = sheets.samples(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
+    cells = sheets.sheet_cells(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_of(jobs[0]) is None
+    assert sheets.input_cell(jobs[0], Loaded()) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -209,7 +213,7 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
 
 def planned(suite: dict[str, Any], methods: list[Any]) -> list[Any]:
     [part] = read_suite({**suite, "methods": methods}).parts
-    return plan(part, part.models[0], load_model(part.models[0]))
+    return plan(part, part.models[0], Loaded())
 
 
 def test_what_a_method_loads_and_how_it_sums_is_its_identity(
@@ -223,8 +227,8 @@ def test_what_a_method_loads_and_how_it_sums_is_its_identity(
     assert not plain & first
     assert not first & other
     [job, *_] = planned(tiny_suite, [guided])
-    assert "syncbench judge" in job.header["params"]["guide_weights"]
-    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header["params"]
+    assert "syncbench judge" in job.header.params["guide_weights"]
+    assert "guide_weights" not in planned(tiny_suite, ["syncdiffusion"])[0].header.params
     monkeypatch.setattr(SyncDiffusion, "loads", lambda self: {"guide_weights": "another judge"})
     assert not {job.key for job in planned(tiny_suite, [guided])} & first
     with pytest.raises(SyncbenchError, match="chunk = 0"):
@@ -252,7 +256,7 @@ def test_two_prompt_files_of_one_name_make_two_groups(tmp_path: Path, tiny_suite
     made = run({**suite, "datasets": data}, results)
     assert set(made["status"]) == {"ok"}
     assert sorted(int(value) for value in made["value"]) == [2, 2, 3, 3, 3], "how many each was compared with"
-    assert rows(made)["n_items"].tolist() == [5]
+    assert report_rows(made)["n_items"].tolist() == [5]
     # one after the other, in one folder: what the second does not name has no group any more
     apart = tmp_path / "apart"
     for one in data:
@@ -281,17 +285,32 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     run({**tiny_suite, "datasets": [data], "methods": ["independent"], "seeds": [0]}, results)
     [key] = Store(results).finished()
     job = Store(results).job(key)
-    forget_items()
+    loaded = Loaded()
     assert job is not None
     installed = [SimpleNamespace(id=split(job.dataset.spec)[0])]
     monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
-    given = sheets.input_of(job)
-    assert given is not None
-    assert given.views is not None
-    assert float(given.views.mean()) == 0.25
-    file.write_text("0.75")
-    forget_items()
-    given = sheets.input_of(job)
+    for text in ("0.25", "0.75"):
+        file.write_text(text)
+        given = sheets.input_cell(job, loaded)
+        assert given is not None
+        assert given.views is not None
+        assert float(given.views.mean()) == 0.25, "items are listed once a process"
+    loaded.forget_items()
+    given = sheets.input_cell(job, loaded)
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why
+
+
+@pytest.mark.parametrize("limit", [1, pytest.param(12, marks=pytest.mark.slow)])
+def test_jobs_of_the_shipped_records_keep_their_keys(limit: int):
+    """`results/quick.parquet` holds the suite `quick`: a run of it into that folder would find everything done."""
+    file = Path(__file__).parents[2] / "results" / "quick.parquet"
+    if not file.exists():
+        pytest.skip("installed, not a checkout")
+    kept = set(pd.read_parquet(file, columns=["key"])["key"])
+    suite, loaded = narrowed(read_suite("quick"), limit=limit), Loaded()
+    keys = {job.key for part in suite.parts for entry in part.models for job in plan(part, entry, loaded)}
+    assert len(keys) == 30 * limit
+    assert keys <= kept
+    assert limit < 12 or keys == kept

@@ -16,7 +16,8 @@ from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.files import read_text
 from syncbench.bench.limits import JOBS, PIXELS, check_size
 from syncbench.bench.run.events import Event
-from syncbench.bench.run.plan import chosen, job_key, listed
+from syncbench.bench.run.job import job_key
+from syncbench.bench.run.plan import chosen, listed
 from syncbench.bench.run.sweep import MANY
 from syncbench.bench.store import parquet as baseline
 from syncbench.bench.suites.narrow import narrowed
@@ -312,7 +313,7 @@ def test_what_has_no_name_is_said_where_it_stands() -> None:
 
 
 def test_ranges_of_a_data_sets_own_protocol_are_checked(tmp_path: Path) -> None:
-    from syncbench.bench.run.plan import sampling
+    from syncbench.bench.run.job import sampling
 
     assert sampling(Sampling(steps=3), {"eta": "0.5"}) == Sampling(steps=3, eta=0.5)
     assert isinstance(sampling(Sampling(guidance=4), {}).guidance, int), "what nobody changed keeps its identity"

@@ -185,13 +185,11 @@ def test_a_method_that_changes_the_model_changes_it_for_itself(results: Path, tm
 
 
 def test_a_well_behaved_method_costs_no_second_model(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from syncbench.bench.run import sample
     from syncbench.bench.suites.suite import Entry
 
     loaded: list[str] = []
     original = Entry.load
     monkeypatch.setattr(Entry, "load", lambda self: loaded.append(self.kind) or original(self))
-    monkeypatch.setattr(sample, "_held", {})
     half = {"id": "multidiffusion", "stride": 0.5}
     run({**suite(["independent", half, "batch_attention"]), "model": "tiny"}, results)
     assert loaded.count("models") == 1

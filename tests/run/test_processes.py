@@ -1,5 +1,6 @@
 """Worker processes, claims, and what killed processes leave behind."""
 
+import importlib
 import os
 import socket
 import sys
@@ -35,14 +36,14 @@ def old(path: Path, seconds: float = STALE + 60) -> Path:
 
 def test_work_runs_with_its_threads_and_the_process_keeps_its_own() -> None:
     with threaded(2):
-        answers = InProcess(threads=3)(lambda task: torch.get_num_threads(), [0, 1])
+        answers = InProcess(threads=3)(lambda task, loaded: torch.get_num_threads(), [0, 1])
         assert [answer for _, answer in answers] == [3, 3]
         assert torch.get_num_threads() == 2
 
 
 def test_switches_of_the_process_are_set_around_the_work_and_not_in_it() -> None:
     before = torch.get_deterministic_debug_mode()
-    answers = InProcess()(lambda task: torch.get_deterministic_debug_mode(), [0])
+    answers = InProcess()(lambda task, loaded: torch.get_deterministic_debug_mode(), [0])
     assert [answer for _, answer in answers] == [1]
     assert torch.get_deterministic_debug_mode() == before
 
@@ -66,29 +67,60 @@ def test_one_job_without_a_limit_needs_no_second_process() -> None:
     assert executor(2).apart
 
 
-def test_workers_answer_fail_and_die_each_for_itself() -> None:
-    """`os` functions stand for work: module-level, importable, and able to do harm."""
+CHORES = """import os
+
+def base(task, loaded): return os.path.basename(task)
+def entries(task, loaded): return os.listdir(task)
+def die(task, loaded): os._exit(task)
+def warm(task, loaded): loaded.warmed.add(task); return sorted(loaded.warmed)
+"""
+
+
+@pytest.fixture
+def chores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Work: functions of a module that worker processes can import, and able to do harm."""
+    (tmp_path / "chores.py").write_text(CHORES)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("chores")
+    del sys.modules["chores"]
+
+
+def test_what_a_task_has_loaded_is_there_for_the_next_in_its_process_only(chores: Any) -> None:
+    with Workers(1, threads=1) as work:
+        assert [answer for _, answer in work(chores.warm, ["a", "b"])] == [["a"], ["a", "b"]]
+        [(_, died)] = work(chores.die, [3])
+        assert isinstance(died, Lost)
+        assert [answer for _, answer in work(chores.warm, ["c"])] == [["c"]], "another worker has its own"
+        assert work.loaded.warmed == set()
+    here = InProcess()
+    assert [answer for _, answer in here(chores.warm, ["a", "b"])] == [["a"], ["a", "b"]]
+    assert here.loaded.warmed == {"a", "b"}
+
+
+def test_workers_answer_fail_and_die_each_for_itself(chores: Any) -> None:
     others = set(psutil.Process().children())
     with Workers(1, threads=1) as work:
-        assert [answer for _, answer in work(os.path.basename, ["a/b", "c"])] == ["b", "c"]
-        [(_, failed)] = work(os.listdir, ["/nowhere"])
+        assert [answer for _, answer in work(chores.base, ["a/b", "c"])] == ["b", "c"]
+        [(_, failed)] = work(chores.entries, ["/nowhere"])
         assert isinstance(failed, Lost)
         assert failed.reason.startswith("FileNotFoundError")
         assert not failed.again
-        [(_, died)] = work(os._exit, [3])
+        [(_, died)] = work(chores.die, [3])
         assert died == Lost("its process ended with exit code 3", again=True)
-        assert [answer for _, answer in work(os.path.basename, ["d/e"])] == ["e"], "another worker takes over"
+        assert [answer for _, answer in work(chores.base, ["d/e"])] == ["e"], "another worker takes over"
         children = set(psutil.Process().children()) - others
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_workers_that_cannot_start_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_workers_that_cannot_start_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chores: Any
+) -> None:
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(SyncbenchError, match="worker processes cannot start: its process ended with exit code 7"):
-        list(Workers(1, threads=1)(os.path.basename, ["a", "b", "c", "d"]))
+        list(Workers(1, threads=1)(chores.base, ["a", "b", "c", "d"]))
 
 
 # Folders and claims
@@ -220,8 +252,8 @@ def test_a_job_that_is_there_meanwhile_stays(
 
     original = sample._make
 
-    def slow(job: Any) -> Any:
-        made = original(job)
+    def slow(job: Any, loaded: Any) -> Any:
+        made = original(job, loaded)
         Store(results).save(job.key, stored_jobs.job(job.key, status="error", error="theirs"), {})
         return made
 

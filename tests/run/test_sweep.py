@@ -8,16 +8,19 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from syncbench.bench.backbones.judge import judge
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
 from syncbench.bench.catalogue.roles import primary_of, role_of
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.run.events import Event
 from syncbench.bench.run.execute import InProcess
+from syncbench.bench.run.job import job_key, noise_seed
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.measure import measured, peak_resident
-from syncbench.bench.run.plan import job_key, noise_seed, plan, shard
-from syncbench.bench.run.sample import load_model
-from syncbench.bench.run.sweep import parse_shard, rescore, run
+from syncbench.bench.run.plan import plan, shard
+from syncbench.bench.run.rescore import rescore
+from syncbench.bench.run.sweep import parse_shard, run, sweep
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import Entry, read_suite
@@ -120,7 +123,7 @@ def test_identity_changes_with_what_makes_the_output_and_with_nothing_else(
 ) -> None:
     def keys(**values: Any) -> set[str]:
         suite = read_suite(changed(tiny_suite, **values))
-        return {job.key for job in plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))}
+        return {job.key for job in plan(suite.parts[0], suite.parts[0].models[0], Loaded())}
 
     base = keys()
     assert keys() == base
@@ -248,7 +251,7 @@ def test_shards_partition_the_sweep_and_their_union_is_the_whole(tiny_suite: dic
 
 def test_shards_go_by_key_alone(tiny_suite: dict[str, Any]) -> None:
     suite = read_suite(tiny_suite)
-    jobs = plan(suite.parts[0], suite.parts[0].models[0], load_model(suite.parts[0].models[0]))
+    jobs = plan(suite.parts[0], suite.parts[0].models[0], Loaded())
     assert {j.key for j in shard(jobs, 1, 2)} == {j.key for j in shard(jobs[::-1], 1, 2)}
     assert parse_shard("2/4") == (2, 4)
     for bad in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
@@ -393,6 +396,33 @@ def test_parts_of_a_suite_are_crossed_each_for_itself(two_parts: dict[str, Any],
     pd.testing.assert_frame_equal(comparable(load_records([results])), comparable(frame))
 
 
+def test_a_family_is_scored_before_the_next_is_sampled(tiny_suite: dict[str, Any], results: Path) -> None:
+    top = {key: tiny_suite[key] for key in ("model", "protocol")} | {"seeds": [0], "metrics": ["network_evaluations"]}
+    channels = {"datasets": [{"id": "world_channels", "count": 2}], "methods": ["truth"]}
+    strips = {"datasets": tiny_suite["datasets"], "methods": ["independent"], "limit": 2}
+    suite = read_suite({**top, "parts": [strips, channels]})
+    seen: dict[str, tuple[int, int]] = {}
+
+    def finished(family: str) -> None:
+        rows = load_records([results])
+        seen[family] = (int((rows["family"] == "overlap").sum()), int((rows["family"] == "channels").sum()))
+
+    with InProcess() as execute:
+        sweep(suite, results, execute, finished=finished)
+    assert seen == {"overlap": (2, 0), "channels": (2, 2)}, "in the order of the suite's parts"
+    with InProcess() as execute:
+        again = sweep(suite, results, execute, finished=finished)
+    assert (again.sampled, again.scored, list(seen)) == (0, 0, ["overlap", "channels"])
+
+
+def test_networks_of_metrics_go_before_a_model_comes(tiny_suite: dict[str, Any], results: Path) -> None:
+    network = weakref.ref(judge())
+    assert network() is not None, "it stays loaded"
+    run(tiny_suite, results)
+    gc.collect()
+    assert network() is None
+
+
 def test_narrowing_reaches_the_parts_it_fits(two_parts: dict[str, Any]) -> None:
     suite = read_suite(two_parts)
     assert [p.methods[0].label for p in narrowed(suite, methods=["feather"]).parts] == ["feather"]
@@ -411,8 +441,10 @@ def test_the_model_is_released_before_scoring(
     loaded: list[weakref.ref[Any]] = []
     alive: list[bool] = []
 
-    def load(entry: Entry) -> Any:
-        model = load_model(entry)
+    original = Loaded.model
+
+    def load(self: Loaded, entry: Entry) -> Any:
+        model = original(self, entry)
         loaded.append(weakref.ref(model))
         return model
 
@@ -421,7 +453,7 @@ def test_the_model_is_released_before_scoring(
         if event.phase == "score":
             alive.append(any(model() is not None for model in loaded))
 
-    monkeypatch.setattr("syncbench.bench.run.sweep.load_model", load)
+    monkeypatch.setattr(Loaded, "model", load)
     run(tiny_suite, results, progress=listen)
     assert loaded
     assert alive

@@ -21,8 +21,8 @@ from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
-from syncbench.bench.report.sheets import INPUT, input_of, samples
-from syncbench.bench.run import sample
+from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.sweep import errors, run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.store.stored import Spec
@@ -59,7 +59,7 @@ class Evil(Real):
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boards without their plots, whose libraries are packed by a process of their own; components listed once."""
-    monkeypatch.setattr(page, "bundle", lambda: b"")
+    monkeypatch.setattr(page, "vega_bundle", lambda: b"")
     for module in (registry, recorded):
         monkeypatch.setattr(module, "list_components", LISTED)
 
@@ -141,7 +141,6 @@ def test_the_payload_would_run_if_it_were_trusted(copy: Path, mark: Path) -> Non
         assert call("score", trusted, *options).exit_code == 0
         assert mark.exists(), options
         mark.unlink()
-        sample._made.clear()
 
 
 @pytest.mark.parametrize("kind", ["a call", "a file", "a metric's file", "a preset", "weights"])
@@ -167,10 +166,12 @@ def test_what_is_not_shown_is_said(copy: Path, mark: Path) -> None:
     store = Store(copy)
     job = store.job(store.finished()[0])
     assert job is not None
-    cell = input_of(job)
+    cell = input_cell(job, Loaded())
     assert cell is not None
     assert cell.why == "input not shown: data set 'panoramas' is not installed"
-    assert (INPUT, job.header.item) in samples(store, [job], distinct_names([(job.header.item, job.header.content)]))
+    assert (INPUT, job.header.item) in sheet_cells(
+        store, [job], distinct_names([(job.header.item, job.header.content)])
+    )
     call("board", copy)
     assert cell.why in (copy / "board.html").read_text()
 
@@ -408,9 +409,9 @@ def test_errors_look_each_key_up_once(made: Path) -> None:
 def test_plots_that_cannot_be_made_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); "
     with pytest.raises(SyncbenchError, match=r"vl-convert cannot make the plots: its process ended with SIG[A-Z]+; it"):
-        drawing._asked(limited + drawing.BUNDLE)
+        drawing._output(limited + drawing.BUNDLE)
     with pytest.raises(SyncbenchError, match="vl-convert cannot make the plots: ValueError: no"):
-        drawing._asked("raise ValueError('no')")
+        drawing._output("raise ValueError('no')")
 
 
 def test_a_module_of_the_working_folder_is_not_taken_for_a_package(
@@ -419,7 +420,7 @@ def test_a_module_of_the_working_folder_is_not_taken_for_a_package(
     for name in ("vl_convert", "altair", "json"):
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')")
     monkeypatch.chdir(tmp_path)
-    assert drawing._asked("import json, sys; sys.stdout.write('x')") == b"x"
+    assert drawing._output("import json, sys; sys.stdout.write('x')") == b"x"
     assert not mark.exists()
 
 

@@ -25,10 +25,11 @@ from syncbench.bench.models.parts.joint import joint, referring
 from syncbench.bench.models.parts.shared_attention import SharedAttention
 from syncbench.bench.models.parts.wrappers import Controlled, canvas_of, tiles_of
 from syncbench.bench.models.views import Views
-from syncbench.bench.training import _channels, agreement, codec, depth, motion, scenes, start, views
+from syncbench.bench.training import agreement, channels, codec, depth, motion, scenes, start, views
 from syncbench.bench.training import base as base_trainer
 from syncbench.bench.training.loop import Plan
 from syncbench.bench.training.silhouette import agreement as overlap
+from syncbench.bench.world.truth import CHANNELS
 from torch import Tensor
 
 WEIGHTS = SHIPPED / "reference"
@@ -75,7 +76,7 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for rig, (count, seed, frames) in RIGS.items():
         kept = scenes.KEPT[rig]
         part: dict[str, Any] = {"captions": ["a red cube"] * n, "camera": torch.eye(4).expand(n, count, 4, 4).clone()}
-        for name in ("rgb", *scenes.CHANNELS):
+        for name in ("rgb", *CHANNELS):
             part[name] = torch.empty(n, 0)
             if name == "rgb" or name in kept:
                 part[name] = randn(n, count, 8, 16, 16).half()
@@ -115,7 +116,7 @@ def test_diffusers_reads_what_a_trainer_leaves(trained: Path, name: str) -> None
 
 def test_all_shipped_weights_fit_into_48_mb() -> None:
     unet = start.network(WEIGHTS)
-    small = [_channels.build(*shape, words=128) for shape in ((8, 24, True), (8, 8, True), (24, 8, False))]
+    small = [recipe.build(8, words=128) for recipe in (channels.JOINT, channels.PROMPTED, channels.TO_RGB)]
     added = [depth.build(unet), views.build(WEIGHTS), unet, motion.build(unet), *small]
     numbers = sum(p.numel() for module in added for p in module.parameters())
     base = sum(f.stat().st_size for name in ("reference", "judge") for f in (WEIGHTS.parent / name).rglob("*.saf*"))

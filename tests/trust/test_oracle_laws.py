@@ -19,12 +19,12 @@ from syncbench.bench.sampling.loop import Method, Step
 from syncbench.bench.store.records import read_records as load_records
 from syncbench.bench.trust.oracle import COLUMNS, FIGURES, default_entries, oracle
 from syncbench.bench.trust.oracle.agreement import agreement
-from syncbench.bench.trust.oracle.agreement import results as results_of
+from syncbench.bench.trust.oracle.agreement import oracle_records as results_of
 from syncbench.bench.trust.oracle.law import Law, Truth
-from syncbench.bench.trust.oracle.linear import affine
-from syncbench.bench.trust.oracle.measured import measured
+from syncbench.bench.trust.oracle.linear import affine_map
+from syncbench.bench.trust.oracle.measured import measured_law
 from syncbench.bench.trust.oracle.problem import Problem
-from syncbench.bench.trust.oracle.samples import estimate, intervals, moments
+from syncbench.bench.trust.oracle.samples import estimated_law, jackknife_intervals, run_moments
 from syncbench.datasets.gaussian_fields import GaussianFields
 from syncbench.methods.geometry.synctweedies import SyncTweedies
 from syncbench.methods.independent import Independent
@@ -39,7 +39,7 @@ SMALL = Problem(width=128, window=32, steps=8)
 
 
 def matrix(method: Method, problem: Problem = SMALL) -> Tensor:
-    found = affine(method, problem, [problem.run(method, seed) for seed in (0, 1)])
+    found = affine_map(method, problem, [problem.run(method, seed) for seed in (0, 1)])
     assert found is not None
     return found.matrix
 
@@ -179,12 +179,12 @@ class Broken(MultiDiffusion):
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_linearity_is_found_out(method: Method, kind: str) -> None:
-    assert measured(method, SMALL, samples=30).kind == kind
+    assert measured_law(method, SMALL, samples=30).kind == kind
 
 
 def test_noise_drawn_while_sampling_is_part_of_the_exact_law() -> None:
     """Each step's extra noise adds 0.01 of what the rest of the steps make of it; the last adds 0.01 I."""
-    noisy, once = measured(Noisy(stride=0.5), SMALL), matrix(MultiDiffusion(stride=0.5))
+    noisy, once = measured_law(Noisy(stride=0.5), SMALL), matrix(MultiDiffusion(stride=0.5))
     assert noisy.law is not None
     torch.testing.assert_close(noisy.law.mean, torch.full((128,), 0.25, dtype=torch.float64))
     extra = torch.linalg.eigvalsh(noisy.law.covariance - once @ once.T)
@@ -192,7 +192,7 @@ def test_noise_drawn_while_sampling_is_part_of_the_exact_law() -> None:
 
 
 def test_what_cannot_run_says_why() -> None:
-    found = measured(Broken(stride=0.5), SMALL)
+    found = measured_law(Broken(stride=0.5), SMALL)
     assert (found.law, found.kind) == (None, None)
     assert found.reason == "ZeroDivisionError: no light"
 
@@ -208,25 +208,25 @@ def test_a_method_that_refuses_one_row_is_measured_on_independent_rows() -> None
 
 def test_the_estimate_from_samples_is_exact_for_a_linear_method() -> None:
     method = MultiDiffusion(stride=0.25)
-    parts = [moments(SMALL.run(method, seed), SMALL) for seed in range(8)]
+    parts = [run_moments(SMALL.run(method, seed), SMALL) for seed in range(8)]
     m = matrix(method)
-    torch.testing.assert_close(estimate(parts).covariance, m @ m.T, rtol=0, atol=1e-8)
+    torch.testing.assert_close(estimated_law(parts).covariance, m @ m.T, rtol=0, atol=1e-8)
 
 
 @pytest.mark.slow
 def test_the_estimate_and_its_intervals_of_a_law_that_is_known_but_not_linear() -> None:
     method, truth = Squared(), Truth(SMALL.truth())
-    parts = [moments(SMALL.run(method, seed), SMALL) for seed in range(60)]
-    law = estimate(parts)
+    parts = [run_moments(SMALL.run(method, seed), SMALL) for seed in range(60)]
+    law = estimated_law(parts)
     torch.testing.assert_close(law.covariance, torch.eye(128, dtype=torch.float64), rtol=0, atol=0.75)
     assert float(law.variance.mean()) == pytest.approx(1, abs=0.08)
     right = truth.w2(Law(mean=torch.zeros(128), covariance=torch.eye(128, dtype=torch.float64)))
-    found = intervals(parts, truth, range(0, 128, 32), 32)
+    found = jackknife_intervals(parts, truth, range(0, 128, 32), 32)
     low, high = found["w2"]
     assert low < high
     assert low - 0.05 < right < high + 0.05
     assert found["variance"][0] - 0.03 < 1 < found["variance"][1] + 0.03
-    assert intervals(parts[:2], truth, range(0, 128, 32), 32) == {}
+    assert jackknife_intervals(parts[:2], truth, range(0, 128, 32), 32) == {}
 
 
 def test_w2_against_independent_formulas() -> None:

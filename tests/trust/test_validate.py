@@ -9,10 +9,10 @@ import pytest
 import torch
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.cli.main import app
-from syncbench.bench.trust.cards import text
-from syncbench.bench.trust.corruptions import CORRUPTIONS, corruption, from_views, of_family, short, true_views
-from syncbench.bench.trust.validate import WORLDS, save, validate
-from syncbench.bench.trust.verdicts import Ladder, Rung, judged
+from syncbench.bench.trust.cards import cards_text
+from syncbench.bench.trust.corruptions import CORRUPTIONS, corruption, corruptions_of, from_views, shortened, true_views
+from syncbench.bench.trust.validate import WORLDS, save_cards, validate
+from syncbench.bench.trust.verdicts import Ladder, Rung, ladder_checks
 from syncbench.bench.types import FAMILIES, Item, SyncbenchError
 from typer.testing import CliRunner
 
@@ -99,7 +99,7 @@ def test_faults_are_found_and_only_they(tmp_path: Path, fault: str, broken: set[
     else:
         assert found == broken
     assert card.passed == (not found)
-    said = text([card])
+    said = cards_text([card])
     assert ("FAIL" in said) == bool(found)
     assert all(name in said for name in found)
 
@@ -120,7 +120,7 @@ def test_a_guard_tells_what_the_other_rewards() -> None:
 
     rewarding = ladder((-0.1, 0.1), (-2, -1))
     for other, kept in ((ladder((-1, 1), (1, 2)), True), (ladder((1, 2), (-1, 1)), False)):
-        [check] = [c for c in judged("consistency", [rewarding], {"other": [other]}) if c.name == "guarded"]
+        [check] = [c for c in ladder_checks("consistency", [rewarding], {"other": [other]}) if c.name == "guarded"]
         assert check.passed == kept
 
 
@@ -142,7 +142,7 @@ def test_fused_truth_is_the_truth(scenes: dict[str, list[Item]]) -> None:
 
 def test_cards_are_kept_and_told(tmp_path: Path) -> None:
     cards = validate(["normal_error"], families=["channels"], items=6, levels=2)
-    save(cards, tmp_path)
+    save_cards(cards, tmp_path)
     [kept] = json.loads((tmp_path / "cards" / "normal_error.json").read_text())
     assert kept["passed"]
     assert kept["metric"] == "normal_error"
@@ -174,7 +174,7 @@ def scenes() -> dict[str, list[Item]]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_damage_is_seeded_grows_and_keeps_to_pictures(family: Any, scenes: dict[str, list[Item]]) -> None:
     item, *others = scenes[family]
-    for one in of_family(family):
+    for one in corruptions_of(family):
         made = [one(item, tuple(others), strength, 3) for strength in one.ladder]
         again = one(item, tuple(others), one.ladder[-1], 3)
         assert torch.equal(again.views, made[-1].views), one.id
@@ -203,6 +203,6 @@ def test_windows_of_a_wide_picture_are_damaged_apart(scenes: dict[str, list[Item
 
 def test_short_ladders_keep_their_ends() -> None:
     for one in CORRUPTIONS:
-        cut = short(one, 3)
+        cut = shortened(one, 3)
         assert len(cut.ladder) <= 3
         assert (cut.ladder[0], cut.ladder[-1]) == (one.ladder[0], one.ladder[-1])

@@ -1,1 +1,1 @@
-"""What a model is composed of: network, conditioners, codec, levels, guidance, and the folders its weights lie in."""
+"""The parts of a model: network, conditioners, codec, noise levels, guidance, and the folders of its weights."""

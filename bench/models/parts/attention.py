@@ -21,7 +21,7 @@ Processor = Callable[..., Tensor]
 Make = Callable[[str, Any], Any]
 """(name, layer) -> processor. The layer still holds its old one, as `layer.processor`, to be wrapped or replaced."""
 Where = Callable[[str, Any], bool]
-"""(name, layer) -> whether to hook it."""
+"""(name, layer) -> whether the layer gets another processor."""
 
 
 TEMPORAL = ("motion_modules", "temporal", "temp_attentions", "transformer_in.")
@@ -70,8 +70,8 @@ def layers(network: nn.Module, where: Where | None = None) -> dict[str, Any]:
 def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Generator[dict[str, Any]]:
     """Within the context every chosen layer uses a processor of its own, `make(name, layer)`; yields them by name.
 
-    Afterwards each layer holds the very object it held before, also after an exception, and whatever others
-    did to the processors meanwhile. Contexts may be nested. A compiled network is not run compiled meanwhile.
+    Afterwards each layer holds the very object it held before, also after an exception, and even if the processors
+    were changed within the context. Contexts may be nested. Within it a compiled network is run as it was before.
     """
     # Layer by layer: `set_attn_processor(dict)` empties the dict it is given, and one processor for all layers
     # cannot keep a state per layer.
@@ -91,7 +91,7 @@ def replaced(network: nn.Module, make: Make, where: Where | None = None) -> Gene
 
 
 class _Probe:
-    """Passes every call on to the processor it replaces, and remembers that there was one."""
+    """A processor that passes every call on to the one it replaces, and notes that it was called."""
 
     def __init__(self, inner: Processor) -> None:
         self.inner = inner
@@ -116,8 +116,8 @@ class _Probe:
 def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -> bool:
     """Whether processors put in with `model.attach` are really called, each of them, when the model predicts.
 
-    False where a backend (a compiled graph, a fused kernel, a wrapper that sets processors itself) goes around
-    them: attention sharing would silently do nothing. Costs one prediction, which is not put on the bill. `inputs`
+    False where a backend (a compiled graph, a fused kernel, a wrapper that sets processors itself) goes around them:
+    attention sharing would silently do nothing. Makes one prediction, which is not counted in `model.cost`. `inputs`
     are the conditions (`image`, ...) that the model cannot do without, one row each.
     """
     probes: list[_Probe] = []

@@ -1,4 +1,4 @@
-"""What the bundled models have in common: the reference model's text encoder, codec and noise levels."""
+"""The base class of the bundled models, which share the reference model's text encoder, codec and noise levels."""
 
 import re
 from functools import cache
@@ -14,21 +14,21 @@ from .weights import Folder
 
 
 class Bundled(Composed):
-    """Weights of its own beside the reference model's, each in a folder that an option may replace."""
+    """A bundled model: its own weights and the reference model's, each in a folder that an option may replace."""
 
     own: ClassVar[str] = "config.json"
-    """What is there if the weights are."""
+    """A file of the model's own folder that exists if its weights do."""
 
     def __init__(
         self, *, path: str = "", base: str = "", device: str = "auto", dtype: Precision = "bfloat16", batch: int = 32
     ) -> None:
-        """`path` and `base` try other folders than the shipped ones, of this model and of the reference model."""
+        """`path` and `base` replace the shipped folders, of this model and of the reference model."""
         super().__init__(device, dtype, batch)
         self._path, self._base = path, base
 
     @property
     def native(self) -> None:
-        """None: small experiments, too, are what they are for."""
+        """None: views of any size are served, because these models are also meant for small experiments."""
         return None
 
     @property
@@ -52,13 +52,13 @@ class Bundled(Composed):
         return folder
 
     def unknown(self, prompt: str) -> tuple[str, ...]:
-        """Words of a prompt that the reference world's grammar has not, in order, each once."""
+        """Words of a prompt that are not in the grammar of the reference world's captions, in order, each once."""
         known = vocabulary(self.base.folder.path / "tokenizer" / "vocab.json")
         words = dict.fromkeys(re.findall(r"[^\W\d_]{2,}|\d+", prompt.lower()))
         return tuple(word for word in words if known and word not in known)
 
     def folders(self, **more: str) -> dict[str, str]:
-        """Revisions of what the model is made of; the reference's network counts only where it is used."""
+        """Revisions of the folders of the model's weights; the reference's network counts only where it is used."""
         return {"base": self.base.revision(), "own": self.weights.revision(), **more}
 
 

@@ -1,4 +1,4 @@
-"""Cameras as multi-view networks were told them."""
+"""Conditioner and coordinates of cameras, as multi-view networks read them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from .conditioners import Request, Rows, Silent
 
 @dataclass(frozen=True)
 class Camera(Silent):
-    """16 numbers a camera, the same in every pass of guidance; zeros where there is none: a network of pictures."""
+    """Condition `camera` as 16 numbers for each view, the same in every pass; zeros for an item without cameras."""
 
     numbers: Callable[[Tensor], Tensor]
-    """Of camera-to-world matrices (n, 16), rows first: as the network was told them in training."""
+    """From camera-to-world matrices (n, 16), row by row, to the numbers (n, 16) that the network was trained with."""
     takes: frozenset[str] = frozenset({"camera"})
     out: str = "class_labels"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One row a view."""
+        """The numbers (views, 16), given and dropped alike."""
         found = request.inputs.get("camera")
         rows = torch.zeros(request.views, 16) if found is None else self.numbers(found)
         return {self.out: rows}, {self.out: rows}
@@ -29,8 +29,8 @@ class Camera(Silent):
 def camera_numbers(to_world: Tensor) -> Tensor:
     """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): rows of camera-to-world.
 
-    The place is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the point that
-    cameras look at, which in the reference world is half a unit above the origin.
+    The camera's position is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the
+    point that cameras look at, which in the reference world is half a unit above the origin.
     """
     found = to_world.reshape(-1, 4, 4).clone()
     found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
@@ -53,7 +53,7 @@ def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:
 def looked_at(places: Float[Tensor, "n 3"], forward: Float[Tensor, "n 3"]) -> Float[Tensor, " 3"]:
     """The point nearest to all optical axes, in the sense of least squares; `forward` are unit vectors along them.
 
-    Where they leave it open, as a single camera does, it is the one of these points nearest to the world's origin.
+    Where several points are nearest, as for a single camera, it is the one of them nearest to the world's origin.
     """
     across = torch.eye(3).to(places) - forward[:, :, None] * forward[:, None, :]
     right = (across @ places[:, :, None]).sum(0)

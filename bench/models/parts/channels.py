@@ -1,7 +1,7 @@
-"""Channels of a picture (albedo, normal, shading, ...): what a network calls them, and how it writes them as pictures.
+"""Channels of a picture (albedo, normal, shading, ...): their names, and how networks write them as pictures.
 
 The suite writes albedo and shading in sRGB encoding and normals as (n + 1) / 2 in the camera's axes x right, y down,
-z forward (`bench.world.truth.channels`). Published networks have habits of their own.
+z forward (`bench.world.truth.channels`). Published networks have other conventions; see HABITS.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ Habit = Literal["suite", "linear", "normal", "grey", "first"]
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel that a network makes."""
+    """A channel that a network predicts."""
 
     name: str
-    """In the suite: `albedo`, `normal`, `shading`, or the network's own word where the suite has none."""
+    """The suite's name (`albedo`, `normal`, `shading`), or the network's own where the suite has none."""
     habit: Habit = "suite"
     """How the network writes it; see HABITS."""
 
@@ -49,14 +49,16 @@ HABITS: dict[Habit, Callable[[Tensor], Tensor]] = {
     "grey": lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1),
     "first": lambda picture: picture[:, :1].expand(-1, 3, -1, -1),
 }
-"""From a decoded picture (n, 3, h, w) in [0, 1] to the suite's: as it is; from linear light; normals in axes x right,
-y up, z to the viewer, of any length; one number in three channels, their mean; or in the first alone."""
+"""Functions from a decoded picture (n, 3, h, w) in [0, 1] to the suite's convention, by the network's convention.
+
+`suite`: the same; `linear`: linear light; `normal`: normals of any length in axes x right, y up, z to the viewer;
+`grey`: one number, the mean of the three channels; `first`: one number, the first channel."""
 
 
 def shown(
     channels: Sequence[Channel], names: Sequence[str], views: Float[Tensor, "n 3 h w"]
 ) -> Float[Tensor, "n 3 h w"]:
-    """Decoded views as the suite writes them; `names` says for every view which channel it is."""
+    """Decoded views (n, 3, h, w) in the suite's convention; `names` has the channel of every view."""
     habits: dict[str, Habit] = {channel.name: channel.habit for channel in channels}
     made = [HABITS[habits[name]](view[None]) for name, view in zip(names, views, strict=True)]
     return torch.cat(made)

@@ -1,6 +1,6 @@
-"""Whether a folder holds a whole text-to-image pipeline of Stable Diffusion 1.x, 2.x or XL; see `fingerprint`.
+"""Checks that a folder holds a complete text-to-image pipeline of Stable Diffusion 1.x, 2.x or XL; see `fingerprint`.
 
-What cannot be seen from outside (NaN in the weights, say) is found by `Composed.ready`, which tries the loaded pipeline
+Faults that files do not show (NaN in the weights, say) are found by `Composed.ready`, which runs the loaded pipeline
 once.
 """
 
@@ -19,7 +19,7 @@ INPUTS = {
     "encoder_hid_dim": "other embeddings than a text encoder's",
     "encoder_hid_dim_type": "other embeddings than a text encoder's",
 }
-"""Fields of a network's configuration that ask for inputs which are not given, and what these are."""
+"""Fields of a network's configuration that require inputs which Syncbench does not give, and names of these inputs."""
 PIPELINES = {
     "StableDiffusion3Pipeline": "sd3",
     "FluxPipeline": "flux",
@@ -29,11 +29,11 @@ PIPELINES = {
     "StableDiffusionInpaintPipeline": "inpainting",
     "StableDiffusionXLInpaintPipeline": "inpainting",
 }
-"""Pipelines that another model of the suite serves."""
+"""Classes of pipelines, and the ids of the models here that serve them."""
 
 
 def check_folder(folder: Place) -> None:
-    """Refuse a folder whose pipeline cannot be loaded, or not be served. Raises SyncbenchError with cause and cure."""
+    """Raise SyncbenchError, with cause and cure, for a folder whose pipeline cannot be loaded or is not supported."""
     index = read_index(folder.path)
     parts, name = listed(folder.path, index), quoted(folder.path)
     if parts.get("unet", ("", ""))[1] not in UNET or "vae" not in parts:
@@ -66,7 +66,7 @@ def _instead(index: Json) -> str:
 
 
 def _check_fit(name: str, index: Json, configs: Mapping[str, Json]) -> None:
-    """The parts fit each other, and the network takes what it is given: a text, and in XL's case a size."""
+    """Raise unless the parts fit each other and the network's inputs are a text and, for XL, sizes."""
     unet, vae = configs["unet"], configs["vae"]
     if unet.get("time_cond_proj_dim") is not None:
         raise SyncbenchError(

@@ -1,4 +1,4 @@
-"""Codecs of clips: latents of the frames of one clip are decoded together, and may be fewer than its frames."""
+"""Codecs of clips: the latents of one clip are decoded together, and may be fewer than its frames."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ class TemporalDecoder(Autoencoder):
     """`AutoencoderKLTemporalDecoder` (SVD): pictures are coded one by one, and a clip's frames decoded together."""
 
     chunk: int = 0
-    """Frames decoded together, 0: all. Chunks do not know of each other, so that small ones flicker."""
+    """Frames decoded together, 0: all. Chunks are decoded independently, so that clips flicker if chunks are small."""
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
-        """Latents to pictures in [0, 1], each a clip of its own."""
+        """Pictures in [0, 1] of latents, each decoded as a clip of one frame."""
         return self._decode(latents, at_once(*(side * self.factor for side in latents.shape[-2:])), 1)
 
     def decode_together(self, latents: Float[Tensor, "frames c h w"]) -> Float[Tensor, "frames 3 H W"]:
-        """Latents of one clip to its frames in [0, 1]."""
+        """The frames in [0, 1] of one clip, from its latents."""
         return self._decode(latents, self.chunk or len(latents), None)
 
     def _decode(self, latents: Tensor, size: int, frames: int | None) -> Tensor:
@@ -33,20 +33,20 @@ class TemporalDecoder(Autoencoder):
 
 @dataclass(frozen=True)
 class VideoAutoencoder(Autoencoder):
-    """A codec of five dimensions whose first latent is the first frame and every other one `pace` frames.
+    """A codec of clips whose first latent is the first frame and every other latent `pace` frames.
 
     `AutoencoderKLWan` and `AutoencoderKLCogVideoX`. Pictures are coded and decoded as clips of one frame.
     """
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
         halvings = self.weights.config.get("temperal_downsample")  # Wan's spelling
         return 2 ** len(halvings) if halvings else super().factor
 
     @property
     def pace(self) -> int:
-        """Frames to a latent."""
+        """Number of frames of each latent but the first."""
         config = self.weights.config
         halvings = config.get("temperal_downsample")
         return 2 ** sum(halvings) if halvings else int(config.get("temporal_compression_ratio", 4))
@@ -58,12 +58,12 @@ class VideoAutoencoder(Autoencoder):
         return torch.cat(codes)[:, :, 0]
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
-        """Latents to pictures in [0, 1], each a clip of its own."""
+        """Pictures in [0, 1] of latents, each decoded as a clip of one frame."""
         size = at_once(*(side * self.factor for side in latents.shape[-2:]))
         return torch.cat([self._decode(part[:, :, None])[:, :, 0] for part in latents.split(size)])
 
     def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
-        """Latents of one clip to its 1 + (n - 1) * pace frames in [0, 1]."""
+        """The 1 + (n - 1) * pace frames in [0, 1] of one clip, from its latents."""
         return self._decode(latents.transpose(0, 1)[None])[0].transpose(0, 1)
 
     def _decode(self, clips: Float[Tensor, "n c f h w"]) -> Float[Tensor, "n 3 frames H W"]:

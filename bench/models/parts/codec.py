@@ -1,4 +1,4 @@
-"""Codecs: pictures in [0, 1] to latents and back."""
+"""Codecs, which turn pictures in [0, 1] into latents and back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ from ...errors import SyncbenchError
 from .weights import Held, Weights
 
 PIXELS = 2**20
-"""Pixels coded in one call unless a single picture is larger; bounds memory, does not change the result."""
+"""Largest number of pixels coded in one call, unless one picture is larger; bounds memory, not the result."""
 
 
 class Codec(Protocol):
-    """Pictures to latents and back."""
+    """A network that encodes pictures as latents, and decodes latents."""
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
         ...
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
         ...
 
     @property
     def module(self) -> nn.Module:
-        """The network, loaded when first asked for."""
+        """The network, loaded on first use."""
         ...
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """Pictures in [0, 1] to latents as the denoising network knows them; the mean, no sampling."""
+        """Latents of pictures in [0, 1], shifted and scaled for the denoising network; the mean, no sampling."""
         ...
 
     def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """The same as the encoder gives them, neither shifted nor scaled: some conditions are."""
+        """The encoder's mean of pictures in [0, 1], neither shifted nor scaled, as some conditions of networks are."""
         ...
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
-        """Latents of any height and width to pictures in [0, 1]. Differentiable inside the range."""
+        """Pictures in [0, 1] of latents of any height and width. Differentiable inside the range."""
         ...
 
 
@@ -51,8 +51,8 @@ class Codec(Protocol):
 class Autoencoder:
     """One of diffusers' picture codecs (AutoencoderKL, AutoencoderTiny, AutoencoderDC, ...).
 
-    latents = (code - shift) * scale, from its configuration: numbers (`shift_factor`, `scaling_factor`) or one a
-    channel (`latents_mean`, `latents_std`).
+    latents = (code - shift) * scale. Shift and scale are in its configuration: two numbers (`shift_factor`,
+    `scaling_factor`), or two for each channel (`latents_mean`, `latents_std`).
     """
 
     weights: Weights | Held
@@ -64,7 +64,7 @@ class Autoencoder:
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell: a halving per level but the last, or what the configuration says."""
+        """Pixels along a side of a latent cell: what the configuration says, or 2 ** (levels - 1)."""
         config = self.weights.config
         known = config.get("spatial_compression_ratio") or config.get("scale_factor_spatial")
         widths: Any = config.get("block_out_channels") or config.get("encoder_block_out_channels")
@@ -72,13 +72,13 @@ class Autoencoder:
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
         config = self.weights.config
         return int(config.get("latent_channels") or config["z_dim"])
 
     @cached_property
     def _range(self) -> tuple[Tensor, Tensor]:
-        """Shift and scale, (c, 1, 1) or of no dimension."""
+        """Shift and scale of latents, each (c, 1, 1) or of no dimension."""
         config = self.weights.config
         mean, deviation, scale = (config.get(n) for n in ("latents_mean", "latents_std", "scaling_factor"))
         if scale is not None and not 0 < scale < float("inf"):
@@ -90,12 +90,12 @@ class Autoencoder:
         return torch.tensor(float(config.get("shift_factor") or 0.0)), torch.tensor(1.0 if scale is None else scale)
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """Pictures in [0, 1] to latents."""
+        """Latents of pictures in [0, 1]."""
         shift, scale = (part.to(images) for part in self._range)
         return (self.raw(images) - shift) * scale
 
     def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """The encoder's mean."""
+        """The encoder's mean of pictures in [0, 1], neither shifted nor scaled."""
         found: list[Tensor] = []
         for part in images.split(at_once(*images.shape[-2:])):
             code = self.module.encode(part * 2 - 1)
@@ -103,7 +103,7 @@ class Autoencoder:
         return torch.cat(found)
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
-        """Latents to pictures in [0, 1]."""
+        """Pictures in [0, 1] of latents."""
         shift, scale = (part.to(latents) for part in self._range)
         height, width = (side * self.factor for side in latents.shape[-2:])
         parts = (latents / scale + shift).split(at_once(height, width))
@@ -113,9 +113,9 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class Affine:
-    """A codec whose latents and pictures are stretched once more: z = (inner - shift) * scale, image' about its middle.
+    """A codec around another: latents (inner - shift) * scale, of pictures whose contrast is changed about mid-grey.
 
-    Zero123++ has shift 0.22, scale 0.75 and pictures of 0.625 of the contrast.
+    Zero123++ has shift 0.22, scale 0.75 and 0.625 of the pictures' contrast.
     """
 
     inner: Codec
@@ -130,16 +130,16 @@ class Affine:
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
         return self.inner.factor
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
         return self.inner.channels
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """Pictures in [0, 1] to latents."""
+        """Latents of pictures in [0, 1]."""
         return (self.inner.encode(0.5 + (images - 0.5) * self.contrast) - self.shift) * self.scale
 
     def raw(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
@@ -147,18 +147,18 @@ class Affine:
         return self.inner.raw(0.5 + (images - 0.5) * self.contrast)
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 H W"]:
-        """Latents to pictures in [0, 1]."""
+        """Pictures in [0, 1] of latents."""
         images = self.inner.decode(latents / self.scale + self.shift)
         return (0.5 + (images - 0.5) / self.contrast).clamp(0, 1)
 
 
 def at_once(height: int, width: int) -> int:
-    """Pictures of that size coded in one call."""
+    """Number of pictures of that size that are coded in one call."""
     return max(1, PIXELS // (height * width))
 
 
 def _mean(code: Any) -> Tensor:
-    """Of an encoder's answer, whatever it is called."""
+    """The mean of an encoder's answer, whatever field of it holds the mean."""
     for name in ("latents", "latent"):
         if hasattr(code, name):
             return getattr(code, name)

@@ -1,7 +1,7 @@
 """The one concrete model: a network, conditioners, a codec, noise levels and guidance, composed.
 
-A checkpoint is a recipe, a class with `parts()`. Nothing here knows a class of diffusers: it chunks rows, counts the
-bill, runs the passes of guidance and splits the answer into (x0, eps).
+A checkpoint is a recipe, a class with `parts()`. Nothing here depends on a class of diffusers: this module counts
+the cost, runs the passes of guidance and splits the network's output into (x0, eps).
 """
 
 from abc import abstractmethod
@@ -32,14 +32,14 @@ from .texts import Text
 from .weights import Folder, find, first_line
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-"""Folders of the bundled models."""
+"""Folder of the bundled models' weights."""
 TRIAL = 16
 """Latent cells along a side of the picture that a checkpoint is tried on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a model is composed of. Nothing is loaded before it is asked for."""
+    """The parts of a model. Nothing is loaded before its first use."""
 
     network: Network
     conditioners: tuple[Conditioner, ...]
@@ -49,15 +49,15 @@ class Parts:
     window: int
     """Native image size in pixels; the longer side where it is not square."""
     folders: Mapping[str, str]
-    """Revisions of the folders of weights, by what they are for."""
+    """Revisions of the folders of weights, by the part of the model that reads them."""
     places: tuple[int, int] | None = None
     """Fewest and most views that can be denoised together; None: any number."""
     channels: tuple[Channel, ...] = ()
-    """The channels of a picture that it makes, in order, where it makes channels."""
+    """The channels of a picture that the model predicts, in order; empty for other models."""
 
 
 class Composed(Denoiser):
-    """A model of parts. A recipe subclasses it, takes the folders it is made of as options, and answers `parts()`.
+    """A model composed of parts. A recipe is a subclass whose options are folders and which defines `parts()`.
 
     The network runs in `dtype`; encoders, codec, guidance and latents between calls stay in float32 (or float64 with a
     float64 network), because half-precision images would be coarser than the PNGs they end in.
@@ -70,10 +70,10 @@ class Composed(Denoiser):
 
     @abstractmethod
     def parts(self) -> Parts:
-        """Network, conditioners, codec, levels and guidance. Raises SyncbenchError for folders that do not fit."""
+        """Network, conditioners, codec, noise levels, guidance. Raises SyncbenchError for folders that do not fit."""
 
     def folder(self, path: str, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
-        """The folder that a path or a hub id names, whose networks will be where this model is."""
+        """The folder that a path or a hub id names; its networks are loaded to this model's device and precision."""
         return find(path, self.placement, commit=commit, variant=variant, what=what)
 
     @cached_property
@@ -93,7 +93,7 @@ class Composed(Denoiser):
 
     @cached_property
     def made(self) -> Parts:
-        """The parts, composed once."""
+        """The parts, from one call of `parts()`."""
         return self.parts()
 
     @property
@@ -108,7 +108,7 @@ class Composed(Denoiser):
 
     @cached_property
     def capabilities(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The conditions it takes, and what else methods may ask for; see `Model`."""
+        """The conditions that it takes, and other properties that methods may require; see `Model`."""
         found = frozenset({"attention"}) | OFFERS.get(self.network.couples or "views", frozenset())
         found = found if self.network.couples else frozenset({"attention"})
         for conditioner in self.made.conditioners:
@@ -117,7 +117,7 @@ class Composed(Denoiser):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Conditions of an item that it cannot do without."""
+        """Conditions that every item must have."""
         return frozenset().union(*(conditioner.needs for conditioner in self.made.conditioners))
 
     @property
@@ -127,11 +127,11 @@ class Composed(Denoiser):
 
     @property
     def makes(self) -> tuple[str, ...]:
-        """Names of the channels of a picture that it makes, in order; empty where it makes none."""
+        """Names of the channels of a picture that the model predicts, in order; empty for other models."""
         return tuple(channel.name for channel in self.made.channels)
 
     def shown(self, names: Sequence[str], views: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Decoded views as the suite writes channels; `names` says for every view which of `makes` it is."""
+        """Decoded views (n, 3, h, w) in the suite's convention; `names` has the channel of every view, of `makes`."""
         return shown(self.made.channels, names, views)
 
     @property
@@ -142,12 +142,12 @@ class Composed(Denoiser):
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
         return self.codec.factor
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
         return self.codec.channels
 
     @property
@@ -157,11 +157,11 @@ class Composed(Denoiser):
 
     @property
     def native(self) -> int | None:
-        """The longer side in pixels that views must have; None where any is served."""
+        """The longer side in pixels that views must have; None where any size is served."""
         return self.window
 
     def read(self, prompt: str) -> float:
-        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        """Fraction of the prompt's tokens that the text encoder reads, in (0, 1]."""
         readers = [one for one in self.made.conditioners if isinstance(one, Text)]
         return min((reader.read(prompt) for reader in readers), default=1.0)
 
@@ -172,7 +172,7 @@ class Composed(Denoiser):
     def condition(
         self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
     ) -> Condition:
-        """What every pass of guidance tells the network about each view."""
+        """The network's inputs about each view in every pass of guidance."""
         self.refuse(inputs)
         passes = self.made.guidance.passes(guidance)
         views = len(prompts)
@@ -210,11 +210,11 @@ class Composed(Denoiser):
 
     @property
     def pace(self) -> int:
-        """Frames to a latent, but for the first, where a clip's latents are denoised and decoded together."""
+        """Frames of each latent but the first, where a clip's latents are denoised and decoded together."""
         return int(getattr(self.codec, "pace", 1))
 
     def decode_together(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "frames 3 H W"]:
-        """Latents of one clip to its 1 + (n - 1) * pace frames in [0, 1], by a codec of clips where there is one."""
+        """The 1 + (n - 1) * pace frames in [0, 1] of one clip, from its latents; n if the codec is of pictures."""
         decode: Callable[[Tensor], Tensor] | None = getattr(self.codec, "decode_together", None)
         if decode is None:
             return self.decode(latents)
@@ -231,7 +231,7 @@ class Composed(Denoiser):
         *,
         together: bool = False,
     ) -> Generator[Any]:
-        """Attention processors for the denoising network; see `bench.models.parts.attention.replaced`."""
+        """A context with other attention processors in the denoising network; see `parts.attention.replaced`."""
         before, self.whole = self.whole, True
         try:
             with replaced(self.network.module(together), processor, where or spatial) as made:
@@ -240,12 +240,12 @@ class Composed(Denoiser):
             self.whole = before
 
     def load(self) -> None:
-        """Bring network and codec into memory. Raises SyncbenchError where one cannot be loaded."""
+        """Load network and codec. Raises SyncbenchError where one cannot be loaded."""
         self.network.load()
         _ = self.codec.module
 
     def ready(self) -> None:
-        """Load every part and try the model on a small picture, unless it needs conditions that only data sets have.
+        """Load every part, and run the model on a small picture unless it needs conditions that only data sets have.
 
         Raises SyncbenchError where a part cannot be loaded, the parts do not fit each other, or answer NaN.
         """

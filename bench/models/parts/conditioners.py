@@ -1,6 +1,6 @@
-"""Conditioners: prompts and an item's conditions to what the network reads, one row per view.
+"""Conditioners, which turn prompts and an item's conditions into the network's inputs, one row per view.
 
-A conditioner answers twice: what is given, and what stands in its place where guidance drops its group.
+A conditioner returns two sets of rows: what it gives, and what takes its place in passes that drop its group.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,56 +18,56 @@ Rows = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of conditioners."""
+    """What conditioners read: prompts, an item's conditions, and the guidance."""
 
     prompts: tuple[str, ...]
-    """One per view."""
+    """The prompt of each view."""
     negative: str
     guided: bool
-    """Whether anything will be dropped."""
+    """Whether some pass of guidance drops conditions."""
     inputs: Mapping[str, Tensor]
     """An item's conditions, one row per view, on the model's device."""
     code: Callable[[Tensor, bool], Tensor]
-    """Latents of pictures; with True the encoder's own mean, neither shifted nor scaled."""
+    """(pictures, raw) -> their latents; where `raw` is true, the encoder's own mean, neither shifted nor scaled."""
     guidance: float = 1.0
-    """The scale that is asked for."""
+    """The guidance scale."""
 
     @property
     def views(self) -> int:
-        """How many."""
+        """Number of views."""
         return len(self.prompts)
 
 
 class Conditioner(Protocol):
-    """One kind of condition."""
+    """A function from prompts and conditions to inputs of a network."""
 
     @property
     def takes(self) -> frozenset[str]:
-        """Conditions of an item that it reads."""
+        """Names of an item's conditions that it reads."""
         ...
 
     @property
     def needs(self) -> frozenset[str]:
-        """Those it cannot do without."""
+        """Names of the conditions that an item must have."""
         ...
 
     @property
     def offers(self) -> frozenset[str]:
-        """Other capabilities that it gives a model."""
+        """Other capabilities of a model that has this conditioner, such as `text`."""
         ...
 
     @property
     def group(self) -> str:
-        """With what guidance drops it: `text`, `image`, or nothing (empty)."""
+        """The group with which guidance drops it, `text` or `image`; empty for one that is never dropped."""
         ...
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """(given, dropped); the same names in both."""
+        """Rows that are given, and rows for passes that drop its group; both have the same names."""
         ...
 
 
 class Silent:
-    """A conditioner that reads nothing of an item, offers nothing and needs nothing."""
+    """The base of conditioners that read no condition of an item, add no capability and are never dropped."""
 
     takes: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
@@ -77,23 +77,23 @@ class Silent:
 
 @dataclass(frozen=True)
 class Strength(Silent):
-    """The guidance scale as a number that the network reads: one that was distilled from guided passes (FLUX.1-dev)."""
+    """The guidance scale as an input of a network that was distilled from guided passes (FLUX.1-dev)."""
 
     out: str = "guidance"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One number a view, (views,)."""
+        """The scale for each view, (views,), given and dropped alike."""
         rows = {self.out: torch.full((request.views,), request.guidance)}
         return rows, rows
 
 
 def needed(request: Request, name: str) -> Tensor:
-    """A condition that the model cannot do without. Raises SyncbenchError where the item has none."""
+    """The item's condition `name`. Raises SyncbenchError where the item has none."""
     if name not in request.inputs:
         raise SyncbenchError(f"the model needs condition `{name}`: choose a dataset that has it")
     return request.inputs[name]
 
 
 def repeated(rows: Rows, views: int) -> Rows:
-    """One row for every view."""
+    """Rows of one row each, repeated for `views` views."""
     return {name: value.expand(views, *value.shape[1:]) for name, value in rows.items()}

@@ -1,4 +1,4 @@
-"""What every model does alike: device and precision by name, chunks of views, the bill, the shape of a refusal."""
+"""The base class of all models: device and precision by name, chunks of views, cost, refusal of conditions."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ Precision = Literal["float32", "float64", "bfloat16", "float16"]
 
 
 class Denoiser(ABC):
-    """Chunking and counting around one network; subclasses say what the network is."""
+    """A model that splits views into chunks and counts cost; subclasses add the network."""
 
     id: str
     capabilities: frozenset[str] = frozenset()
@@ -35,25 +35,25 @@ class Denoiser(ABC):
         self.whole = False
         """Whether all views go through the network in one call, whatever `batch` says."""
         self.precision: torch.dtype = getattr(torch, dtype)
-        """Precision of the network."""
+        """The network's dtype."""
         self._device = device_of(device)
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name of the model in tables: its id."""
         return self.id
 
     def read(self, prompt: str) -> float:
-        """Fraction of the prompt's tokens that the text encoder has places for, in (0, 1]."""
+        """Fraction of the prompt's tokens that the text encoder reads, in (0, 1]."""
         return 1.0
 
     def ready(self) -> None:
-        """Load what is needed and try it, once before the first job. Raises SyncbenchError where that fails."""
+        """Do nothing; a subclass loads its networks and runs them once, and raises SyncbenchError where that fails."""
         return
 
     @property
     def device(self) -> torch.device:
-        """Where latents live."""
+        """The device that latents are on."""
         return self._device
 
     @property
@@ -64,12 +64,12 @@ class Denoiser(ABC):
     @property
     @abstractmethod
     def factor(self) -> int:
-        """Pixels to a latent cell."""
+        """Pixels along a side of a latent cell."""
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Latent channels."""
+        """Number of channels of a latent."""
 
     @property
     @abstractmethod
@@ -79,7 +79,7 @@ class Denoiser(ABC):
     def predict(
         self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
     ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
-        """(x0, eps) after guidance, `batch` views to a network call, in order; all of them where they meet."""
+        """(x0, eps) after guidance, `batch` views in a network call, in order; all at once where views interact."""
         if len(x) != condition.views:
             raise ValueError(f"{len(x)} views but conditions for {condition.views}")
         rows = len(x) * len(condition.passes)
@@ -98,7 +98,7 @@ class Denoiser(ABC):
 
     @contextmanager
     def calling(self, call: Call) -> Generator[None]:
-        """Around a network call: what attention processors may ask for while it runs."""
+        """A context in which `self.call` is the network call in progress, for attention processors to read."""
         before, self.call = self.call, call
         try:
             yield
@@ -106,7 +106,7 @@ class Denoiser(ABC):
             self.call = before
 
     def views_in(self, height: int, width: int) -> int:
-        """Size of one image in units of a native view, for the bill of the decoder."""
+        """Size of one image in units of a native view, at least 1, for the count of decodes."""
         return max(1, round(height * width / self.window**2))
 
     def attach(
@@ -116,11 +116,11 @@ class Denoiser(ABC):
         *,
         together: bool = False,
     ) -> AbstractContextManager[Any]:
-        """A model without attention layers refuses."""
+        """Raise SyncbenchError: this model has no attention layers."""
         raise SyncbenchError(f"model {self.id} has no attention layers to share: choose a network, e.g. reference")
 
     def refuse(self, inputs: dict[str, Tensor]) -> None:
-        """One sentence about conditions this model cannot take."""
+        """Raise SyncbenchError for conditions that this model does not take."""
         unknown = sorted(set(inputs) - self.capabilities)
         if unknown:
             raise SyncbenchError(
@@ -129,12 +129,12 @@ class Denoiser(ABC):
 
 
 def digest(facts: dict[str, Any]) -> str:
-    """12 hex digits of JSON facts."""
+    """12 hex digits of the hash of `facts`, written as JSON."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def device_of(name: str) -> torch.device:
-    """The device of a name; `auto` is a GPU where there is one. Raises SyncbenchError for what is not there."""
+    """The device called `name`; `auto` is a GPU where there is one. Raises SyncbenchError for a missing device."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

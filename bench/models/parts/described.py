@@ -1,4 +1,4 @@
-"""What the JSON files of a folder say of its parts, with the defaults of their classes, within what any network has."""
+"""Descriptions of a pipeline's parts: its JSON files, with the defaults of classes, and with limits on numbers."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
-"""Parts that most pipelines list and sampling does not need: never loaded, so that they may be missing."""
+"""Parts that most pipelines list and sampling does not need; they are never loaded and may be missing."""
 
 
 MOST: dict[str, int] = {
@@ -32,11 +32,11 @@ MOST: dict[str, int] = {
     **dict.fromkeys(("joint_attention_dim", "caption_channels", "d_model", "d_ff"), 65_536),
     **dict.fromkeys(("vocab_size", "num_train_timesteps"), 1_000_000),
 }
-"""The largest numbers that any network has; more would be built until the memory is full."""
+"""Largest values of fields of a configuration; a network of larger ones could fill the memory while it is built."""
 
 
 def read_index(folder: Path, own_pipeline: bool = False) -> Json:
-    """The content of `model_index.json`. Raises SyncbenchError where there is none, or not as diffusers writes it."""
+    """The content of `model_index.json`. Raises SyncbenchError where it is missing, or not as diffusers writes it."""
     path = folder / "model_index.json"
     if not path.exists():
         raise SyncbenchError(f"{quoted(folder)} is no diffusers pipeline: it has no model_index.json")
@@ -68,7 +68,7 @@ def listed(folder: Path, index: Mapping[str, Any], unused: Sequence[str] = UNUSE
 
 
 def config_of(folder: Path, name: str) -> Json:
-    """The configuration of a part. Raises SyncbenchError where there is none, or with numbers beyond any network."""
+    """The configuration of a part. Raises SyncbenchError where it is missing, or has numbers above those of MOST."""
     path = folder / name / ("scheduler_config.json" if name.startswith("scheduler") else "config.json")
     if not path.exists():
         shown = f"{name}/{path.name}" if name else path.name
@@ -91,7 +91,7 @@ def value_of(library: str, kind: str, config: Mapping[str, Any], name: str) -> A
 
 
 def weights_name(part: str, library: str) -> str:
-    """What a part's weights files are called before their ending; empty for parts without weights."""
+    """File name of a part's weights without its ending; empty for parts without weights."""
     if part.startswith(("tokenizer", "scheduler", "feature_extractor", "image_processor")):
         return ""
     return "model" if library == "transformers" else "diffusion_pytorch_model"

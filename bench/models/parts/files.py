@@ -1,4 +1,4 @@
-"""Whether the weights files of one part of a pipeline are whole, told by their names, sizes and headers."""
+"""Checks that the weights files of a part of a pipeline are complete, by their names, sizes and headers."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ...files import is_file, is_folder, read_object
 
 
 def check_variant(folder: Path, bases: Mapping[str, str], variant: str | None) -> None:
-    """Refuse a variant (`fp16`, ...) that no part of a pipeline has. `bases` are the parts' names of weights files."""
+    """Raise SyncbenchError for a variant (`fp16`, ...) of no part. `bases`: file name without ending, by part."""
     known = sorted({word for name, base in bases.items() for word in variants(folder / name, base)})
     if variant is not None and variant not in known:
         raise SyncbenchError(
@@ -21,9 +21,9 @@ def check_variant(folder: Path, bases: Mapping[str, str], variant: str | None) -
 
 
 def check_weights(folder: Path, name: str, base: str, variant: str | None) -> None:
-    """Refuse a part unless every file that loading would read is there, is a file, and is as long as its header says.
+    """Raise SyncbenchError unless every file that loading would read exists and has the length that its header says.
 
-    A part that lacks the variant is read without it, as in diffusers. Raises SyncbenchError with cause and cure.
+    A part that lacks the variant is read without it, as in diffusers. The error has cause and cure.
     """
     place = folder / name
     for path in place.glob("*") if is_folder(place) else ():
@@ -41,7 +41,7 @@ def check_weights(folder: Path, name: str, base: str, variant: str | None) -> No
 
 
 def variants(place: Path, base: str) -> list[str]:
-    """What stands between a weights file's name and its ending, e.g. `fp16`."""
+    """Variants of the weights file `base` in the folder `place`, e.g. `fp16`, which stands before the ending."""
     pattern = rf"{base}\.(\w+)(-\d+-of-\d+)?\.safetensors|{base}\.safetensors\.index\.(\w+)\.json"
     found = (re.fullmatch(pattern, path.name) for path in sorted(place.glob("*")))
     return [match[1] or match[3] for match in found if match]
@@ -89,7 +89,12 @@ def _check_shards(index: Path) -> None:
 
 
 def tensor_names(path: Path) -> set[str]:
-    """Names of a safetensors file's tensors, if it is whole. Raises SyncbenchError."""
+    """Names of the tensors of a safetensors file. Raises SyncbenchError for a file that is not complete."""
+    return set(tensor_shapes(path))
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a safetensors file by name. Raises SyncbenchError for a file that is not complete."""
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             raise SyncbenchError(
@@ -98,7 +103,7 @@ def tensor_names(path: Path) -> set[str]:
     try:
         opening: Any = safe_open(path, framework="numpy")
         with opening as opened:
-            return set(opened.keys())
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise SyncbenchError(
             f"{quoted(path)} is cut off or damaged ({quoted(error)}): cannot load the pipeline; copy the file again"

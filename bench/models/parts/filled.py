@@ -1,4 +1,4 @@
-"""Networks that one file holds under names of its own: made here, then filled with all of it."""
+"""Networks whose weights are one file's tensors under other names: built here, then filled."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Filled:
-    """A network whose weights are some of the tensors of a safetensors file, loaded when it is first asked for."""
+    """A network whose weights are some of the tensors of a safetensors file, loaded on first use."""
 
     file: Path
     placement: Placement
     make: Callable[[], nn.Module]
-    """The network, of any weights."""
+    """Builds the network, with any weights."""
     renamed: Callable[[str], str]
-    """Its name of a tensor of the file; empty for tensors of other networks."""
+    """From the name of a tensor in the file to its name in the network; empty for tensors of other networks."""
     config: Json
 
     @cached_property
@@ -41,7 +41,7 @@ class Filled:
 
 
 def read_tensors(file: Path, renamed: Callable[[str], str]) -> dict[str, Tensor]:
-    """The tensors that have a name, under that name, in single precision. Raises SyncbenchError for a damaged file."""
+    """The tensors whose `renamed` is not empty, by that name, in float32. Raises SyncbenchError for a damaged file."""
     from safetensors import safe_open
 
     try:
@@ -54,7 +54,7 @@ def read_tensors(file: Path, renamed: Callable[[str], str]) -> dict[str, Tensor]
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
-    """Load weights into a network that has exactly these. Raises SyncbenchError naming the first difference."""
+    """Load `weights` into `network`. Raises SyncbenchError that names the first difference of names or shapes."""
     own = network.state_dict()
     for what, names in (("lacks", own.keys() - weights.keys()), ("has", weights.keys() - own.keys())):
         if names:

@@ -1,6 +1,7 @@
-"""Fingerprints: what a recipe expects in a folder of weights, and one sentence about what it finds instead.
+"""Fingerprints: what a recipe expects in a folder of weights, checked before anything is loaded.
 
-Everything is told by JSON files and by the headers of weights. No weight is loaded and no code of a folder is run.
+Only JSON files and the headers of weights files are read. No weight is loaded and no code of a folder is run.
+A folder that differs raises SyncbenchError with cause and cure.
 """
 
 import re
@@ -22,13 +23,13 @@ CURES: dict[tuple[str, Any], str] = {
     ("in_channels", 8): "a network that reads a picture beside the noise, as that of model instruct_pix2pix",
     ("in_channels", 9): "an inpainting network, for model inpainting",
 }
-"""What a value of a field tells of a network that is not the one that was asked for."""
+"""What a network is, by a field of its configuration and its value; for errors about unexpected networks."""
 FAMILIES: dict[Any, str] = {
     768: " (as Stable Diffusion 1.x)",
     1024: " (as Stable Diffusion 2.x)",
     2048: " (as Stable Diffusion XL)",
 }
-"""Published UNets by the width of the text they read, `cross_attention_dim`."""
+"""Families of published UNets, by their `cross_attention_dim`; for errors."""
 
 
 class Place(Protocol):
@@ -36,12 +37,12 @@ class Place(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The folder."""
         ...
 
     @property
     def variant(self) -> str | None:
-        """E.g. `fp16`."""
+        """The variant of its weights, e.g. `fp16`; None for the plain files."""
         ...
 
     @property
@@ -52,14 +53,14 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a folder: the classes that are served, and what its configuration has to say."""
+    """What a recipe expects of a part of a folder: its class, and values of its configuration."""
 
     classes: tuple[str, ...] = ()
-    """Names of the classes; for a scheduler none: any that diffusers has."""
+    """Names of the classes that are supported; empty, as for schedulers, where any class is."""
     library: str = "diffusers"
-    """What the index names before the class. Anything but diffusers and transformers is never imported."""
+    """The library of the class, as in the index. Anything but diffusers and transformers is never imported."""
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Values of the configuration: one value, or a tuple of those that are served. A list is a list."""
+    """Required values of the configuration, by field: one value, or a tuple of the supported ones."""
     optional: bool = False
 
 
@@ -74,9 +75,9 @@ SCHEDULER = Part()
 
 @dataclass(frozen=True)
 class Agree:
-    """A number of one part's configuration is the sum of numbers of others, e.g. the width of the text it reads.
+    """A rule: a number of one part's configuration equals the sum of numbers of others, e.g. the width of text.
 
-    Each is written `part.field`. Parts that the folder does not have count nothing.
+    Each number is written `part.field`. Parts that the folder lacks count as 0.
     """
 
     one: str
@@ -85,23 +86,23 @@ class Agree:
 
 
 TEXT_WIDTH = Agree("unet.cross_attention_dim", ("text_encoder.hidden_size", "text_encoder_2.hidden_size"))
-"""For UNets."""
+"""The width of the text that a UNet reads is that of its text encoders together."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A kind of folder: a pipeline's, whose parts are subfolders, or one network's own, which is the part ``."""
+    """What a recipe expects in a folder: a pipeline's parts, which are subfolders, or one network, the part ""."""
 
     what: str
     """Its name in a sentence, e.g. `InstructPix2Pix`."""
     parts: Mapping[str, Part]
     agree: tuple[Agree, ...] = ()
     unused: tuple[str, ...] = UNUSED
-    """Parts that may be listed, or missing, and are never loaded; any other is refused."""
+    """Parts that may be listed and are never loaded; a folder that lists any other unexpected part is refused."""
     scalars: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Values that the index itself has to have."""
+    """Required values of the index itself, by field."""
     own_pipeline: bool = False
-    """Whether the folder may ask for a pipeline's code of its own; it is never read, because parts are loaded alone."""
+    """Whether the index may name a pipeline's own code, which is never read, because parts are loaded one by one."""
 
     def check(self, folder: Place) -> dict[str, Json]:
         """Configurations by part. Raises SyncbenchError with cause and cure for a folder that is not of this kind."""
@@ -185,7 +186,7 @@ class Fingerprint:
 
 
 def check_agreement(path: Path, rule: Agree, kinds: Mapping[str, tuple[str, str]], configs: Mapping[str, Json]) -> None:
-    """Refuse a folder whose parts do not have the numbers of `rule`. Raises SyncbenchError."""
+    """Raise SyncbenchError for a folder whose configurations break `rule`."""
 
     def number(place: str) -> Any:
         part, _, name = place.partition(".")
@@ -209,10 +210,10 @@ def check_companion(
     part: str = "unet",
     kinds: tuple[str, str] = ("ControlNetModel", "UNet2DConditionModel"),
 ) -> None:
-    """Refuse an addition (a ControlNet, an adapter) that was made for another network than a base folder's `part`.
+    """Raise SyncbenchError for an addition (ControlNet, adapter) made for another network than the base's `part`.
 
-    `fields` are those of both configurations that have to be equal, `kinds` the classes of addition and network. Raises
-    SyncbenchError naming the first difference.
+    `fields` are those of both configurations that must be equal, `kinds` the classes of addition and network. The error
+    names the first difference.
     """
     own, other = config_of(addition.path, ""), config_of(base.path, part)
     for name in fields:
@@ -257,7 +258,7 @@ def _check_tokenizer(folder: Path, name: str, encoder: Json, kind: str) -> None:
 
 
 def _places(encoder: Json) -> int:
-    """Tokens that a text encoder reads; CLIP's own number where its configuration is silent."""
+    """Largest number of tokens that a text encoder reads; 77, as CLIP, where its configuration does not say."""
     found = encoder.get("max_position_embeddings", 77)
     return found if isinstance(found, int) else 77
 

@@ -1,4 +1,4 @@
-"""Classifier-free guidance: which passes of the network there are, and how their outputs become one.
+"""Classifier-free guidance: the passes of the network, and how their outputs are combined.
 
 A pass drops groups of conditions (`text`, `image`); the last drops none. Conditions of no group are in every pass.
 """
@@ -14,14 +14,14 @@ EVERYTHING = frozenset({"text", "image"})
 
 
 class Guidance(Protocol):
-    """Passes and their sum."""
+    """A rule of guidance: the passes, and how to combine their outputs."""
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """Groups of conditions that each pass drops, in the order in which the network sees them."""
+        """Groups of conditions that each pass drops, in the order of the passes in a batch."""
         ...
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
-        """One output (views, c, h, w) from those of every pass; `together`: the views are those of one clip."""
+        """The guided output (views, c, h, w) from those of the passes; `together`: the views are frames of one clip."""
         ...
 
 
@@ -30,11 +30,11 @@ class Plain:
     """out = out_negative + scale (out_given - out_negative); one pass where the scale is 1 (Ho and Salimans 2022)."""
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """All dropped, none dropped."""
+        """Two passes, of which the first drops all groups; one pass, which drops none, where guidance has no effect."""
         return (frozenset(),) if scale == 1.0 else (EVERYTHING, frozenset())
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
-        """One output from those of every pass."""
+        """The guided output (views, c, h, w) from those of the passes."""
         if len(outputs) == 1:
             return outputs[0]
         negative, given = outputs
@@ -43,19 +43,19 @@ class Plain:
 
 @dataclass(frozen=True)
 class PerView:
-    """A scale per view that rises linearly from `low` at the first to the protocol's at the last, as in SVD.
+    """Guidance whose scale rises linearly from `low` at the first view to the protocol's at the last, as in SVD.
 
-    Views that are not denoised together are clips of one frame and have the protocol's scale.
+    Views that are not denoised together are clips of one frame, guided at the protocol's scale.
     """
 
     low: float = 1.0
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """All dropped, none dropped."""
+        """Two passes, of which the first drops all groups; one pass, which drops none, where guidance has no effect."""
         return (frozenset(),) if scale == self.low == 1.0 else (EVERYTHING, frozenset())
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
-        """One output from those of every pass."""
+        """The guided output (views, c, h, w) from those of the passes."""
         if len(outputs) == 1:
             return outputs[0]
         negative, given = outputs
@@ -76,13 +76,13 @@ class TextAndImage:
     rescale: float = 0.0
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """All dropped, the text dropped, none dropped."""
+        """Three passes: all groups dropped, the text dropped, none dropped."""
         if scale == self.image == 1.0:
             return (frozenset(),)
         return (EVERYTHING, frozenset({"text"}), frozenset())
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
-        """One output from those of every pass."""
+        """The guided output (views, c, h, w) from those of the passes."""
         if len(outputs) == 1:
             return outputs[0]
         nothing, image, both = outputs
@@ -99,10 +99,10 @@ class Distilled:
     """One pass whatever the scale: the network was trained to read it as a condition, or without any."""
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """None dropped."""
+        """One pass, which drops nothing."""
         return (frozenset(),)
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
-        """The only output."""
+        """The output of the only pass."""
         [output] = outputs
         return output

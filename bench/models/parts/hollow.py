@@ -1,4 +1,4 @@
-"""Networks on the device `meta`: shapes as their configuration builds them, no values, and no weights read."""
+"""Networks on the device `meta`: they have the shapes of their configuration and no values, and no weights are read."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,7 +10,7 @@ from .library import quiet
 
 
 def building(device: torch.device) -> AbstractContextManager[Any]:
-    """Around the making of modules: for the device `meta` they have shapes only."""
+    """A context in which modules are built; for the device `meta` their tensors have shapes only."""
     from accelerate import init_empty_weights
 
     return init_empty_weights(include_buffers=True) if device.type == "meta" else nullcontext()

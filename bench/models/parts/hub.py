@@ -6,16 +6,16 @@ from ...errors import SyncbenchError, quoted
 
 
 def snapshot(path: str, commit: str = "", what: str = "checkpoint") -> Path:
-    """The cached folder of a hub id, whose name is the commit. SyncbenchError where it is not on this machine."""
+    """The cached folder of a hub id; its name is the commit. Raises SyncbenchError where it is not on this machine."""
     if not path:
         raise SyncbenchError(f"no {what} is named: give a folder, or a hub id owner/name")
-    from ...fetch.hub import here
+    from ...fetch.hub import cached_snapshot
     from ...fetch.lock import locked
     from ...fetch.manifest import HUB_ID
 
     if not HUB_ID.fullmatch(path):
         raise SyncbenchError(f"no folder '{quoted(path)}': give a folder with a {what}, or a hub id (owner/name)")
-    found = here(path, commit)
+    found = cached_snapshot(path, commit)
     if found is not None and (locked(path).get("commit") != found.name or locked(path).get("whole", True)):
         return found
     if found is not None:

@@ -14,17 +14,17 @@ from .shared_attention import SharedAttention, lines_of
 
 @contextmanager
 def joint(network: Any, views: int) -> Generator[None]:
-    """Within the context every self-attention of `network` spans `views` consecutive rows, as in MVDream."""
+    """A context in which every self-attention of `network` spans `views` consecutive rows, as in MVDream."""
     with replaced(network, lambda name, layer: SharedAttention(layer.processor, lambda rows: rows // views)):
         yield
 
 
 @contextmanager
 def decoupled(network: Any, branches: Mapping[str, Any], views: int, size: tuple[int, int]) -> Generator[None]:
-    """Within the context another attention stands beside every self-attention of `network`, and is added to it.
+    """A context in which another attention layer is added to every self-attention of `network`.
 
-    `branches` are its layers by the names of those beside which they stand. They attend along the rows of pixels of
-    `views` consecutive rows of the batch (MV-Adapter); `size` is the latents' height and width.
+    `branches` are the added layers by the names of those that they are added to. They attend along the rows of pixels
+    of `views` consecutive rows of the batch (MV-Adapter); `size` is the latents' height and width.
     """
     lines = lines_of(*size)
 
@@ -38,7 +38,7 @@ def decoupled(network: Any, branches: Mapping[str, Any], views: int, size: tuple
 
 
 class _Beside:
-    """A layer's own processor, to whose answer that of another layer is added."""
+    """A processor: the layer's own, to whose output that of another layer is added."""
 
     def __init__(self, inner: Callable[..., Tensor], branch: Any, shared: SharedAttention) -> None:
         self.inner, self.branch, self.shared = inner, branch, shared
@@ -52,22 +52,22 @@ class _Beside:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """(rows, tokens, c) -> the same."""
+        """Attention of hidden states (rows, tokens, c); the output has the same shape."""
         own = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb=temb)
         return own + self.shared(self.branch, hidden_states)
 
 
 @dataclass
 class Pass:
-    """Which pass the layers of one network are in."""
+    """The state that all layers of one network share in reference attention."""
 
     store: bool = False
-    """Whether they remember their input, the reference picture's tokens; else these join keys and values."""
+    """True: layers keep their input, the reference picture's tokens; false: these tokens join keys and values."""
 
 
 @contextmanager
 def referring(network: Any) -> Generator[Pass]:
-    """Within the context run `network` on the reference with `.store` set, then on the canvas with it unset."""
+    """A context in which to run `network` on the reference picture with `.store` set, then on the canvas without."""
     state = Pass()
     with replaced(network, lambda name, layer: _Referring(layer.processor, state)):
         yield state
@@ -90,7 +90,7 @@ class _Referring:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """(rows, tokens, c) -> the same."""
+        """Attention of hidden states (rows, tokens, c); the output has the same shape."""
         if self.state.store:
             self.kept = hidden_states
             return self.inner(attn, hidden_states, None, attention_mask, temb)

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from ...errors import SyncbenchError, quoted
+from .hollow import building
 from .library import library_class, quiet
 from .weights import Folder, first_line
 
 Json = dict[str, Any]
 RENAMED = {"camera_embed": "label_emb.0"}
-"""MVDream's layers of the camera's numbers are those that other networks have for classes."""
+"""Names of MVDream's layers for cameras, and those of the class embedding, in whose place they are."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class LdmUNet:
 
     @property
     def config(self) -> Json:
-        """Diffusers' configuration of it. Raises SyncbenchError where the folder's lacks a number."""
+        """Its configuration in diffusers' terms. Raises SyncbenchError where the folder's lacks a number."""
         return stock_config(self.folder.config(self.part), str(self.folder.path / self.part))
 
     @cached_property
@@ -39,6 +40,10 @@ class LdmUNet:
         from safetensors.torch import load_file
 
         place = self.folder.path / self.part
+        if self.folder.placement.device.type == "meta":
+            with quiet(), building(self.folder.placement.device):
+                hollow = library_class("diffusers", "UNet2DConditionModel")(**self.config)
+            return self.folder.placement.put(hollow)
         variant = f".{self.folder.variant}" if self.folder.has_variant(self.part) else ""
         with quiet():
             try:
@@ -54,7 +59,7 @@ class LdmUNet:
 
 
 def stock_config(ldm: Mapping[str, Any], name: str) -> Json:
-    """The configuration of the `UNet2DConditionModel` that a multi-view UNet of original names is."""
+    """The `UNet2DConditionModel` configuration that is equal to `ldm`, the configuration of MVDream's own class."""
     try:
         widths = [int(ldm["model_channels"]) * int(m) for m in ldm["channel_mult"]]
         attended = [2**i in ldm["attention_resolutions"] for i in range(len(widths))]
@@ -80,7 +85,7 @@ def stock_config(ldm: Mapping[str, Any], name: str) -> Json:
 
 
 def stock_weights(weights: Mapping[str, Any], config: Json) -> Json:
-    """Tensors of original names (`input_blocks...`) under diffusers' names. Raises where one would be left over."""
+    """Tensors of original names (`input_blocks...`) under diffusers' names. Raises where a tensor has no such name."""
     names = {name: name.removeprefix("model.diffusion_model.") for name in weights}
     for old, new in RENAMED.items():
         names = {name: short.replace(f"{old}.", f"{new}.", 1) for name, short in names.items()}

@@ -1,4 +1,4 @@
-"""Noise levels: what a checkpoint's scheduler says, as pairs (a, b) of x_t = a x0 + b eps and the network's times."""
+"""Noise levels of a checkpoint's scheduler: pairs (a, b) of x_t = a x0 + b eps, with the network's times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ PREDICTIONS: dict[str, Prediction] = {
     "sample": "sample",
     "flow_prediction": "flow",
 }
-"""What schedulers call what a network predicts."""
+"""Kinds of prediction, by the values of a scheduler's `prediction_type`."""
 
 
 class Levels(Protocol):
@@ -28,7 +28,7 @@ class Levels(Protocol):
         ...
 
     def schedule(self, steps: int) -> Schedule:
-        """Levels from noisy to clean. Raises SyncbenchError for a number of steps there is no answer for."""
+        """Levels from noisy to clean. Raises SyncbenchError for a number of steps that the scheduler does not have."""
         ...
 
 
@@ -36,8 +36,8 @@ class Levels(Protocol):
 class Discrete:
     """Levels of a network trained at `num_train_timesteps` times: those of DDIM, whatever sampler the folder names.
 
-    `config` is a scheduler's configuration with its class's own defaults (`Folder.scheduler`); `overrides` are what
-    the file does not say or says wrongly: another beta schedule, zero terminal SNR, trailing times. Each step ends
+    `config` is a scheduler's configuration with its class's own defaults (`Folder.scheduler`); `overrides` replace
+    what its file lacks or has wrong: another beta schedule, zero terminal SNR, trailing times. Each step ends
     where the next one starts. DDIMScheduler steps to t - T // n, which is the same unless `trailing` or `linspace`
     spacing meets a number of steps that does not divide T.
     """
@@ -51,14 +51,14 @@ class Discrete:
 
     @property
     def prediction(self) -> Prediction:
-        """What the network predicts, by its scheduler's word."""
+        """What the network predicts, from the scheduler's configuration."""
         kind = str(self._config.get("prediction_type", "epsilon"))
         if kind not in PREDICTIONS:
             raise SyncbenchError(f"the scheduler says that the network predicts '{kind}': served are {_kinds()}")
         return PREDICTIONS[kind]
 
     def schedule(self, steps: int) -> Schedule:
-        """DDIM's levels."""
+        """DDIM's levels from noisy to clean. Raises SyncbenchError for an impossible number of steps."""
         config = self._config
         most = int(config["num_train_timesteps"])
         if not 1 <= steps <= most:
@@ -107,9 +107,9 @@ class Flow:
 
     config: Mapping[str, Any]
     tokens: int | None = None
-    """Image tokens of one view, where the shift grows with them (`use_dynamic_shifting`); the same for all views."""
+    """Image tokens of one view, for a shift that grows with them (`use_dynamic_shifting`); the same for all views."""
     even: bool = False
-    """Sigmas start evenly spaced from 1 to 1 / steps, as FLUX's pipeline has it, not from the trained times."""
+    """Whether sigmas before the shift are evenly spaced from 1 to 1 / steps, as for FLUX, not the trained times."""
 
     @property
     def prediction(self) -> Prediction:
@@ -117,7 +117,7 @@ class Flow:
         return "flow"
 
     def schedule(self, steps: int) -> Schedule:
-        """Euler's levels."""
+        """Levels of Euler's sampler from noisy to clean. Raises SyncbenchError for an impossible number of steps."""
         if steps < 1:
             raise SyncbenchError(f"{steps} denoising steps: this model has 1 or more")
         config = dict(self.config)
@@ -162,11 +162,11 @@ class Edm:
 
     @property
     def prediction(self) -> Prediction:
-        """What the network predicts, by its scheduler's word."""
+        """What the network predicts, from the scheduler's configuration."""
         return PREDICTIONS[str(self.config.get("prediction_type", "epsilon"))]
 
     def schedule(self, steps: int) -> Schedule:
-        """Euler's levels."""
+        """Levels of Euler's sampler from noisy to clean. Raises SyncbenchError for an impossible number of steps."""
         if steps < 1:
             raise SyncbenchError(f"{steps} denoising steps: this model has 1 or more")
         config = {name: value for name, value in self.config.items() if not name.startswith("_")}
@@ -180,7 +180,7 @@ class Edm:
 
 
 def levels_of(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Levels:
-    """The levels that a scheduler's configuration means: of flow matching where it is one of its schedulers."""
+    """The levels of a scheduler's configuration: `Flow` for schedulers of flow matching, else `Discrete` or `Edm`."""
     flow = "FlowMatch" in str(config.get("_class_name", "")) or config.get("prediction_type") == "flow_prediction"
     return Flow({**config, **(overrides or {})}) if flow else Discrete(config, overrides or {})
 

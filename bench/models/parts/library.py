@@ -1,4 +1,4 @@
-"""The one border to diffusers and transformers, whose classes are partly untyped and heavy to import."""
+"""The only imports of classes of diffusers and transformers, which are partly untyped and slow to import."""
 
 import logging
 import warnings
@@ -11,14 +11,14 @@ LIBRARIES = ("diffusers", "transformers")
 
 
 def library_class(library: str, name: str) -> Any:
-    """A class of `diffusers` or `transformers`; AttributeError for a name that the installed version has not."""
+    """A class of `diffusers` or `transformers`; raises AttributeError for a name that the installed version lacks."""
     assert library in LIBRARIES
     return getattr(import_module(library), name)
 
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """No progress bars, advice or deprecation notes from the libraries while they load."""
+    """A context without progress bars, advice or deprecation notes of the libraries."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

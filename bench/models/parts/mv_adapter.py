@@ -17,24 +17,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...errors import SyncbenchError, quoted
+from ..interface import Call
 from .attention import layers
 from .cameras import looked_at
 from .conditioners import Request, Rows, Silent, needed
 from .files import tensor_names
 from .filled import Filled
+from .joint import decoupled
 from .library import library_class
+from .network import Couples
 from .placement import Placement
 from .weights import Loadable
+from .wrappers import Wrapper
 
 PARTS = {"to_q_mv": "to_q", "to_k_mv": "to_k", "to_v_mv": "to_v", "to_out_mv": "to_out"}
-"""Names of a layer's parts in the file, and in diffusers' class of attention layers."""
+"""Names of a layer's parts in the file, and their names in diffusers' class of attention layers."""
 NAME = re.compile(rf"(.+)\.processor\.({'|'.join(PARTS)})\.(.+)")
 ENCODER = "adapter."
 
 
 @dataclass(frozen=True)
 class Branches:
-    """Attention layers that stand beside those of a network, with the weights of a file."""
+    """Attention layers that are added to those of a network, with the weights of a file."""
 
     network: Loadable
     file: Path
@@ -42,22 +46,22 @@ class Branches:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The layers beside which they stand, in the network's order."""
+        """Names of the network's layers to which they are added, in the network's order."""
         return tuple(layers(self.network.module))
 
     @cached_property
     def weights(self) -> Filled:
-        """All of them, in order, as one network."""
+        """All added layers in order, as one network that is loaded on first use."""
         return Filled(self.file, self.placement, self._make, self._renamed, {})
 
     @property
     def module(self) -> Any:
-        """All of them, in order."""
+        """All added layers in order, placed and frozen."""
         return self.weights.module
 
     @cached_property
     def layers(self) -> Mapping[str, Any]:
-        """Each by the name of that beside which it stands."""
+        """The added layers, by the names of the network's layers to which they are added."""
         return dict(zip(self.names, self.module, strict=True))
 
     def _make(self) -> nn.Module:
@@ -76,8 +80,34 @@ class Branches:
         return f"{place}.{PARTS[found[2]]}.{found[3]}"
 
 
+@dataclass(frozen=True)
+class Decoupled(Wrapper):
+    """A network to each of whose self-attentions another attention is added, along rows of pixels (MV-Adapter).
+
+    Where views are denoised together, a row spans all views of a pass, else one view. `branches` are the added layers.
+    """
+
+    branches: Branches
+
+    @property
+    def couples(self) -> Couples | None:
+        """`rows`: views that attend to each other along their rows of pixels."""
+        return "rows"
+
+    def load(self) -> None:
+        """Load the network and the added layers, if they are not loaded yet."""
+        self.inner.load()
+        _ = self.branches.module
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's raw output, one row per row of `x`."""
+        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
+        with decoupled(self.module(call.together), self.branches.layers, views, size):
+            return self.inner(x, call, rows, **more)
+
+
 def camera_encoder(file: Path, placement: Placement, widths: Sequence[int]) -> Filled:
-    """The T2I-Adapter that reads maps of six channels, beside a UNet of these widths: three of XL's, or four."""
+    """The T2I-Adapter of maps of six channels for a UNet of these widths: three as in XL, else four."""
     xl = len(widths) == 3
     config: dict[str, Any] = {"in_channels": 6, "channels": [*widths, *widths[2:]][:4], "num_res_blocks": 2}
     config |= {"downscale_factor": 16, "adapter_type": "full_adapter_xl"} if xl else {"downscale_factor": 8}
@@ -91,7 +121,7 @@ def camera_encoder(file: Path, placement: Placement, widths: Sequence[int]) -> F
 
 
 def check_file(file: Path, kind: str) -> None:
-    """Refuse a file that is not MV-Adapter's for text. Raises SyncbenchError with cause and cure."""
+    """Raise SyncbenchError, with cause and cure, for a file that is not MV-Adapter's for views from text."""
     names = tensor_names(file)
     other = sorted(name for name in names if not name.startswith(ENCODER) and not NAME.fullmatch(name))
     if any("_ref." in name for name in other):
@@ -105,7 +135,7 @@ def check_file(file: Path, kind: str) -> None:
 
 @dataclass(frozen=True)
 class Rays(Silent):
-    """Condition `camera` as a map of six channels in [0, 1] for each view, row `camera`; see `ray_numbers`.
+    """Condition `camera` as a map of six channels in [0, 1] for each view, under the name `camera`; see `ray_numbers`.
 
     Cameras are orthographic, so that a map is the same everywhere.
     """
@@ -116,14 +146,14 @@ class Rays(Silent):
     needs: frozenset[str] = frozenset({"camera"})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The same in every pass."""
+        """The maps (views, 6, size, size), given and dropped alike."""
         numbers = (ray_numbers(needed(request, "camera")) + 1) / 2
         rows = {"camera": numbers.clamp(0, 1)[:, :, None, None].expand(-1, -1, self.size, self.size)}
         return rows, rows
 
 
 def ray_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 6"]:
-    """Of camera-to-world matrices, row by row: the direction of sight, and that from the centre to the camera.
+    """The viewing direction, and that from the centre to the camera, of camera-to-world matrices given row by row.
 
     The centre is the point that all cameras look at. The first view is the front: the world is turned about its upright
     axis, z, until its camera stands in direction -y, where the network was trained with the front. A first camera right

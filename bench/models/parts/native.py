@@ -1,4 +1,4 @@
-"""Native sizes: a network's configuration to the pixels it was trained at, which `sample_size` does not always say."""
+"""Native sizes: the pixels that a network was trained at, which `sample_size` does not always give."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +16,11 @@ SIZES: tuple[tuple[Json, int], ...] = (
     # ModelScope's text-to-video network: 32 cells, and here it is true. Zeroscope says the same and was trained wider.
     ({"_class_name": "UNet3DConditionModel", "in_channels": 4, "cross_attention_dim": 1024, "sample_size": 32}, 256),
 )
-"""Facts of published networks of widths 320 to 1280 without a class embedding, and the pixels they were trained at."""
+"""Fields of published networks of widths 320 to 1280 without a class embedding, and pixels of their training."""
 
 
 def native_size(config: Json, factor: int) -> int:
-    """Pixels along the longer side: of the table, or what the network's configuration says (64 cells if nothing)."""
+    """Pixels along the longer side: from SIZES, else `sample_size` cells as in the configuration, 64 if it has none."""
     published = config.get("block_out_channels") == _WIDE and config.get("class_embed_type") is None
     for facts, size in SIZES if published else ():
         if all(config.get(name) == value for name, value in facts.items()):

@@ -1,6 +1,6 @@
-"""Denoising networks: one call of one, its inputs by name, and the wrappers that hold another network.
+"""Denoising networks: how one is called, the inputs that it reads by name, and what it denoises together.
 
-A network answers for rows (passes * views, c, h, w), every pass holding all views of the call in order.
+Its input has rows (passes * views, c, h, w); every pass holds all views of the call in order.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from .library import library_class, quiet
 from .weights import Loadable, Weights, first_line
 
 Couples = Literal["views", "rows", "frames", "channels", "tiles"]
-"""What a network denoises together."""
+"""The kind of views that a network can denoise together."""
 OFFERS: dict[Couples, frozenset[str]] = {
     "views": frozenset({"joint"}),
     "rows": frozenset({"joint", "rows"}),
@@ -27,7 +27,7 @@ OFFERS: dict[Couples, frozenset[str]] = {
     "channels": frozenset({"joint", "channels"}),
     "tiles": frozenset({"joint", "poses"}),
 }
-"""Capabilities that follow from it; see `Model.capabilities`."""
+"""Capabilities of a model whose network denoises such views together; see `Model.capabilities`."""
 
 
 class Network(Protocol):
@@ -35,12 +35,12 @@ class Network(Protocol):
 
     @property
     def couples(self) -> Couples | None:
-        """What it denoises together, if anything."""
+        """The kind of views that it can denoise together; None if none."""
         ...
 
     @property
     def always(self) -> bool:
-        """Whether it does so in any case, not only where a call says so."""
+        """Whether it denoises views together in every call, not only where the call says `together`."""
         ...
 
     @property
@@ -49,37 +49,37 @@ class Network(Protocol):
         ...
 
     def module(self, together: bool = False) -> nn.Module:
-        """The network whose attention layers a method may hook, in such calls."""
+        """The module with the attention layers that methods may hook, in calls that are `together` or not."""
         ...
 
     def load(self) -> None:
-        """Load whatever is not loaded yet."""
+        """Load the weights that are not loaded yet."""
         ...
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """Raw output, one row per row of `x`; `more` are arguments of the innermost network."""
+        """The network's raw output, one row per row of `x`; `more` are arguments of the innermost network."""
         ...
 
 
 @dataclass(frozen=True)
 class Bare:
-    """One network with the weights of a folder, which couples nothing."""
+    """One network with the weights of a folder, which denoises each view by itself."""
 
     weights: Loadable
 
     @property
     def couples(self) -> Couples | None:
-        """Nothing."""
+        """None: each view is denoised by itself."""
         return None
 
     @property
     def always(self) -> bool:
-        """It couples nothing in any case."""
+        """False: views are never denoised together."""
         return False
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """Its configuration."""
+        """The network's configuration."""
         return self.weights.config
 
     def module(self, together: bool = False) -> Any:
@@ -87,7 +87,7 @@ class Bare:
         return self.weights.module
 
     def load(self) -> None:
-        """Load it."""
+        """Load the network, if it is not loaded yet."""
         _ = self.weights.module
 
 
@@ -95,19 +95,20 @@ class Bare:
 class UNet(Bare):
     """A `UNet2DConditionModel`: Stable Diffusion 1.x, 2.x, XL, and whatever was made of them.
 
-    Reads rows `text`; `class_labels`; `pooled` (XL's, with the size of the view itself, uncropped).
+    Reads rows `text`; `class_labels`; `pooled` (XL's, with the size of the view itself, uncropped); `image_embeds`
+    (an IP-Adapter's).
     """
 
     factor: int = 8
-    """Pixels to a latent cell, which XL is told sizes in."""
+    """Pixels along a side of a latent cell; the sizes that XL reads are pixels."""
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """Raw output."""
+        """The network's raw output, one row per row of `x`."""
         unet = self.module()
         return unet(x.to(unet.dtype), call.level.t, **self.inputs(x, rows), **cast(more, unet.dtype)).sample
 
     def inputs(self, x: Tensor, rows: Rows) -> dict[str, Any]:
-        """What the network and a ControlNet of it read beside picture and time."""
+        """Arguments that the network and its ControlNets read beside picture and time."""
         dtype = self.module().dtype
         found: dict[str, Any] = {"encoder_hidden_states": rows["text"].to(dtype)}
         if "class_labels" in rows:
@@ -119,12 +120,14 @@ class UNet(Bare):
                 "text_embeds": rows["pooled"].to(dtype),
                 "time_ids": sizes.expand(len(x), -1),
             }
+        if "image_embeds" in rows:
+            found.setdefault("added_cond_kwargs", {})["image_embeds"] = [rows["image_embeds"].to(dtype)]
         return found
 
 
 @dataclass(frozen=True)
 class MotionUNet:
-    """A `UNet2DConditionModel` with temporal layers beside it (AnimateDiff): used as they are only where together."""
+    """A `UNet2DConditionModel` and temporal layers (AnimateDiff), which are used where views are denoised together."""
 
     image: UNet
     adapter: Weights
@@ -157,19 +160,19 @@ class MotionUNet:
         return int(self.adapter.config.get("motion_max_seq_length", 32))
 
     def module(self, together: bool = False) -> Any:
-        """The picture network, or that of clips."""
+        """The network of clips where `together`, else the picture network."""
         return self.clip if together else self.image.module()
 
     def load(self) -> None:
-        """Load both."""
+        """Load the picture network and the temporal layers, if they are not loaded yet."""
         _ = self.clip
 
     def inputs(self, x: Tensor, rows: Rows) -> dict[str, Any]:
-        """What the network and a ControlNet of it read beside picture and time."""
+        """Arguments that the network and its ControlNets read beside picture and time."""
         return self.image.inputs(x, rows)
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """Raw output; together, the views of a call are frames in order."""
+        """The raw output, one row per row of `x`; where `call.together`, the views of a call are frames in order."""
         if not call.together:
             return self.image(x, call, rows, **more)
         clip = self.clip
@@ -182,7 +185,7 @@ class MotionUNet:
 
 
 def cast(more: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
-    """Arguments in the network's precision."""
+    """Arguments of a network, with floating-point tensors in its precision."""
 
     def one(value: Any) -> Any:
         if isinstance(value, Tensor) and value.is_floating_point():

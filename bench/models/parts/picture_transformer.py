@@ -18,7 +18,7 @@ class Transformer(Bare):
     """A transformer over the patches of one picture, and nothing else in the batch."""
 
     def patched(self, x: Tensor, patch: int, most: int | None = None) -> None:
-        """Refuse a picture that is no whole number of patches, or more than `most` of them along a side."""
+        """Raise SyncbenchError for latents of no whole number of patches, or of more than `most` along a side."""
         sides = x.shape[-2:]
         if any(side % patch for side in sides):
             raise SyncbenchError(
@@ -36,11 +36,11 @@ class Transformer(Bare):
 class SD3Transformer(Transformer):
     """An `SD3Transformer2DModel`: Stable Diffusion 3 and 3.5. Reads rows `text` and `pooled`.
 
-    Positions are those of the middle of a grid of `pos_embed_max_size` patches, whatever the window.
+    Every window has the positions of the middle of a grid of `pos_embed_max_size` patches.
     """
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The velocity."""
+        """The predicted velocity, one row per row of `x`."""
         net = self.module()
         self.patched(x, int(net.config.patch_size), int(net.config.pos_embed_max_size))
         return net(
@@ -60,7 +60,7 @@ class FluxTransformer(Transformer):
     """
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The velocity."""
+        """The predicted velocity, one row per row of `x`."""
         net = self.module()
         self.patched(x, 2)
         height, width = x.shape[-2:]
@@ -83,11 +83,11 @@ class FluxTransformer(Transformer):
 class PixArtTransformer(Transformer):
     """A `PixArtTransformer2DModel` that reads no sizes (PixArt-Sigma). Reads rows `text` and `mask`.
 
-    It answers a variance behind the noise, which `Composed` cuts off.
+    Its output is the noise, then a variance, which `Composed` drops.
     """
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The noise and its variance, (rows, 2 c, h, w)."""
+        """The predicted noise and its variance, (rows, 2 c, h, w)."""
         net = self.module()
         self.patched(x, int(net.config.patch_size))
         return net(
@@ -101,19 +101,19 @@ class PixArtTransformer(Transformer):
 
 
 def packed(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n tokens four_c"]:
-    """Every 2x2 cells become one token of 4 c numbers, row by row."""
+    """Tokens of 4 c numbers, each of 2 x 2 cells, row by row."""
     n, c, h, w = x.shape
     return x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, h * w // 4, 4 * c)
 
 
 def unpacked(tokens: Float[Tensor, "n tokens four_c"], height: int, width: int) -> Float[Tensor, "n c h w"]:
-    """The inverse of `packed`, for so many cells."""
+    """Latents of `height` x `width` cells from their tokens; the inverse of `packed`."""
     n, _, four = tokens.shape
     found = tokens.view(n, height // 2, width // 2, four // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
     return found.reshape(n, four // 4, height, width)
 
 
 def places(rows: int, columns: int) -> Float[Tensor, "tokens 3"]:
-    """0, row and column of every token."""
+    """Positions of `rows` x `columns` tokens: 0, row and column of each."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     return torch.stack([torch.zeros_like(row), row, column], -1).flatten(0, 1).float()

@@ -1,4 +1,4 @@
-"""Pictures to what the network reads: latents, hints, depth, masks, thumbnails."""
+"""Conditioners of pictures: latents, hints, depth, masks, thumbnails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,44 +19,44 @@ class Picture:
     name: str = "image"
     out: str = "image"
     raw: bool = False
-    """The encoder's own mean, neither shifted nor scaled."""
+    """Whether the latent is the encoder's own mean, neither shifted nor scaled."""
     absent: Literal["same", "zeros", "grey"] = "same"
-    """Where guidance drops it: itself, a latent of zeros, or the code of a grey picture."""
+    """What takes its place in passes that drop it: itself, a latent of zeros, or the latent of a grey picture."""
     missing: Literal["refused", "nothing", "zeros"] = "refused"
-    """Where the item has none: a sentence, no row, or a latent of zeros."""
+    """For an item without the condition: a SyncbenchError, no row, or a latent of zeros."""
     per: int | None = 1
-    """Views that share a picture; None: all, the first row serves every view."""
+    """Number of consecutive views that share a picture; None: all views have the first picture."""
     scale: float | tuple[float, ...] = 1.0
-    """Another factor on the latent, or one a channel."""
+    """A factor on the latent: one number, or one for each channel."""
     prepared: Callable[[Tensor], Tensor] | None = None
-    """What is done to the picture (n, 3, h, w) in [0, 1] before it is coded, e.g. from sRGB to linear light."""
+    """A function of pictures (n, 3, h, w) in [0, 1] that comes before coding, e.g. from sRGB to linear light."""
     shape: tuple[int, ...] = ()
-    """Of a latent (c, h, w), for `zeros` of a missing one."""
+    """Shape (c, h, w) of a latent, for `missing` = `zeros`."""
     size: int = 0
-    """Pixels along the short side to which the picture is resized, and the middle square kept; 0: as it is."""
+    """Pixels along the short side after resizing, of which the middle square is kept; 0: the picture as it is."""
 
     @property
     def takes(self) -> frozenset[str]:
-        """The condition."""
+        """The name of the condition."""
         return frozenset({self.name})
 
     @property
     def needs(self) -> frozenset[str]:
-        """The condition, unless it may be missing."""
+        """The condition's name, unless it may be missing."""
         return self.takes if self.missing == "refused" else frozenset()
 
     @property
     def offers(self) -> frozenset[str]:
-        """Nothing else."""
+        """No other capability."""
         return frozenset()
 
     @property
     def group(self) -> str:
-        """`image`, where something else stands for its absence."""
+        """`image`; empty where `absent` is `same`, so that passes do not differ."""
         return "" if self.absent == "same" else "image"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The latents. Raises SyncbenchError where a needed condition is missing."""
+        """The latent of each view. Raises SyncbenchError if the condition is missing and `missing` is `refused`."""
         found = needed(request, self.name) if self.missing == "refused" else request.inputs.get(self.name)
         if found is None:
             named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
@@ -78,26 +78,26 @@ class Picture:
 
 @dataclass(frozen=True)
 class Hint(Silent):
-    """A picture-like condition that is passed on as it is, repeated to so many channels. Absent, it is no row."""
+    """A condition of 1 or 3 channels that is an input as it is, repeated to `channels` channels; no row if missing."""
 
     name: str = "depth"
     channels: int = 3
     out: str = ""
     needed: bool = False
-    """Whether the model cannot do without it."""
+    """Whether an item must have it."""
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The condition."""
+        """The name of the condition."""
         return frozenset({self.name})
 
     @property
     def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The condition, if it is needed."""
+        """The condition's name, if an item must have it."""
         return self.takes if self.needed else frozenset()
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The same in every pass. Raises SyncbenchError for one that is needed and missing, or of other channels."""
+        """The hint, given and dropped alike. Raises SyncbenchError if it is missing but needed, or of bad channels."""
         if self.name not in request.inputs and not self.needed:
             return {}, {}
         found = needed(request, self.name)
@@ -114,19 +114,19 @@ class Hint(Silent):
 class Inverse(Silent):
     """Condition `depth`, normalised inverse depth (N, 1, H, W), as a latent channel in [-1, 1]: 1 nearest, -1 farthest.
 
-    Stable Diffusion 2 with depth reads it so. The stretch is each view's own, as in every published use, or one of all
-    views, which keeps equal depths equal between them.
+    Stable Diffusion 2 with depth reads it so. Each view is stretched to this range by itself, as in every published
+    use, or all views alike, which keeps equal depths equal between views.
     """
 
     factor: int
-    """Pixels to a latent cell."""
+    """Pixels along a side of a latent cell."""
     normalise: Literal["per_view", "shared"] = "per_view"
     out: str = "depth"
     takes: frozenset[str] = frozenset({"depth"})
     needs: frozenset[str] = frozenset({"depth"})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The same in every pass. Raises SyncbenchError for no depth, and for depth that is the same everywhere."""
+        """The latent channel, given and dropped alike. Raises SyncbenchError for missing or constant depth."""
         found = needed(request, "depth")
         size = tuple(side // self.factor for side in found.shape[-2:])
         small = F.interpolate(found, size=size, mode="bicubic", align_corners=False)
@@ -145,15 +145,15 @@ class Inverse(Silent):
 
 @dataclass(frozen=True)
 class Masked(Silent):
-    """Conditions `mask`, 1 where to paint, and `image`: the mask at latent size and the latent of the rest, on grey."""
+    """Conditions `mask` (1: paint) and `image`: a mask of the latent's size, and the latent of the rest on grey."""
 
     factor: int
-    """Pixels to a latent cell."""
+    """Pixels along a side of a latent cell."""
     takes: frozenset[str] = frozenset({"image", "mask"})
     needs: frozenset[str] = frozenset({"image", "mask"})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """Rows `mask` and `masked`, the same in every pass. Raises SyncbenchError for a mask of another size."""
+        """Rows `mask` and `masked`, given and dropped alike. Raises SyncbenchError for a mask of another size."""
         image, mask = needed(request, "image"), (needed(request, "mask") >= 0.5).to(request.inputs["image"])
         if mask.shape[-2:] != image.shape[-2:] or mask.shape[1] != 1:
             raise SyncbenchError(
@@ -168,26 +168,26 @@ class Masked(Silent):
 
 @dataclass(frozen=True)
 class Thumbnail(Silent):
-    """A picture that is shrunk to the latent's size (bilinear, antialiased) in [-1, 1], and not coded.
+    """A picture in [-1, 1] shrunk to the latent's size (bilinear, antialiased), not encoded.
 
-    Where guidance drops it, zeros. Absent, it is no row.
+    Passes that drop it have zeros. For an item without it there is no row.
     """
 
     name: str
     out: str
     factor: int = 8
-    """Pixels to a latent cell."""
+    """Pixels along a side of a latent cell."""
     prepared: Callable[[Tensor], Tensor] | None = None
-    """See `Picture`."""
+    """A function of pictures (n, 3, h, w) in [0, 1] that comes before the shrinking, e.g. from sRGB to linear light."""
     group: str = "image"
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The condition."""
+        """The name of the condition."""
         return frozenset({self.name})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The pictures (views, c, h, w)."""
+        """The shrunk pictures (views, c, h, w), and zeros for passes that drop them."""
         found = request.inputs.get(self.name)
         if found is None:
             return {}, {}
@@ -198,7 +198,7 @@ class Thumbnail(Silent):
 
 
 def squared(images: Tensor, size: int) -> Tensor:
-    """Pictures (n, c, H, W) resized until the short side fits, the middle (n, c, size, size) kept."""
+    """The middle (n, c, size, size) of pictures (n, c, H, W) resized to `size` pixels along the short side."""
     height, width = images.shape[-2:]
     scale = size / min(height, width)
     new = max(size, round(height * scale)), max(size, round(width * scale))

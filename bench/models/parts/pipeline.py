@@ -1,4 +1,4 @@
-"""Text and codec of a pipeline's folder, whatever its network: the encoders and tokenizers that its recipe names."""
+"""Text encoders and codec of a pipeline's folder, whatever its network."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from .weights import Folder
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A folder, nothing of it loaded yet."""
+    """The parts of a pipeline's folder, not loaded yet."""
 
     folder: Folder
     names: Iterable[str]
-    """Its parts, those of a fingerprint; some may be missing."""
+    """Names of its parts, from a fingerprint; some may be missing."""
 
     def text(self, pipeline: str, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Text:
-        """Its words, encoded as diffusers' class `pipeline` does; see `Text`.
+        """The conditioner of prompts, encoded as by diffusers' class `pipeline`; see `Text`.
 
-        An encoder that the folder lacks is None, and the network is its configuration alone.
+        The pipeline gets None for an encoder that the folder lacks, and of the network its configuration alone.
         """
         folder, names = self.folder, [n for n in self.names if n.startswith(("text_encoder", "tokenizer"))]
         there = [name for name in names if folder.has(name)]
@@ -39,9 +39,9 @@ class Pipeline:
 
     @cached_property
     def codec(self) -> Autoencoder:
-        """Its codec."""
+        """The folder's codec, not loaded yet."""
         return Autoencoder(self.folder.weights(str(self.folder.index["vae"][1]), "vae"))
 
     def revision(self) -> str:
-        """Of the parts that are there."""
+        """12 hex digits of the configuration and weights of the parts that the folder has."""
         return self.folder.revision([name for name in self.names if self.folder.has(name)])

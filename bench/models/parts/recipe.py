@@ -1,4 +1,4 @@
-"""What every recipe of a published checkpoint has alike: the options, the folder and the check of its fingerprint."""
+"""The base class of recipes of published checkpoints: their options, their folder and the check of its fingerprint."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -19,7 +19,7 @@ class Recipe(Composed):
     """
 
     fingerprint: ClassVar[Fingerprint]
-    """What has to be found in the folder."""
+    """What the folder must hold."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class Recipe(Composed):
         self.check()
 
     def check(self) -> None:
-        """Refuse a folder that is not what this recipe reads. Raises SyncbenchError."""
+        """Raise SyncbenchError for a folder that is not what this recipe reads."""
         self.fingerprint.check(self.source)
 
     def addition(self, path: str, what: str, weights: str = "diffusion_pytorch_model") -> Folder:
-        """The folder of a ControlNet or adapter, in the variant of the checkpoint, or in the only one that it has."""
+        """The folder of a ControlNet or adapter, in the checkpoint's variant or in the only variant that it has."""
         found = self.folder(path, what=what)
         known = sorted(set(variants(found.path, weights)))
         plain = any(found.path.glob(f"{weights}.safetensors*"))
@@ -68,6 +68,6 @@ class Recipe(Composed):
 
     @property
     def name(self) -> str:
-        """What tables call it: the hub id, or the last part of the folder's path."""
+        """Name of the model in tables: the hub id, or the last part of the folder's path."""
         shown = self._path if self.source.commit else self.source.path.resolve().name
         return quoted(shown or self.id, 100)

@@ -1,15 +1,15 @@
-"""What RGB-to-X and X-to-RGB have alike (Zeng et al. 2024, arXiv 2405.00666)."""
+"""Fingerprint, noise levels and linear light of RGB-to-X and X-to-RGB (Zeng et al. 2024, arXiv 2405.00666)."""
 
 from torch import Tensor
 
 from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
 
 LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-"""With which the released code rebuilds the scheduler, whatever its file says."""
+"""Fields with which the released code rebuilds the scheduler, whatever its file says."""
 
 
 def fingerprint(name: str, channels: int) -> Fingerprint:
-    """Of a folder whose network reads so many channels."""
+    """The fingerprint of a folder whose UNet reads `channels` channels; `name` is for errors."""
     return Fingerprint(
         name,
         {
@@ -25,5 +25,5 @@ def fingerprint(name: str, channels: int) -> Fingerprint:
 
 
 def light(picture: Tensor) -> Tensor:
-    """Linear light of an sRGB picture, as the released code has it: levels to the power 2.2."""
+    """Linear light of an sRGB picture in [0, 1], as in the released code: levels to the power 2.2."""
     return picture**2.2

@@ -50,7 +50,7 @@ def others(i: int, n: int) -> Iterable[int]:
 
 
 def itself(i: int, n: int) -> Iterable[int]:
-    """Plain attention."""
+    """The sample itself, as in plain attention."""
     return (i,)
 
 
@@ -75,9 +75,9 @@ def in_blocks(size: int) -> Selector:
 
 
 def lines_of(height: int, width: int) -> Lines:
-    """Rows of pixels in the layers of a UNet that was given latents of that size.
+    """A function from the tokens of a UNet's layer to their rows of pixels, for latents of `height` x `width`.
 
-    What it answers raises SyncbenchError for tokens that no level of such a network has.
+    The function raises SyncbenchError for a number of tokens that no level of such a network has.
     """
 
     def lines(tokens: int) -> int:
@@ -115,11 +115,11 @@ def attend(
 
 
 class SharedAttention:
-    """The processor of one layer: the layer's own one, which meets other samples where it attends.
+    """The processor of one layer: the layer's own, with keys and values of other samples where it attends.
 
-    Everything else (projections, normalisation, rotary positions, adapters, words in the same sequence) stays as the
-    wrapped processor has it, so that layers of UNets and blocks of transformers are shared alike. Inside a sampling
-    loop `Sharing.attach` makes these; a network trained with shared attention keeps them, with a layout of its own:
+    Everything else (projections, normalisation, rotary positions, adapters, text tokens in the same sequence) stays as
+    in the wrapped processor, so that it serves layers of UNets and blocks of transformers. Inside a sampling loop
+    `Sharing.attach` makes these; a network trained with shared attention keeps them, with a layout of its own:
     `SharedAttention(layer.processor, lambda rows: rows // 4)` shares among every 4 rows.
     """
 
@@ -133,9 +133,9 @@ class SharedAttention:
         strength: float = 1.0,
         lines: Lines | None = None,
     ) -> None:
-        """`inner` is the processor that is wrapped; the other fields are those of `Sharing`.
+        """`inner` is the processor that is wrapped; the other options are those of `Sharing`.
 
-        With `lines` a token meets those of its own row of pixels only, in its sample as in the others.
+        With `lines` a token attends to those of its own row of pixels only, in its own sample and in the others.
         """
         self.inner, self.layout, self.select = inner, layout, select
         self.keep_self, self.strength, self.lines = keep_self, strength, lines
@@ -152,11 +152,11 @@ class SharedAttention:
         temb: Tensor | None = None,
         **more: Any,
     ) -> Any:
-        """Hidden states (rows, tokens, channels) to what the wrapped processor makes of them.
+        """The wrapped processor's output for hidden states (rows, tokens, channels), with keys and values shared.
 
-        Encoder hidden states, if given, are what each sample's keys and values are made of besides or instead of its
-        own tokens; they are shared alike. Raises SyncbenchError for rows that are no whole groups of samples, and where
-        the wrapped processor attends by something else than PyTorch's scaled_dot_product_attention.
+        Encoder hidden states, if given, are made into each sample's keys and values, in addition to its own tokens or
+        instead of them; they are shared alike. Raises SyncbenchError for a number of rows that is no whole number of
+        groups, and where the wrapped processor does not attend by PyTorch's scaled_dot_product_attention.
         """
         self.calls += 1
         rows = len(hidden_states)
@@ -181,7 +181,7 @@ class SharedAttention:
     def _shared(
         self, groups: int, attn: Any, hidden_states: Tensor, others: Tensor | None, *args: Any, **more: Any
     ) -> Any:
-        """What the wrapped processor makes of groups of samples, (groups * samples, tokens, channels)."""
+        """The wrapped processor's output for groups of samples, (groups * samples, tokens, channels)."""
         if groups == len(hidden_states):
             return self.inner(attn, hidden_states, others, None, *args, **more)
         if self.select is everyone and self.strength == 1 and others is None and not args:
@@ -212,7 +212,7 @@ class SharedAttention:
 
 
 class _Met(TorchFunctionMode):
-    """Within the context PyTorch's attention lets every sample attend to the tokens of its sources."""
+    """A context in which PyTorch's attention lets every sample attend to the tokens of its sources."""
 
     def __init__(self, shared: SharedAttention, groups: int) -> None:
         super().__init__()

@@ -15,11 +15,11 @@ from .files import tensor_names
 from .library import library_class
 
 NETWORK = "model.diffusion_model."
-"""How the names of the denoising network's tensors begin."""
+"""Prefix of the names of the denoising network's tensors."""
 
 
 def single_file(path: str) -> Path:
-    """The file, once it is known to be whole and a checkpoint. Raises SyncbenchError with cause and cure."""
+    """The path of the file. Raises SyncbenchError, with cause and cure, for a file that is damaged or no checkpoint."""
     found = Path(path).expanduser()
     if found.suffix != ".safetensors":
         raise SyncbenchError(
@@ -39,7 +39,7 @@ def single_file(path: str) -> Path:
 def load_part(file: Path, folder: Path, part: str, library: str, kind: str) -> Any:
     """The network of class `kind` that a folder's `part` describes, with the file's weights.
 
-    Raises SyncbenchError where the file lacks some of them, and whatever diffusers raises for what does not fit.
+    Raises SyncbenchError where the file lacks some weights, and diffusers' own exceptions for weights that do not fit.
     """
     border: Any = import_module("diffusers.loaders.single_file_utils")
     cls, config = library_class(library, kind), str(folder)

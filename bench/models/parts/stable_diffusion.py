@@ -1,4 +1,4 @@
-"""The parts of a Stable Diffusion folder: 1.x, 2.x and XL, and whatever was made of them."""
+"""The parts of a Stable Diffusion folder: 1.x, 2.x, XL and checkpoints fine-tuned from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from .texts import Text
 from .weights import Folder
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
-"""What decides a model's answers."""
+"""Names of the parts whose weights and configuration make the revision."""
 ONE_TEXT = {"vae": CODEC, "text_encoder": CLIP, "tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULER}
-"""For fingerprints: the parts of a 1.x or 2.x folder but for the network."""
+"""Fingerprint of the parts of a 1.x or 2.x folder except the network."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class StableDiffusion:
 
     folder: Folder
     levels_overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the scheduler's file does not say, or says wrongly; see `Discrete`."""
+    """Fields of the scheduler that its file lacks or has wrong; see `Discrete`."""
 
     @cached_property
     def text(self) -> Text:
-        """Its words: one text encoder, or XL's two, of which the second also answers a pooled embedding."""
+        """The conditioner of prompts: one text encoder, or XL's two; the second also gives a pooled embedding."""
         folder, two = self.folder, self.folder.has("text_encoder_2")
         names = [name for name in ("text_encoder", "text_encoder_2") if folder.has(name)]
         kinds = {name: str(folder.index[name][1]) for name in names}
@@ -54,17 +54,17 @@ class StableDiffusion:
 
     @cached_property
     def codec(self) -> Autoencoder:
-        """Its codec."""
+        """The folder's codec, not loaded yet."""
         return Autoencoder(self.folder.weights(str(self.folder.index.get("vae", ["", "AutoencoderKL"])[1]), "vae"))
 
     @cached_property
     def levels(self) -> Levels:
-        """Its noise levels."""
+        """Noise levels of the folder's scheduler, with the overrides."""
         return levels_of(self.folder.scheduler(), self.levels_overrides)
 
     @cached_property
     def unet(self) -> UNet:
-        """Its network."""
+        """The folder's UNet, not loaded yet."""
         return UNet(self.folder.weights("UNet2DConditionModel", "unet"), self.codec.factor)
 
     def window(self, native: int | None = None) -> int:
@@ -72,5 +72,5 @@ class StableDiffusion:
         return native or native_size(self.folder.config("unet"), self.codec.factor)
 
     def revision(self) -> str:
-        """Of the parts that are used."""
+        """12 hex digits of the configuration and weights of the parts that are used."""
         return self.folder.revision(name for name in PARTS if self.folder.has(name))

@@ -1,4 +1,4 @@
-"""Prompts to what the network reads."""
+"""Conditioners of prompts: text embeddings, names of channels, and the empty text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,11 +27,11 @@ class Text(Silent):
     tokenizers: Mapping[str, Callable[[], Any]]
     outputs: tuple[str, ...] = ("text",)
     zeros: bool = False
-    """An empty negative prompt is zeros, not the embedding of the empty text (`force_zeros_for_empty_prompt`)."""
+    """Whether an empty negative prompt is zeros, not the empty text's embedding (`force_zeros_for_empty_prompt`)."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """More arguments of `encode_prompt`."""
     parts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """More arguments of the pipeline's constructor, mostly None for what it does without."""
+    """More arguments of the pipeline's constructor, mostly None for parts that it works without."""
     suffix: str = ""
     """Words at the end of every prompt that the network was trained with; a negative prompt is left as it is."""
     _known: dict[str, Rows] = field(default_factory=dict[str, Rows], compare=False, repr=False)
@@ -41,14 +41,14 @@ class Text(Silent):
 
     @cached_property
     def loaded(self) -> Any:
-        """The pipeline."""
+        """The pipeline of text encoders and tokenizers, loaded on first use."""
         with quiet():
             encoders = {name: weights.module for name, weights in self.encoders.items()}
             tokenizers = {name: make() for name, make in self.tokenizers.items()}
             return library_class("diffusers", self.pipeline)(**encoders, **tokenizers, **self.parts)
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """Each text is encoded once and kept."""
+        """Embeddings of each view's prompt, and of the negative prompt. Each text is encoded once and kept."""
         given = stacked([self.encode(prompt + self.suffix) for prompt in request.prompts])
         if not request.guided:
             return given, {}
@@ -58,7 +58,7 @@ class Text(Silent):
 
     @torch.no_grad()
     def encode(self, text: str) -> Rows:
-        """Embeddings of one text, each (1, ...)."""
+        """Outputs of `encode_prompt` for one text, by name, each (1, ...)."""
         if text not in self._known:
             pipe = self.loaded
             found = pipe.encode_prompt(text, device=_device(self.encoders), **self.options)
@@ -68,13 +68,13 @@ class Text(Silent):
 
     @torch.no_grad()
     def marks(self) -> Rows:
-        """Embeddings of the empty text without padding, (1, 2, ...), by the first encoder alone."""
+        """Embeddings (1, 2, d) of the empty text's marks of beginning and end, unpadded, by the first encoder."""
         pipe = self.loaded
         ids = pipe.tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
         return {self.outputs[0]: pipe.text_encoder(ids.to(_device(self.encoders)))[0]}
 
     def read(self, text: str) -> float:
-        """Fraction of the text's tokens that the encoder with the most places has room for, in (0, 1]."""
+        """Fraction of the text's tokens, in (0, 1], that the text encoder of the most tokens reads."""
         pipe, most = self.loaded, int(self.options.get("max_sequence_length", 77))
         shares: list[float] = []
         for name in self.tokenizers:
@@ -88,33 +88,33 @@ class Text(Silent):
 
 @dataclass(frozen=True)
 class Unloaded:
-    """What stands for a network in a pipeline of text encoders that asks it for nothing but its configuration."""
+    """A stand-in for a network in a pipeline of text encoders, which reads nothing of it but its configuration."""
 
     config: Any
 
     @staticmethod
     def of(config: Mapping[str, Any]) -> "Unloaded":
-        """Of a `config.json`."""
+        """The stand-in for a network with this `config.json`."""
         return Unloaded(SimpleNamespace(**config))
 
 
 @dataclass(frozen=True)
 class Words:
-    """Text whose prompts are words of the network's own, such as the names of channels.
+    """Prompts that are names of channels, each encoded as the text that the network was trained with.
 
-    A prompt that is none of them says nothing here: its views are the words in order.
+    Where a prompt is none of these names, the views are the channels in order.
     """
 
     text: Text
     words: Mapping[str, str]
-    """What the network was trained to read, by the word that asks for it."""
+    """The text that the network was trained with, by the name of the channel."""
     offers: frozenset[str] = frozenset({"text", "channels"})
     takes: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
     group: str = "text"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The words' embeddings."""
+        """Embeddings of each view's text, and of the negative prompt."""
         names = list(self.words)
         asked = [p if p in self.words else names[i % len(names)] for i, p in enumerate(request.prompts)]
         said = tuple(self.words[name] for name in asked)
@@ -123,21 +123,21 @@ class Words:
 
 @dataclass(frozen=True)
 class Silence(Silent):
-    """The empty text, whatever the prompt: a network of pictures alone that was trained with text layers."""
+    """The empty text, whatever the prompt, for a network with text layers that was trained without prompts."""
 
     text: Text
     short: bool = False
-    """The two marks of beginning and end alone, not padded to the encoder's places, as Marigold was trained."""
+    """Whether the empty text is its two marks of beginning and end alone, without padding, as Marigold was trained."""
     offers: frozenset[str] = frozenset({"text"})
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """The same in every pass."""
+        """Embeddings of the empty text for each view, given and dropped alike."""
         rows = repeated(self.text.marks() if self.short else self.text.encode(""), request.views)
         return rows, rows
 
 
 def stacked(parts: Sequence[Rows]) -> Rows:
-    """Rows of several texts, one after another."""
+    """Rows of several texts as one set of rows, in order."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -1,10 +1,11 @@
-"""Conditioners of networks that are told of one picture: its embedding by a vision tower, its latent, small numbers."""
+"""Conditioners of networks that read one picture: its embedding by a vision tower, its latent, and numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,11 +15,11 @@ from .texts import Text
 from .weights import Loadable
 
 Prepare = Callable[[Tensor], Tensor]
-"""Pictures (n, 3, H, W) in [0, 1] to what a vision tower reads."""
+"""A function from pictures (n, 3, H, W) in [0, 1] to the input of a vision tower."""
 
 
 def given_picture(request: Request, otherwise: str = "") -> Float[Tensor, "1 3 H W"]:
-    """Condition `image`, or the first row of `otherwise`. Raises SyncbenchError where there is neither."""
+    """Condition `image`, or the first row of condition `otherwise`. Raises SyncbenchError where both are missing."""
     for name in ("image", otherwise):
         if name in request.inputs:
             return request.inputs[name][:1]
@@ -27,20 +28,20 @@ def given_picture(request: Request, otherwise: str = "") -> Float[Tensor, "1 3 H
 
 
 class Begun(Silent):
-    """What reads the picture that begins a clip: condition `image`, or the first row of another one."""
+    """The base of conditioners of a clip's first picture: condition `image`, or the first row of another condition."""
 
     otherwise: str
-    """The condition whose first row is the picture where there is no `image`; empty for none."""
+    """The condition whose first row is the picture where `image` is missing; empty for none."""
     group: str = "image"
 
     @property
     def takes(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, or the clip that it begins."""
+        """Names of the condition `image` and, if there is one, of `otherwise`."""
         return frozenset({"image", self.otherwise} - {""})
 
     @property
     def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The picture, unless something else may stand in."""
+        """The condition `image`, unless `otherwise` may take its place."""
         return frozenset() if self.otherwise else self.takes
 
 
@@ -55,39 +56,64 @@ class Vision(Begun):
     prepare: Prepare
     otherwise: str = ""
     """The condition whose first row is the picture where there is no `image`."""
+    out: str = "text"
+    """Name of the row."""
 
     @torch.no_grad()
     def embed(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 d"]:
-        """The projected embedding."""
+        """The vision tower's projected embedding of one picture."""
         tower = self.tower.module
         weight = next(tower.parameters())
         shown = torch.zeros(image.shape) if image.is_meta else image  # what prepares pictures needs values
         return tower(self.prepare(shown).to(weight)).image_embeds
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One token a view, the same for all."""
+        """The embedding for each view as one token, the same for all views; and zeros."""
         found = self.embed(given_picture(request, self.otherwise))[:, None].expand(request.views, -1, -1)
-        return {"text": found}, {"text": torch.zeros_like(found)}
+        return {self.out: found}, {self.out: torch.zeros_like(found)}
+
+
+@dataclass(frozen=True)
+class Patches(Vision):
+    """The picture's tokens by a vision tower, of its last layer but one (IP-Adapter plus).
+
+    Where guidance drops it there are those of a picture that is grey to the tower: zeros after its normalisation.
+    """
+
+    @torch.no_grad()
+    def tokens(self, pixels: Tensor) -> Float[Tensor, "1 tokens d"]:
+        """Of what the tower reads."""
+        tower = self.tower.module
+        seen = pixels.to(next(tower.parameters()))
+        return tower(seen, output_hidden_states=True).hidden_states[-2]
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """One set of tokens a view, (views, 1, tokens, d), the same for all."""
+        pixels = self.prepare(given_picture(request, self.otherwise))
+        given, dropped = (
+            self.tokens(one)[:, None].expand(request.views, -1, -1, -1) for one in (pixels, torch.zeros_like(pixels))
+        )
+        return {self.out: given}, {self.out: dropped}
 
 
 @dataclass(frozen=True)
 class Ramp(Silent):
     """The empty text, to whose tokens the picture's embedding is added, each with a factor of its own (Zero123++).
 
-    Where guidance drops it there is the empty text alone. Prompts say nothing.
+    Passes that drop it have the empty text alone. Prompts have no effect.
     """
 
     text: Text
     vision: Vision
     factors: tuple[float, ...]
-    """One a token."""
+    """The factor of each token."""
     takes: frozenset[str] = frozenset({"image"})
     needs: frozenset[str] = frozenset({"image"})
     offers: frozenset[str] = frozenset({"text"})
     group: str = "image"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """77 tokens a view, the same for all."""
+        """77 tokens for each view, the same for all views; and those of the empty text."""
         empty = self.text.encode("")["text"]
         if len(self.factors) != empty.shape[1]:
             raise SyncbenchError(
@@ -104,18 +130,18 @@ class Ramp(Silent):
 class FirstFrame(Begun):
     """The latent of a clip's first frame for every view, row `image`: the encoder's mean of it, not scaled (SVD).
 
-    The frame has some noise on it, which is the same for all items and seeds so that samples can be repeated. Where
+    Noise is added to the frame, which is the same for all items and seeds so that samples can be repeated. Where
     guidance drops it there are zeros.
     """
 
     noise: float = 0.02
     """Standard deviation of the noise, for pixels in [-1, 1]."""
     otherwise: str = "video"
-    """The condition whose first row is the frame where there is no `image`."""
+    """The condition whose first row is the frame where `image` is missing."""
     group: str = "image"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One latent a view, the same for all."""
+        """The latent for each view, the same for all views; and zeros."""
         frame = given_picture(request, self.otherwise)
         draw = torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)).to(frame)
         latent = request.code(frame + draw * self.noise / 2, True)
@@ -131,13 +157,25 @@ class Numbers(Silent):
     out: str = "time_ids"
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One row a view."""
+        """The numbers for each view, given and dropped alike."""
         rows = {self.out: torch.tensor(self.values).expand(request.views, -1)}
         return rows, rows
 
 
+def processed(processor: Any, images: Shaped[Tensor, "n 3 H W"], side: int, **how: Any) -> Float[Tensor, "n 3 s s"]:
+    """What CLIP's processor makes of pictures, on their device; of pictures without values, a square of `side`."""
+    if images.is_meta:
+        return torch.empty(len(images), 3, side, side, device="meta")
+    return processor(images=images.cpu(), return_tensors="pt", **how).pixel_values.to(images.device)
+
+
+def eight_bits(images: Float[Tensor, "n 3 H W"]) -> UInt8[Tensor, "n 3 H W"]:
+    """Pictures in [0, 1] as files have them, whose levels a vision tower was trained on."""
+    return (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
 def shrunk(images: Float[Tensor, "n 3 H W"], size: int) -> Float[Tensor, "n 3 size size"]:
-    """Pictures blurred and resized to a square, in the range they have: how SVD prepares its vision tower's input."""
+    """Pictures blurred and resized to a square of `size` pixels, as SVD prepares the input of its vision tower."""
     from torchvision.transforms.functional import gaussian_blur
 
     factors = [side / size for side in images.shape[-2:]]

@@ -1,4 +1,4 @@
-"""Folders of weights: the only place that finds, hashes, loads, places and freezes them.
+"""Folders of weights: this module alone finds, hashes, loads, places and freezes weights.
 
 A folder is a pipeline's (`model_index.json` and a folder per part) or one network's (`config.json` and its weights), on
 this machine or in the model hub's cache. Weights are read from safetensors only, classes are those of diffusers and
@@ -27,13 +27,13 @@ EXACT = ("vae", "text_encoder", "text_encoder_2", "text_encoder_3", "image_encod
 
 @dataclass(frozen=True)
 class Weights:
-    """One network of a folder, loaded when it is first asked for."""
+    """One network of a folder, loaded on first use."""
 
     folder: "Folder"
     part: str
     """Name of the subfolder; empty where the folder is this network's own."""
     kind: str
-    """Its class."""
+    """Name of its class."""
     library: str = "diffusers"
     exact: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -41,7 +41,7 @@ class Weights:
 
     @property
     def config(self) -> Json:
-        """Its `config.json`. Raises SyncbenchError where there is none."""
+        """The network's `config.json`. Raises SyncbenchError where it is missing."""
         return self.folder.config(self.part)
 
     @cached_property
@@ -86,18 +86,18 @@ class Weights:
 
 @dataclass(frozen=True)
 class Held:
-    """A network that is there already: of a model built from configuration, or made of other networks."""
+    """A network that is already in memory: built from configuration, or made of other networks."""
 
     module: Any
 
     @property
     def config(self) -> Json:
-        """Its configuration."""
+        """The network's configuration."""
         return dict(self.module.config)
 
 
 class Loadable(Protocol):
-    """A network that is loaded when it is first asked for: `Weights`, `Held`, or one that is converted."""
+    """A network that is loaded on first use: `Weights`, `Held`, or one that is converted."""
 
     @property
     def config(self) -> Json:
@@ -118,13 +118,13 @@ class Folder:
     placement: Placement
     variant: str | None = None
     commit: str = ""
-    """Of the hub's snapshot; empty for a folder of the user's."""
+    """Commit of the hub's snapshot; empty for a folder that the user named."""
     single: Path | None = None
     """A checkpoint of one file, whose weights are read in place of the folder's."""
 
     @cached_property
     def index(self) -> Json:
-        """A pipeline's `model_index.json`; empty for a single network."""
+        """The pipeline's `model_index.json`; empty for the folder of a single network."""
         path = self.path / "model_index.json"
         return read_object(path) if path.exists() else {}
 
@@ -144,7 +144,7 @@ class Folder:
         return isinstance(listed, list) and len(listed) == 2 and listed[1] is not None
 
     def has_variant(self, part: str) -> bool:
-        """Whether this part's weights are there in the folder's variant."""
+        """Whether the part has weights in the folder's variant."""
         return self.variant is not None and any((self.path / part).glob(f"*.{self.variant}*.safetensors"))
 
     def weights(self, kind: str, part: str = "", library: str = "diffusers", **options: Any) -> Weights:
@@ -152,7 +152,7 @@ class Folder:
         return Weights(self, part, kind, library, part in EXACT or kind.startswith("Autoencoder"), options)
 
     def tokenizer(self, part: str = "tokenizer") -> Any:
-        """A tokenizer; its files are text."""
+        """The tokenizer of a part."""
         with quiet():
             try:
                 kind = str(self.index.get(part, ["", ""])[1] or "AutoTokenizer")
@@ -161,7 +161,7 @@ class Folder:
                 raise SyncbenchError(f"cannot load the {part} in {quoted(self.path)}: {first_line(error)}") from error
 
     def processor(self, part: str) -> Any:
-        """What prepares pictures for a vision tower or a codec: CLIP's, from a part's `preprocessor_config.json`."""
+        """A part's CLIP image processor, from its `preprocessor_config.json`: it prepares pictures for a network."""
         if not (self.path / part / "preprocessor_config.json").exists():
             raise SyncbenchError(f"{quoted(self.path)} has no {part}/preprocessor_config.json: copy the whole folder")
         with quiet():
@@ -177,18 +177,19 @@ class Folder:
             made = library_class("diffusers", kind).from_config(stored)
         return {**{name: made.config[name] for name in made.config if not name.startswith("_")}, "_class_name": kind}
 
-    def file(self, name: str, what: str) -> Path:
-        """One of its files, a safetensors one. Raises SyncbenchError where it is missing."""
-        found = self.path / name
-        if not is_file(found):
-            raise SyncbenchError(f"{quoted(self.path)} has no {name}, {what}: fetch or copy it")
-        return found
+    def file(self, name: str, what: str, places: Iterable[str] = ("",)) -> Path:
+        """One of its files, in the first of its folders that has it. Raises SyncbenchError where it is missing."""
+        for place in places:
+            if is_file(self.path / place / name):
+                return self.path / place / name
+        raise SyncbenchError(f"{quoted(self.path)} has no {quoted(name, 80)}, {what}: fetch or copy it")
 
-    def file_revision(self, name: str) -> str:
-        """12 hex digits of one of its files: of its content, or the hub's commit."""
-        content = (self.path / name).stat()
-        known = ((str(self.path / name), content.st_mtime_ns, content.st_size),)
-        return self.commit[:12] if self.commit else _hash(self.path, known)
+    def file_revision(self, file: Path) -> str:
+        """12 hex digits of one of its files: of its name and content, or the hub's commit and its name."""
+        if self.commit:
+            return hashlib.sha256(f"{self.commit} {file.relative_to(self.path)}".encode()).hexdigest()[:12]
+        content = file.stat()
+        return _hash(self.path, ((str(file), content.st_mtime_ns, content.st_size),))
 
     def revision(self, parts: Iterable[str] = ()) -> str:
         """12 hex digits of configuration and weights: of the named parts, or of a single network's folder."""
@@ -204,12 +205,12 @@ class Folder:
 
 
 def first_line(error: Exception) -> str:
-    """What a library says of a failure, without its advice."""
+    """The first line of an exception's message, without the library's advice."""
     return quoted((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def find(path: str, placement: Placement, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
-    """The folder that a path or a hub id (`owner/name`) names. SyncbenchError where it is not on this machine."""
+    """The folder that a path or a hub id (`owner/name`) names. Raises SyncbenchError if it is not on this machine."""
     chosen = variant or None
     if path and is_folder(Path(path).expanduser()):
         return Folder(Path(path).expanduser(), placement, chosen)
@@ -225,7 +226,7 @@ def find(path: str, placement: Placement, *, commit: str = "", variant: str = ""
 
 
 def _contents(folder: Path, parts: tuple[str, ...], variant: str | None) -> list[Path]:
-    """Files that decide what a model computes: not what else lies there, such as cards and other variants."""
+    """Files of the named parts that decide what a model computes; cards and other variants are left out."""
     suffixes = {".safetensors", ".json", ".txt", ".model"}
     inside = [f for part in parts or ("",) for f in sorted((folder / part).glob("*")) if f.suffix in suffixes]
     kept = [f for f in inside if f.is_file() and (f.suffix != ".safetensors" or _of_variant(f, variant, inside))]
@@ -234,7 +235,7 @@ def _contents(folder: Path, parts: tuple[str, ...], variant: str | None) -> list
 
 
 def _of_variant(file: Path, variant: str | None, others: list[Path]) -> bool:
-    """Whether loading in the variant reads this weights file."""
+    """Whether loading in the variant reads the weights file `file`."""
     words = file.name.split(".")[1:-1]
     if variant is None:
         return not words or words[0].startswith("0")
@@ -244,7 +245,7 @@ def _of_variant(file: Path, variant: str | None, others: list[Path]) -> bool:
 
 @cache
 def _hash(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
-    """Of names and contents; `stamp` (name, time, size) makes the cache forget changed files."""
+    """Hash of names and contents of files; `stamp` (name, time, size of each) makes the cache forget changed files."""
     total = hashlib.sha256()
     for name, _, _ in stamp:
         total.update(Path(name).relative_to(folder).as_posix().encode())

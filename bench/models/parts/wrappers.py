@@ -1,4 +1,4 @@
-"""Networks that hold another and ask it: with hints, over views, beside pictures, as tiles, in stacked channels."""
+"""Wrappers of networks, which add hints, join views, or rearrange pictures, tiles and channels."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -11,56 +11,54 @@ from torch import Tensor, nn
 from ...errors import SyncbenchError
 from ..interface import Call
 from .conditioners import Rows
-from .joint import decoupled, joint, referring
-from .mv_adapter import Branches
+from .joint import joint, referring
 from .network import Couples, Network
 from .schedule import Prediction
-from .t2i import Features
 from .weights import Weights
 
 
 @dataclass(frozen=True)
 class Wrapper:
-    """A network that holds another and asks it."""
+    """A network that changes the inputs or outputs of another, its inner network; this base changes nothing."""
 
     inner: Network
 
     @property
     def couples(self) -> Couples | None:
-        """The inner network's."""
+        """The kind of views that the inner network can denoise together."""
         return self.inner.couples
 
     @property
     def always(self) -> bool:
-        """The inner network's."""
+        """Whether the inner network denoises views together in every call."""
         return self.inner.always
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The inner network's."""
+        """The inner network's configuration."""
         return self.inner.config
 
     def module(self, together: bool = False) -> nn.Module:
-        """The inner network's."""
+        """The inner network's module with the attention layers that methods may hook."""
         return self.inner.module(together)
 
     def load(self) -> None:
-        """Load the inner network."""
+        """Load the inner network, if it is not loaded yet."""
         self.inner.load()
 
     def inputs(self, x: Tensor, rows: Rows) -> dict[str, Any]:
-        """The inner network's."""
+        """Arguments that the inner network reads beside picture and time."""
         inner: Any = self.inner
         return inner.inputs(x, rows)
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
         return self.inner(x, call, rows, **more)
 
 
 @dataclass(frozen=True)
 class Control:
-    """One ControlNet: its weights, the row it reads, and how much it counts."""
+    """One ControlNet: its weights, the name of the row that it reads, and the factor on its residuals."""
 
     weights: Weights
     name: str = "depth"
@@ -69,20 +67,20 @@ class Control:
 
 @dataclass(frozen=True)
 class Controlled(Wrapper):
-    """ControlNets beside a UNet (Zhang et al. 2023, arXiv 2302.05543), residuals added. Absent hints add none."""
+    """A UNet with ControlNets, which add residuals (Zhang et al. 2023, arXiv 2302.05543); missing hints add none."""
 
     controls: tuple[Control, ...] = ()
     factor: int = 8
-    """Pixels to a latent cell."""
+    """Pixels along a side of a latent cell."""
 
     def load(self) -> None:
-        """Load all."""
+        """Load the inner network and the networks added to it, if they are not loaded yet."""
         self.inner.load()
         for control in self.controls:
             _ = control.weights.module
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer to picture and hints."""
+        """The inner network's raw output, one row per row of `x`, with the additional features added."""
         total: tuple[list[Tensor], Tensor] | None = None
         for control in self.controls:
             if control.name not in rows:
@@ -108,83 +106,29 @@ class Controlled(Wrapper):
 
 @dataclass(frozen=True)
 class Joint(Wrapper):
-    """Together, every self-attention spans all views of a pass: `B F H W C -> B (F H W) C` (MVDream)."""
+    """A network whose self-attention spans all views, if denoised together: `B F H W C -> B (F H W) C` (MVDream)."""
 
     @property
     def couples(self) -> Couples | None:
-        """Views."""
+        """`views`: the views of a scene."""
         return "views"
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
         with joint(self.module(call.together), call.views) if call.together else nullcontext():
             return self.inner(x, call, rows, **more)
 
 
 @dataclass(frozen=True)
-class Decoupled(Wrapper):
-    """Beside every self-attention another one, added to it: together, along each row of pixels of all views of a pass.
-
-    Else along the rows of each view alone. The other layers, `branches`, are those of MV-Adapter.
-    """
-
-    branches: Branches
-
-    @property
-    def couples(self) -> Couples | None:
-        """Rows of pixels of views."""
-        return "rows"
-
-    def load(self) -> None:
-        """Load the network and the layers beside it."""
-        self.inner.load()
-        _ = self.branches.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
-        views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
-        with decoupled(self.module(call.together), self.branches.layers, views, size):
-            return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
-class Adapted(Wrapper):
-    """T2I-Adapters beside a UNet, whose features are added inside its blocks. Absent hints add none."""
-
-    adapters: tuple[Features, ...] = ()
-    factor: int = 8
-    """Pixels to a latent cell."""
-
-    def load(self) -> None:
-        """Load all."""
-        self.inner.load()
-        for one in self.adapters:
-            _ = one.adapter.module
-
-    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer to picture and hints."""
-        total: list[Tensor] = []
-        for one in self.adapters:
-            features = one.read(rows)
-            if not features:
-                continue
-            check_size(one.name, [side * one.downscale for side in features[0].shape[-2:]], x, self.factor)
-            total = [a + b for a, b in zip(total, features, strict=True)] if total else features
-        if total:
-            more |= {"down_intrablock_additional_residuals": total}
-        return self.inner(x, call, rows, **more)
-
-
-@dataclass(frozen=True)
 class Referring(Wrapper):
-    """Self-attention also sees a reference picture, noised to the same level, through the same network (Zero123++).
+    """A network whose self-attention also reads a reference picture, noised to the same level (Zero123++).
 
-    Reads row `image`, a latent. The published pipeline draws the picture's noise afresh from the global generator; this
-    one draws it from the step's number, so it is reproducible, and the same for all items, seeds and passes.
+    Reads row `image`, a latent. The published pipeline draws the picture's noise afresh from the global generator; here
+    it depends on the step's number alone, so that it is the same for all items, seeds and passes.
     """
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
         level, image = call.level, rows["image"]
         draw = torch.Generator().manual_seed(level.index)
         noise = torch.randn(1, *image.shape[1:], generator=draw).to(image)
@@ -197,18 +141,18 @@ class Referring(Wrapper):
 
 @dataclass(frozen=True)
 class Tiled(Wrapper):
-    """Together, views are tiles of one canvas, row by row; other rows are taken from the first view of a pass."""
+    """A network whose views, if denoised together, are tiles of one canvas; other inputs are the first view's."""
 
     rows: int = 3
     columns: int = 2
 
     @property
     def couples(self) -> Couples | None:
-        """Tiles."""
+        """`tiles`: views at fixed poses."""
         return "tiles"
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
         if not call.together:
             return self.inner(x, call, rows, **more)
         tiles = self.rows * self.columns
@@ -219,17 +163,17 @@ class Tiled(Wrapper):
 
 @dataclass(frozen=True)
 class Concatenated(Wrapper):
-    """Other latents stand beside the noisy one in the input's channels."""
+    """A network whose input has channels of other latents before or after those of the noisy one."""
 
     before: tuple[str, ...] = ()
-    """Rows that come first."""
+    """Names of the rows before the noisy latent."""
     after: tuple[str, ...] = ()
-    """Rows that come last."""
+    """Names of the rows after the noisy latent."""
     optional: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Channels of rows that may be missing; zeros stand for them."""
+    """Number of channels of each row that may be missing; a missing row is zeros."""
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
 
         def part(name: str) -> Tensor:
             if name in rows or name not in self.optional:
@@ -242,26 +186,26 @@ class Concatenated(Wrapper):
 
 @dataclass(frozen=True)
 class Stacked(Wrapper):
-    """Channels of one picture, whose views follow each other, stacked in the input's channels and the output's.
+    """A network that denoises several channels of one picture, consecutive views, stacked in its input and output.
 
-    Rows other than the views' own, such as the picture, are taken from the first view of each picture.
+    Other inputs, such as the picture, are taken from the first view of each picture.
     """
 
     views: int = 3
-    """Channels to a picture."""
+    """Number of channels of a picture."""
 
     @property
     def couples(self) -> Couples | None:
-        """Channels."""
+        """`channels`: views are channels of one picture."""
         return "channels"
 
     @property
     def always(self) -> bool:
-        """It knows nothing else."""
+        """True: the network has no input for a single channel."""
         return True
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer."""
+        """The inner network's raw output, one row per row of `x`."""
         n = self.views
         if len(x) % n:
             raise SyncbenchError(f"the model makes {n} views a picture, not {len(x)}")
@@ -272,17 +216,16 @@ class Stacked(Wrapper):
 
 @dataclass(frozen=True)
 class GivenFirst(Wrapper):
-    """Together, the first view of a pass is given as a latent, row `given`: it enters clean and leaves unchanged.
+    """Where views are denoised together, the first is given as a clean latent, row `given`, and stays as it is.
 
-    Its output is the one that means: this is the clean sample.
+    The output for that view is the one whose x0 is the given latent.
     """
 
     prediction: Prediction = "v"
     name: str = "given"
-    _nothing: None = field(default=None, repr=False)
 
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
-        """The inner network's answer, but for the given view."""
+        """The inner network's raw output; for the given view, the output whose x0 is the given latent."""
         if not (call.together and self.name in rows):
             return self.inner(x, call, rows, **more)
         first = torch.arange(0, len(x), call.views, device=x.device)
@@ -292,7 +235,7 @@ class GivenFirst(Wrapper):
 
 
 def check_size(name: str, seen: Sequence[int], x: Tensor, factor: int) -> None:
-    """Refuse a hint of other pixels than the view of latents `x`. Raises SyncbenchError."""
+    """Raise SyncbenchError for a hint of another size in pixels than the views of latents `x`."""
     wanted = [side * factor for side in x.shape[-2:]]
     if list(seen) != wanted:
         raise SyncbenchError(
@@ -302,14 +245,14 @@ def check_size(name: str, seen: Sequence[int], x: Tensor, factor: int) -> None:
 
 
 def canvas_of(tiles: Tensor, rows: int, columns: int) -> Tensor:
-    """(n * rows * columns, c, h, w) -> (n, c, rows * h, columns * w), row by row."""
+    """Canvases (n, c, rows * h, columns * w) of tiles (n * rows * columns, c, h, w), row by row."""
     _, c, h, w = tiles.shape
     found = tiles.reshape(-1, rows, columns, c, h, w).permute(0, 3, 1, 4, 2, 5)
     return found.reshape(-1, c, rows * h, columns * w)
 
 
 def tiles_of(canvas: Tensor, rows: int, columns: int) -> Tensor:
-    """The inverse of `canvas_of`."""
+    """Tiles (n * rows * columns, c, h, w) of canvases, row by row; the inverse of `canvas_of`."""
     n, c, height, width = canvas.shape
     h, w = height // rows, width // columns
     return canvas.reshape(n, c, rows, h, columns, w).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, h, w)

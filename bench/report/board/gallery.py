@@ -1,6 +1,4 @@
-"""The pictures of a board: one WebP a sample, one WebM a clip, as data URIs."""
-
-# (PyAV's types are only partly known.)
+"""The pictures of a board as data URIs: one WebP for each sample, or one WebM for each clip."""
 
 import base64
 import io
@@ -15,90 +13,95 @@ from PIL import Image
 from torch import Tensor
 
 from ...run.events import Tally
+from ...run.loaded import Loaded
 from ...store.folder import Store
 from ...types import Json
-from ..sheets import DAMAGED, INPUT, SECOND, Cell, input_of, pictured, stored
+from ..sheets import DAMAGED, INPUT, SECOND, SheetCell, cell_picture, input_cell, stored_cell
 
 QUALITY = 88
-"""Of WebP, 0 to 100. Metrics are computed from the stored PNG files, never from these."""
+"""Quality of WebP pictures, 0 to 100. Metrics are computed from the stored PNG files, never from these."""
 SMALL = 256
-"""Clips smaller than this are magnified, pixel by pixel, by a whole factor: codecs are made for larger frames."""
+"""Clips smaller than this, in pixels, are magnified by a whole factor, because codecs are made for larger frames."""
 
 LARGEST = 16383
-"""Pixels across of the largest WebP; larger pictures are shown smaller."""
+"""Largest side of a WebP picture in pixels; larger pictures are scaled down."""
 
 Board = tuple[Any, ...]
-"""What leaderboards are told apart by: `report.BOARD`."""
+"""Values of the columns that name a leaderboard, `analysis.frame.BOARD`."""
 
 
-class Shown(NamedTuple):
+class GallerySample(NamedTuple):
     """A sample that a gallery may show."""
 
     key: str
-    """Of its job."""
+    """Key of its job."""
     name: str
-    """Of its line on the leaderboard."""
+    """Name of its line on the leaderboard."""
     item: str
     board: Board
 
 
-def gallery(stores: Sequence[Store], samples: Sequence[Shown], items: int, progress: Tally) -> dict[Board, Json]:
-    """By leaderboard: the first `items` items in order of their ids, their prompts, and pictures by item and method.
+def gallery(
+    stores: Sequence[Store], samples: Sequence[GallerySample], items: int, progress: Tally
+) -> dict[Board, Json]:
+    """The gallery of each leaderboard: its first `items` items by id, their prompts, and pictures by item and method.
 
-    A picture is `{"kind", "src"}`, or says why there is none. A row `INPUT` shows what methods were given, where that
+    A picture is `{"kind", "src"}`, or has `why` there is none. A row `INPUT` shows what methods were given, where that
     is a picture. Samples that no store has are left out.
     """
-    found: dict[Board, dict[str, list[Shown]]] = {}
+    grouped: dict[Board, dict[str, list[GallerySample]]] = {}
     for one in samples:
-        found.setdefault(one.board, {}).setdefault(one.item, []).append(one)
-    shown = {board: sorted(of)[:items] for board, of in found.items()}
-    total, done = sum(len(found[board][item]) for board, some in shown.items() for item in some), 0
+        grouped.setdefault(one.board, {}).setdefault(one.item, []).append(one)
+    shown = {board: sorted(of)[:items] for board, of in grouped.items()}
+    total, done = sum(len(grouped[board][item]) for board, some in shown.items() for item in some), 0
     progress(0, total, "")
-    made: dict[Board, Json] = {}
+    galleries: dict[Board, Json] = {}
+    loaded = Loaded()
     for board, some in shown.items():
         pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
         for item in some:
-            for one in found[board][item]:
-                cell = next((stored(store, job) for store in stores if (job := store.job(one.key))), None)
+            for one in grouped[board][item]:
+                cell = next((stored_cell(store, job) for store in stores if (job := store.job(one.key))), None)
                 if cell is None and any(store.folder(one.key) in store.damage for store in stores):
                     pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
                 if cell is not None:
                     if item not in prompts:
-                        given = input_of(cell.job)
-                        pictures.setdefault(item, {}).update({} if given is None else {INPUT: _shown(given)})
+                        given = input_cell(cell.job, loaded)
+                        pictures.setdefault(item, {}).update({} if given is None else {INPUT: _encoded(given)})
                         prompts[item] = cell.job.prompts[0]
-                    pictures[item][one.name] = _shown(cell)
+                    pictures[item][one.name] = _encoded(cell)
                 done += 1
                 progress(done, total, f"{one.name} {item}")
         prompts = {item: prompts.get(item, "") for item in pictures}
-        made[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
-    return made
+        galleries[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
+    return galleries
 
 
-def _shown(cell: Cell) -> Json:
+def _encoded(cell: SheetCell) -> Json:
+    """A sample as a picture or clip of the gallery, or the reason why it has none."""
     if cell.views is None:
         return {"kind": "none", "why": cell.why}
     if cell.job.header.family == "frames" and len(cell.views) > 1:
         try:
-            return {"kind": "clip", "src": _uri("video/webm", clip(cell.views))}
+            return {"kind": "clip", "src": _uri("video/webm", webm_clip(cell.views))}
         except FFmpegError as error:
             return {"kind": "none", "why": f"no clip of {cell.views.shape[3]} x {cell.views.shape[2]} px ({error})"}
-    picture = pictured(cell)
+    picture = cell_picture(cell)
     assert picture is not None
     picture.thumbnail((LARGEST, LARGEST))
     return {"kind": "picture", "src": _uri("image/webp", webp(picture)), "size": [picture.width, picture.height]}
 
 
 def webp(picture: Image.Image) -> bytes:
-    """A picture as WebP."""
+    """The bytes of a picture as WebP."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=QUALITY, method=4)
     return file.getvalue()
 
 
-def clip(views: Tensor) -> bytes:
-    """Frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `show.SECOND` frames a second."""
+def webm_clip(views: Tensor) -> bytes:
+    """The bytes of frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `sheets.SECOND` frames a second."""
     frames = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
     factor = max(1, -(-SMALL // max(frames.shape[1:3])))
     frames = frames.repeat(factor, 1).repeat(factor, 2)

@@ -1,4 +1,4 @@
-"""Content into one HTML file: template, style, script, data, and the two libraries the script stands on."""
+"""The board as one HTML file: template, style, script, data, and the two libraries that the script uses."""
 
 import base64
 import gzip
@@ -9,17 +9,17 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ...analysis.drawing import bundle
+from ...analysis.drawing import vega_bundle
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
     "img-src data:; media-src data:; connect-src 'none'; form-action 'none'; base-uri 'none'"
 )
-"""What a browser lets the page do: it can load nothing from anywhere."""
+"""Content security policy of the page: it can load nothing from outside the file."""
 
 
-def html(content: dict[str, Any]) -> str:
-    """The page. All text of `content` travels as JSON and becomes text nodes in the browser, never markup."""
+def board_html(content: dict[str, Any]) -> str:
+    """The board's HTML. All text of `content` is embedded as JSON and becomes text in the browser, never markup."""
     room = files("syncbench.bench.report").joinpath("templates")
     source = {
         name: room.joinpath(name).read_text(encoding="utf-8") for name in ("board.html.j2", "board.css", "board.js")
@@ -31,14 +31,14 @@ def html(content: dict[str, Any]) -> str:
         script=Markup(source["board.js"]),
         content=Markup(embedded(content)),
         tables=_packed(files("itables").joinpath("html", "dt_bundle.js").read_bytes()),
-        plots=_packed(bundle()),  # the wheel of vl-convert holds Vega, Vega-Lite and Vega-Embed
+        plots=_packed(vega_bundle()),  # the wheel of vl-convert holds Vega, Vega-Lite and Vega-Embed
         empty=not content["boards"],
         version=content["version"],
     )
 
 
 def embedded(content: Any) -> str:
-    """JSON that no HTML parser can take for markup inside a script element."""
+    """JSON of `content` in which no HTML parser finds markup, for use inside a script element."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     # U+2028 and U+2029 end lines in old scripts; < starts tags and comments
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -46,5 +46,5 @@ def embedded(content: Any) -> str:
 
 
 def _packed(script: bytes) -> str:
-    """A library for `DecompressionStream`: a third of its size, the same bytes for the same version."""
+    """A script compressed (gzip) and in base64, for the browser's `DecompressionStream`; equal for equal scripts."""
     return base64.b64encode(gzip.compress(script, 9, mtime=0)).decode()

@@ -1,4 +1,4 @@
-"""Do metrics rank methods as the exact distance from the truth does? Spearman's rank correlation, metric by metric."""
+"""Spearman's rank correlation between each metric and the exact distance from the truth, over methods."""
 
 import json
 from collections.abc import Sequence
@@ -14,17 +14,18 @@ from ...errors import SyncbenchError
 from ...store.records import read_records
 
 FEWEST = 3
-"""Methods, and items, below which there is no correlation, and no interval."""
+"""Smallest number of methods for a correlation, and of items for its interval."""
 RESAMPLES = 999
+"""Number of bootstrap samples."""
 APART = ("trap", "ceiling")
-"""Anchors left out of `spearman`: they are no attempts at the law. `with_anchors` has them."""
+"""Anchors left out of `spearman`, because they do not try to draw from the law; `with_anchors` includes them."""
 COLUMNS = [
     *("metric", "fingerprint", "direction", "methods", "items"),
     *("spearman", "ci_low", "ci_high", "with_anchors", "reason"),
 ]
 
 
-def results(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
+def oracle_records(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
     """Records of strips on the model `gauss`, from results folders of the suite `oracle`.
 
     Raises SyncbenchError where there are none, or where they were sampled in another number of steps.
@@ -41,21 +42,22 @@ def results(folders: Sequence[str | Path], steps: int) -> pd.DataFrame:
 
 
 def agreement(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """One row a metric, columns `COLUMNS`, from `Oracle.rows` and `results`.
+    """One row per metric, columns COLUMNS, from `Oracle.rows` and `oracle_records`.
 
-    `spearman` in [-1, 1] is between exact W2 and the metric's mean loss (turned so that lower is better); 1: it ranks
-    alike. Intervals are percentile bootstrap over items: how sure the metric's ranking is, methods being fixed. Methods
-    with the same law count once.
+    `spearman` in [-1, 1] is between the exact W2 and the metric's mean loss (lower is better); at 1 both rank methods
+    alike. Intervals are percentile bootstrap over items, for a fixed set of methods. Methods with equal laws count
+    once.
     """
     every: Table = records
     known: Table = rows[rows["w2"].notna() & rows["same_as"].isna()].set_index("method")["w2"]
     items = by_item(every[every["method"].isin(known.index)])
-    found = [_compared(part, known) for _, part in items.groupby(METRIC, sort=True)]
-    table = pd.DataFrame(found, columns=COLUMNS)
+    correlations = [_correlation(part, known) for _, part in items.groupby(METRIC, sort=True)]
+    table = pd.DataFrame(correlations, columns=COLUMNS)
     return table.sort_values("spearman", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
 
 
-def _compared(part: Table, known: Table) -> dict[str, Any]:
+def _correlation(part: Table, known: Table) -> dict[str, Any]:
+    """The row (COLUMNS) of one metric; `known` are exact distances by method."""
     first = part.iloc[0]
     row: dict[str, Any] = {name: first[name] for name in ("metric", "fingerprint", "direction")}
     every = part.pivot_table(index="item", columns="method", values="loss", dropna=False).dropna(axis=1)
@@ -87,7 +89,7 @@ def _compared(part: Table, known: Table) -> dict[str, Any]:
 
 
 def _spearman(losses: np.ndarray, w2: np.ndarray) -> Any:
-    """Along the last axis: Pearson's correlation of average ranks; NaN where all are tied."""
+    """Spearman's correlation along the last axis (Pearson's of average ranks); NaN where all are tied."""
     a, b = stats.rankdata(losses, axis=-1), stats.rankdata(w2)
     a, b = a - a.mean(-1, keepdims=True), b - b.mean()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""What the oracle found as tables for a terminal, as CSV files, and as a figure."""
+"""The laws of `oracle` as tables for a terminal, as CSV files, and as a figure."""
 
 import io
 import shutil
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ...analysis.drawing import png
 from ...analysis.frame import Table as Frame
-from ...analysis.frame import csv
+from ...analysis.frame import safe_csv
 from ...escaping import visible
 from ...files import disk, write_whole
 from . import Oracle
@@ -23,8 +23,8 @@ NARROWEST = 110
 HEAD = ("method", "W2 per px", "variance", "by position", "jump at borders", "inside", "correlation", "law")
 
 
-def text(found: Oracle, agreement: Frame = None, *, width: int | None = None, color: bool = False) -> str:
-    """Tables of `width` characters (default: the terminal's)."""
+def oracle_text(found: Oracle, agreement: Frame = None, *, width: int | None = None, color: bool = False) -> str:
+    """The laws, and the rank `agreement` of metrics if given, as tables of `width` characters (default: terminal's)."""
     target = io.StringIO()
     size = max(width or shutil.get_terminal_size((120, 40)).columns, NARROWEST)
     console = Console(file=target, width=size, force_terminal=color, color_system="standard" if color else None)
@@ -80,8 +80,8 @@ def _agreement(table: Frame) -> Table:
     return shown
 
 
-def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
-    """`oracle.csv`, `curves.csv` and `oracle.png` (and `agreement.csv`) in `folder`; their paths.
+def write_oracle(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
+    """Write `oracle.csv`, `curves.csv`, `oracle.png` (and `agreement.csv`) to `folder`, and return their paths.
 
     Raises SyncbenchError if the folder cannot be written.
     """
@@ -93,13 +93,16 @@ def write(found: Oracle, agreement: Frame, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.csv" for name in tables]
     for path, table in zip(written, tables.values(), strict=True):
-        write_whole(path, csv(table))
+        write_whole(path, safe_csv(table))
     write_whole(folder / "oracle.png", png(_figure(altair, found, lines), scale_factor=2))
     return [*written, folder / "oracle.png"]
 
 
 def curves(found: Oracle) -> pd.DataFrame:
-    """Columns method, curve, px, value: `variance` by position relative to the truth, `correlation` by distance."""
+    """Curves of every law, columns `method`, `curve`, `px`, `value`.
+
+    The curve `variance` is that by position relative to the truth, `correlation` that by distance.
+    """
     parts: list[pd.DataFrame] = []
     for name, law in found.laws.items():
         variance = (law.variance / found.truth.variance).tolist()
@@ -110,7 +113,7 @@ def curves(found: Oracle) -> pd.DataFrame:
 
 
 def _figure(altair: Any, found: Oracle, lines: Frame) -> Any:
-    """Both curves of every law that differs from those before it; the truth in black."""
+    """A chart of both curves of every law that differs from those before it, with the truth in black."""
     kept = found.rows.loc[found.rows["w2"].notna() & found.rows["same_as"].isna(), "method"].tolist()
     others = [name for name in kept if name != "truth"]
     titles = {"variance": ("position, px", "variance / truth"), "correlation": ("distance, px", "correlation")}

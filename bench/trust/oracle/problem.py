@@ -1,10 +1,8 @@
-"""The one problem with a known answer: a row of pixels around a circle, Gaussian, seen through windows.
+"""A problem with a known answer: a row of pixels around a circle, of a Gaussian law, seen through windows.
 
-Latents are pixels, text means nothing, and every channel is a problem of its own with the same answer. A method runs on
-it as on any model; here its noise is written down, or given, and its pixels are neither clamped nor rounded.
+Latents are pixels, prompts have no effect, and channels are independent problems with one answer. A method runs on it
+as on any model; its noise is recorded, or given, and its pixels are neither clamped nor rounded.
 """
-
-# (torch's overrides are untyped.)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,19 +20,19 @@ from ...surfaces.strip import Strip
 from ...types import Item, Sampling, SyncbenchError
 
 CONTRAST = 0.1
-"""Pixel = 0.5 + CONTRAST * latent, so that [0, 1] is five standard deviations either way and no clamp is met."""
+"""A pixel is 0.5 + CONTRAST * latent, so that [0, 1] is five standard deviations each way and no clamp acts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one run of a method made, and of which noise."""
+    """The output of one run of a method, and its noise."""
 
     made: Float[Tensor, "channels rows width"]
-    """In latent units: variance 1 is the truth's."""
+    """The output in latent units, in which the true variance is 1."""
     noise: list[Tensor]
-    """Every draw, as the method got it: (..., channels, h, w)."""
+    """Every draw that the method got, each (..., channels, h, w)."""
     borders: tuple[int, ...]
-    """Columns where windows begin or end."""
+    """Pixel columns where windows begin or end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +41,18 @@ class Problem:
 
     width: int = 256
     window: int = 64
-    """Pixels a window sees, which is also the lag at which correlation is reported."""
+    """Width of a window in pixels, which is also the distance at which correlation is reported."""
     steps: int = 50
-    """DDIM steps, eta 0."""
+    """Number of DDIM steps, with eta 0."""
     rows: int = 1
 
     @property
     def joint(self) -> "Problem":
-        """The same with one window that sees everything: the model then is the joint law's."""
+        """This problem with one window that sees everything, whose model is exact for the joint law."""
         return replace(self, window=self.width)
 
     def model(self, channels: int = 3) -> "Unclamped":
-        """The exact denoiser; rows are independent because their correlation's length is next to nothing."""
+        """The exact denoiser of windows; rows are independent, because their correlation length is all but 0."""
         return Unclamped(
             channels=channels,
             window=self.window,
@@ -65,7 +63,7 @@ class Problem:
         )
 
     def item(self) -> Item:
-        """What the method is asked for."""
+        """The item that methods are given."""
         surface = Strip(self.rows, self.width, self.window, wrap=True)
         protocol = Sampling(steps=self.steps, guidance=1.0)
         return Item(id="circle", family="overlap", prompts=("",), surface=surface, protocol=protocol)
@@ -75,15 +73,15 @@ class Problem:
         return self.model().covariance(self.width)
 
     def period(self, borders: Sequence[int]) -> int:
-        """The smallest rotation, in px, that maps windows onto windows."""
+        """The smallest rotation in pixels that maps windows with these `borders` onto windows."""
         return gcd(self.width, *borders)
 
     def run(
         self, method: Method, seed: int = 0, channels: int = 3, draw: Callable[[tuple[int, ...]], Tensor] | None = None
     ) -> Run:
-        """Run a method, on noise of `seed` or on what `draw` answers for each shape.
+        """The run of a method on noise of `seed`, or on draws that `draw` returns for each shape.
 
-        Raises SyncbenchError if it makes no panorama; whatever else the method raises goes through.
+        Raises SyncbenchError if the method makes no panorama, and whatever the method raises.
         """
         with _Traced(draw) as traced:
             artifact = method(self.item(), self.model(channels), seed)
@@ -95,19 +93,19 @@ class Problem:
 
 
 class Unclamped(Gauss):
-    """The Gaussian model with a linear decoder."""
+    """The model `gauss` with a linear decoder that does not clamp."""
 
     def encode(self, images: Float[Tensor, "n channels H W"]) -> Float[Tensor, "n c h w"]:
-        """Inverse of `decode`."""
+        """The latents that `decode` maps to these images."""
         return (images.to(self.dtype) - 0.5) / CONTRAST
 
     def decode(self, latents: Float[Tensor, "n c h w"]) -> Float[Tensor, "n channels H W"]:
-        """0.5 + CONTRAST x, whatever the range."""
+        """Images 0.5 + CONTRAST x of latents x, which may leave [0, 1]."""
         return 0.5 + CONTRAST * latents
 
 
 class _Traced(TorchFunctionMode):
-    """Within it draws of Gaussian noise are written down, or answered by `draw`, and float64 stays float64."""
+    """A context in which draws of Gaussian noise are recorded, or replaced by those of `draw`, and float64 is kept."""
 
     def __init__(self, draw: Callable[[tuple[int, ...]], Tensor] | None) -> None:
         super().__init__()
@@ -127,10 +125,10 @@ class _Traced(TorchFunctionMode):
 
 
 def per_channel(noise: Sequence[Tensor]) -> Float[Tensor, "channels draws"]:
-    """All draws of a run in one vector for each channel (latents are (..., channels, h, w))."""
+    """All draws of a run, each (..., channels, h, w), as one vector for each channel."""
     return torch.cat([drawn.movedim(-3, 0).flatten(1) for drawn in noise], 1)
 
 
-def draws(noise: Sequence[Tensor]) -> int:
-    """How many numbers each channel was given."""
+def draw_count(noise: Sequence[Tensor]) -> int:
+    """Number of random numbers that each channel was given."""
     return sum(prod(drawn.shape) // drawn.shape[-3] for drawn in noise)

@@ -1,9 +1,9 @@
-"""The law of a method that is no affine map, from samples.
+"""The law of a method that is no affine map, estimated from samples.
 
-Of a sample its noise is known, whose law is known exactly. So only what the best affine map of the noise leaves over is
-estimated freely: with B the least-squares map, Cov = B B^T + Cov(rest). The rest is small where a method is nearly
-linear, and then a few hundred samples do what would take a hundred thousand. Windows lie alike after a rotation by
-their stride, so every sample counts once for each such rotation; the law is that of the output under a random one.
+The noise of every sample is known, and its law is known exactly. So only the residual of the best affine map of the
+noise has to be estimated: with B the least-squares map, Cov = B B^T + Cov(residual). The residual is small where a
+method is nearly linear, and then a few hundred samples replace a hundred thousand. A rotation by the windows' stride
+maps windows onto windows, so every sample counts once for each such rotation; the law is that under a random rotation.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from .law import FIGURES, Law, Truth
 from .problem import Problem, Run
 
 FEWEST = 3
-"""Runs below which there is no interval."""
+"""Smallest number of runs for an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Mean second moments of one run: noise and a constant 1 (X) with themselves, and with the rows made (Y)."""
+    """Mean second moments of one run, of noise with a constant 1 appended (X) and the rows that were made (Y)."""
 
     xx: Tensor
     yx: Tensor
     yy: Tensor
 
 
-def moments(run: Run, problem: Problem) -> Moments:
-    """Of one run: over its channels, rows and the rotations that map windows onto windows.
+def run_moments(run: Run, problem: Problem) -> Moments:
+    """The moments of one run over its channels, rows and the rotations that map windows onto windows.
 
-    Noise counts as known if its first draw is one on the panorama; any other stays in the rest.
+    The first draw counts as known noise if it has the size of the panorama; all other noise stays in the residual.
     """
     made = run.made.flatten(0, 1)
     on_canvas = bool(run.noise) and run.noise[0].shape == run.made.shape
@@ -45,8 +45,8 @@ def moments(run: Run, problem: Problem) -> Moments:
     return Moments(xx=x.T @ x / len(x), yx=y.T @ x / len(x), yy=y.T @ y / len(x))
 
 
-def estimate(parts: Sequence[Moments]) -> Law:
-    """The law, from the moments of several runs of one method."""
+def estimated_law(parts: Sequence[Moments]) -> Law:
+    """The law of a method, from the moments of several runs."""
     xx, yx, yy = (torch.stack([getattr(part, name) for part in parts]).mean(0) for name in ("xx", "yx", "yy"))
     b = yx @ torch.linalg.pinv(xx, hermitian=True)
     rest = yy - b @ yx.T
@@ -54,19 +54,19 @@ def estimate(parts: Sequence[Moments]) -> Law:
     return Law(mean=b[:, -1], covariance=covariance)
 
 
-def intervals(
+def jackknife_intervals(
     parts: Sequence[Moments], truth: Truth, borders: Sequence[int], lag: int
 ) -> dict[str, tuple[float, float]]:
-    """95 % jackknife intervals of every figure over runs (Efron 1982); none of fewer than three runs.
+    """95 % jackknife intervals over runs (Efron 1982) of the numbers FIGURES, by name; empty below FEWEST runs.
 
-    The run is the unit, because a method may couple the rows and channels of one. A bootstrap would not do: a run drawn
-    twice lets the map fit less noise, which shifts every resample above the estimate.
+    The run is the unit, because a method may couple the rows and channels of one run. A bootstrap would be biased: a
+    run that is drawn twice lets the map fit less noise, which shifts every resample above the estimate.
     """
     n = len(parts)
     if n < FEWEST:
         return {}
     without = [[part for j, part in enumerate(parts) if j != i] for i in range(n)]
-    rows = [truth.figures(estimate(chosen), borders, lag) for chosen in (parts, *without)]
+    rows = [truth.figures(estimated_law(chosen), borders, lag) for chosen in (parts, *without)]
     table = np.array([[np.nan if row[name] is None else row[name] for name in FIGURES] for row in rows], dtype=float)
     spread = table[1:] - table[1:].mean(0)
     half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * np.square(spread).sum(0))
