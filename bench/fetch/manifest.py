@@ -38,7 +38,7 @@ class Weights:
     url: str = ""
     """Address of a file of torch hub; empty for a repository."""
     sha256: str = ""
-    """SHA-256 of the file, or its first digits; if not given, what follows the last "-" of its name, as torch writes it."""
+    """SHA-256 of the file, or its first digits; by default those after the last "-" of its name, as torch writes it."""
     metrics: tuple[str, ...] = ()
     """Ids of the metrics that use the weights."""
     note: str = ""
