@@ -424,7 +424,18 @@ def test_t2i_adapters_of_another_family_and_hints_of_other_sizes_are_refused(fol
 
 
 def test_t2i_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
-    options = {"path", "file", "nets", "scales", "commit", "variant", "device", "dtype", "batch", *Memory.__annotations__}
+    options = {
+        "path",
+        "file",
+        "nets",
+        "scales",
+        "commit",
+        "variant",
+        "device",
+        "dtype",
+        "batch",
+        *Memory.__annotations__,
+    }
     assert set(field_types(load_class("models", "t2i_adapter"))) == options, "an option that no test knows"
     made = [
         t2i_model(folder, "sd15", "depth"),
@@ -535,7 +546,18 @@ def test_files_that_do_not_fit_an_ip_adapters_base_are_refused(folder: Callable[
 
 
 def test_ip_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
-    options = {"path", "adapter", "weights", "scale", "commit", "variant", "device", "dtype", "batch", *Memory.__annotations__}
+    options = {
+        "path",
+        "adapter",
+        "weights",
+        "scale",
+        "commit",
+        "variant",
+        "device",
+        "dtype",
+        "batch",
+        *Memory.__annotations__,
+    }
     assert set(field_types(load_class("models", "ip_adapter"))) == options, "an option that no test knows"
     folder("ip-sdxl")  # another file in the same folder
     plain = ip_model(folder, "sd15").revision
