@@ -31,7 +31,7 @@ class Controlnet(Hinted):
     fingerprint: ClassVar[Fingerprint] = Fingerprint("ControlNet", {"": Part(("ControlNetModel",))})
 
     def fit(self, name: str, folder: Folder) -> None:
-        """Refuse a ControlNet of another family than the base."""
+        """Raise SyncbenchError for a ControlNet of another family than the base."""
         check_companion(folder, self.source, SAME, what=f"ControlNet for {name}")
 
     def parts(self) -> Parts:

@@ -1,7 +1,7 @@
-"""A Stable Diffusion checkpoint that is prompted by a picture beside the words: IP-Adapter.
+"""A Stable Diffusion checkpoint that is prompted by a picture and words: IP-Adapter.
 
-Ye, Zhang, Liu, Han, Yang 2023, arXiv 2308.06721: `h94/IP-Adapter` on Stable Diffusion 1.x and XL, with the image
-encoder beside it, OpenCLIP ViT-H. Left out: its adapters for faces.
+Ye, Zhang, Liu, Han, Yang 2023, arXiv 2308.06721: `h94/IP-Adapter` on Stable Diffusion 1.x and XL, with its
+image encoder, OpenCLIP ViT-H. Left out: its adapters for faces.
 """
 
 from dataclasses import replace
@@ -24,9 +24,9 @@ from .parts.vision import Patches, Vision, eight_bits, processed
 
 
 class IpAdapter(Recipe):
-    """Condition `image`: (1, 3, H, W) in [0, 1], whose middle square is the prompt of every view, with the words.
+    """Condition `image`: (1, 3, H, W) in [0, 1], whose middle square prompts every view, together with the text.
 
-    Guidance drops picture and words together. An item without a picture is left out.
+    Guidance drops picture and text together. An item without a picture is left out.
     """
 
     id = "ip_adapter"
@@ -49,14 +49,14 @@ class IpAdapter(Recipe):
     ) -> None:
         """`path`: the base, a folder or a hub id; `adapter`: likewise, with a file `weights` and its image encoder.
 
-        Without `weights` it is `ip-adapter_sd15`, or with XL `ip-adapter_sdxl_vit-h`. `scale` is how much the picture
-        counts. Raises SyncbenchError where one does not fit the other.
+        Without `weights` it is `ip-adapter_sd15`, or with XL `ip-adapter_sdxl_vit-h`. `scale` is the factor on the
+        attention to the picture. Raises SyncbenchError where base and adapter do not fit each other.
         """
         self._adapter, self._weights, self._scale = adapter, weights, scale
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse a folder that is no base, a file that is no IP-Adapter for it, and another image encoder."""
+        """Raise SyncbenchError for a folder that is no base, a file that is no IP-Adapter for it, a wrong encoder."""
         check_folder(self.source)
         self.adapter = self.folder(self._adapter, what="IP-Adapter")
         default = "ip-adapter_sdxl_vit-h" if self.source.has("text_encoder_2") else "ip-adapter_sd15"
@@ -68,11 +68,11 @@ class IpAdapter(Recipe):
 
     @property
     def name(self) -> str:
-        """What tables call it: the base and the adapter's file."""
+        """Name of the model in tables: the base and the adapter's file."""
         return quoted(f"{super().name}+{self.file.stem}", 100)
 
     def parts(self) -> Parts:
-        """The base's, with more layers in its network, and the picture's embedding."""
+        """The parts of the base, with the adapter's layers in its network, and the picture's embedding."""
         base = StableDiffusion(self.source)
         tower = replace(self.tower.weights("CLIPVisionModelWithProjection", "", "transformers"), exact=True)
         network = ImagePrompted(
@@ -94,7 +94,7 @@ class IpAdapter(Recipe):
         )
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1] as the image encoder reads them, 8 bits a channel."""
+        """The input of the image encoder for pictures (n, 3, H, W) in [0, 1], rounded to 8 bits."""
         size = int(self.tower.config().get("image_size", 224))
         processor = library_class("transformers", "CLIPImageProcessor")(size=size, crop_size=size)
         return processed(processor, eight_bits(images), size)

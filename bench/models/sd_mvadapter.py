@@ -72,7 +72,7 @@ class MVAdapter(Recipe):
 
     @property
     def name(self) -> str:
-        """What tables call it: the base, and what is added."""
+        """Name of the model in tables: the base and the adapter."""
         return quoted(f"{super().name}+mv-adapter", 100)
 
     @property

@@ -2,7 +2,7 @@
 
 Mou et al. 2023, arXiv 2302.08453. For Stable Diffusion 1.x and XL, with adapters of the same family:
 `TencentARC/t2iadapter_depth_sd15v2`, `TencentARC/t2i-adapter-depth-midas-sdxl-1.0` and their siblings. Unlike
-ControlNets they are small and are asked once a sample, not at every step.
+ControlNets they are small and run once for a sample, not at every step.
 """
 
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ class T2iAdapter(Hinted):
     fingerprint: ClassVar[Fingerprint] = Fingerprint("T2I-Adapter", {"": Part(("T2IAdapter",))})
 
     def fit(self, name: str, folder: Folder) -> None:
-        """Refuse an adapter of XL for another base or the reverse, and one of other widths than the base's."""
+        """Raise SyncbenchError for an adapter of XL on another base or the reverse, or of other widths."""
         config, widths = folder.config(), self.source.config("unet").get("block_out_channels", WIDTHS)
         own, kind = config.get("channels", WIDTHS), config.get("adapter_type", "full_adapter")
         both = min(len(own), len(widths)) if isinstance(own, list) else 0
@@ -43,7 +43,7 @@ class T2iAdapter(Hinted):
             )
 
     def parts(self) -> Parts:
-        """The base's, and features of hints inside the blocks of its network."""
+        """The parts of the base, with features of hints added inside the blocks of its network."""
         base = StableDiffusion(self.source)
         loaded = {name: folder.weights("T2IAdapter") for name, folder in self.nets.items()}
         features = tuple(
@@ -61,4 +61,4 @@ class T2iAdapter(Hinted):
 
 
 WIDTHS: list[Any] = [320, 640, 1280, 1280]
-"""What either configuration means that does not say."""
+"""Widths of the blocks, for configurations of base or adapter without them."""

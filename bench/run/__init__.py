@@ -1,1 +1,1 @@
-"""A sweep: its plan, its jobs, who makes them, what they are scored with, how far it has come."""
+"""Sweeps: planning, sampling, scoring, worker processes, progress and forecasts."""

@@ -1,7 +1,7 @@
-"""What components answer, checked and made storable: artifacts, notes, costs, scores, lists of items.
+"""Checks of what components return, and its conversion to what can be stored: artifacts, notes, costs, scores, items.
 
-NumPy scalars and tensors of one element are simply numbers. Everything else that JSON, PNG or safetensors cannot hold,
-or that does not fit the item, raises ValueError with a sentence for the record.
+NumPy scalars and tensors of one element count as numbers. Anything else that JSON, PNG or safetensors cannot hold, or
+that does not fit the item, raises ValueError with a sentence for the record.
 """
 
 # pyright: reportUnnecessaryIsInstance=false
@@ -23,7 +23,7 @@ from ..store.stored import LARGEST
 from ..types import FAMILIES, Artifact, Cost, Item, Json, Score
 
 SLACK = 1e-3
-"""How far pixels may leave [0, 1] by rounding."""
+"""Distance by which pixels may lie outside [0, 1], to allow for rounding."""
 
 
 def check_artifact(artifact: Any, item: Item) -> None:
@@ -51,7 +51,7 @@ def settled(artifact: Artifact) -> Artifact:
 
 
 def extras_of(artifact: Artifact) -> dict[str, Tensor]:
-    """The extras as tensors of their own on the CPU. Raises ValueError for what is no plain tensor under a name."""
+    """The extras as copied tensors on the CPU. Raises ValueError for anything but plain tensors by name."""
     if not isinstance(artifact.extras, Mapping):
         raise ValueError(f"the extras are {_a(artifact.extras)}, not tensors by name")
     made: dict[str, Tensor] = {}
@@ -117,7 +117,7 @@ def as_number(value: Any, where: str) -> bool | int | float:
 
 
 def cost_of(cost: Any) -> Cost:
-    """A bill in plain numbers. Raises ValueError for what is none, NaN and numbers below 0."""
+    """A cost in plain numbers. Raises ValueError for anything but a Cost, NaN, and numbers below 0."""
     if not isinstance(cost, Cost):
         raise ValueError(f"the cost is {_a(cost)}, not a Cost")
     made: Json = {}
@@ -130,9 +130,9 @@ def cost_of(cost: Any) -> Cost:
 
 
 def score_of(answer: Any) -> Score:
-    """A metric's answer in plain numbers: never NaN, never more than a table can sum, never a null without a reason.
+    """A metric's Score in plain numbers: no NaN, no number too large for a table to sum, no null without a reason.
 
-    Raises ValueError for what is no Score, a value that is no number, coverage outside [0, 1], a reason that is not
+    Raises ValueError for anything but a Score, a value that is no number, coverage outside [0, 1], a reason that is not
     text.
     """
     if not isinstance(answer, Score):
@@ -164,7 +164,7 @@ def scores_of(answer: Any, names: Iterable[str]) -> dict[str, Any]:
 
 
 def items_of(name: str, dataset: Any) -> list[Item]:
-    """The items that a data set called `name` lists. Raises SyncbenchError naming it for whatever else it does."""
+    """The items of a data set. Raises SyncbenchError with `name` if it does not return a list of proper items."""
     with blamed(f"data set {name}: its items()"):
         items: Any = dataset.items()
         if items is not None and not isinstance(items, str | bytes | Mapping) and isinstance(items, Iterable):
@@ -195,7 +195,7 @@ def _wrong(item: Any) -> str:
 
 
 def _count(item: Item) -> int:
-    """How many views the surface lays out itself."""
+    """Number of views that the item's surface lays out by itself."""
     count: int | None = getattr(item.surface, "views", None)
     return item.surface.canvas().views if count is None else count
 
@@ -232,7 +232,7 @@ def _single(value: Any) -> bool:
 
 
 def _a(value: Any) -> str:
-    """The kind of a value, for a sentence."""
+    """The type of a value with its article, for errors."""
     if value is None:
         return "None"
     name = type(value).__name__
@@ -240,7 +240,7 @@ def _a(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as it fits in a sentence."""
+    """A value, shortened for errors."""
     try:
         return storable(repr(value))[:60]
     except Exception:

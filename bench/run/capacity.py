@@ -1,4 +1,4 @@
-"""What this machine can do: multiplications a second, and whether a network fits its memory."""
+"""Measurements of this machine: FLOP a second, and whether a network fits its memory."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from ..suites.suite import Entry
 from ..types import SyncbenchError
 
 BYTES = 2.0
-"""Of a pixel of three channels in a PNG, about: between those of flat pictures and of photographs."""
+"""Approximate bytes of a pixel of three channels in a PNG, between those of flat pictures and of photographs."""
 
 
 ROOM = 0.9
@@ -26,7 +26,7 @@ ROOM = 0.9
 
 
 def hollow_of(entry: Entry) -> Any:
-    """The model on the device `meta`, where it is made of parts; else None."""
+    """The model on the device `meta`; None for a model that is not composed of parts."""
     if not issubclass(load_class("models", split(entry.spec)[0], entry.spec), Composed):
         return None
     with suppress(SyncbenchError):
@@ -39,10 +39,12 @@ def _networks(value: Any, seen: set[int]) -> Iterator[tuple[torch.nn.Module, boo
     if id(value) in seen:
         return
     seen.add(id(value))
-    if _holds_network(value) and id(value.module) not in seen:
+    if _holds_network(value):  # what it is made of is in it
+        if id(value.module) in seen:
+            return
         seen.add(id(value.module))
         yield value.module, (isinstance(value, Weights) and value.exact) or hasattr(value, "decode")
-    if is_dataclass(value) and not isinstance(value, type):
+    elif is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             yield from _networks(getattr(value, one.name), seen)
     elif isinstance(value, Mapping):
@@ -102,7 +104,7 @@ def memory_notes(size: tuple[int, int, int] | None, entry: Entry) -> list[str]:
 
 @cache
 def multiplying_rate(device: str, precision: torch.dtype) -> float:
-    """FLOP a second at which this machine multiplies large matrices."""
+    """FLOP a second of this machine, measured on products of large matrices."""
     place = torch.device(device)
     n = 8192 if place.type == "cuda" else 1536
     a = torch.ones(n, n, device=place, dtype=precision)
@@ -117,6 +119,6 @@ def multiplying_rate(device: str, precision: torch.dtype) -> float:
 
 
 def synchronised(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,11 +1,11 @@
-"""Who is at work on what in a results folder, so that several sweeps share its jobs instead of doing them twice.
+"""Claims on the jobs of a results folder, by which several sweeps share its jobs and none is done twice.
 
     DIR/.alive-<host>-<pid>    touched every BEAT seconds by a sweep that is at work
     DIR/jobs/.claim-<key>      names the sweep that is at work on a job (or a group of jobs)
 
 A claim is made with O_EXCL. It counts as long as its owner lives: on the same host as long as its process does, on
 another (or in another container) as long as its heartbeat is younger than STALE seconds by the folder's own clock. A
-claim whose owner is dead tells that the owner died at this very job.
+claim whose owner is dead shows that the owner died while it did this job.
 """
 
 import json
@@ -20,11 +20,11 @@ BEAT = 20.0
 """Seconds between heartbeats; much less than STALE, so that a busy machine is not taken for a dead one."""
 
 Taken = Literal["taken", "left", "held"]
-"""`taken`: it is ours now; `left`: too, and whoever had it died with it; `held`: a living sweep has it."""
+"""`taken`: the claim is ours; `left`: it is ours, and its last owner died with it; `held`: a living sweep has it."""
 
 
 class Claims:
-    """The claims of one sweep on the jobs of a results folder. As a context it gives back what it has when it ends."""
+    """The claims of one sweep on the jobs of a results folder. As a context it releases them at its end."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -47,19 +47,19 @@ class Claims:
         return found
 
     def release(self, key: str) -> None:
-        """Give a job back, done or not."""
+        """Release the claim on a job, done or not."""
         if key in self._mine:
             self._mine.discard(key)
             self._path(key).unlink(missing_ok=True)
 
     def holder(self, key: str) -> str:
-        """Who has a job, for a sentence; empty if nobody has."""
+        """Name of the sweep that has claimed a job, for messages; empty if none has."""
         name, _ = self._owner(self._path(key))
         place, _, pid = name.rpartition("-")
         return f"process {pid} on {place.partition('.')[0]}" if place else ""
 
     def left(self) -> list[str]:
-        """Keys that a sweep had claimed which has died."""
+        """Keys that are claimed by sweeps that have died."""
         paths = (self._root / "jobs").glob(".claim-*")
         return sorted(path.name.removeprefix(".claim-") for path in paths if not self._living(path))
 

@@ -1,8 +1,8 @@
-"""Carrying out the tasks of a sweep: each is claimed, done where the executor says, and tried again if it was lost.
+"""How the tasks of a sweep are carried out: each is claimed, done by an executor, and tried again if it was lost.
 
 Several sweeps of one folder share its tasks by claims. A task whose worker died is tried once more, alone. Where an
-earlier sweep died at a task, that task is tried once more, and this sweep works in a process apart, so that neither it
-nor its like can end it again.
+earlier sweep died at a task, that task is tried once more, and this sweep works in a separate process, so that such a
+task cannot end the sweep again.
 """
 
 import time
@@ -19,12 +19,12 @@ from .execute import Executor, Lost
 from .loaded import Loaded
 
 POLL = 0.5
-"""Seconds between looks at what other sweeps have."""
+"""Seconds between checks of the claims of other sweeps."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task."""
+    """The result of a task."""
 
     key: str
     name: str
@@ -36,25 +36,25 @@ class Task(Protocol):
 
     @property
     def key(self) -> str:
-        """Whose claim it takes."""
+        """The key that is claimed for the task."""
         ...
 
     def pieces(self) -> Sequence[Self]:
-        """The task in its smallest pieces, one of which may have brought a process down."""
+        """The task in its smallest pieces, so that one that ends a process is done alone."""
         ...
 
     def lost(self, reason: str, loaded: Loaded) -> Outcome:
-        """Store that it could not be done, and why."""
+        """Store `reason` as the error of the task, and return this result."""
         ...
 
 
 Prepare = Callable[[str], Task | None]
-"""The task of a key; None if there is nothing left to do."""
+"""(key) -> its task; None if there is nothing left to do."""
 
 
 @dataclass
 class Carried:
-    """One phase of a sweep. `carry_out` is what there is to call."""
+    """One phase of a sweep; call `carry_out`."""
 
     root: Path
     work: Callable[[Any, Loaded], Outcome]
@@ -65,13 +65,13 @@ class Carried:
     small: bool = False
     total: int = 0
     number: int = 0
-    """How many keys are through, here or elsewhere."""
+    """Number of keys that are finished, by this sweep or another."""
     done: int = 0
-    """How many of them were done here."""
+    """Number of keys that this sweep has done."""
     second: list[Task] = field(default_factory=list[Any])
-    """Tasks that get their second try, in a process of its own."""
+    """Tasks to be tried a second time, each in a separate process."""
     held: list[str] = field(default_factory=list[str])
-    """Keys that another sweep has."""
+    """Keys that other sweeps have claimed."""
 
     def carry_out(self, keys: Sequence[str]) -> int:
         """Do the tasks of `keys`, or wait until another sweep has done them. Returns how many were done here."""
@@ -99,14 +99,14 @@ class Carried:
         return self.done
 
     def _where(self, claims: Claims) -> AbstractContextManager[Executor]:
-        """The executor; one of a process apart where a sweep without one has died."""
+        """The executor; one of a separate process where a sweep in its own process has died."""
         if self.execute.apart or not claims.left():
             return nullcontext(self.execute)
         self.execute.loaded.release()  # before another process loads the same
         return self.execute.isolated()
 
     def _claimed(self, claims: Claims, keys: Sequence[str]) -> Iterator[Task]:
-        """Tasks that are ours, one when it is asked for."""
+        """Tasks whose claims are ours, each claimed when it is drawn."""
         for key in keys:
             taken = claims.take(key)
             if taken == "held":

@@ -1,17 +1,17 @@
-"""What long work tells of its progress, to whoever listens."""
+"""Events of progress, and the listeners of long work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 Tally = Callable[[int, int, str], None]
-"""Of work that only counts: told what is done, of how many, and what is next."""
+"""A listener of work that is only counted: (number done, total, name of the next)."""
 
 
 @dataclass(frozen=True)
 class Event:
     """Progress: `done` of `total` in one phase (`unwrap`, `sample`, `score`, `group`), and what just ended.
 
-    In the phase `wait` nothing is done here: `total` tasks are with another sweep, which `text` names.
+    In the phase `wait` this sweep waits for `total` tasks of another sweep, which `text` names.
     """
 
     phase: str
@@ -25,4 +25,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Listen to nothing."""
+    """A listener that does nothing."""

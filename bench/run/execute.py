@@ -1,6 +1,6 @@
 """Where work is done: in this process, or in worker processes that keep what they loaded and may die.
 
-An executor is called with `work` and tasks and yields each task with what became of it. `work` is a module-level
+An executor is called with `work` and tasks and yields each task with its result. `work` is a module-level
 function and tasks are plain data, so both travel. What one task has loaded is there for the next: each process has a
 `Loaded`, which `work` gets beside the task. A worker that dies or takes too long costs its own task only, which is
 answered by a `Lost`.
@@ -33,25 +33,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 0.2
-"""Seconds between looks at workers that say nothing."""
+"""Seconds between checks of workers that send nothing."""
 STILLBORN = 3
-"""So many workers in a row that die before they begin are no accident."""
+"""Number of workers in a row that die before they begin, after which no more are started."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What became of a task that gave no answer."""
+    """The result of a task whose worker died or took too long."""
 
     reason: str
     again: bool = False
-    """Whether another try may end otherwise: a process may die of what its neighbours do, e.g. of lack of memory."""
+    """Whether a second try may succeed: a process may die because of others, e.g. of lack of memory."""
 
 
 class Executor(Protocol):
-    """Applies `work` to tasks. Used as a context, which ends its workers."""
+    """A function that applies `work` to tasks, and a context at whose end its workers end."""
 
     apart: ClassVar[bool]
-    """Whether work happens in other processes, so that this one need not hold the model."""
+    """Whether work is done in other processes, so that this process need not load the model."""
     loaded: Loaded
     """What this process has loaded."""
 
@@ -74,7 +74,7 @@ class Executor(Protocol):
 
 
 class InProcess:
-    """One after the other, here."""
+    """An executor that does tasks one after the other, in this process."""
 
     apart: ClassVar[bool] = False
 
@@ -85,13 +85,13 @@ class InProcess:
     def __call__(
         self, work: Callable[[T, Loaded], R], tasks: Iterable[T], small: bool = False
     ) -> Iterator[tuple[T, R | Lost]]:
-        """Results in order."""
+        """Each task and its result, in order."""
         with settings(threads_for(asked=self.threads, small=small)):
             for task in tasks:
                 yield task, work(task, self.loaded)
 
     def isolated(self) -> Executor:
-        """A worker process."""
+        """An executor of one worker process, without a time limit."""
         return Workers(1, threads=self.threads)
 
     def __enter__(self) -> Self:
@@ -120,7 +120,7 @@ class Workers:
     def __call__(
         self, work: Callable[[T, Loaded], R], tasks: Iterable[T], small: bool = False
     ) -> Iterator[tuple[T, R | Lost]]:
-        """Results as they come. Raises SyncbenchError when worker processes cannot start."""
+        """Each task and its result, in the order of completion. Raises SyncbenchError when no worker can start."""
         drawn, busy, count = iter(tasks), dict[_Worker, T](), 0
         more = True
         try:
@@ -155,7 +155,7 @@ class Workers:
             self._every.remove(worker)
 
     def _answer(self, worker: "_Worker") -> Any:
-        """What a busy worker has to say; None: nothing yet."""
+        """The result of a busy worker; None if it has none yet."""
         said = worker.hear()
         if said is None and worker.late(self.timeout):
             self._end(worker)
@@ -178,7 +178,7 @@ class Workers:
         return Lost(content) if kind == "lost" else content
 
     def isolated(self) -> Executor:
-        """One worker with the same limit, and the memory of the others for itself."""
+        """An executor of one worker with the same limit; ends the others, so that it has their memory."""
         self.__exit__()
         return self if self.jobs == 1 else Workers(1, self.timeout, self.threads)
 
@@ -212,13 +212,13 @@ class _Worker:
         there.close()
 
     def give(self, work: Callable[[Any, Loaded], Any], task: Any, threads: int) -> None:
-        """Send a task. A worker that is dead says so when it is heard."""
+        """Send a task. If the worker is dead, `hear` finds out."""
         self._ticked = None
         with suppress(OSError):
             self.connection.send((work, task, threads))
 
     def hear(self) -> tuple[str, Any] | None:
-        """`done` with the result, `lost` or `error` with text, `died` with how; None: still at work."""
+        """(`done`, result), (`lost` or `error`, text) or (`died`, the cause); None while the worker is at work."""
         try:
             while self.connection.poll():
                 kind, content = self.connection.recv()
@@ -241,7 +241,7 @@ class _Worker:
         return timeout is not None and self._ticked is not None and time.monotonic() - self._ticked > timeout
 
     def end(self) -> None:
-        """Kill it, and the processes that it has started."""
+        """Kill the worker and the processes that it has started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.connection.close()
@@ -263,7 +263,7 @@ def executor(jobs: int, timeout: float | None = None, threads: int | None = None
 
 
 def serve(handle: int, threads: int) -> None:
-    """A worker's life: tasks from the parent, one after the other, until the parent ends or closes the connection."""
+    """Do tasks from the parent, one after the other, until the parent ends or closes the connection."""
     import torch
 
     parent = Connection(handle)
@@ -295,7 +295,7 @@ def _done(work: Callable[[Any, Loaded], Any], task: Any, loaded: Loaded) -> tupl
 
 
 def _say(parent: Connection, kind: str, content: Any = None) -> None:
-    """Tell the parent; without one there is nothing left to do."""
+    """Send a message to the parent; end this process if there is no parent."""
     try:
         parent.send((kind, content))
     except OSError:
@@ -303,7 +303,7 @@ def _say(parent: Connection, kind: str, content: Any = None) -> None:
 
 
 def _listen(parent: Connection, tasks: "SimpleQueue[bytes]") -> None:
-    """Take tasks in, also while one is worked on: so a worker notices at once that its parent is gone."""
+    """Receive tasks, also while one is being done, so that a worker notices at once that its parent has ended."""
     while True:
         try:
             tasks.put(parent.recv_bytes())

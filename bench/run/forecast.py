@@ -1,4 +1,4 @@
-"""What a sweep would take, before it starts: jobs, network evaluations, FLOP, hours, disk, memory and weights.
+"""Forecasts of sweeps: jobs, network evaluations, FLOP, hours, disk, memory and weights.
 
 Every method is rehearsed (`rehearsal`) once on each kind of item. Hours come from jobs of the same method that the
 results folder holds; else, where networks are small, from a few calls of them; else from the rate at which this machine
@@ -38,63 +38,63 @@ from .rehearsal import Asked, Bill, Rehearsal
 from .sweep import are_small, check_items
 
 LARGE = 1e5
-"""Pixels of a wide picture that is rehearsed in a smaller size."""
+"""Number of pixels from which a wide picture is rehearsed in a smaller size."""
 SMALLEST = 64
-"""Pixels along the shorter side of a window that is as small as a rehearsal makes it."""
+"""Smallest number of pixels along the shorter side of a window in a rehearsal."""
 SMALL = 2e8
-"""Parameters of networks whose calls are timed, because loading them takes no time."""
+"""Largest number of parameters of networks whose calls are timed, because loading them takes little time."""
 SHARE = 0.4
-"""Of the rate of large matrices, what denoising networks reach."""
+"""Fraction of the rate of large matrix products that denoising networks are assumed to reach."""
 STAND_INS: dict[str, tuple[Kind, int | None]] = {
     "sd15": ("sd15", None),
     "sd2": ("sd21", 64),
     "sd21": ("sd21", None),
     "sdxl": ("sdxl", None),
 }
-"""Published architectures by the manifest's word `like`, and their native size in cells."""
+"""Published architectures, by the field `like` of the manifest, and their native sizes in latent cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What one model of a suite would do. None: not known, for the reason in `notes`."""
+    """The forecast of one model of a suite. None: not known, for the reason in `notes`."""
 
     model: str
     jobs: int
     done: int
-    """Of the jobs, what the results folder holds already."""
+    """Number of the jobs that the results folder already has."""
     evaluations: int | None
-    """Network evaluations of what is left, both halves of guidance counted."""
+    """Network evaluations of the remaining jobs; each pass of guidance counts."""
     tflop: float | None
     hours: float | None
     hours_from: str
-    """`recorded`, `timed`, `rate` or empty."""
+    """Source of the hours: `recorded`, `timed`, `rate`, or empty if not known."""
     disk: float
-    """Gigabytes that samples will take, about."""
+    """Approximate gigabytes of the samples."""
     parameters: float | None
     """Gigabytes of the networks' parameters in memory."""
     notes: tuple[str, ...] = ()
-    """Sentences: what would not fit, what is not known."""
+    """Sentences about what does not fit or is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a suite would take."""
+    """The forecast of a suite."""
 
     suite: str
     lines: tuple[Line, ...]
     fetch: tuple[Published, ...] = ()
-    """Weights that its models lack."""
+    """Weights of its models that are not on this machine."""
     judges: tuple[Published, ...] = ()
-    """Published weights that its metrics would look through and this machine has not."""
+    """Published weights that its metrics could use and that are not on this machine."""
     fetch_line: str = ""
 
     @property
     def jobs(self) -> int:
-        """Of all models."""
+        """Number of jobs of all models."""
         return sum(line.jobs for line in self.lines)
 
     def as_json(self) -> Json:
-        """For `--json`."""
+        """The forecast as JSON, for `--json`."""
         weights = {name: [asdict(one) for one in getattr(self, name)] for name in ("fetch", "judges")}
         return {
             "suite": self.suite,
@@ -107,7 +107,7 @@ class Forecast:
 
 @dataclass
 class _Count:
-    """A sum over jobs in the making."""
+    """Sums over the jobs of a model."""
 
     evaluations: int = 0
     flop: float | None = 0.0
@@ -117,7 +117,7 @@ class _Count:
 
 
 def forecast(suite: Suite, root: Path, listen: Listener = lambda event: None) -> Forecast:
-    """What `sweep` would do with the suite and the results folder. Raises SyncbenchError where it would refuse."""
+    """The forecast of `sweep` with a suite and a results folder. Raises SyncbenchError where `sweep` would."""
     suite = located(suite)
     items = {entry.token: listed(entry, entry.load()) for entry in suite.listed("datasets")}
     check_items(suite, items)
@@ -137,21 +137,21 @@ def forecast(suite: Suite, root: Path, listen: Listener = lambda event: None) ->
 
 
 class _Published(Tiny):
-    """A published architecture in the place of weights that are not here yet."""
+    """A network of a published architecture, in place of weights that are not on this machine."""
 
     @property
     def revision(self) -> str:
-        """None that anything is found by."""
+        """A placeholder: results of this model do not exist."""
         return "not here yet"
 
     @property
     def native(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """What it was trained at."""
+        """Native size of the published checkpoint in pixels."""
         return self.window
 
 
 def _stand_in(entry: Entry) -> "_Published | None":
-    """The architecture that the manifest knows for a checkpoint that is not here."""
+    """The architecture that the manifest has for a checkpoint that is not on this machine; None if it has none."""
     [known, *_] = [of_repository(one) for one in repositories(entry)] or [Published(name="")]
     if known.like not in STAND_INS or load_class("models", split(entry.spec)[0], entry.spec).__name__ != "Diffusers":
         return None
@@ -231,7 +231,7 @@ def _model(
 
 
 class _Stage:
-    """Where the methods of one model are rehearsed, each once on each kind of item."""
+    """Rehearsals of the methods on one model, one for each kind of item."""
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ class _Stage:
         self._device = device_of(str(entry.overrides.get("device", "auto")))
 
     def add(self, job: Job, item: Item, total: _Count) -> None:
-        """Add what a job would take."""
+        """Add a job's forecast to the sums."""
         bill = self._bill(job, item)
         recorded = self._recorded.get(_alike(job))
         if isinstance(bill, str):
@@ -271,7 +271,7 @@ class _Stage:
         total.sources.add(source)
 
     def _estimated(self, bill: Bill) -> tuple[float | None, str]:
-        """Seconds of a job, and what they come from."""
+        """Seconds of a job and their source; None if not known."""
         extra = bill.seconds if self._device.type == "cpu" else 0.0
         if self._here and (self._hollow is None or parameters_of(self._hollow)[0] < SMALL):
             return extra + sum(number * self._timed(asked) for asked, number in bill.calls.items()), "timed"
@@ -285,7 +285,7 @@ class _Stage:
         return getattr(self._model, "precision", torch.float32)
 
     def _timed(self, asked: Asked) -> float:
-        """Seconds of one call of the real model: the better of two after one that warms up."""
+        """Seconds of one call of the real model: the shorter of two calls, after one to warm up."""
         if asked not in self._seconds:
             model: Any = self._loaded.model(self._entry)
             call = _call(model, asked, self._samples)
@@ -301,14 +301,14 @@ class _Stage:
         return self._seconds[asked]
 
     def kind(self, job: Job, item: Item) -> str:
-        """What jobs share that ask the model for the same."""
+        """A text that is equal for jobs with the same calls of the model."""
         check = getattr(item.surface, "check", None)
         stride = job.header.params.get("stride")
         views = check(self._model.factor, stride) if check is not None else 0
         return str((job.method.token, job.dataset.token, item.surface.window, views, asdict(item.protocol)))
 
     def _bill(self, job: Job, item: Item) -> Bill | str:
-        """What the job would ask of the model and the method's own seconds, or why that is not known."""
+        """The model calls of a job and the method's own seconds, or the reason why they are not known."""
         kind = self.kind(job, item)
         if kind not in self._bills:
             try:
@@ -319,7 +319,7 @@ class _Stage:
         return self._bills[kind]
 
     def _rehearse(self, job: Job, item: Item) -> Bill:
-        """What the method asks for: on the item, or on a smaller picture of as many windows, in a few of its steps."""
+        """Model calls of a few steps of the method, on the item or on a smaller picture of as many windows."""
         method, factor = job.method.load(), self._model.factor
         item, reduced = reduced_item(item, factor, getattr(method, "stride", None))
         for whole in (False, True):
@@ -369,7 +369,7 @@ def _item(by: Mapping[str, Mapping[str, Item]], job: Job) -> Item:
 
 
 def _pixels(item: Item) -> float:
-    """Pixels that a sample stores: of its views, or of the picture they are cut from and of its windows."""
+    """Number of pixels that a sample stores: of its views, or of its canvas and windows."""
     height, width = item.surface.window
     with suppress(Exception):
         views = item.surface.check()  # pyright: ignore[reportAttributeAccessIssue]
@@ -378,13 +378,13 @@ def _pixels(item: Item) -> float:
 
 
 def _alike(job: Job) -> str:
-    """What jobs share whose seconds are comparable."""
+    """A text that is equal for jobs whose seconds are comparable."""
     names = ("model", "revision", "method", "dataset", "machine")
     return str([getattr(job.header, name) for name in names] + [job.protocol])
 
 
 def _recorded(store: Store, jobs: Sequence[Job]) -> dict[str, float]:
-    """Mean seconds of finished jobs, by what they share."""
+    """Mean seconds of finished jobs, by `_alike`."""
     found: dict[str, list[float]] = {}
     for job in jobs:
         done = store.job(job.key)
@@ -394,7 +394,7 @@ def _recorded(store: Store, jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) -> Any:
-    """The call of the real model that `asked` describes."""
+    """Call the real model as `asked` describes, and return its result."""
     x = torch.zeros(asked.shape, device=model.device, dtype=model.dtype)
     if asked.what == "encode":
         return lambda: model.encode(x)

@@ -26,24 +26,24 @@ class Identity:
     """Everything that determines the output of a job, as JSON values."""
 
     method: Json
-    """`id`, `version` and `fields`, among them what the method loads."""
+    """The method's `id`, `version` and `fields`, with the weights that it loads."""
     model: Json
-    """`id`, `revision` and `dtype`."""
+    """The model's `id`, `revision` and `dtype`."""
     dataset: Json
-    """See `dataset_identity`."""
+    """The data set's `id`, `version` and `fields`, as by `dataset_identity`."""
     item: Json
-    """`id`, `content`, `prompts` and `surface`."""
+    """The item's `id`, `content`, `prompts` and `surface`."""
     protocol: Json
     seed: int
 
     @property
     def key(self) -> str:
-        """What results are found by. Raises SyncbenchError where a number is NaN or infinite."""
+        """The key of the job's result, by `job_key`. Raises SyncbenchError where a number is NaN or infinite."""
         return job_key(vars(self))
 
     @property
     def origin(self) -> Origin:
-        """What the item was made from."""
+        """The origin of the item: its data set and its content."""
         return Origin(self.dataset, self.item["content"])
 
 
@@ -68,19 +68,19 @@ class Job:
 
     @property
     def name(self) -> str:
-        """How progress lines call it."""
+        """Name of the job in progress lines."""
         return f"{self.header.method} {self.item} seed {self.seed}"
 
 
 class Named(NamedTuple):
-    """A component as a suite names it, and made."""
+    """A component: its entry in a suite, and its instance."""
 
     entry: Entry
     made: Any
 
     @property
     def id(self) -> str:
-        """Its name without preset and overrides."""
+        """The component's id, without preset and overrides."""
         return label(split(self.entry.spec)[0])
 
 
@@ -146,12 +146,12 @@ def job_key(identity: Json) -> str:
 
 
 def noise_seed(dataset: str, item: str, seed: int) -> int:
-    """The seed every method starts from on this item: the same for all methods and models, unlike between items."""
+    """The seed of the initial noise of an item: the same for all methods and models, different between items."""
     return int(job_key({"dataset": dataset, "item": item, "seed": seed})[:15], 16)
 
 
 def dataset_identity(entry: Entry, dataset: Dataset) -> Json:
-    """What a data set is, wherever its files lie: `id`, `version` and `fields`."""
+    """The identity of a data set, wherever its files lie: `id`, `version` and `fields`."""
     return {"id": label(split(entry.spec)[0]), "version": dataset.version, "fields": dataset_fields(dataset)}
 
 
@@ -172,7 +172,7 @@ def sampling(protocol: Sampling, changes: Json) -> Sampling:
 
 
 def _unnameable(value: Any, name: str = "") -> str:
-    """Where in an identity the first number that is none stands."""
+    """The place in an identity of its first NaN or infinity; empty if none."""
     if isinstance(value, Mapping):
         found = (_unnameable(v, f"{name}.{k}".lstrip(".")) for k, v in cast(Mapping[str, Any], value).items())
     elif isinstance(value, list):

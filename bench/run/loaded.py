@@ -1,7 +1,7 @@
-"""What a process has loaded: one model, data sets with their items, metrics. Each process has one `Loaded`.
+"""The components that a process has loaded: one model, data sets with items, metrics. Each process has one `Loaded`.
 
-An executor passes it to whatever it works on, so that a model loaded by one task is there for the next. What a
-component has changed behind one's back is forgotten (`guarded`), and the next one gets it as it was made.
+An executor passes it to whatever it works on, so that a model loaded by one task is there for the next. Objects
+that a component has changed are dropped (`guarded`), so that the next component gets new ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 def _untimed() -> None:
-    """Nobody times this process."""
+    """Do nothing: this process has no time limit."""
 
 
 class Loaded:
-    """What one process has loaded. `tick` is called before each call of a component, whose time it begins."""
+    """The components that one process has loaded. `tick` is called before each call of a component."""
 
     def __init__(self, tick: Callable[[], None] = _untimed) -> None:
         self._tick = tick
@@ -39,12 +39,12 @@ class Loaded:
         self._items: dict[str, dict[str, Item]] = {}
         self._contents: dict[tuple[str, str, str], str] = {}
         self.warmed: set[tuple[str, str]] = set()
-        """Methods and surfaces that have been called once with the model that is loaded; forgotten with it."""
+        """Methods and surfaces that have been called once with the loaded model; emptied when the model is dropped."""
 
     def model(self, entry: Entry) -> Model:
-        """The model of an entry, kept until another one is asked for.
+        """The model of an entry, kept in memory until another model is loaded.
 
-        Before a model is loaded the one before it is freed, and so are the networks of metrics.
+        Before a model is loaded, the earlier one and the networks of metrics are freed.
         """
         if self._model is None or self._model[0] != entry.token:
             self._forget_model()
@@ -53,14 +53,14 @@ class Loaded:
         return self._model[1]
 
     def in_memory(self, entry: Entry) -> Model:
-        """`model` with its networks: outside a job's time, and before a method can change what comes late."""
+        """The model of an entry with its networks loaded, so that their loading is not part of a job's time."""
         model: Any = self.model(entry)
         if hasattr(model, "load"):
             model.load()
         return model
 
     def instance(self, entry: Entry) -> Any:
-        """The data set or metric of an entry, made once."""
+        """The data set or metric of an entry, instantiated once per process."""
         if entry.token not in self._instances:
             self._instances[entry.token] = entry.load()
         return self._instances[entry.token]
@@ -72,18 +72,18 @@ class Loaded:
         return self._items[entry.token]
 
     def item(self, entry: Entry, id: str, protocol: Json) -> Item:
-        """An item by id, under the protocol its job was planned with. Raises SyncbenchError where there is none."""
+        """The item `id`, with the planned protocol. Raises SyncbenchError where the data set has no such item."""
         items = self.items(entry)
         if id not in items:
             raise SyncbenchError(f"dataset {entry.label} no longer has item '{id}'")
         return replace(items[id], protocol=sampling(items[id].protocol, protocol))
 
     def remember_items(self, entry: Entry, items: Sequence[Item]) -> None:
-        """Let `items` answer these, which planning has listed, in the place of what it listed before."""
+        """Make `items` return these items, which planning has listed, instead of earlier ones."""
         self._items[entry.token] = {item.id: item for item in items}
 
     def is_from(self, origin: Origin, entry: Entry, item: Item) -> bool:
-        """Whether a sample of this origin was made from `item` as the data set gives it today: content, not only id."""
+        """Whether a sample of this origin was made from `item` as it is now, with the same content and not only id."""
         if origin.dataset != dataset_identity(entry, self.instance(entry)):
             return False
         name = (entry.token, item.id, item.protocol.negative)
@@ -92,12 +92,12 @@ class Loaded:
         return origin.content == self._contents[name]
 
     def forget_items(self) -> None:
-        """Forget the items of data sets: the files they were read from may have changed."""
+        """Drop the items of data sets, because their files may have changed."""
         self._items.clear()
         self._contents.clear()
 
     def release(self) -> None:
-        """Forget the model, so that its memory is free for metrics or workers."""
+        """Drop the loaded model, so that its memory is free for metrics or workers."""
         if self._model is not None:
             self._forget_model()
             if torch.cuda.is_available():
@@ -106,10 +106,10 @@ class Loaded:
     def guarded(
         self, entry: Entry, items: Sequence[Item], work: Callable[[], T], seed: int = 0, model: Model | None = None
     ) -> T:
-        """What a component answers to items of the data set `entry`, called within `unchanged`.
+        """The result of `work`, which calls a component on items of the data set `entry`, within `unchanged`.
 
-        What it has changed of the items or the model is forgotten; after a changed default dtype or device everything
-        is that was loaded meanwhile.
+        Items or a model that the component changed are dropped; after a changed default dtype or device everything that
+        was loaded meanwhile is dropped.
         """
         marks, before, changes = [mark_item(item) for item in items], mark_model(model), Changes()
         self._tick()

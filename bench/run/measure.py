@@ -1,4 +1,4 @@
-"""What a call costs in seconds and memory, and what the machine is."""
+"""Seconds and memory of a call, and a description of the machine."""
 
 import platform
 import re
@@ -22,7 +22,7 @@ MIB = 2**20
 
 @dataclass
 class Meter:
-    """Filled in when `measured` ends."""
+    """Seconds and memory of a call, set when `measured` ends."""
 
     seconds: float = 0.0
     peak_mb: float = 0.0
@@ -32,8 +32,8 @@ class Meter:
 def measured(device: torch.device) -> Generator[Meter]:
     """Wall seconds with the device synchronised, and peak MiB: allocated on CUDA, else this process's resident set.
 
-    On Linux the kernel's high-water mark is reset first; where that is not allowed the mark of the whole
-    process so far is what there is.
+    On Linux the kernel's high-water mark is reset first; where that is not allowed, the peak is that of the whole
+    process so far.
     """
     meter = Meter()
     _synchronise(device)
@@ -65,9 +65,9 @@ def peak_resident() -> int:
 
 @cache
 def machine_name(device: torch.device) -> str:
-    """Where a sample is made, the same text for the same machine: `2 CPU cores (AMD EPYC)`, `1 GPU (NVIDIA H100)`.
+    """The machine as text, the same for the same machine: `2 CPU cores (AMD EPYC)`, `1 GPU (NVIDIA H100)`.
 
-    The count is of what a sample may use: all cores, but one GPU.
+    The count is that of the resources of one sample: all cores, but one GPU.
     """
     if device.type == "cuda":
         return f"1 GPU ({torch.cuda.get_device_name(device)})"
@@ -89,7 +89,7 @@ def _processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Facts that make seconds and bytes readable later. No names, no addresses."""
+    """Facts about hardware and software, for later comparison of seconds and bytes; no host names or addresses."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,4 +1,4 @@
-"""What a sweep consists of: which items a part of a suite asks for, every job of it, and what no model could do."""
+"""The plan of a sweep: the items of each part of a suite, their jobs, and checks that a model can do them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from .job import Job, Named, make_job, sampling
 from .loaded import Loaded
 
 WORDS = 6
-"""Unknown words of a prompt that a refusal names."""
+"""Largest number of unknown words of a prompt that an error names."""
 
 
 def plan(
@@ -33,7 +33,7 @@ def plan(
     Methods innermost, so that an interrupted sweep has compared all methods on some items. A method that equals
     another up to its label (`trap` and `trap@constant`) is planned once. `known` are the items of
     datasets that have been listed already, by token; `model` stands in where the entry's own cannot be loaded. Raises
-    SyncbenchError for what a model has no places for, and for views that are not of its native size.
+    SyncbenchError for more views than the model can denoise together, and for views that are not of its native size.
     """
     jobs: dict[str, Job] = {}
     remembered: Any = _Remembered(loaded.model(entry) if model is None else model)
@@ -60,7 +60,7 @@ def plan(
 
 
 class _Remembered:
-    """A model whose attributes are asked for once: a revision is a hash of files, and there may be many jobs."""
+    """A model whose attributes are computed once: a revision is a hash of files, and there may be many jobs."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -71,7 +71,7 @@ class _Remembered:
 
 
 def listed(entry: Entry, dataset: Dataset) -> list[Item]:
-    """All items of a dataset, once its ids and prompts are known to be usable. Raises SyncbenchError for others."""
+    """All items of a dataset. Raises SyncbenchError for ids or prompts that cannot be used."""
     items, seen = items_of(entry.label, dataset), set[str]()
     if len(items) > ITEMS:
         raise SyncbenchError(f"dataset {entry.label} has {len(items):,} items, more than the {ITEMS:,} of one plan")
@@ -86,14 +86,14 @@ def listed(entry: Entry, dataset: Dataset) -> list[Item]:
 
 
 def check_id(id: str, where: str) -> str:
-    """The id of an item, unless it can be no name: empty, too long, or with letters that no table can show."""
+    """The id of an item. Raises SyncbenchError if it is empty, too long, or has characters that tables cannot show."""
     if not isinstance(id, str) or not id or len(id) > NAME or not id.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SyncbenchError(f"{where}: '{quoted(id, 60)}' can be no id: use 1 to {NAME} printable characters")
     return id
 
 
 def chosen(part: Part, items: Sequence[Item]) -> list[Item]:
-    """The items of one dataset that the part asks for, under its protocol."""
+    """The items of one dataset that the part names, with its protocol."""
     wanted = set(part.items)
     kept = [item for item in items if not wanted or item.id in wanted][: part.limit]
 
@@ -120,7 +120,7 @@ def located(suite: Suite) -> Suite:
 
 
 def count(suite: Suite, items: Mapping[str, Sequence[Item]]) -> int:
-    """How many jobs a suite plans, from the items of its datasets by token. Raises SyncbenchError for too many."""
+    """Number of jobs of a suite, from the items of its datasets by token. Raises SyncbenchError for too many."""
     total = 0
     for part in suite.parts:
         many = sum(len(chosen(part, items[entry.token])) for entry in part.datasets)
@@ -140,7 +140,7 @@ def shard(jobs: list[Job], part: int, parts: int) -> list[Job]:
 
 
 def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> None:
-    """Refuse more views (or other numbers of them) than a network that denoises them together has places for."""
+    """Raise SyncbenchError for a number of views that the network cannot denoise together."""
     least, most = getattr(model, "places", None) or (1, None)
     count = getattr(item.surface, "check", None)
     if count is None or "joint" not in method.requires or set(method.requires) - model.capabilities:
@@ -158,7 +158,7 @@ def _check_places(entry: Entry, method: Method, model: Model, item: Item) -> Non
 
 
 def _check_channels(entry: Entry, model: Model, item: Item) -> None:
-    """Refuse channels of a picture that a model does not make, or that it makes together with others only."""
+    """Raise SyncbenchError for channels that a model does not predict, or predicts only together with others."""
     makes, names = tuple(getattr(model, "makes", ())), tuple(getattr(item.surface, "names", ()))
     fits = names == makes if "joint" in model.capabilities else set(names) <= set(makes)
     if makes and names and not fits:
@@ -171,7 +171,7 @@ def _check_channels(entry: Entry, model: Model, item: Item) -> None:
 
 
 def _check_world(entry: Entry, model: Model, item: Item) -> None:
-    """Refuse items that a bundled model cannot know: words that its world has not, pictures that are not of it."""
+    """Raise SyncbenchError for items that are not of a bundled model's world, by their words or pictures."""
     unknown: Callable[[str], Sequence[str]] | None = getattr(model, "unknown", None)
     if unknown is None:
         return
@@ -194,7 +194,7 @@ def _has(entry: Entry, name: str) -> bool:
 
 
 def _check_size(entry: Entry, dataset: Dataset, model: Model, item: Item) -> None:
-    """Refuse views that are not of the model's native size, with the option that mends it. Raises SyncbenchError."""
+    """Raise SyncbenchError, with the option to change, for views that are not of the model's native size."""
     native, (height, width) = getattr(model, "native", None), item.surface.window
     if native is None or max(height, width) == native:
         return

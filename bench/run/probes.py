@@ -1,22 +1,22 @@
 """Which steps of a loop a rehearsal runs, and how many steps each of them stands for.
 
-A method asks a network for the same in most of its steps, or in all of them up to some step. So a few steps are run,
-out of order, and between two that cost the same nothing is run; between two that do not, the border is looked for by
-halving. Where costs look like anything else (the first or the last step differs from its neighbour, or there are more
-borders than two), every step is run. What this gives is exact but for costs that change and change back between probes.
+Most methods make the same network calls in all steps, or in all steps up to some step. So a few steps are run, out of
+order. Between two that cost the same no step is run; between two that do not, the border is found by bisection. For
+other patterns of costs (the first or the last step differs from its neighbour, or there are more than two borders)
+every step is run. The result is exact unless costs change and change back between two steps that are run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 FEW = 12
-"""Steps up to which all are run."""
+"""Largest number of steps of which all are run."""
 BORDERS = 2
 """Most places in a loop where the cost may change."""
 
 
 def probes(total: int, same: Callable[[int, int], bool]) -> Iterator[int]:
-    """Numbers of the steps to run of `total`, each once; `same` says of two that have been run whether they cost alike.
+    """Numbers of the steps to run of `total`, each once; `same(i, j)`: whether two run steps cost the same.
 
     >>> list(probes(50, lambda i, j: True))
     [0, 1, 2, 12, 25, 37, 48, 49]
@@ -43,7 +43,7 @@ def probes(total: int, same: Callable[[int, int], bool]) -> Iterator[int]:
 
 
 def stand_for(run: Sequence[int], total: int) -> dict[int, int]:
-    """How many of `total` steps each of those that were run stands for: itself, and those up to the next.
+    """Number of steps, of `total`, that each run step stands for: itself, and those up to the next run step.
 
     >>> stand_for([0, 49, 25], 50)
     {0: 25, 25: 24, 49: 1}

@@ -30,12 +30,12 @@ VERBS = {
     "group": "scoring groups",
 }
 EVERY = 10.0
-"""Seconds between plain lines; errors and the last one are always told."""
+"""Seconds between plain lines; errors and the last line are always printed."""
 
 
 @contextmanager
 def shown() -> Generator[Listener]:
-    """A listener for `run`, as fits where stderr goes."""
+    """A context with a listener for `run`: a bar if stderr is a terminal, else plain lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines()
@@ -55,7 +55,7 @@ def shown() -> Generator[Listener]:
 
 @contextmanager
 def told(phase: str) -> Generator[Tally]:
-    """The same for work that only counts: call it with what is done, of how many, and what is next."""
+    """A context with a listener for work that is only counted: call it with (number done, total, name of the next)."""
     with shown() as listener:
         yield lambda done, total, text: listener(Event(phase, done, total, text))
 

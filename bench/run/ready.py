@@ -1,7 +1,7 @@
-"""Whether a model can do its jobs at all: found out once, before the first of them, and not by every one of them.
+"""A check before the first job of a model that it works at all, so that not every job fails by itself.
 
-A model says so itself where it can: `ready()`, if it has one, loads what it needs and tries it, and raises
-SyncbenchError with the reason and the cure.
+A model's own `ready()`, if it has one, loads its networks and runs them, and raises SyncbenchError with the reason and
+the cure.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .loaded import Loaded
 
 @dataclass(frozen=True)
 class ReadyTask:
-    """A model, and the numbers of denoising steps that its jobs take."""
+    """A model to be checked, and the numbers of denoising steps of its jobs."""
 
     model: Entry
     steps: tuple[int, ...]
@@ -22,12 +22,12 @@ class ReadyTask:
 
 @dataclass(frozen=True)
 class Ready:
-    """What a model answered."""
+    """The result of the check of a model."""
 
     factor: int = 1
-    """Pixels to a latent cell."""
+    """Pixels along a side of a latent cell."""
     error: str | None = None
-    """Why it can do none of its jobs, in one sentence."""
+    """The reason why the model can do none of its jobs, in one sentence; None if it works."""
 
 
 def ready(task: ReadyTask, loaded: Loaded) -> Ready:

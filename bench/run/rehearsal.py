@@ -1,8 +1,8 @@
-"""A model that answers at once and counts what it was asked: how `run --plan` knows what a method costs.
+"""A model without networks that counts its calls; `run --plan` computes from it what a method costs.
 
 A method runs its own loop on it, in the steps of `probes`, and every call is counted by the shapes in it. What a call
 costs in FLOP is counted once a shape, by torch's own counter, on the networks as their configuration builds them on the
-device `meta`, without their weights: of one view, where views do not meet.
+device `meta`, without their weights: of one view, where views do not interact.
 """
 
 import time
@@ -25,12 +25,12 @@ from .probes import probes, stand_for
 
 COUNTS = ("evaluations", "backward", "encodes", "decodes")
 BACKWARD = 3
-"""A call that is differentiated costs that many calls: itself, and twice as much on the way back."""
+"""Cost of a differentiated call in calls: one forward, and twice as much for the backward pass."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One kind of call: what for, of which shape, in how many passes of guidance, with views together or not."""
+    """One kind of call: its purpose, its shape, its passes of guidance, and whether views are denoised together."""
 
     what: str
     """`network`, `encode` or `decode`."""
@@ -43,37 +43,37 @@ class Asked:
 
 @dataclass
 class Bill:
-    """What a rehearsal counted."""
+    """Calls and seconds that a rehearsal counted."""
 
     cost: Cost = field(default_factory=Cost)
     calls: Counter[Asked] = field(default_factory=Counter[Asked])
 
     seconds: float = 0.0
-    """Of the method's own work."""
+    """Seconds of the method's own work."""
 
     def copy(self) -> "Bill":
-        """As it is now."""
+        """A copy that later calls do not change."""
         return Bill(replace(self.cost), self.calls.copy(), self.seconds)
 
     def since(self, before: "Bill") -> "Bill":
-        """What was added to `before`, an earlier copy."""
+        """The difference to `before`, an earlier copy."""
         cost = Cost(**{name: getattr(self.cost, name) - getattr(before.cost, name) for name in COUNTS})
         return Bill(cost, self.calls - before.calls, self.seconds - before.seconds)
 
     def add(self, other: "Bill", times: int) -> None:
-        """Add so many times another bill."""
+        """Add `times` times the counts of `other`."""
         for name in COUNTS:
             setattr(self.cost, name, getattr(self.cost, name) + times * getattr(other.cost, name))
         self.calls.update({one: times * number for one, number in other.calls.items()})
         self.seconds += times * other.seconds
 
     def like(self, other: "Bill") -> bool:
-        """Whether both ask for the same."""
+        """Whether both have the same counts and calls; seconds may differ."""
         return self.cost == other.cost and self.calls == other.calls
 
 
 class Probed(Schedule):
-    """A schedule that gives some of its levels, out of order, and adds to a rehearsal's bill what the others would."""
+    """A schedule that yields some of its levels, out of order, and counts the cost of the others in a rehearsal."""
 
     def __init__(self, schedule: Schedule, rehearsal: "Rehearsal") -> None:
         super().__init__(schedule.t, schedule.a, schedule.b)
@@ -96,7 +96,7 @@ class Probed(Schedule):
 
 
 class Rehearsal(Denoiser):
-    """Everything `model` says of itself, and no network: (x0, eps) are half of x, pictures are grey.
+    """A model with the properties of `model` and without its networks: x0 and eps are half of x, pictures are grey.
 
     `hollow` is the same model on the device `meta`, if it can be there: its networks count FLOP. Pictures `reduced`
     times smaller than the real ones may be given, without conditions: they are counted at the real size. With `whole`
@@ -119,11 +119,11 @@ class Rehearsal(Denoiser):
         self.places = getattr(model, "places", None)
         self.bill = Bill(self.cost)
         self.flop = {} if flop is None else flop
-        """FLOP of every kind of call, as far as they could be counted."""
+        """FLOP of each kind of call whose FLOP could be counted."""
         self.samples: dict[Asked, tuple[Any, ...]] = {}
-        """What to call the real model with to time such a call: the arguments of `condition`, by kind of call."""
+        """Arguments of `condition` with which to time the real model, by kind of call."""
         self.spent = 0.0
-        """Seconds that counting took since the bill was last asked for."""
+        """Seconds spent on counting since the last call of `now`."""
         self.inside = False
         """Whether a loop over a schedule is running."""
         self.whole_only = whole
@@ -132,7 +132,7 @@ class Rehearsal(Denoiser):
         self._reduced, self._all_steps, self._begun = reduced, whole, time.perf_counter()
 
     def now(self) -> Bill:
-        """The bill so far, with the method's seconds."""
+        """Calls so far, with the method's seconds."""
         self.bill.seconds += time.perf_counter() - self._begun - self.spent
         self._begun, self.spent = time.perf_counter(), 0.0
         return self.bill.copy()
@@ -145,36 +145,36 @@ class Rehearsal(Denoiser):
 
     @property
     def factor(self) -> int:
-        """The model's."""
+        """Pixels along a side of a latent cell of the model."""
         return self._model.factor
 
     @property
     def channels(self) -> int:
-        """The model's."""
+        """Number of latent channels of the model."""
         return self._model.channels
 
     @property
     def window(self) -> int:
-        """The model's."""
+        """Native size of the model in pixels."""
         return self._model.window
 
     def read(self, prompt: str) -> float:
-        """All of it."""
+        """1: every prompt is read as a whole."""
         return 1.0
 
     def schedule(self, steps: int) -> Schedule:
-        """The model's; a loop over it runs the steps that `probes` chooses."""
+        """The model's schedule; a loop over it runs only the steps that `probes` chooses."""
         found = self._model.schedule(steps)
         return found if self._all_steps else Probed(found, self)
 
     def _real(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """The shape of a latent or picture that is not reduced."""
+        """The shape that a reduced latent or picture has at its real size."""
         return (*shape[:-2], *(side * self._reduced for side in shape[-2:]))
 
     def condition(
         self, prompts: Sequence[str], guidance: float, negative: str = "", *, together: bool = False, **inputs: Tensor
     ) -> Condition:
-        """Rows of the right shapes, without values where the networks are on `meta`."""
+        """A condition with rows of the right shapes; they have no values where the networks are on `meta`."""
         self.refuse(inputs)
         self._last = (list(prompts), guidance, negative, together, inputs)
         if self._hollow is None:
@@ -187,7 +187,7 @@ class Rehearsal(Denoiser):
         return found
 
     def encode(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c h w"]:
-        """Zeros."""
+        """Latents of zeros."""
         self.cost.encodes += len(images)
         self._count(Asked("encode", self._real(images.shape)), lambda model, x: model.codec.encode(x))
         high, wide = (side // self.factor for side in images.shape[-2:])
@@ -221,7 +221,7 @@ class Rehearsal(Denoiser):
         *,
         together: bool = False,
     ) -> Generator[Any]:
-        """Nothing is attached; what shared attention adds is not counted."""
+        """A context that attaches nothing; the additional cost of shared attention is not counted."""
         before, self.whole = self.whole, True
         try:
             yield {}

@@ -31,9 +31,9 @@ def rescore(
 ) -> Sweep:
     """Score a results folder from its stored artifacts: the metrics of its suite, or others. Samples nothing.
 
-    The folder's word loads metrics and data sets of the tree and of installed packages only. Others are loaded if
-    `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder names.
-    Jobs of a data set that is not loaded are errors of the answer; their stored scores stay as they are.
+    By default the folder's names load metrics and data sets of the tree and of installed packages only. Others are
+    loaded if `metrics` or `datasets` name them as the folder does, or with `trust`, which executes whatever the folder
+    names. Jobs of a data set that is not loaded are among the errors of the result; their stored scores do not change.
     """
     store = Store(root)
     _check_named(store, datasets)
@@ -82,7 +82,7 @@ def _check_named(store: Store, datasets: Sequence[str]) -> None:
 
 
 def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
-    """A data set that a folder names, or why it is not loaded."""
+    """The data set that a folder names, or the reason why it is not loaded."""
     try:
         return recorded("datasets", spec, named=named, trust=trust)
     except SyncbenchError as error:
@@ -90,7 +90,7 @@ def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:
 
 
 def _named(name: str, store: Store, trust: bool) -> Entry:
-    """The metric a user names, with the fields it has in the folder's suite where that names the same component."""
+    """The metric that a user names; its fields are those of the folder's suite, if that names the same component."""
     for spec in store.used("metrics"):
         if name in (spec.spec, label(spec.spec, spec.overrides)):
             with suppress(SyncbenchError):
@@ -99,7 +99,7 @@ def _named(name: str, store: Store, trust: bool) -> Entry:
 
 
 def _stored(store: Store, trust: bool) -> dict[str, tuple[Entry, ...]]:
-    """The metrics that the folder's suite asks of each dataset, by the dataset's label."""
+    """The metrics of each dataset in the folder's suite, by the dataset's label."""
     found: dict[str, tuple[Entry, ...]] = {}
     for part in store.run.suite.parts:
         try:

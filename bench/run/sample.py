@@ -1,4 +1,4 @@
-"""Making one job: load, warm up, call the method, measure, check, encode, store. Errors become part of the record."""
+"""How one job is done: load, warm up, call the method, measure, check, encode, store. Errors are part of the record."""
 
 import inspect
 import sys
@@ -26,29 +26,29 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True)
 class SampleTask:
-    """A job and the results folder it goes to."""
+    """A job and the results folder to which it is written."""
 
     root: Path
     job: Job
 
     @property
     def key(self) -> str:
-        """The job's."""
+        """The key of the job."""
         return self.job.key
 
     def pieces(self) -> Sequence["SampleTask"]:
-        """Itself: a job is made whole or not at all."""
+        """The task itself, since a job has no smaller pieces."""
         return [self]
 
     def lost(self, reason: str, loaded: Loaded) -> Outcome:
-        """Store that the job could not be made."""
+        """Store `reason` as the error of the job."""
         failed = {"status": "error", "error": reason, "traceback": ""}
         Store(self.root).save(self.key, {**_facts(self.job), **failed}, None)
         return Outcome(self.key, self.job.name, reason)
 
 
 def sample(task: SampleTask, loaded: Loaded) -> Outcome:
-    """Do one job and store it. Only a full disk and interrupts get out; every other failure is in the record."""
+    """Do one job and store it. Only a full disk and interrupts raise; every other failure is in the record."""
     job, store = task.job, Store(task.root)
     if job.unsupported is not None:
         store.save(job.key, {**_facts(job), "status": "unsupported", "error": job.unsupported}, None)
@@ -76,7 +76,7 @@ def _facts(job: Job) -> Json:
 
 
 def lay_out(task: SampleTask, loaded: Loaded) -> Outcome:
-    """Lay out the surface of a job's item, which keeps what takes long. What fails is left to the job to tell."""
+    """Lay out the surface of a job's item, which caches slow work. A failure is reported by the job later."""
     job = task.job
     with suppress(Exception):
         factor = loaded.model(job.model).factor
@@ -85,7 +85,7 @@ def lay_out(task: SampleTask, loaded: Loaded) -> Outcome:
 
 
 def about(entry: Entry) -> Json:
-    """What a method says of itself, kept beside its samples: nobody else knows one from outside the tree."""
+    """Title, docstring, paper, licence and presets of a method, stored with samples for methods outside the tree."""
     cls = load_class("methods", split(entry.spec)[0])
     doc = inspect.cleandoc(getattr(sys.modules.get(cls.__module__), "__doc__", None) or "")
     facts = {name: str(getattr(cls, name, "")) for name in ("paper", "licence")}
@@ -98,7 +98,7 @@ def about(entry: Entry) -> Json:
 
 
 def _make(job: Job, loaded: Loaded) -> tuple[dict[str, bytes], Json]:
-    """File contents by name, and what `job.json` says of them."""
+    """File contents by name, and the content of `job.json`."""
     with unchanged():
         return _made_of(job, loaded)
 
@@ -132,7 +132,7 @@ def _measured(method: Method, item: Item, model: Model, seed: int) -> tuple[Arti
 
 
 def _warm_up(job: Job, method: Method, seed: int, loaded: Loaded) -> None:
-    """A short call before the first timed one of each method and surface, which pays for lazy loading and tuning."""
+    """Make a short call before the first timed one of each method and surface, so that loading is not timed."""
     model = loaded.in_memory(job.model)
     name = (job.method.token, str(job.identity.item["surface"]))
     if name not in loaded.warmed:

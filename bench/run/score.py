@@ -1,7 +1,7 @@
-"""Scoring what is stored. Only what is missing: a row counts as there if metric, version and fingerprint agree.
+"""Scoring of stored samples. Only missing rows are computed: a row is valid if metric, version and fingerprint agree.
 
-Metrics see the artifact as read back from disk, never the one in memory, so `run` and `score` agree to the bit. What a
-metric changes of the artifact or the item, the next one does not see.
+Metrics see the artifact as read back from disk, never the one in memory, so `run` and `score` agree to the bit. Changes
+that a metric makes to the artifact or the item do not reach the next metric.
 """
 
 import re
@@ -27,70 +27,70 @@ from .loaded import Loaded
 
 @dataclass(frozen=True)
 class ScoreTask:
-    """A stored job and the metrics it lacks."""
+    """A stored job and the metrics of which it has no valid row."""
 
     root: Path
     key: str
     metrics: tuple[Entry, ...]
     dataset: Entry
-    """The data set of the job, of the user's suite or allowed by `recorded.entry`: the job's own word is not enough."""
+    """The data set of the job, of the user's suite or allowed by `recorded.entry`: a stored job cannot name its own."""
 
     def pieces(self) -> Sequence["ScoreTask"]:
-        """One task a metric."""
+        """One task for each metric."""
         return [replace(self, metrics=(entry,)) for entry in self.metrics]
 
     def lost(self, reason: str, loaded: Loaded) -> Outcome:
-        """Store that the job could not be scored by these metrics."""
+        """Store `reason` as the error of these metrics on the job."""
         return _keep(self, loaded, lambda store, job, rulers: [_failed(reason) for _ in rulers])
 
 
 @dataclass(frozen=True)
 class GroupTask:
-    """Stored jobs of one group and the group metric that they lack."""
+    """Stored jobs of one group and the group metric of which they have no valid row."""
 
     root: Path
     key: str
     cell: str
     members: tuple[str, ...]
-    """Keys of the jobs whose items are of today."""
+    """Keys of the jobs whose items are still as the data set has them."""
     past: tuple[str, ...]
     """Keys of jobs whose items have changed since; they get a null."""
     metric: Entry
     dataset: Entry
-    """Whose items the members are."""
+    """The data set of the members' items."""
     kept: frozenset[str] = frozenset()
-    """Keys of all groups of the cell and metric; others are of before."""
+    """Keys of all current groups of the cell and metric; rows of other groups are out of date."""
 
     def pieces(self) -> Sequence["GroupTask"]:
-        """Itself: a group is scored whole or not at all."""
+        """The task itself, since a group is scored as a whole."""
         return [self]
 
     def lost(self, reason: str, loaded: Loaded) -> Outcome:
-        """Store that the group could not be scored."""
+        """Store `reason` as the error of the group."""
         return _keep_group(self, loaded, lambda jobs, r: dict.fromkeys(jobs, _failed(reason)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler:
-    """A metric as a suite names it, with what its rows will say."""
+    """A metric as a suite names it, with the columns of its rows."""
 
     entry: Entry
     label: str
     grouped: bool
     columns: Json
-    """The columns of `Record` that say what the number means."""
+    """The columns of `Record` that describe the metric."""
     primary: Mapping[str, int]
-    """Places by family."""
+    """The metric's place among the first metrics of each family."""
     machine: bool
-    """Whether the machine belongs to the fingerprint."""
+    """Whether values of different machines are not comparable."""
 
     def said(self, header: Header) -> Json:
-        """The same columns for one job, whose family and machine they depend on."""
+        """The columns of `Record` for one job, since place and fingerprint depend on its family and machine."""
         place = f"{self.columns['fingerprint']}, {header.machine}" if self.machine else self.columns["fingerprint"]
         return {**self.columns, "fingerprint": place, "primary": self.primary.get(header.family)}
 
     def has(self, row: Record, retry: bool) -> bool:
-        """Whether `row` is this metric's and still valid; errors are, unless they are to be tried again."""
+        """Whether `row` is this metric's and valid; an error is valid unless `retry`."""
         return all(getattr(row, k) == v for k, v in self.said(row).items()) and not (retry and row.status == "error")
 
 
@@ -119,7 +119,7 @@ def ruler(entry: Entry, loaded: Loaded) -> Ruler:
 
 
 def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False) -> tuple[Entry, ...]:
-    """The metrics that a job has no valid row of. Group metrics count only where the job made nothing."""
+    """The metrics of which a job has no valid row; group metrics only if the job has no sample."""
     job, rows = store.job(key), store.scores(key)
     if job is None:
         return ()
@@ -128,7 +128,7 @@ def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False
 
 
 def check_metric(metric: Any, columns: Json, name: str) -> None:
-    """Raise SyncbenchError unless a metric says what its rows will: version, fingerprint, direction, unit, families."""
+    """Raise SyncbenchError for a metric whose version, fingerprint, direction, unit or families are not valid."""
     wanted = {"metric_version": int, "fingerprint": str, "direction": str, "unit": str}
     for column, kind in wanted.items():
         found = columns[column]
@@ -150,7 +150,7 @@ _WORDS = {int: "a whole number", str: "text"}
 
 
 def score(task: ScoreTask, loaded: Loaded) -> Outcome:
-    """Compute and store the missing rows of one job. A failing metric is a row with its error."""
+    """Compute and store the missing rows of one job. If a metric fails, its row has the error."""
     loaded.release()  # a worker that sampled before must not hold two sets of networks
     return _keep(task, loaded, lambda store, job, rulers: _answers(store, job, rulers, task.dataset, loaded))
 
@@ -185,8 +185,8 @@ def group_tasks(
 ) -> dict[str, GroupTask]:
     """Missing group metrics by key: one group is all items of a method, model, dataset, protocol and seed.
 
-    `asked` are the metrics wanted of each job; a group is scored by what any of its members wants. `datasets` say what
-    today's items are: samples of what an item was before its prompt, mesh or picture changed belong to no group of
+    `asked` are the metrics of each job; a group is scored by the metrics of any of its members. `datasets` have the
+    items as they are now: samples of what an item was before its prompt, mesh or picture changed belong to no group of
     theirs, and get a null. Where none of them has the label of a group, the data sets that its jobs were made from
     (`own`, as far as they may be loaded) say it; where there is none either, the group stays as it is. With `planned`
     keys, a group of which some job has not been run yet (another shard's) is left for later.
@@ -230,7 +230,7 @@ def group_tasks(
 
 
 def score_group(task: GroupTask, loaded: Loaded) -> Outcome:
-    """Compute and store the rows of one group, and drop those of the group as it was before."""
+    """Compute and store the rows of one group, and drop its rows from before its members changed."""
     loaded.release()
     return _keep_group(task, loaded, lambda jobs, r: _group_answers(Store(task.root), jobs, task.dataset, r, loaded))
 
@@ -286,7 +286,7 @@ def _answers(store: Store, job: StoredJob, rulers: Sequence[Ruler], dataset: Ent
 
 
 def _own(artifact: Artifact) -> Artifact:
-    """The same tensors in an artifact of one's own."""
+    """A copy of the artifact with the same tensors."""
     cost, notes = replace(artifact.cost), deepcopy(artifact.notes)
     return replace(artifact, extras=dict(artifact.extras), notes=notes, cost=cost)
 
@@ -303,7 +303,7 @@ def _answer(metric: Any, artifact: Artifact, item: Item, entry: Entry, loaded: L
 
 
 def stored_item(job: StoredJob, dataset: Entry, loaded: Loaded) -> Item:
-    """The item a stored job was made from. Raises SyncbenchError where the data set has no such item any more."""
+    """The item a stored job was made from. Raises SyncbenchError where the data set no longer has it."""
     item = loaded.item(dataset, job.header.item, job.header.protocol)
     if not loaded.is_from(job.origin, dataset, item):
         raise SyncbenchError(f"dataset {dataset.label} has changed since '{item.id}' was made: run again")
@@ -313,9 +313,10 @@ def stored_item(job: StoredJob, dataset: Entry, loaded: Loaded) -> Item:
 def _parted(
     jobs: Mapping[str, StoredJob], options: Sequence[Entry], loaded: Loaded
 ) -> tuple[list[tuple[Entry, list[str]]], list[str]]:
-    """Keys of one cell by the data set of `options` whose items they are of today, and those of none any more.
+    """Keys of one cell by the data set of `options` that now has their items, and keys whose items no data set has.
 
-    Two data sets of one label (files of one name) make two groups. Where nothing is of today all stays together.
+    Two data sets of one label (files of one name) make two groups. If no data set has any of the items, all keys stay
+    one group.
     """
     groups: dict[str, tuple[Entry, list[str]]] = {}
     past: list[str] = []
@@ -329,7 +330,7 @@ def _parted(
 
 
 def _is_todays(job: StoredJob, entry: Entry, loaded: Loaded) -> bool:
-    """Whether a sample is of an item as the data set has it today; true where the data set cannot be read."""
+    """Whether a sample's item is still as the data set has it; true where the data set cannot be read."""
     try:
         item = loaded.items(entry).get(job.header.item)
     except Exception:  # the metric will say why

@@ -15,7 +15,7 @@ from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, score, sco
 
 
 def lacks_sample(store: Store, key: str, retry_errors: bool) -> bool:
-    """Whether the job of that key has to be made: absent, damaged, or an error that is tried again."""
+    """Whether the job of that key is to be done: it is missing, damaged, or an error that is tried again."""
     job = store.job(key)
     return job is None or (retry_errors and job.status == "error") or not store.intact(key, job)
 
@@ -33,7 +33,7 @@ def lay_out_surfaces(store: Store, todo: Mapping[str, Job], execute: Executor, l
 def sample_jobs(
     store: Store, todo: Mapping[str, Job], execute: Executor, retry: bool, listen: Listener, small: bool
 ) -> int:
-    """Make the jobs of `todo`, and say how many were made."""
+    """Do the jobs of `todo`. Returns how many were done."""
 
     def prepare(key: str) -> SampleTask | None:
         return SampleTask(store.root, todo[key]) if lacks_sample(store, key, retry) else None
@@ -50,7 +50,7 @@ def score_jobs(
     listen: Listener,
     small: bool,
 ) -> int:
-    """Score samples by whatever of their metrics is missing, and say how many were scored."""
+    """Score samples by their missing metrics. Returns how many samples were scored."""
 
     def prepare(key: str) -> ScoreTask | None:
         metrics = missing(store, key, asked[key], retry)
@@ -71,7 +71,7 @@ def score_groups(
     listen: Listener,
     small: bool,
 ) -> int:
-    """Score groups of samples of a method whose members or metrics have changed."""
+    """Score groups of samples whose members or metrics have changed. Returns how many groups were scored."""
     tasks = group_tasks(store, execute.loaded, asked, datasets, own, planned, retry)
     before = {key: store.group_stamp(key) for key in tasks}
 

@@ -1,8 +1,8 @@
 """A sweep from suite to table: sample what is missing, score what is missing, read everything back.
 
-Families are done one after the other, in the order of the suite's parts, so that the first results are there while the
-rest is made. Within a family sampling comes before scoring, so that metrics' networks burden neither the memory nor the
-seconds of a method, and models are outermost: each is loaded once.
+Families are done one after the other, in the order of the suite's parts, so that the first results are complete before
+the next family begins. Within a family sampling comes before scoring, so that metrics' networks do not add to the
+memory or the seconds of a method, and models are outermost: each is loaded once.
 """
 
 import re
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 RUNS = Path("results") / "runs"
 MANY = 1_000
-"""Jobs of a plan whose size is told before they are planned."""
+"""Number of jobs from which a plan's size is reported before planning."""
 
 
 @dataclass(kw_only=True)
 class Sweep:
-    """What a run did."""
+    """The result of a sweep."""
 
     root: Path
     keys: list[str] = field(default_factory=list[str])
@@ -68,7 +68,7 @@ def run(
 
     `suite` is a name, a TOML file or a mapping; the keywords are the options of `syncbench run`, those that narrow
     the suite (`methods`, `items`, `limit`, ...: `Narrowing`) among them. Results go to `out` (default
-    results/runs/<suite>); what is there already is not done again.
+    results/runs/<suite>); what the folder already has is not done again.
     """
     narrow = narrowed(read_suite(suite), **how)
     root = Path(out) if out is not None else RUNS / narrow.name
@@ -90,7 +90,7 @@ def sweep(
     progress: Listener | None = None,
     finished: Callable[[Family], None] | None = None,
 ) -> Sweep:
-    """Sample and score what `root` lacks of `suite`. A failing job or metric is a record; the sweep goes on.
+    """Sample and score the parts of `suite` that `root` lacks. If a job or metric fails, its record has the error.
 
     `finished` is called with each family as soon as all of its records are in `root`.
     """
@@ -160,7 +160,7 @@ def sweep(
 def _planned(
     suite: Suite, items: Mapping[str, Sequence[Item]], rulers: Mapping[str, Ruler], loaded: Loaded, listen: Listener
 ) -> tuple[dict[str, dict[str, Job]], dict[str, dict[str, Ruler]]]:
-    """The jobs of each model by key, and the metrics that are asked of each job."""
+    """The jobs of each model by key, and the metrics of each job."""
     total = count(suite, items)
     models: dict[str, dict[str, Job]] = {}
     wanted: dict[str, dict[str, Ruler]] = {}
@@ -188,7 +188,7 @@ def _families(suite: Suite, items: Mapping[str, Sequence[Item]]) -> list[Family]
 def _problem(
     entry: Entry, todo: Sequence[Job], execute: Executor, items: Mapping[str, Sequence[Item]], small: bool
 ) -> str | None:
-    """Why a model cannot do its jobs, found out once by loading it; None if it can, or if there is nothing to do."""
+    """The reason why a model cannot do its jobs, from loading it once; None if it can, or if there is nothing to do."""
     todo = [job for job in todo if job.unsupported is None]
     if not todo:
         return None
@@ -212,7 +212,7 @@ def _problem(
 
 
 def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
-    """Why jobs or their metrics failed, by job name."""
+    """Errors of jobs or of their metrics, by job name."""
     found: dict[str, str] = {}
     wanted = set(keys)
     grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
@@ -227,7 +227,7 @@ def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """`2/4` as (2, 4)."""
+    """(part, parts) of a text such as `2/4`; (1, 1) for None. Raises SyncbenchError for other texts."""
     if text is None:
         return 1, 1
     part, slash, parts = text.partition("/")
@@ -238,7 +238,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
 
 def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
-    """Every item asked for exists, and some item is left."""
+    """Raise SyncbenchError unless every item that the suite names exists and some item is left."""
     asked = {item for part in suite.parts for item in part.items}
     there = {i.id for part in suite.parts for entry in part.datasets for i in items[entry.token]}
     kept = any(chosen(part, items[entry.token]) for part in suite.parts for entry in part.datasets)
@@ -251,7 +251,7 @@ def check_items(suite: Suite, items: Mapping[str, Sequence[Item]]) -> None:
 
 
 def are_small(models: Sequence[Entry]) -> bool:
-    """Whether networks and pictures are small: those of the models that come along, where one thread is best."""
+    """Whether networks and pictures are small, as those of the bundled models, for which one thread is fastest."""
     from ..models.parts.recipe import Recipe
 
     known = {component.id for component in list_components("models") if component.source == "syncbench"}

@@ -1,8 +1,8 @@
-"""Training of the small models the benchmark ships, one resumable command each: `syncbench train NAME`.
+"""Training of the bundled models, by one resumable command each: `syncbench train NAME`.
 
-A folder of an earlier start is gone on from. What lies in it is read without pickle (see `saved`).
+A run continues from the folder of an earlier start, whose files are read without pickle (see `saved`).
 
-All of them start from the base (the reference model) except codec, base and judge. What is shipped, half precision:
+All of them start from the base (the reference model) except codec, base and judge. Shipped weights, in half precision:
 
 | name                | network                                     | parameters | MB   |
 |---------------------|---------------------------------------------|-----------:|-----:|
@@ -12,9 +12,9 @@ All of them start from the base (the reference model) except codec, base and jud
 | `views`             | the base's UNet with a camera MLP           |     4.04 M |  8.1 |
 | `grid`              | the base's UNet                             |     3.97 M |  8.0 |
 | `motion`            | MotionAdapter, for words and first frames   |     1.52 M |  3.0 |
-| `channels_joint`    | a UNet of half the width, from nothing      |     1.70 M |  3.4 |
-| `channels_prompted` | the same                                    |     1.68 M |  3.4 |
-| `channels_to_rgb`   | the same, attending in the middle only      |     1.38 M |  2.8 |
+| `channels_joint`    | a UNet of half the width, from random start |     1.70 M |  3.4 |
+| `channels_prompted` | as channels_joint                           |     1.68 M |  3.4 |
+| `channels_to_rgb`   | as channels_joint, attention in the middle  |     1.38 M |  2.8 |
 | all                 | at most 48 MB in git                        |            | 47.2 |
 """
 
@@ -35,7 +35,7 @@ TRAINERS = {
     "channels_prompted": "channels:PROMPTED.main",
     "channels_to_rgb": "channels:TO_RGB.main",
 }
-"""What trains each model: a ``main(out, steps, minutes, resume, seed, device, ...)``, by module of this package."""
+"""The trainer of each model: a function ``main(out, steps, minutes, resume, seed, device, ...)``, as `module:name`."""
 
 Amount = Annotated[int, Interval(ge=1, le=10_000_000)]
 RANGES: dict[str, Any] = {
@@ -51,13 +51,14 @@ RANGES: dict[str, Any] = {
     **dict.fromkeys(("share", "first", "drop"), Share),
     "lean": Annotated[float, Interval(gt=0, le=10)],
 }
-"""What the arguments of recipes may be, whatever the recipe; checked before anything is rendered."""
+"""Ranges of the arguments of all trainers, checked before anything is rendered."""
 
 
 def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool = True, **arguments: Any) -> None:
-    """Train model `name` in folder `out`, then measure it and write its card unless told not to.
+    """Train model `name` in folder `out`, then measure it and, if `card`, write its card.
 
-    `assignments` are further arguments of its `main` as text, `name=value`. Raises SyncbenchError for what it lacks.
+    `assignments` are further arguments of its `main` as text, `name=value`. Raises SyncbenchError for arguments that
+    `main` does not have.
     """
     from ..catalogue.fields import convert, field_types
     from ..catalogue.registry import suggest

@@ -1,7 +1,7 @@
-"""How far pictures that belong together disagree, for the trainers' cards: stated procedures on pixels alone.
+"""Measures of disagreement between pictures of one scene, computed from pixels alone, for the trainers' cards.
 
-The suite's metrics are stricter and know the truth; these need no truth, so samples of imagined objects can be told
-from each other while a model is in training.
+The suite's metrics are stricter and need the truth; these need none, so that samples of objects without a truth can be
+compared while a model is being trained.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def extent(object_: Tensor) -> float:
 def jump(frames: Tensor, block: int = 8, reach: int = 6) -> float:
     """Mean absolute difference of neighbouring frames after the best shift of every block, in [0, 1].
 
-    frames: (T, 3, H, W) in [0, 1]. Blocks of `block` pixels look for their like within `reach` pixels.
+    frames: (T, 3, H, W) in [0, 1]. Blocks of `block` pixels are matched within `reach` pixels.
     """
     now, after = frames[:-1], F.pad(frames[1:], (reach,) * 4, mode="replicate")
     height, width = frames.shape[-2:]
@@ -63,5 +63,5 @@ def jump(frames: Tensor, block: int = 8, reach: int = 6) -> float:
 
 
 def change(frames: Tensor) -> float:
-    """Mean absolute difference of neighbouring frames: how much moves at all. A still clip has 0."""
+    """Mean absolute difference of neighbouring frames, in [0, 1]: the amount of motion; 0 for a still clip."""
     return float((frames[1:] - frames[:-1]).abs().mean())

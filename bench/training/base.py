@@ -37,7 +37,7 @@ class Base(nn.Module):
 
 
 def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text: int = 128) -> Base:
-    """The architecture for (n, channels, 16, 16) latents; attention to the words at every resolution."""
+    """The architecture for (n, channels, 16, 16) latents; with cross-attention to the text at every resolution."""
     tokenizer: Any = build_tokenizer()
     encoder: Any = CLIPTextModel(
         CLIPTextConfig(
@@ -74,7 +74,7 @@ def build(channels: int = CHANNELS, widths: tuple[int, ...] = (64, 80, 96), text
 
 
 def pipeline(base: Base, codec: AutoencoderTiny) -> StableDiffusionPipeline:
-    """A complete diffusers pipeline of the parts."""
+    """A diffusers pipeline of base and codec."""
     parts: Any = StableDiffusionPipeline  # whose annotations know only the parts of the published checkpoints
     return parts(
         vae=codec,
@@ -128,8 +128,8 @@ def main(
     ``views`` pictures of the 3-D world, from all its cameras, make the ``share`` of every batch.
     ``codec`` is the folder of the trained codec (default: the shipped one). One caption in ten is dropped for
     classifier-free guidance; the timesteps of a batch are spread evenly over the schedule. ``start`` is an earlier
-    pipeline folder to go on from: the rate is constant but for its last ``tail``, so a run can be taken up again
-    later.
+    pipeline folder to continue from: the learning rate is constant except in the last ``tail`` of the budget, so that a
+    run can be continued later.
     """
     device, processes = where(device, processes)
     codec = codec or SHIPPED / "vae"

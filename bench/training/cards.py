@@ -18,7 +18,7 @@ from ..run.measure import machine_name
 
 
 def logs(runs: list[Path]) -> list[Path]:
-    """The logs of those runs that have one."""
+    """Log files of the runs that have one."""
     return [run / "log.csv" for run in runs if (run / "log.csv").exists()]
 
 

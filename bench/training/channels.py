@@ -1,9 +1,9 @@
 """Train a channel model: `channels_joint`, `channels_prompted` or `channels_to_rgb`.
 
-A small UNet whose input is noisy latents beside given ones. These networks translate a picture and its channels into
-each other at the same pixel, which needs far less than drawing from words: they are half as wide as the base, without
-attention at full resolution, and start from nothing. Only codec and text encoder are the base's. A `Recipe` says what
-one of them reads and answers.
+Each is a small UNet whose input is noisy and given latents. These networks translate a picture and its channels into
+each other at the same pixel, which needs a far smaller network than text to image: they are half as wide as the base,
+without attention at full resolution, and start from random weights. Only codec and text encoder are the base's. A
+`Recipe` names the inputs and outputs of one of them.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ LEAN = 0.5
 """See `Noise.times`. The picture determines its channels, so a network has to find them when the noise is strongest;
 after that there is little to do."""
 LOST = 0.3
-"""How often `channels_to_rgb` is not given a channel."""
+"""Probability with which `channels_to_rgb` is not given a channel in training."""
 
 
 class Drawn(NamedTuple):
-    """A batch."""
+    """A batch of training data."""
 
     clean: Tensor
     """Latents to be denoised, (n, c, h, w)."""
     given: Tensor
-    """Latents that are read beside them, (n, d, h, w)."""
+    """Latents that are given to the network, (n, d, h, w)."""
     words: Tensor
-    """Which prompt goes with each, (n,)."""
+    """Index of the prompt of each, (n,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a channel model reads and answers, and how a batch of it is drawn."""
+    """Inputs and outputs of a channel model, and the drawing of its batches."""
 
     name: str
     given: int
-    """Pictures that are read beside the noisy ones."""
+    """Number of given pictures in the network's input."""
     made: int
-    """Pictures that are denoised."""
+    """Number of pictures that are denoised."""
     attended: bool
-    """Whether half resolution attends to the words, too."""
+    """Whether layers at half resolution have attention, too."""
     draw: Callable[[Scenes, Tensor, torch.Generator], Drawn]
-    """A batch of some scenes: picks (n,)."""
+    """(scenes, indices (n,), generator) -> a batch of these scenes."""
     prompts: tuple[str, ...] | None
-    """Those that `draw` picks from; None: the scenes' captions."""
+    """Prompts from which `draw` picks; None: the scenes' captions."""
     drop: float = 0.0
-    """Share of the prompts that is left out."""
+    """Fraction of the prompts that is replaced by the empty one."""
     held_out: int = 24
-    """Pictures that the card is measured on."""
+    """Number of held-out pictures on which the card's figures are measured."""
 
     def build(self, latent: int, words: int) -> Any:
         """The network, for `latent` channels of a picture's latent and `words` numbers in a token's embedding."""
@@ -105,7 +105,7 @@ class Recipe:
 
 
 def build(given: int, made: int, attended: bool, words: int, widths: tuple[int, ...] = (48, 64, 64)) -> Any:
-    """A UNet of `given` and `made` latent channels; `attended`: at half resolution, too.
+    """A UNet of `given` and `made` latent channels; `attended`: with attention at half resolution, too.
 
     `words` is the size of the text encoder's embeddings.
     """
@@ -152,26 +152,26 @@ def _run(plan: Plan, recipe: Recipe, base: Path, data: Path, number: int, size: 
 
 
 def _all_channels(singles: Scenes, pick: Tensor, random: torch.Generator) -> Drawn:
-    """All channels from the picture, whatever the words."""
+    """A batch in which all channels are clean latents and the picture is given; the text is the empty one."""
     return Drawn(singles.channels(pick).flatten(1, 2), singles.rgb[pick, 0].float(), torch.zeros_like(pick))
 
 
 def _one_channel(singles: Scenes, pick: Tensor, random: torch.Generator) -> Drawn:
-    """A random channel of each picture."""
+    """A batch of one random channel of each picture, with its name as the prompt."""
     chosen = torch.randint(len(CHANNELS), pick.shape, generator=random)
     made = singles.channels(pick)[torch.arange(len(pick)), chosen]
     return Drawn(made, singles.rgb[pick, 0].float(), chosen)
 
 
 def _picture(singles: Scenes, pick: Tensor, random: torch.Generator) -> Drawn:
-    """The picture from some of its channels and its caption."""
+    """A batch of pictures, given some of their channels, with their captions."""
     kept = torch.rand(len(pick), len(CHANNELS), 1, 1, 1, generator=random) >= LOST
     return Drawn(singles.rgb[pick, 0].float(), (singles.channels(pick) * kept).flatten(1, 2), pick)
 
 
 JOINT = Recipe(name="channels_joint", given=1, made=3, attended=True, draw=_all_channels, prompts=("",))
 """Albedo, normal and shading of a picture, denoised together: Marigold-IID's layout (arXiv 2505.09358), but smaller,
-and with all targets in one model. It reads the three noisy latents and the picture's, stacked, and answers for the
+and with all targets in one model. It reads the three noisy latents and the picture's, stacked, and predicts the
 three at once."""
 PROMPTED = Recipe(name="channels_prompted", given=1, made=1, attended=True, draw=_one_channel, prompts=CHANNELS)
 """One channel of a picture, chosen by the prompt, as in RGB-to-X (arXiv 2405.00666). Each channel is a run of its own,

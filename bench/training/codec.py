@@ -19,7 +19,7 @@ CHANNELS = 8
 
 
 def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
-    """The codec's architecture: latents (n, channels, h / 8, w / 8), zero mean and unit variance a channel."""
+    """The codec's architecture: latents (n, channels, h / 8, w / 8) of zero mean and unit variance per channel."""
     return AutoencoderTiny(
         latent_channels=channels,
         encoder_block_out_channels=(width,) * 4,
@@ -32,7 +32,7 @@ def build(width: int = 48, channels: int = CHANNELS) -> AutoencoderTiny:
 
 @torch.no_grad()
 def _begin(model: AutoencoderTiny, folder: Path) -> None:
-    """Start from the weights of ``folder``, which may have fewer latent channels: new ones enter silently."""
+    """Start from the weights of ``folder``, which may have fewer latent channels; the decoder ignores new ones."""
     old = AutoencoderTiny.from_pretrained(folder, use_safetensors=True, local_files_only=True).state_dict()
     for name, value in model.state_dict().items():
         known = old[name]
@@ -70,10 +70,9 @@ def main(
     ``solid`` adds that many scenes of the 3-D world, of each the picture and its three channel images; a quarter of
     every batch is then of these.
 
-    A fixed small noise on the latents keeps the decoder calm about a sampler's errors; two penalties hold
-    every channel at zero mean and unit variance so that diffusion starts from the right noise. ``start`` is the
-    folder of an earlier codec to go on from; with
-    ``decoder_only`` its latents stay as they are, so models trained on them stay valid.
+    A small fixed noise on the latents makes the decoder robust to a sampler's errors; two penalties keep every channel
+    at zero mean and unit variance, as diffusion requires. ``start`` is the folder of an earlier codec to continue from;
+    with ``decoder_only`` its latents do not change, so that models trained on them remain valid.
     """
     device, processes = where(device, processes)
     pictures(seed + 1, scenes, processes, out / "pictures.pt")
@@ -128,7 +127,7 @@ def _run(
 
 @torch.no_grad()
 def settle(model: Any, n: int = 512, seed: int = 800_001) -> None:
-    """Fold what is left of the latents' mean and variance over n renders into the convolutions around them."""
+    """Normalise the latents of n renders to zero mean and unit variance, by changing the adjacent convolutions."""
     x = signed(pictures(seed, n, 1)[0])
     z = torch.cat([model.encode(part).latents for part in x.split(32)])
     mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))

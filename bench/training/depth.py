@@ -1,7 +1,7 @@
 """Train `depth`: a ControlNet (arXiv 2302.05543) that makes the frozen base follow a depth map.
 
 The copy of the base's encoder reads normalised inverse depth (1 near, 0 sky, grey repeated to 3 channels) through
-eight-fold strided convolutions and speaks through convolutions that start at zero. Captions are dropped often, so
+eight-fold strided convolutions; its outputs pass convolutions that start at zero. Captions are dropped often, so
 that the layout is learned from the depth and not guessed from the words. diffusers' `ControlNetModel` reads the folder.
 """
 
@@ -23,10 +23,10 @@ RIG = "orbit4"
 
 
 def build(unet: Any) -> Any:
-    """A ControlNet of the UNet's encoder for depth pictures (n, 3, 128, 128), silent as yet.
+    """A ControlNet of the UNet's encoder for depth pictures (n, 3, 128, 128), whose output is still zero.
 
-    diffusers puts zeros at its ear as well as at its mouth, and faint convolutions between ear and picture. Here a
-    picture is as loud at the ear as the latent it is added to, so learning starts at once.
+    diffusers also starts the last convolution of the picture's embedding at zero, and the others at small values. Here
+    the embedding has about the scale of the latent that it is added to, so that learning starts at once.
     """
     control: Any = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 24, 32, 48))
     ear = control.controlnet_cond_embedding
@@ -40,7 +40,7 @@ def build(unet: Any) -> Any:
 
 
 def picture(depth: Tensor) -> Tensor:
-    """What the ControlNet reads, (n, 3, H, W) in [0, 1], of uint8 depths (n, H, W)."""
+    """The ControlNet's input, (n, 3, H, W) in [0, 1], for uint8 depths (n, H, W)."""
     return (depth.float() / 255)[:, None].expand(-1, 3, -1, -1)
 
 

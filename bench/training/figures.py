@@ -1,4 +1,4 @@
-"""What freshly trained models reach on held-out scenes, and their cards."""
+"""Figures of trained models on held-out scenes, and their cards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .stream import codec_of
 Row = tuple[str, str, str]
 STEPS = 20
 DIRECT = 2
-"""Steps of models whose answer is all but determined, as in `world_channels`."""
+"""Denoising steps for models whose output is nearly determined by the input, as in `world_channels`."""
 UNLIKE = {
     "views": "Cameras are divided by their distance from the world's origin, not put on a unit orbit of what they look "
     "at as MVDream's, and their axes are OpenCV's: a published checkpoint reads other numbers.",
@@ -44,7 +44,7 @@ UNLIKE = {
     "channels_prompted": "The picture enters in sRGB; the published RGB-to-X reads linear light.",
     "channels_to_rgb": "Channels and picture are in sRGB; the published X-to-RGB works in linear light.",
 }
-"""What sets a model apart from the published one of its kind: the last sentence of its card."""
+"""The difference of a model to the published one of its kind, by name; the last sentence of its card."""
 
 
 @torch.no_grad()
@@ -74,12 +74,12 @@ def picture(images: Any) -> Tensor:
 
 
 def told(found: Interval) -> str:
-    """`mean [low, high]`."""
+    """The interval as text, `mean [low, high]`."""
     return f"{found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]" if found.low is not None else f"{found.mean:.4f}"
 
 
 def depth_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
-    """Whether samples keep the silhouette of the depth map they were given."""
+    """Write the card of `depth`: how well samples keep the silhouette of the given depth map."""
     options: dict[str, Any] = {"base": str(base), "device": device}
     model, plain = Depth(path=str(out / "model"), **options), Reference(path=str(base), device=device)
     taken = shots(HELD_OUT + 5, (n + 3) // 4, "orbit4")
@@ -110,7 +110,7 @@ def depth_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
 
 
 def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
-    """Whether views of one object agree better than without cross-view attention, and than independent ones."""
+    """Write the card of `views`: disagreement of views, also without attention across views, and if independent."""
     model = Views(path=str(out / "model"), base=str(base), device=device)
     plain = Reference(path=str(base), device=device)
     taken = shots(HELD_OUT + 5, n, "orbit4")
@@ -143,7 +143,7 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
 
 
 def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None:
-    """Whether frames follow each other better than without the temporal layers."""
+    """Write the card of `motion`: disagreement of neighbouring frames, also without the temporal layers."""
     model = Motion(path=str(out / "model"), base=str(base), device=device)
     taken = shots(HELD_OUT + 6, n, "clip", frames=frames)
     real = picture(taken.rgb)
@@ -178,7 +178,7 @@ def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None
 
 
 def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
-    """Whether the six views are those of the pictured object."""
+    """Write the card of `grid`: how well the six views show the object of the picture."""
     model = Grid(path=str(out / "model"), base=str(base), device=device)
     plain = Reference(path=str(base), device=device)
     taken = shots(HELD_OUT + 7, n, "grid6")
@@ -223,7 +223,7 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
 
 
 def channels_card(name: str, out: Path, base: Path, n: int, device: str) -> None:
-    """Errors of a decomposition beside those of trivial answers, by the suite's own metrics."""
+    """Write the card of a decomposition: errors by the suite's metrics, and those of trivial predictions."""
     kind = ChannelsJoint if name == "channels_joint" else ChannelsPrompted
     model: Any = kind(path=str(out / "model"), base=str(base), device=device)
     items = load("datasets", "world_channels", {"count": n}).items()
@@ -286,7 +286,7 @@ def decomposed(model: Any, rgb: Tensor, steps: int = DIRECT) -> Tensor:
 
 
 def recomposed_card(out: Path, base: Path, n: int, device: str) -> None:
-    """Errors of pictures made from channels, all of them and some."""
+    """Write the card of `channels_to_rgb`: errors of pictures from all channels and from some of them."""
     model = ChannelsToRgb(path=str(out / "model"), base=str(base), device=device)
     taken = shots(HELD_OUT + 8, n, "single")
     real, rgb = truth(taken), picture(taken.rgb[:, 0])

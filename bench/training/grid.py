@@ -1,10 +1,10 @@
 """Train `grid`: six views of the object of a picture as tiles of one canvas, as in Zero123++ (arXiv 2310.15110).
 
-The base is fine-tuned on canvases of 3 x 2 tiles; poses are fixed and no camera is told. Reference attention: the
+The base is fine-tuned on canvases of 3 x 2 tiles; poses are fixed and cameras are no input. Reference attention: the
 input view, noised afresh to the same level, passes the same network first, and the input of each of its
 self-attentions joins keys and values of the canvas's. Half of the captions and a tenth of the pictures are left out.
 
-Left out of the paper: the global CLIP image embedding (the caption stands in), the linear noise schedule (the base's
+Left out of the paper: the global CLIP image embedding (replaced by the caption), the linear noise schedule (the base's
 is kept) and the scaling of latents. The loss is the base's, of v, as in the paper.
 """
 

@@ -1,4 +1,4 @@
-"""Train the judge: a small CLIP in open_clip's own format that reads the world's words out of pictures."""
+"""Train the judge: a small CLIP in open_clip's format that recognises the words of captions in pictures."""
 
 # (diffusers and transformers are partly untyped and export lazily.)
 
@@ -89,10 +89,10 @@ def labels(caption: str) -> list[int]:
 
 
 class Trained(nn.Module):
-    """The judge with the training-only readout of every role's word and colour, one for both towers.
+    """The judge with a linear readout of every role's word and colour, used in training only and shared by both towers.
 
-    Asking one linear map to read pictures and captions alike draws the two embeddings together word by word,
-    which a contrastive loss alone takes many more steps to do.
+    One linear map for pictures and captions aligns the two embeddings word by word, for which a contrastive loss alone
+    needs many more steps.
     """
 
     def __init__(self, clip: open_clip.CLIP):
@@ -127,7 +127,7 @@ def main(
     ``scenes`` are flat ones, ``solid`` those of the 3-D world.
 
     Beside the other captions of the batch every picture meets its own caption with one word replaced: the
-    grammar's hardest negatives. ``start`` is the folder of an earlier judge to go on from.
+    grammar's hardest negatives. ``start`` is the folder of an earlier judge to continue from.
     """
     device, processes = where(device, processes)
     pictures(seed + 3, scenes, processes, out / "pictures.pt")
@@ -182,7 +182,7 @@ def _tokens(tokenizer: Any, captions: list[str]) -> torch.Tensor:
 
 
 def _wrong(caption: str, random: torch.Generator, n: int = 3) -> list[str]:
-    """n captions that differ from this one in a single word, mostly no colour: colours are soon learnt."""
+    """n captions that differ from this one in one word, mostly not a colour, because colours are learned quickly."""
     every = alternatives(caption)
     things = [slot for slot in every if slot[0] != "colour"]
     found: list[str] = []
@@ -205,7 +205,7 @@ def load(folder: Path) -> tuple[Any, Any]:
 def recognised(
     images: torch.Tensor, captions: list[str], folder: Path | None = None, judge: tuple[Any, Any] | None = None
 ) -> dict[str, float]:
-    """Shares of the captions' words that the judge reads out of the pictures.
+    """Fractions of the captions' words that the judge recognises in the pictures.
 
     images: (n, 3, 128, 128) floats in [0, 1], one a caption. A word is recognised where its caption beats every
     caption with that one word replaced by another of its class. ``colour_accuracy`` is over colour words,

@@ -32,13 +32,13 @@ from ..types import SyncbenchError
 from .saved import read, write
 
 STATE = {"module": dict, "optimiser": dict, "average": dict, "step": int, "seconds": float}
-"""What `state.pt` holds."""
+"""Names and types of the content of `state.pt`."""
 Loss = Callable[[int, torch.Generator], dict[str, torch.Tensor]]
 
 
 @dataclass
 class Plan:
-    """What a run may spend and how: AdamW, linear warm-up, a decay to zero, EMA, clipped gradients."""
+    """Budget and optimisation of a run: AdamW, linear warm-up, a decay to zero, EMA, clipped gradients."""
 
     out: Path
     steps: int
@@ -52,7 +52,7 @@ class Plan:
     tail: float | None = None
     """Share of the budget at the end over which the rate falls linearly; None is a cosine over all of it.
 
-    A run that is to be continued another time wants a constant rate and a short tail."""
+    A run that will be continued later needs a constant rate and a short tail."""
     log_every: int = 50
     save_every: int = 1000
     betas: tuple[float, float] = (0.9, 0.99)
@@ -60,7 +60,7 @@ class Plan:
     """Where the module and its batches are; see `where`."""
 
     def half(self) -> torch.autocast:
-        """The context of forward passes: bfloat16 where it is safe."""
+        """The autocast context of forward passes: bfloat16 where it is safe."""
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
 
@@ -158,7 +158,7 @@ def train(module: nn.Module, loss: Loss, plan: Plan, groups: Iterable[dict[str, 
 
 @dataclass
 class _Run:
-    """Everything that changes while a model trains."""
+    """The state of a training run."""
 
     plan: Plan
     module: nn.Module
@@ -177,7 +177,7 @@ class _Run:
         return self.plan.out / "log.csv"
 
     def go(self, loss: Loss, tell: Callable[[int, float, float], None]) -> None:
-        """Steps until the budget is spent."""
+        """Do steps until the budget is spent."""
         plan, module, first = self.plan, self.module, is_first()
         started = time.monotonic() - self.seconds
         sums: dict[str, float] = {}
@@ -212,7 +212,7 @@ class _Run:
                 self.save()
 
     def restore(self) -> None:
-        """Go on from the last checkpoint."""
+        """Continue from the last checkpoint."""
         saved = read(self.state, STATE, self.plan.device)
         try:
             if saved["average"].keys() != self.average.shadow.keys():
@@ -239,7 +239,7 @@ class _Run:
 
 @contextmanager
 def _progress(plan: Plan, step: int, spent: float) -> Generator[Callable[[int, float, float], None]]:
-    """What tells (step, seconds, loss) of this start: a bar on a terminal, plain lines elsewhere."""
+    """A context with a function that shows (step, seconds, loss): a bar on a terminal, plain lines elsewhere."""
     begin = int(spent) if plan.minutes else step
     total = (int(60 * plan.minutes) if plan.minutes else plan.steps) - begin
     if total <= 0 or not is_first():

@@ -1,4 +1,4 @@
-"""What the shipped models reach, on seeds no trainer has seen."""
+"""Figures of the shipped models on seeds that no trainer uses."""
 
 # (diffusers and transformers are partly untyped and export lazily.)
 
@@ -16,7 +16,7 @@ from . import codec, judge
 from .stream import Which, codec_of, pictures, psnr, signed
 
 HELD_OUT = 910_001
-"""First seed of the scenes everything is measured on."""
+"""First seed of the scenes on which models are measured."""
 
 
 def codec_figures(reference: Path, n: int = 128) -> dict[str, float]:
@@ -37,7 +37,7 @@ def solid(folder: Path, n: int = 32) -> dict[str, float]:
 
 
 def judge_figures(folder: Path, n: int = 512, kind: Which | None = None) -> dict[str, float]:
-    """Shares of words the judge reads out of n fresh renders."""
+    """Fractions of words that the judge recognises in n new renders."""
     images, captions = pictures(HELD_OUT, n, 1, kind=kind)
     return judge.recognised(images.float() / 255, captions, folder)
 
@@ -66,7 +66,7 @@ def draw(
 def base_figures(
     reference: Path, judged: Path, n: int = 200, guidance: float = 5.0, steps: int = 25
 ) -> dict[str, float]:
-    """Shares of words the judge reads out of samples of n held-out captions, over all and by kind of scene."""
+    """Fractions of words that the judge recognises in samples of n held-out captions, over all and by kind of scene."""
     pipe = StableDiffusionPipeline.from_pretrained(
         reference, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
     )

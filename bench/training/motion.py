@@ -1,7 +1,7 @@
 """Train `motion`: temporal attention for the frozen base, as in AnimateDiff (arXiv 2307.04725).
 
 A temporal module (two self-attentions over the frames at each place, sinusoidal frame numbers, zero-initialised
-output) stands behind every spatial transformer of the base, the middle one included: diffusers' `MotionAdapter`, which
+output) follows every spatial transformer of the base, the middle one included: diffusers' `MotionAdapter`, which
 reads the folder and joins any UNet of the base's shape in `UNetMotionModel.from_unet2d`. Its residual form is the
 learned blend: at zero output each frame is the base's own.
 
@@ -29,7 +29,7 @@ RIG = "clip"
 
 
 def build(unet: Any, heads: int = 4) -> Any:
-    """An adapter of the UNet's shape that changes nothing yet."""
+    """A motion adapter for the UNet, whose output is still zero."""
     adapter: Any = MotionAdapter(
         block_out_channels=tuple(unet.config["block_out_channels"]),
         motion_layers_per_block=unet.config["layers_per_block"],
@@ -44,7 +44,7 @@ def build(unet: Any, heads: int = 4) -> Any:
 
 
 def joined(unet: Any, adapter: Any) -> Any:
-    """One network (n, c, frames, h, w) -> the same, which holds the adapter's very modules."""
+    """A network of clips (n, c, frames, h, w) that shares the modules of UNet and adapter."""
     with quiet():
         whole: Any = UNetMotionModel.from_unet2d(unet, adapter)
     for mine, theirs in zip(whole.down_blocks, adapter.down_blocks, strict=True):

@@ -1,4 +1,4 @@
-"""The noise schedule of the bundled models, and how a trainer draws times from it and mixes noise in."""
+"""The noise schedule of the bundled models, and how trainers draw times from it and add noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def schedule() -> DDIMScheduler:
-    """The noise schedule: v-prediction, and so little signal left at the end that unit noise is a fair start.
+    """The noise schedule: v-prediction, with so little signal at the end that sampling can start from unit noise.
 
     sqrt(alpha_bar) ends at 0.015 rather than at zero so that noise prediction stays convertible everywhere.
     """
@@ -25,7 +25,7 @@ def schedule() -> DDIMScheduler:
 
 
 class Noise:
-    """The base's noise levels, and what its parameterisation asks of the network: v = a eps - b x0."""
+    """The base's noise levels and the network's target, v = a eps - b x0."""
 
     def __init__(self) -> None:
         self.bars = schedule().alphas_cumprod

@@ -31,7 +31,7 @@ def _fresh(out: Path) -> None:
 
 
 def judge_release(out: Path, runs: list[Path], n: int = 512) -> None:
-    """Ship the judge of the last run in ``out``."""
+    """Write the shipped folder ``out`` of the judge, from the last of its runs."""
     _fresh(out)
     shutil.copytree(runs[-1] / "clip", out, dirs_exist_ok=True)
     found, solid = measure.judge_figures(out, n), measure.judge_figures(out, n, "solid")
@@ -73,7 +73,7 @@ def reference_release(
     n: int = 200,
     remark: str = "",
 ) -> None:
-    """Ship the averaged base model of the last run with the codec of the last codec run in ``out``."""
+    """Write the shipped folder ``out``: the averaged base model of the last run and the codec of the last codec run."""
     _fresh(out)
     base, vae = base_trainer.load(base_runs[-1] / "state.pt", codec_runs[-1])
     base_trainer.export(base, vae, out)
@@ -116,7 +116,7 @@ def reference_release(
 
 
 def codec_release(out: Path, runs: list[Path]) -> None:
-    """Ship the codec of the last run in ``out``."""
+    """Write the shipped folder ``out`` of the codec, from the last of its runs."""
     _fresh(out)
     vae: Any = AutoencoderTiny.from_pretrained(
         runs[-1], torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
@@ -149,7 +149,7 @@ def codec_release(out: Path, runs: list[Path]) -> None:
 
 
 def finish(name: str, out: Path, codec_folder: Path) -> None:
-    """Card and folder ``out / "model"`` of a finished run of the judge, the codec or the base."""
+    """Write the folder ``out / "model"`` and the card of a finished run of the judge, the codec or the base."""
     if name == "judge":
         judge_release(out / "model", [out])
     elif name == "codec":

@@ -1,7 +1,7 @@
-"""What training keeps on disk between starts: checkpoints, pictures and latents, as PyTorch writes tensors.
+"""Files of training that are kept between starts: checkpoints, pictures and latents, in PyTorch's format.
 
 A folder may hold a file that somebody else put there, and PyTorch's format is a pickle, which may execute anything.
-So files are read with `weights_only`, which makes nothing but tensors, numbers, text and containers of them.
+So files are read with `weights_only`, which creates only tensors, numbers, text and containers of them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ..files import whole
 
 
 def read(path: Path, holds: Mapping[str, type] | type, device: str = "cpu", mmap: bool = False) -> Any:
-    """What `write` wrote: a mapping with at least the names and types of `holds`, or a value of that type.
+    """The content of a file of `write`: a mapping with the names and types of `holds`, or one value of that type.
 
     `mmap` leaves tensors on disk until they are used. Raises SyncbenchError for a file that holds anything else.
     """

@@ -1,4 +1,4 @@
-"""Shots of the 3-D world as latents, rendered and coded once and shared by every trainer of the same rig."""
+"""Latents of scenes of the 3-D world, rendered and encoded once for all trainers of the same rig of cameras."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .saved import read, write
 from .stream import codec_of, signed
 
 CHUNK = 32
-"""Scenes in a file; an interrupted preparation loses at most the files being written."""
+"""Number of scenes in a file; an interrupted preparation loses at most the files being written."""
 KEPT: dict[str, tuple[str, ...]] = {"single": CHANNELS, "orbit4": ("depth",), "grid6": (), "clip": ()}
-"""What is kept of each rig's scenes beside picture and cameras: what its trainers read."""
+"""Data that is kept of each rig's scenes beside picture and cameras, because its trainers read it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Scenes:
 
     @property
     def views(self) -> int:
-        """Views a scene."""
+        """Number of views of a scene."""
         return self.rgb.shape[1]
 
     def channels(self, pick: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Scenes:
 
 
 def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int, frames: int | None = None) -> None:
-    """Render and code what `folder` lacks of the first n scenes; files of an earlier call are kept."""
+    """Render and encode those of the first n scenes that `folder` lacks; files of an earlier call are kept."""
     lacking = [(i, path) for i, path in enumerate(_files(folder, rig, seed, n, frames)) if not path.exists()]
     if not lacking:
         return
@@ -94,7 +94,7 @@ def _plain(seed: int) -> Tensor:
 
 
 def code(taken: Any, codec: Any, kept: tuple[str, ...]) -> dict[str, Any]:
-    """What a file holds of `Shots`: latents of the picture and the channels in `kept`, depth if in it, cameras."""
+    """The content of a file: latents of the picture and of the channels in `kept`, depth if in `kept`, and cameras."""
     found: dict[str, Any] = {"captions": list(taken.captions), "camera": torch.from_numpy(taken.camera)}
     for name in ("rgb", *CHANNELS):
         wanted = name == "rgb" or name in kept

@@ -1,7 +1,7 @@
-"""Where the object is in a picture of the world: a small network that reads its silhouette out of the pixels.
+"""The silhouette of the object in a picture of the world, by a small network.
 
-Trained in a few minutes on renders and on what the codec makes of them, never on samples; `agreement` of its reading
-with the true mask of held-out renders is the ceiling of every figure that uses it.
+It is trained in a few minutes on renders and on renders that passed the codec, never on samples. Its `agreement` with
+the true mask of held-out renders is the ceiling of every figure that uses it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Silhouette(nn.Module):
         self.up4, self.up2, self.up1 = _conv(64 + 32, 32), _conv(32 + 16, 16), nn.Conv2d(16 + 3, 1, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
+        """Logits (n, 1, 128, 128) for pictures (n, 3, 128, 128) in [0, 1]."""
         half = self.by2(images * 2 - 1)
         quarter = self.by4(half)
         deep = self.wide(self.by8(quarter))
@@ -60,7 +60,7 @@ def agreement(a: Tensor, b: Tensor) -> Tensor:
 
 
 def reader(file: Path, codec: Any, scenes: int = 256, steps: int = 1200, size: int = 16, seed: int = 0) -> Silhouette:
-    """The network of `file`, trained first where there is none."""
+    """The network in `file`, which is trained and written first if the file does not exist."""
     torch.manual_seed(seed)
     net: Any = Silhouette()
     if file.exists():
@@ -95,6 +95,6 @@ def reader(file: Path, codec: Any, scenes: int = 256, steps: int = 1200, size: i
 
 @torch.no_grad()
 def _through(codec: Any, images: Tensor) -> Tensor:
-    """What the codec keeps of uint8 pictures."""
+    """Pictures in [0, 1] of uint8 pictures that were encoded and decoded by the codec."""
     parts = [codec.decode(codec.encode(signed(part)).latents).sample for part in images.split(32)]
     return ((torch.cat(parts) / 2 + 0.5).clamp(0, 1) * 255).round().byte()

@@ -1,4 +1,4 @@
-"""What the trainers beyond the base start from: its network and its words, and its noise (see `noise`)."""
+"""The starting point of trainers that continue from the base: its network and text embeddings; see also `noise`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tokenizer import build as build_tokenizer
 
 
 def check(base: Path, codec: Path | None = None) -> Path:
-    """The codec's folder of a run that starts from the pipeline folder `base`; refuses folders that are none."""
+    """The codec's folder of a run that starts from the pipeline folder `base`. Raises SyncbenchError for others."""
     codec = codec or base / "vae"
     for folder in (base / "unet", base / "text_encoder", codec):
         if not (folder / "config.json").exists():
@@ -49,7 +49,7 @@ def altered(unet: Any, **changes: Any) -> Any:
 
 
 def place(module: Any, plan: Plan, trained: bool, layout: torch.memory_format = torch.channels_last) -> Any:
-    """On the run's device, in the layout and with the attention that are fast there."""
+    """The module on the run's device, with the memory format and attention that are fast there."""
     module.requires_grad_(trained).to(plan.device, memory_format=layout)
     if plan.device == "cpu" and hasattr(module, "set_attn_processor"):  # the fused kernel's backward pass is slower
         module.set_attn_processor(AttnProcessor())
@@ -78,7 +78,7 @@ class Words:
 
     @property
     def size(self) -> int:
-        """Numbers in the embedding of a token."""
+        """Length of the embedding of a token."""
         return self._empty.shape[-1]
 
 

@@ -24,8 +24,8 @@ _CHUNK = 256
 
 
 Which = Kind | Literal["solid", "views"]
-"""Flat landscapes, flat object scenes, or object scenes of the 3-D world: ``solid`` from where the shape is told at
-a glance, ``views`` from every camera of every rig in equal shares."""
+"""Flat landscapes, flat object scenes, or object scenes of the 3-D world: ``solid`` from where the shape is easy to
+recognise, ``views`` from every camera of every rig in equal parts."""
 
 
 def pictures(

@@ -22,8 +22,8 @@ LENGTH = 24
 def build(words: Iterable[str] = WORDS) -> CLIPTokenizer:
     """A tokenizer that spells any text and spells each of ``words`` with a single token.
 
-    The vocabulary is the 256 bytes, the same at a word's end, one entry a merge and the two special tokens;
-    the end token has the highest id, which is how CLIP text towers find it.
+    The vocabulary is the 256 bytes, the same bytes at a word's end, one entry for each merge and the two special
+    tokens; the end token has the highest id, which is how CLIP text towers find it.
     """
     alphabet = list(bytes_to_unicode().values())
     vocabulary = alphabet + [symbol + "</w>" for symbol in alphabet]
@@ -61,7 +61,7 @@ def _apply(symbols: list[str], merges: list[tuple[str, str]]) -> list[str]:
 
 
 def save(folder: Path) -> None:
-    """Write the tokenizer's folder, in the one-file format and as the vocabulary and merges older readers want."""
+    """Write the tokenizer's folder: as one file, and as vocabulary and merges for older libraries."""
     tokenizer = build()
     tokenizer.save_pretrained(folder)
     model = json.loads((folder / "tokenizer.json").read_text())["model"]

@@ -38,7 +38,7 @@ RIG = "orbit4"
 
 
 def build(base: Path) -> Any:
-    """The base's UNet with a camera MLP that adds nothing yet."""
+    """The base's UNet with a camera MLP whose output is still zero."""
     unet = altered(network(base), class_embed_type="projection", projection_class_embeddings_input_dim=16)
     nn.init.zeros_(unet.class_embedding.linear_2.weight)
     nn.init.zeros_(unet.class_embedding.linear_2.bias)

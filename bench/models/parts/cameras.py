@@ -21,8 +21,8 @@ class Camera(Silent):
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """The numbers (views, 16), given and dropped alike."""
-        found = request.inputs.get("camera")
-        rows = torch.zeros(request.views, 16) if found is None else self.numbers(found)
+        cameras = request.inputs.get("camera")
+        rows = torch.zeros(request.views, 16) if cameras is None else self.numbers(cameras)
         return {self.out: rows}, {self.out: rows}
 
 
@@ -32,9 +32,9 @@ def camera_numbers(to_world: Tensor) -> Tensor:
     The camera's position is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the
     point that cameras look at, which in the reference world is half a unit above the origin.
     """
-    found = to_world.reshape(-1, 4, 4).clone()
-    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return found.flatten(1)
+    matrices = to_world.reshape(-1, 4, 4).clone()
+    matrices[:, :3, 3] /= matrices[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return matrices.flatten(1)
 
 
 def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:
@@ -43,11 +43,11 @@ def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:
     The world is Blender's, z up, as here. Camera axes are OpenGL's (y up, z backward) in place of OpenCV's. The origin
     is the point that the cameras look at, and every camera is at distance 1 of it.
     """
-    found = to_world.reshape(-1, 4, 4).double().clone()
-    found[:, :3, 3] -= looked_at(found[:, :3, 3], found[:, :3, 2])
-    found[:, :3, 3] /= found[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
-    found[:, :3, 1:3] *= -1
-    return found.flatten(1).to(to_world)
+    poses = to_world.reshape(-1, 4, 4).double().clone()
+    poses[:, :3, 3] -= looked_at(poses[:, :3, 3], poses[:, :3, 2])
+    poses[:, :3, 3] /= poses[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
+    poses[:, :3, 1:3] *= -1
+    return poses.flatten(1).to(to_world)
 
 
 def looked_at(places: Float[Tensor, "n 3"], forward: Float[Tensor, "n 3"]) -> Float[Tensor, " 3"]:

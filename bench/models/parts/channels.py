@@ -60,5 +60,5 @@ def shown(
 ) -> Float[Tensor, "n 3 h w"]:
     """Decoded views (n, 3, h, w) in the suite's convention; `names` has the channel of every view."""
     habits: dict[str, Habit] = {channel.name: channel.habit for channel in channels}
-    made = [HABITS[habits[name]](view[None]) for name, view in zip(names, views, strict=True)]
-    return torch.cat(made)
+    pictures = [HABITS[habits[name]](view[None]) for name, view in zip(names, views, strict=True)]
+    return torch.cat(pictures)

@@ -78,16 +78,16 @@ class Composed(Denoiser):
 
     @cached_property
     def placement(self) -> Placement:
-        """Where networks are put, and in which precision. Raises SyncbenchError for options that cannot be had."""
+        """Device, precision and memory options of the networks. Raises SyncbenchError for impossible options."""
         return Placement.of(self.device, self.precision, self.dtype, self.memory)
 
     @property
     def deviations(self) -> dict[str, str]:
-        """What else than its weights makes its samples others than the checkpoint's; part of its revision."""
+        """Options by which its samples differ from the checkpoint's own; they are part of its revision."""
         return {"codec": "tiled"} if self.placement.tiled else {}
 
     def settle(self) -> None:
-        """Put weights that are on the device back to where they rest."""
+        """Move offloaded weights off the device."""
         if self.placement.shelf is not None:
             self.placement.shelf.clear()
 

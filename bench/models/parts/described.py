@@ -103,9 +103,9 @@ def _defaults(library: str, kind: str) -> dict[str, Any]:
     if library == "transformers":
         return dict(cls.config_class().to_dict())
     parameters = inspect.signature(cls.__init__).parameters.values()
-    found = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
+    defaults = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
     # as JSON has it
-    return {name: list(cast(Any, value)) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {name: list(cast(Any, value)) if isinstance(value, tuple) else value for name, value in defaults.items()}
 
 
 def _numbers(value: Any) -> list[float]:

@@ -86,12 +86,12 @@ class TextAndImage:
         if len(outputs) == 1:
             return outputs[0]
         nothing, image, both = outputs
-        made = nothing + self.image * (image - nothing) + scale * (both - image)
+        mixed = nothing + self.image * (image - nothing) + scale * (both - image)
         if not self.rescale:
-            return made
-        within = list(range(1, made.ndim))
-        factor = both.std(within, keepdim=True) / made.std(within, keepdim=True)
-        return made * (self.rescale * factor + 1 - self.rescale)
+            return mixed
+        within = list(range(1, mixed.ndim))
+        factor = both.std(within, keepdim=True) / mixed.std(within, keepdim=True)
+        return mixed * (self.rescale * factor + 1 - self.rescale)
 
 
 @dataclass(frozen=True)

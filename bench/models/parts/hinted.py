@@ -1,4 +1,4 @@
-"""What recipes of networks beside Stable Diffusion, each of which reads one condition of an item, have alike."""
+"""The base class of recipes that add networks to Stable Diffusion, each of which reads a condition of an item."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class Hinted(Recipe):
     """Stable Diffusion 1.x, 2.x or XL, and a network for each name in `nets`: the conditions that it reads.
 
     They are pictures in [0, 1] of a view's size, of as many channels as their network reads, or of one. An item without
-    one of the conditions is left out. A recipe gives `kind`, the `fingerprint` of such a network, `fit` and `parts`.
+    one of the conditions is left out. A recipe defines `kind`, the `fingerprint` of such a network, `fit` and `parts`.
     """
 
     kind: ClassVar[str]
-    """What such a network is called in a sentence."""
+    """The name of such a network in errors."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class Hinted(Recipe):
         batch: int = 8,
         **memory: Unpack[Memory],
     ) -> None:
-        """`nets`: a folder or hub id for each condition; `scales`: how much each counts, 1 where nothing is said.
+        """`nets`: a folder or hub id for each condition; `scales`: the factor on each network's output, 1 if not given.
 
-        What several add to the base's layers is summed. Other options are those of the model `diffusers`. Raises
+        Outputs of several networks are summed. Other options are those of the model `diffusers`. Raises
         SyncbenchError for networks that were made for another family than the base.
         """
         if not nets:
@@ -55,7 +55,7 @@ class Hinted(Recipe):
         super().__init__(path=path, commit=commit, variant=variant, device=device, dtype=dtype, batch=batch, **memory)
 
     def check(self) -> None:
-        """Refuse a base or a network that is not whole, or networks of another family than the base."""
+        """Raise SyncbenchError for an incomplete base or network, or networks of another family than the base."""
         if self._file:
             self.source = replace(self.source, single=single_file(self._file))
         check_folder(self.source)
@@ -68,19 +68,19 @@ class Hinted(Recipe):
 
     @abstractmethod
     def fit(self, name: str, folder: Folder) -> None:
-        """Refuse the network for a condition that was made for another family than the base. Raises SyncbenchError."""
+        """Raise SyncbenchError if the network for condition `name` was made for another family than the base."""
 
     def scale(self, name: str) -> float:
-        """How much the network for a condition counts."""
+        """The factor on the output of the network for condition `name`."""
         return self._scales.get(name, 1.0)
 
     @property
     def name(self) -> str:
-        """What tables call it: the base and the conditions."""
+        """Name of the model in tables: the base and the conditions."""
         base = self.source.single.stem if self.source.single else super().name
         return quoted("+".join([base, *self.nets]), 100)
 
     def revisions(self, base: str) -> Mapping[str, str]:
-        """Of the base and of every network, with its scale."""
+        """Revisions of the base and of every network, the latter with their scales."""
         own = {name: f"{folder.revision()} * {self.scale(name)}" for name, folder in self.nets.items()}
         return {"pipeline": base, **own}

@@ -1,4 +1,4 @@
-"""UNets that read a picture beside the words: IP-Adapter's layers in a network's cross-attention.
+"""UNets that read a picture and a text: IP-Adapter's layers in a network's cross-attention.
 
 Ye, Zhang, Liu, Han, Yang 2023, arXiv 2308.06721. One file holds them: `image_proj.*` makes tokens of a vision tower's
 embedding, `ip_adapter.N.to_k_ip.weight` and so on read them in cross-attention layer (N - 1) / 2.
@@ -31,7 +31,7 @@ TOWER = Fingerprint("the image encoder", {"": Part(KIND[1:], KIND[0])})
 
 @dataclass(frozen=True)
 class ImagePrompted:
-    """A UNet with the layers of an IP-Adapter's file, which count `scale` times."""
+    """A UNet with the layers of an IP-Adapter's file, whose attention is multiplied by `scale`."""
 
     unet: Weights
     file: Path
@@ -40,13 +40,13 @@ class ImagePrompted:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The UNet's."""
+        """The UNet's configuration."""
         return self.unet.config
 
     @cached_property
     def module(self) -> Any:
         """The network, placed and frozen. Raises SyncbenchError where the file was made for another one."""
-        network, meta = self.unet.module, self.placement.device.type == "meta"
+        network, meta = self.unet.read(), self.placement.device.type == "meta"
         weights = hollow_tensors(self.file) if meta else read_tensors(self.file, lambda name: name)
         state = {
             part: {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
@@ -72,17 +72,17 @@ class ImagePrompted:
 
 
 def hollow_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file without values."""
+    """Tensors on the device `meta`, with the names and shapes of those in a safetensors file."""
     return {name: torch.empty(shape, device="meta") for name, shape in tensor_shapes(file).items()}
 
 
 def reads_patches(file: Path) -> bool:
-    """Whether it makes its tokens of a tower's own tokens (plus), not of the one embedding."""
+    """Whether the adapter of a file (`plus`) reads the tokens of a vision tower, not its one embedding."""
     return f"{PROJECTION}latents" in tensor_shapes(file)
 
 
 def check_image_prompt(file: Path, width: int) -> int:
-    """How many numbers of an embedding, or of each of a tower's tokens, the file reads.
+    """The length of the embedding, or of each token, that the adapter of a file reads.
 
     Raises SyncbenchError for one that is no IP-Adapter, or was made beside text of another width.
     """

@@ -65,15 +65,15 @@ class Discrete:
             raise SyncbenchError(f"{steps} denoising steps: this model has 1 to {most}")
         # Every value is given: a configuration of another class is read with this class's defaults otherwise, and
         # Euler's times would become DDIM's.
-        known = (
+        names = (
             *("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type"),
             *("timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one"),
         )
-        given = {name: config[name] for name in known if config.get(name) is not None}
+        options = {name: config[name] for name in names if config.get(name) is not None}
         kind = "CogVideoXDDIMScheduler" if config.get("snr_shift_scale") is not None else "DDIMScheduler"
         if kind == "CogVideoXDDIMScheduler":
-            given["snr_shift_scale"] = config["snr_shift_scale"]
-        scheduler = library_class("diffusers", kind)(**given, clip_sample=False)
+            options["snr_shift_scale"] = config["snr_shift_scale"]
+        scheduler = library_class("diffusers", kind)(**options, clip_sample=False)
         scheduler.set_timesteps(steps)
         times = [int(t) for t in scheduler.timesteps]
         bars = [*scheduler.alphas_cumprod[times].tolist(), float(scheduler.final_alpha_cumprod)]
@@ -93,9 +93,9 @@ def shifted_betas(config: Mapping[str, Any], scale: float) -> list[float]:
     Networks of many views are trained so, because pictures that agree keep more of what noise hides in one: the
     interpolated shift of MV-Adapter (arXiv 2412.03632). For `trained_betas`.
     """
-    known = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
-    given = {name: config[name] for name in known if config.get(name) is not None}
-    bars = library_class("diffusers", "DDIMScheduler")(**given).alphas_cumprod.double()
+    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+    options = {name: config[name] for name in names if config.get(name) is not None}
+    bars = library_class("diffusers", "DDIMScheduler")(**options).alphas_cumprod.double()
     ratio = bars / (1 - bars) * scale ** -torch.linspace(0, 1, len(bars), dtype=torch.float64)
     shifted = ratio / (1 + ratio)
     return (1 - shifted / torch.cat([shifted.new_ones(1), shifted[:-1]])).tolist()
@@ -124,13 +124,13 @@ class Flow:
         # Schedulers of other families that run flow models call the same number `flow_shift`.
         shift = config.get("flow_shift") or config.get("shift") or 1.0
         dynamic = bool(config.get("use_dynamic_shifting"))
-        known = (
+        names = (
             *("num_train_timesteps", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"),
             *("shift_terminal", "time_shift_type", "invert_sigmas"),
         )
-        given = {name: config[name] for name in known if config.get(name) is not None}
+        options = {name: config[name] for name in names if config.get(name) is not None}
         scheduler = library_class("diffusers", "FlowMatchEulerDiscreteScheduler")(
-            **given, shift=shift, use_dynamic_shifting=dynamic
+            **options, shift=shift, use_dynamic_shifting=dynamic
         )
         how: dict[str, Any] = {"mu": self._mu(config)} if dynamic else {}
         if self.even:

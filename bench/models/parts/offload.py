@@ -1,7 +1,7 @@
-"""Weights that rest in the machine's memory and visit the GPU while they are used.
+"""Offloading: weights are kept in the machine's memory, and on the GPU only while they are used.
 
-The hooks are accelerate's. Weights here never change, so that nothing is copied back: the resting tensors are put in
-their place again.
+The hooks are accelerate's. Weights never change here, so that nothing is copied back: the tensors in the machine's
+memory are put in their place again.
 """
 
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 Resting = list[tuple[Tensor, Tensor]]
-"""Parameters and buffers, each with the values that rest."""
+"""Parameters and buffers, each with its tensor in the machine's memory."""
 
 
 @dataclass(eq=False)
 class Shelf:
-    """Where the networks of one model rest. At most one group of them is on the device at a time.
+    """The offloaded networks of one model, in groups of which at most one is on the device at a time.
 
-    While gradients are recorded nothing is put back, because the way back needs the weights where they were: groups
-    that are differentiated together are on the device together.
+    While gradients are recorded no weights leave the device, because the backward pass needs them: groups that are
+    differentiated together are on the device together.
     """
 
     device: torch.device
@@ -29,13 +29,13 @@ class Shelf:
     """Weights that are on the device, by group."""
 
     def keep(self, network: nn.Module, group: str) -> None:
-        """From now on the network's weights rest where they are, and come to the device when it is called."""
+        """Offload a network: its weights stay where they are now, and are on the device while it is called."""
         named = (*network.parameters(), *network.buffers())
         weights = [(tensor, tensor.data) for tensor in named]
         add_hook_to_module(network, _Visit(self, group, weights))
 
     def keep_layers(self, network: nn.Module) -> None:
-        """Like `keep`, layer by layer: each is on the device for its own call only."""
+        """Offload a network layer by layer: each layer is on the device for its own call only."""
         for name, layer in network.named_modules():
             own = (*layer.parameters(recurse=False), *layer.buffers(recurse=False))
             if own:
@@ -44,7 +44,7 @@ class Shelf:
                 add_hook_to_module(layer, hook, append=True)
 
     def bring(self, weights: Resting, group: str, brief: bool) -> None:
-        """Weights to the device; whatever else is there goes back, unless `brief` or gradients are recorded."""
+        """Move weights to the device, and other groups off it unless `brief` or gradients are recorded."""
         if not (brief or torch.is_grad_enabled()):
             self.clear(but=group)
         there = self.out.setdefault(group, [])
@@ -54,31 +54,31 @@ class Shelf:
             there.append(weights)
 
     def clear(self, but: str = "") -> None:
-        """Put everything back, but for one group."""
+        """Move all groups off the device, except `but`."""
         for group in [name for name in self.out if name != but]:
             self.put_back(group)
 
     def put_back(self, group: str) -> None:
-        """Put one group back."""
+        """Move one group off the device."""
         for weights in self.out.pop(group, []):
             for tensor, rest in weights:
                 tensor.data = rest
 
 
 class _Visit(ModelHook):
-    """Brings weights to the device before a call, and its arguments along."""
+    """A hook that moves weights to the device before a call, and the call's arguments too."""
 
     def __init__(self, shelf: Shelf, group: str, weights: Resting, brief: bool = False) -> None:
         self.shelf, self.group, self.weights, self.brief = shelf, group, weights, brief
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Also called, without arguments, before a codec's `encode` and `decode`."""
+        """Move the weights and the arguments; before a codec's `encode` and `decode` it is called without arguments."""
         self.shelf.bring(self.weights, self.group, self.brief)
         device = self.shelf.device
         return send_to_device(args, device), send_to_device(kwargs, device)
 
     def post_forward(self, module: nn.Module, output: Any) -> Any:
-        """A layer goes back at once."""
+        """Move a layer off the device after its call."""
         if self.brief and not torch.is_grad_enabled():
             self.shelf.put_back(self.group)
         return output

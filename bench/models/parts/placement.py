@@ -1,4 +1,4 @@
-"""Where networks are put, in which precision, and what is done to save memory or time there."""
+"""Device and precision of networks, and options that save memory or time."""
 
 import shutil
 from dataclasses import dataclass, field, replace
@@ -28,25 +28,25 @@ class Memory(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where modules are put, and in which precision."""
+    """Device and precision of modules, and options that save memory or time."""
 
     device: torch.device
     network: torch.dtype
     exact: torch.dtype
-    """Of codec and encoders."""
+    """Precision of codec and encoders."""
     offload: Offload = "none"
-    """Where weights are while they are not used: `none`, on the device; `parts`, networks come one after another, the
-    denoising ones together; `layers`, layers do. On the CPU nothing moves."""
+    """Weights kept off the device while not used: `none`; `parts`, whole networks, of which the denoising
+    ones move together; `layers`, single layers. It has no effect on the CPU."""
     tiled: bool = False
-    """Whether codecs take large pictures tile by tile, blended; the result is another one."""
+    """Whether codecs process large pictures in blended tiles, which changes the result."""
     compile: bool = False
-    """Whether denoising networks are compiled, which changes their answers by float noise only."""
+    """Whether denoising networks are compiled, which changes their outputs by rounding only."""
     shelf: "Shelf | None" = field(default=None, compare=False, repr=False)
-    """Where weights rest, if they move."""
+    """The offloaded networks; None without offloading."""
 
     @staticmethod
     def of(device: torch.device, network: torch.dtype, exact: torch.dtype, memory: Memory) -> "Placement":
-        """With options. Raises SyncbenchError for those that cannot be had together or on this machine."""
+        """A placement with options. Raises SyncbenchError for options that exclude each other or this machine lacks."""
         if memory.get("compile") and memory.get("offload", "none") != "none":
             raise SyncbenchError(
                 "model.compile and model.offload exclude each other, because a compiled network stays where it is: "
@@ -63,11 +63,11 @@ class Placement:
 
     @property
     def moves(self) -> bool:
-        """Whether weights rest elsewhere than where they are used."""
+        """Whether weights are offloaded."""
         return self.offload != "none" and self.device.type not in ("cpu", "meta")
 
     def put(self, module: nn.Module, exact: bool = False) -> Any:
-        """The module there, frozen, in evaluation mode. Raises SyncbenchError for a codec that knows no tiles."""
+        """The module, placed, frozen, in evaluation mode. Raises SyncbenchError for a codec that has no tiles."""
         dtype, device = self.exact if exact else self.network, torch.device("cpu") if self.shelf else self.device
         whole = kept_whole(module)
         with quiet():
@@ -90,32 +90,32 @@ class Placement:
 
 
 def kept_whole(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors, by name, that diffusers never puts into half precision, e.g. of the embedding of time."""
+    """Tensors, by name, that diffusers keeps in float32 in half-precision networks, e.g. of the time embedding."""
     words: set[str] = set(getattr(module, "_keep_in_fp32_modules", None) or ())
     every = [*module.named_parameters(), *module.named_buffers()] if words else []
     return {name: value.detach() for name, value in every if words & set(name.split("."))}
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lay out weights of two-dimensional convolutions with channels last; those of three dimensions cannot be."""
+    """Change weights of two-dimensional convolutions to the memory format channels-last, which is faster; no others."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             cast(Any, layer).to(memory_format=torch.channels_last)
 
 
 def compile_network(network: nn.Module) -> None:
-    """Compile a network's `forward` in place; other attention processors (`replaced`) go around it meanwhile."""
+    """Compile a network's `forward` in place; calls under other attention processors (`replaced`) are not compiled."""
     network.forward = partial(_with_time_as_tensor, torch.compile(network.forward))
 
 
 def uncompiled(network: nn.Module) -> Any:
-    """Take the compiled `forward` off a network; it is returned, to be put back, or None where there is none."""
+    """Remove a network's compiled `forward` and return it, so that it can be put back; None if there is none."""
     found = network.__dict__.get("forward")
     return network.__dict__.pop("forward") if getattr(found, "func", None) is _with_time_as_tensor else None
 
 
 def _with_time_as_tensor(forward: Any, x: Any = None, *others: Any, **more: Any) -> Any:
-    """A number would be compiled into the graph, and every step would compile another one."""
+    """Call `forward` with the time as a tensor, since a number would be compiled anew at every step."""
     values = [torch.tensor(float(v), device=x.device) if type(v) in (int, float) else v for v in others]
     return forward(*([] if x is None else [x]), *values, **more)
 

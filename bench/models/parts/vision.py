@@ -49,13 +49,13 @@ class Begun(Silent):
 class Vision(Begun):
     """The picture's embedding by a vision tower, as the only token of the network's cross-attention (SVD).
 
-    Where guidance drops it there are zeros.
+    Passes that drop it have zeros.
     """
 
     tower: Loadable
     prepare: Prepare
     otherwise: str = ""
-    """The condition whose first row is the picture where there is no `image`."""
+    """The condition whose first row is the picture where `image` is missing."""
     out: str = "text"
     """Name of the row."""
 
@@ -77,18 +77,18 @@ class Vision(Begun):
 class Patches(Vision):
     """The picture's tokens by a vision tower, of its last layer but one (IP-Adapter plus).
 
-    Where guidance drops it there are those of a picture that is grey to the tower: zeros after its normalisation.
+    Passes that drop it have the tokens of a picture of zeros after the tower's normalisation.
     """
 
     @torch.no_grad()
     def tokens(self, pixels: Tensor) -> Float[Tensor, "1 tokens d"]:
-        """Of what the tower reads."""
+        """Tokens of the vision tower's last layer but one, for its input `pixels`."""
         tower = self.tower.module
         seen = pixels.to(next(tower.parameters()))
         return tower(seen, output_hidden_states=True).hidden_states[-2]
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
-        """One set of tokens a view, (views, 1, tokens, d), the same for all."""
+        """The tokens for each view, (views, 1, tokens, d), the same for all views; and those of zeros."""
         pixels = self.prepare(given_picture(request, self.otherwise))
         given, dropped = (
             self.tokens(one)[:, None].expand(request.views, -1, -1, -1) for one in (pixels, torch.zeros_like(pixels))
@@ -130,8 +130,8 @@ class Ramp(Silent):
 class FirstFrame(Begun):
     """The latent of a clip's first frame for every view, row `image`: the encoder's mean of it, not scaled (SVD).
 
-    Noise is added to the frame, which is the same for all items and seeds so that samples can be repeated. Where
-    guidance drops it there are zeros.
+    Noise is added to the frame, which is the same for all items and seeds so that samples can be repeated. Passes that
+    drop it have zeros.
     """
 
     noise: float = 0.02
@@ -163,14 +163,14 @@ class Numbers(Silent):
 
 
 def processed(processor: Any, images: Shaped[Tensor, "n 3 H W"], side: int, **how: Any) -> Float[Tensor, "n 3 s s"]:
-    """What CLIP's processor makes of pictures, on their device; of pictures without values, a square of `side`."""
+    """Pictures after CLIP's image processor, on their device; for pictures without values a square of `side`."""
     if images.is_meta:
         return torch.empty(len(images), 3, side, side, device="meta")
     return processor(images=images.cpu(), return_tensors="pt", **how).pixel_values.to(images.device)
 
 
 def eight_bits(images: Float[Tensor, "n 3 H W"]) -> UInt8[Tensor, "n 3 H W"]:
-    """Pictures in [0, 1] as files have them, whose levels a vision tower was trained on."""
+    """Pictures in [0, 1] as 8-bit levels, on which vision towers were trained."""
     return (images.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 

@@ -210,8 +210,8 @@ class Stacked(Wrapper):
         if len(x) % n:
             raise SyncbenchError(f"the model makes {n} views a picture, not {len(x)}")
         first = {name: value[::n] for name, value in rows.items()}
-        found = self.inner(x.unflatten(0, (-1, n)).flatten(1, 2), call, first, **more)
-        return found.unflatten(1, (n, -1)).flatten(0, 1)
+        answer = self.inner(x.unflatten(0, (-1, n)).flatten(1, 2), call, first, **more)
+        return answer.unflatten(1, (n, -1)).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ class GivenFirst(Wrapper):
             return self.inner(x, call, rows, **more)
         first = torch.arange(0, len(x), call.views, device=x.device)
         clean, noisy = rows[self.name][first], x[first]
-        found = self.inner(x.index_copy(0, first, clean), call, rows, **more).to(x.dtype)
-        return found.index_copy(0, first, call.level.output_of(noisy, clean, self.prediction))
+        answer = self.inner(x.index_copy(0, first, clean), call, rows, **more).to(x.dtype)
+        return answer.index_copy(0, first, call.level.output_of(noisy, clean, self.prediction))
 
 
 def check_size(name: str, seen: Sequence[int], x: Tensor, factor: int) -> None:
