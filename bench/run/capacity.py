@@ -39,10 +39,12 @@ def _networks(value: Any, seen: set[int]) -> Iterator[tuple[torch.nn.Module, boo
     if id(value) in seen:
         return
     seen.add(id(value))
-    if _holds_network(value) and id(value.module) not in seen:
+    if _holds_network(value):  # what it is made of is in it
+        if id(value.module) in seen:
+            return
         seen.add(id(value.module))
         yield value.module, (isinstance(value, Weights) and value.exact) or hasattr(value, "decode")
-    if is_dataclass(value) and not isinstance(value, type):
+    elif is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
             yield from _networks(getattr(value, one.name), seen)
     elif isinstance(value, Mapping):

@@ -18,7 +18,7 @@ from syncbench.bench.catalogue.fields import field_types
 from syncbench.bench.catalogue.registry import load, load_class
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.mv_adapter import ray_numbers
-from syncbench.bench.models.parts.placement import Memory
+from syncbench.bench.models.parts.placement import Memory, Placement
 from syncbench.bench.models.parts.shared_attention import SharedAttention, lines_of
 from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.world.stage import orbit_cameras
@@ -39,6 +39,8 @@ FULL: dict[str, tuple[dict[str, Any], int, int]] = {
     "T2I-Adapter, XL": ({"downscale_factor": 16, "adapter_type": "full_adapter_xl"}, 79_028_160, 38),
 }
 """Published configurations where they are not the class's default, parameters and tensors."""
+MEMORY = Memory.__annotations__
+"""Options of every checkpoint that change no answer but by rounding; see `test_memory`."""
 
 
 @pytest.mark.parametrize("name", FULL)
@@ -216,7 +218,7 @@ def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[str], ou
 
 
 def test_mv_adapters_options_are_in_the_revision(folder: Callable[[str], Path], tmp_path: Path) -> None:
-    options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch", *Memory.__annotations__}
+    options = {"path", "adapter", "size", "commit", "variant", "device", "dtype", "batch"} | set(MEMORY)
     assert set(field_types(load_class("models", "sd_mvadapter"))) == options, "an option that no test knows"
     plain = mv_model(folder, "sd21").revision
     assert mv_model(folder, "sd21").name == "sd21+mv-adapter"
@@ -424,7 +426,7 @@ def test_t2i_adapters_of_another_family_and_hints_of_other_sizes_are_refused(fol
 
 
 def test_t2i_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
-    options = {"path", "file", "nets", "scales", "commit", "variant", "device", "dtype", "batch"}
+    options = {"path", "file", "nets", "scales", "commit", "variant", "device", "dtype", "batch"} | set(MEMORY)
     assert set(field_types(load_class("models", "t2i_adapter"))) == options, "an option that no test knows"
     made = [
         t2i_model(folder, "sd15", "depth"),
@@ -535,7 +537,7 @@ def test_files_that_do_not_fit_an_ip_adapters_base_are_refused(folder: Callable[
 
 
 def test_ip_adapters_options_are_in_the_revision(folder: Callable[[str], Path]) -> None:
-    options = {"path", "adapter", "weights", "scale", "commit", "variant", "device", "dtype", "batch"}
+    options = {"path", "adapter", "weights", "scale", "commit", "variant", "device", "dtype", "batch"} | set(MEMORY)
     assert set(field_types(load_class("models", "ip_adapter"))) == options, "an option that no test knows"
     folder("ip-sdxl")  # another file in the same folder
     plain = ip_model(folder, "sd15").revision
@@ -613,3 +615,29 @@ def test_the_image_encoder_stays_in_single_precision(folder: Callable[[str], Pat
     [tower] = [one.tower.module for one in model.made.conditioners if hasattr(one, "tower")]
     assert {parameter.dtype for parameter in tower.parameters()} == {torch.float32}
     assert model.network.module().dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["mv", "t2i", "ip"])
+def test_weights_that_rest_elsewhere_come_when_they_are_used(
+    folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """On the CPU, whose copies stand for those on a GPU: no weight of the network is used where it rests."""
+    make, inputs = {
+        "mv": (lambda **more: mv_model(folder, "sd21", **more), {"camera": cameras_of([0, 90])}),
+        "t2i": (lambda **more: t2i_model(folder, "sd15", "depth", **more), {"depth": pixels(1)}),
+        "ip": (lambda **more: ip_model(folder, "sd15", **more), {"image": picture()}),
+    }[name]
+    monkeypatch.setattr(Placement, "moves", property(lambda self: self.offload != "none"))
+    plain, moving = make(), make(offload="parts")
+    level, x = list(plain.schedule(4))[2], noise(2, 4, 8, 8)
+    made = []
+    for model in (plain, moving):
+        model.load()
+        held = [model.network.module()]
+        held += [model.network.inner.branches.module] if name == "mv" else []
+        rest = [{parameter.data_ptr() for parameter in one.parameters()} for one in held]
+        with torch.no_grad():
+            made.append(model.predict(x, level, model.condition(PROMPTS, 2.0, together=True, **inputs))[0])
+    assert torch.equal(*made)
+    for one, before in zip(held, rest, strict=True):
+        assert not {parameter.data_ptr() for parameter in one.parameters()} & before, "a weight was used where it rests"

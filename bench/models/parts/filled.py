@@ -37,6 +37,10 @@ class Filled:
             made = self.make()
         if self.placement.device.type != "meta":
             fill(made, read_tensors(self.file, self.renamed), self.file)
+        if isinstance(made, nn.ModuleList):  # whose parts are called one by one
+            for part in made:
+                self.placement.put(part)
+            return made
         return self.placement.put(made)
 
 

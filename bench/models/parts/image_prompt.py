@@ -46,7 +46,7 @@ class ImagePrompted:
     @cached_property
     def module(self) -> Any:
         """The network, placed and frozen. Raises SyncbenchError where the file was made for another one."""
-        network, meta = self.unet.module, self.placement.device.type == "meta"
+        network, meta = self.unet.read(), self.placement.device.type == "meta"
         weights = hollow_tensors(self.file) if meta else read_tensors(self.file, lambda name: name)
         state = {
             part: {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}

@@ -20,28 +20,29 @@ def joint(network: Any, views: int) -> Generator[None]:
 
 
 @contextmanager
-def decoupled(network: Any, branches: Mapping[str, Any], views: int, size: tuple[int, int]) -> Generator[None]:
+def decoupled(
+    network: Any, added: Any, branches: Mapping[str, Any], views: int, size: tuple[int, int]
+) -> Generator[None]:
     """A context in which another attention layer is added to every self-attention of `network`.
 
-    `branches` are the added layers by the names of those that they are added to. They attend along the rows of pixels
-    of `views` consecutive rows of the batch (MV-Adapter); `size` is the latents' height and width.
+    `added` is a module of the added layers, and `branches` are they by the names of those that they are added to. They
+    attend along the rows of pixels of `views` consecutive rows of the batch (MV-Adapter); `size` is the latents' height
+    and width.
     """
     lines = lines_of(*size)
 
-    def make(name: str, layer: Any) -> _Beside:
-        branch = branches[name]
-        shared = SharedAttention(branch.processor, lambda rows: rows // views, lines=lines)
-        return _Beside(layer.processor, branch, shared)
+    def along(name: str, layer: Any) -> SharedAttention:
+        return SharedAttention(layer.processor, lambda rows: rows // views, lines=lines)
 
-    with replaced(network, make):
+    with replaced(added, along), replaced(network, lambda name, layer: _Beside(layer.processor, branches[name])):
         yield
 
 
 class _Beside:
     """A processor: the layer's own, to whose output that of another layer is added."""
 
-    def __init__(self, inner: Callable[..., Tensor], branch: Any, shared: SharedAttention) -> None:
-        self.inner, self.branch, self.shared = inner, branch, shared
+    def __init__(self, inner: Callable[..., Tensor], branch: Callable[[Tensor], Tensor]) -> None:
+        self.inner, self.branch = inner, branch
 
     # A layer passes only arguments that its processor's `__call__` names, so they are named.
     def __call__(
@@ -54,7 +55,7 @@ class _Beside:
     ) -> Tensor:
         """Attention of hidden states (rows, tokens, c); the output has the same shape."""
         own = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb=temb)
-        return own + self.shared(self.branch, hidden_states)
+        return own + self.branch(hidden_states)
 
 
 @dataclass

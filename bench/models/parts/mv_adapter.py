@@ -6,7 +6,7 @@ UNet, as `LAYER.processor.to_q_mv.weight` and so on, and a T2I-Adapter of six ch
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +52,8 @@ class Branches:
     @cached_property
     def weights(self) -> Filled:
         """All added layers in order, as one network that is loaded on first use."""
-        return Filled(self.file, self.placement, self._make, self._renamed, {})
+        # Its processors change from call to call, which a compiled layer would not see.
+        return Filled(self.file, replace(self.placement, compile=False), self._make, self._renamed, {})
 
     @property
     def module(self) -> Any:
@@ -102,7 +103,7 @@ class Decoupled(Wrapper):
     def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
         """The inner network's raw output, one row per row of `x`."""
         views, size = call.views if call.together else 1, (x.shape[-2], x.shape[-1])
-        with decoupled(self.module(call.together), self.branches.layers, views, size):
+        with decoupled(self.module(call.together), self.branches.module, self.branches.layers, views, size):
             return self.inner(x, call, rows, **more)
 
 

@@ -47,12 +47,15 @@ class Weights:
     @cached_property
     def module(self) -> Any:
         """The network, placed and frozen. Raises SyncbenchError where it cannot be loaded."""
+        return self.folder.placement.put(self.read(), self.exact)
+
+    def read(self) -> Any:
+        """The network as its files have it, in single precision. Raises SyncbenchError where it cannot be loaded."""
         where = self.folder.path / self.part
         if self.folder.single is not None:
-            return self.folder.placement.put(self._of_one_file(self.folder.single), self.exact)
+            return self._of_one_file(self.folder.single)
         if self.folder.placement.device.type == "meta":
-            made = hollow(library_class(self.library, self.kind), where, self.library)
-            return self.folder.placement.put(made, self.exact)
+            return hollow(library_class(self.library, self.kind), where, self.library)
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
         how = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
@@ -69,7 +72,7 @@ class Weights:
                 f"cannot load the {self.kind} in {quoted(where)}: its files lack {len(missing)} tensors, such as "
                 f"'{quoted(missing[0], 80)}': they are of another network than its config.json says"
             )
-        return self.folder.placement.put(made, self.exact)
+        return made
 
     def _of_one_file(self, file: Path) -> Any:
         from .single_file import load_part  # brings diffusers' loaders along
