@@ -1,7 +1,8 @@
-"""Panoramas of the reference world: captions of layered landscapes, several windows wide.
+"""Panoramas of the reference world: captions of layered landscapes, several windows (views) wide.
 
 The captions come from the closed grammar of `world`, which also renders the truth: one landscape per caption, drawn at
-the full width, stationary along x. A strip that wraps around has no truth, because the ends of a render do not meet.
+the full width, alike in distribution everywhere along x. A strip that wraps around has no truth, because the ends of a
+render do not meet.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from ..bench.types import Family, Item, Sampling
 from ..bench.world import PANORAMA_CAPTIONS, Scene, landscape, render
 
 SCENES = 10**9
-"""Seed of the first true scene. Training draws scene seeds from [0, 2^31), so that a scene is very unlikely in both."""
+"""Seed of the first true scene. Trainers draw theirs at random from [0, 2^31): that they meet one is unlikely."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,9 @@ class Coupled(Tiny):
     @property
     def capabilities(self) -> frozenset[str]:
         """Everything."""
-        return frozenset({"text", "attention", "joint", "camera", "image", "poses", "time", "channels", "rows"})
+        return frozenset(
+            {"text", "attention", "joint", "camera", "image", "video", "poses", "time", "channels", "rows"}
+        )
 
     def refuse(self, inputs: dict[str, object]) -> None:
         """Nothing."""

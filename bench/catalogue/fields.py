@@ -87,9 +87,9 @@ def convert(value: Any, kind: Any, where: str) -> Any:
 
 RANGES = (
     *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
-    *("finite_number", "string_too_short", "string_too_long", "too_short", "too_long"),
+    *("finite_number", "string_too_short", "string_too_long", "too_short", "too_long", "literal_error"),
 )
-"""Pydantic's types of errors about a value that has the right type and is out of range."""
+"""Pydantic's types of errors about a value that has the right type and is none of those allowed."""
 DEEPEST = 20
 """Largest number of nested lists and tables in a value."""
 

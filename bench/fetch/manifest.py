@@ -12,32 +12,33 @@ from ..errors import SyncbenchError, quoted
 
 FILE = Path(__file__).with_name("manifest.toml")
 HUB_ID = re.compile(r"(?=.{3,96}$)\w[\w.-]*/[\w.-]+")
-"""Pattern of the name of a repository of the hub, owner/name."""
+"""Pattern of the name of a repository of the Hugging Face hub, owner/name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights to fetch: a repository of the hub, or a file of torch hub."""
+    """Weights to fetch: a repository of the Hugging Face hub, or one file at an address of torch hub's."""
 
     name: str
     title: str = ""
     licence: str = "as its page says"
     gigabytes: float | None = None
-    """Estimated size on disk in full precision; None where only the hub knows."""
+    """Estimated size on disk in float32, in units of 10^9 bytes; None where only the hub knows."""
     repository: str = ""
     """Repository on the hub; empty for a file of torch hub."""
     commit: str = ""
-    """Name of the commit, at least its first digits; empty for the main branch."""
+    """Hash of the commit, at least its first digits; empty for the main branch."""
     gated: bool = False
     """Whether the hub asks for a login and a licence to be accepted."""
     files: tuple[str, ...] = ()
-    """Patterns of the names of files that are fetched; empty for the whole pipeline."""
+    """Glob patterns of the files that are fetched; empty for all that a pipeline needs, in one precision (`wanted`)."""
     like: str = ""
-    """Architecture whose published sizes are used in forecasts before the weights are here."""
+    """Architecture, a key of `run.forecast.STAND_INS`, by whose numbers of parameters a sweep is forecast before the
+    weights are here; empty where there is none."""
     url: str = ""
     """Address of a file of torch hub; empty for a repository."""
     sha256: str = ""
-    """SHA-256 of the file, or its first digits."""
+    """SHA-256 of the file, or its first digits; by default those after the last "-" of its name, as torch writes it."""
     metrics: tuple[str, ...] = ()
     """Ids of the metrics that use the weights."""
     note: str = ""

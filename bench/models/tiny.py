@@ -137,8 +137,9 @@ class Tiny(Composed):
         """The diffusers pipeline, on the device, frozen, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
+            scheduler = self._scheduler()  # has values on every device
             with building(self.device):
-                pipe = self._build()
+                pipe = self._build(scheduler)
         for name, part in pipe.components.items():
             if isinstance(part, torch.nn.Module):
                 self.placement.put(part, exact=name != "unet")
@@ -172,7 +173,7 @@ class Tiny(Composed):
             folders={},
         )
 
-    def _build(self) -> Any:
+    def _build(self, scheduler: Any) -> Any:
         diffusers: Any = import_module("diffusers")
         size = {} if self._sample_size is None else {"sample_size": self._sample_size}
         config: dict[str, Any] = (
@@ -185,7 +186,7 @@ class Tiny(Composed):
             "vae": self._codec(),
             "tokenizer": _tokenizer(),
             "text_encoder": self._text_encoder(),
-            "scheduler": self._scheduler(),
+            "scheduler": scheduler,
         }
         if self.kind == "sdxl":
             parts |= {"tokenizer_2": _tokenizer("!"), "text_encoder_2": self._second_text_encoder()}

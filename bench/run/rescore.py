@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..catalogue.registry import label
+from ..catalogue.registry import label, split, suggest
+from ..errors import quoted
 from ..store.folder import Store
 from ..store.stored import Spec
 from ..suites.recorded import entry as recorded
@@ -35,6 +36,7 @@ def rescore(
     names. Jobs of a data set that is not loaded are among the errors of the result; their stored scores do not change.
     """
     store = Store(root)
+    _check_named(store, datasets)
     execute.loaded.forget_items()
     store.sweep()
     listed = _stored(store, trust) if metrics is None else {}
@@ -68,6 +70,15 @@ def rescore(
     store.clear()
     store.warn()
     return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)
+
+
+def _check_named(store: Store, datasets: Sequence[str]) -> None:
+    """Refuse data sets of which the folder has no results."""
+    used = {word for spec in store.used("datasets") for word in (spec.spec, split(spec.spec)[0], label(spec.spec))}
+    for name in datasets:
+        if name not in used:
+            close = suggest(name, used, "there are those of")
+            raise SyncbenchError(f"'{store.root}' has no results of a data set '{quoted(name)}'{close}")
 
 
 def _dataset(spec: Spec, named: Collection[str], trust: bool) -> Entry | str:

@@ -1,4 +1,7 @@
-"""How one job is done: load, warm up, call the method, measure, check, encode, store. Errors are part of the record."""
+"""How one job is done: load, warm up, call the method, take its time and memory, check, encode, store.
+
+Errors are part of the record.
+"""
 
 import inspect
 import sys
@@ -48,7 +51,7 @@ class SampleTask:
 
 
 def sample(task: SampleTask, loaded: Loaded) -> Outcome:
-    """Do one job and store it. Only a full disk and interrupts raise; every other failure is in the record."""
+    """Do one job and store it. Interrupts raise, and what the disk refuses; every other failure is in the record."""
     job, store = task.job, Store(task.root)
     if job.unsupported is not None:
         store.save(job.key, {**_facts(job), "status": "unsupported", "error": job.unsupported}, None)
@@ -81,11 +84,14 @@ def lay_out(task: SampleTask, loaded: Loaded) -> Outcome:
     with suppress(Exception):
         factor = loaded.model(job.model).factor
         loaded.item(job.dataset, job.item, job.protocol).surface.canvas(factor)
-    return Outcome(job.key, job.item)
+    return Outcome(job.key, job.name)
 
 
 def about(entry: Entry) -> Json:
-    """Title, docstring, paper, licence and presets of a method, stored with samples for methods outside the tree."""
+    """Title, docstring, paper, licence and presets of a method, as they are stored with each of its samples.
+
+    Boards read them for methods that are not of this package, whose code a reader of results may not have.
+    """
     cls = load_class("methods", split(entry.spec)[0])
     doc = inspect.cleandoc(getattr(sys.modules.get(cls.__module__), "__doc__", None) or "")
     facts = {name: str(getattr(cls, name, "")) for name in ("paper", "licence")}
@@ -104,12 +110,16 @@ def _make(job: Job, loaded: Loaded) -> tuple[dict[str, bytes], Json]:
 
 
 def _made_of(job: Job, loaded: Loaded) -> tuple[dict[str, bytes], Json]:
+    """As `_make`. What a method leaves behind is put right by `Loaded.guarded`: settings are set back, and an item or a
+    model that it has changed is loaded again for the next job.
+    """
     method: Method = job.method.load()
     seed = noise_seed(job.identity.dataset["id"], job.item, job.seed)
-    _warm_up(job, method, seed, loaded)
-    model, item = loaded.in_memory(job.model), loaded.item(job.dataset, job.item, job.protocol)
+    item = loaded.item(job.dataset, job.item, job.protocol)
     if not loaded.is_from(job.identity.origin, job.dataset, item):
         raise SyncbenchError(f"'{item.id}' of {job.dataset.label} has changed since the sweep was planned: run again")
+    _warm_up(job, method, seed, loaded)
+    model, item = loaded.in_memory(job.model), loaded.item(job.dataset, job.item, job.protocol)
     model.cost = Cost()
     artifact, seconds, peak = loaded.guarded(
         job.dataset, [item], lambda: _measured(method, item, model, seed), seed, model

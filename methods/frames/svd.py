@@ -20,4 +20,4 @@ class SVD(Together):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2311.15127"
     licence: ClassVar[str] = "code Apache-2.0, weights Stability AI Community"
-    requires: ClassVar[tuple[str, ...]] = ("joint", "time", "image")
+    requires: ClassVar[tuple[str, ...]] = ("joint", "time", "image", "video")

@@ -331,3 +331,18 @@ def test_a_file_that_is_no_results_says_what_it_is(command: str, tmp_path: Path)
         done = call(*arguments, path)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1), done.output
         assert words in done.stderr.replace("\n", " ")
+
+
+def test_scoring_names_a_data_set_that_the_folder_has_not(suite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call("run", suite, "--out", out).exit_code == 0
+    done = call("score", out, "--datasets", "nope")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "has no results of a data set 'nope': there are those of panoramas" in done.stderr
+    assert call("score", out, "--datasets", "panoramas").exit_code == 0
+
+
+def test_a_choice_says_what_there_is_to_choose(tmp_path: Path) -> None:
+    done = call("run", "quick", "--set", "reference.dtype=int8", "--limit", "1", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "dtype = int8: it must be 'float32', 'float64', 'bfloat16' or 'float16'" in done.stderr

@@ -566,7 +566,8 @@ def test_a_clip_from_a_picture_is_no_row_of_another_system(folders: dict[str, Pa
     assert set(clips.requires) <= of_words.capabilities
     assert set(clips.requires) - of_pictures.capabilities == {"text"}
     assert set(pictures.requires) <= of_pictures.capabilities
-    assert set(pictures.requires) - of_words.capabilities == {"image"}
+    assert set(pictures.requires) - of_words.capabilities == {"image", "video"}
+    assert set(pictures.requires) - load("models", "motion", {}).capabilities == {"video"}
 
 
 def test_views_are_made_by_their_family(folders: dict[str, Path], tmp_path: Path) -> None:

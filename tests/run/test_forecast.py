@@ -14,6 +14,7 @@ from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import forecast as module
 from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.run.forecast import Forecast, forecast
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.rehearsal import Bill, Rehearsal
 from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import Entry, read_suite
@@ -130,7 +131,7 @@ def test_loops_of_other_kinds_are_counted_whole(kind: str, count: int, tmp_path:
         seed = 0
         method = type("Entry", (), {"load": lambda self: Method(), "token": "odd"})()
 
-    stage: Any = module._Stage(Entry("models", "tiny", {}), Tiny(device="cpu"), None, True, None, [])
+    stage: Any = module._Stage(Entry("models", "tiny", {}), Tiny(device="cpu"), None, True, None, [], Loaded())
     [item] = Panoramas(width=128, height=64, window=64).items()[:1]
     assert stage._rehearse(Job(), item).cost.evaluations == count
 

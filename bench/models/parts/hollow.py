@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from .library import quiet
+
 
 def building(device: torch.device) -> AbstractContextManager[Any]:
     """A context in which modules are built; for the device `meta` their tensors have shapes only."""
@@ -16,7 +18,7 @@ def building(device: torch.device) -> AbstractContextManager[Any]:
 
 def hollow(cls: Any, folder: Path, library: str) -> Any:
     """A network of the class, of diffusers or transformers, with the folder's configuration and without values."""
-    with building(torch.device("meta")):
+    with building(torch.device("meta")), quiet():
         if library == "diffusers":
             return cls.from_config(cls.load_config(folder, local_files_only=True))
         return cls(cls.config_class.from_pretrained(folder, local_files_only=True))
