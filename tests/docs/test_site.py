@@ -62,7 +62,9 @@ def test_a_component_explains_itself(component, catalogue: ModuleType, pages: di
 def test_a_page_says_types_ranges_defaults_and_meaning(pages: dict[str, str]) -> None:
     page = pages["methods/syncdiffusion.md"]
     assert "| `weight` | `float`, ≥ 0, ≤ 1000 | `20.0` | Step length w: " in page
-    assert "| `stride` | `float`, > 0, ≤ 1 or `none` | `0.25` | 16 of 64 latent pixels. |" in page
+    assert (
+        "| `stride` | `float`, > 0, ≤ 1 or `none` | `0.25` | Step between windows as a fraction of a window: " in page
+    )
     assert "[arXiv 2306.05178](https://arxiv.org/abs/2306.05178)" in page
     assert "`window`, `declared`" in pages["metrics/seam_ratio.md"]
     assert "| frames | `warping_error@long_relative` | **failed** ⚠ |" in pages["metrics/warping_error.md"]
