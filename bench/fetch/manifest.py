@@ -33,7 +33,7 @@ class Weights:
     files: tuple[str, ...] = ()
     """Glob patterns of the files that are fetched; empty for all that a pipeline needs, in one precision (`wanted`)."""
     like: str = ""
-    """Architecture, a key of `run.forecast.STAND_INS`, by whose numbers of parameters a sweep is forecast before the
+    """Architecture, a key of `run.stand_ins.STAND_INS`, by whose numbers of parameters a sweep is forecast before the
     weights are here; empty where there is none."""
     url: str = ""
     """Address of a file of torch hub; empty for a repository."""

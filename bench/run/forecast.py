@@ -15,16 +15,13 @@ from typing import Any, cast
 
 import torch
 
-from ..catalogue.registry import load_class, split
 from ..fetch import where
 from ..fetch.manifest import Weights as Published
-from ..fetch.manifest import of_repository
 from ..fetch.needs import absent, fetch_line, metrics_of, repositories
 from ..isolation.guard import threaded
 from ..isolation.threads import threads_for
 from ..models.interface import Model
 from ..models.parts.denoiser import device_of
-from ..models.tiny import Kind, Tiny
 from ..store.folder import Store
 from ..suites.suite import Entry, Suite
 from ..surfaces.strip import Strip
@@ -35,6 +32,7 @@ from .job import Job, sampling
 from .loaded import Loaded
 from .plan import count, listed, located, plan
 from .rehearsal import Asked, Bill, Rehearsal
+from .stand_ins import stand_in
 from .sweep import are_small, check_items
 
 LARGE = 1e5
@@ -45,13 +43,6 @@ SMALL = 2e8
 """Largest number of parameters of networks whose calls are timed, because loading them takes little time."""
 SHARE = 0.4
 """Fraction of the rate of large matrix products that denoising networks are assumed to reach."""
-STAND_INS: dict[str, tuple[Kind, int | None]] = {
-    "sd15": ("sd15", None),
-    "sd2": ("sd21", 64),
-    "sd21": ("sd21", None),
-    "sdxl": ("sdxl", None),
-}
-"""Published architectures, by the field `like` of the manifest, and their native sizes in latent cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,29 +127,6 @@ def forecast(suite: Suite, root: Path, listen: Listener = lambda event: None) ->
     )
 
 
-class _Published(Tiny):
-    """A network of a published architecture, in place of weights that are not on this machine."""
-
-    @property
-    def revision(self) -> str:
-        """A placeholder: results of this model do not exist."""
-        return "not here yet"
-
-    @property
-    def native(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Native size of the published checkpoint in pixels."""
-        return self.window
-
-
-def _stand_in(entry: Entry) -> "_Published | None":
-    """The architecture that the manifest has for a checkpoint that is not on this machine; None if it has none."""
-    [known, *_] = [of_repository(one) for one in repositories(entry)] or [Published(name="")]
-    if known.like not in STAND_INS or load_class("models", split(entry.spec)[0], entry.spec).__name__ != "Diffusers":
-        return None
-    kind, size = STAND_INS[known.like]
-    return _Published(kind=kind, widths="full", sample_size=size, device="meta")
-
-
 def _model(
     suite: Suite,
     entry: Entry,
@@ -168,7 +136,7 @@ def _model(
     loaded: Loaded,
 ) -> Line:
     lacking = [one for one in repositories(entry) if one in {gone.repository for gone in absent(suite)}]
-    model: Any = _stand_in(entry) if lacking else loaded.model(entry)
+    model: Any = stand_in(entry) if lacking else loaded.model(entry)
     parts = [part for part in suite.parts if entry in part.models]
     total = _Count()
     if lacking:

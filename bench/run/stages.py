@@ -11,7 +11,8 @@ from .execute import Executor
 from .job import Job
 from .loaded import Loaded
 from .sample import SampleTask, lay_out, sample
-from .score import GroupTask, Ruler, ScoreTask, group_tasks, missing, score, score_group
+from .score import Ruler, ScoreTask, missing, score
+from .score_groups import GroupTask, group_tasks, score_group
 
 
 def lacks_sample(store: Store, key: str, retry_errors: bool) -> bool:

@@ -14,9 +14,10 @@ from syncbench.bench.fetch.manifest import manifest
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import forecast as module
 from syncbench.bench.run.capacity import parameters_of
-from syncbench.bench.run.forecast import STAND_INS, Forecast, forecast
+from syncbench.bench.run.forecast import Forecast, forecast
 from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.rehearsal import Bill, Rehearsal
+from syncbench.bench.run.stand_ins import STAND_INS
 from syncbench.bench.suites.narrow import narrowed
 from syncbench.bench.suites.suite import Entry, read_suite
 from syncbench.bench.types import Item
