@@ -550,7 +550,7 @@ def test_clips_are_made_by_their_family(folders: dict[str, Path], clip: Path, tm
     options |= {"path": str(folders[name])}
     world = {"id": "world_videos", "frames": 5, "size": 64}
     own = {"id": "videos", "path": str(clip), "prompt": "a cat", "frames": 5, "size": 64}
-    method = "svd" if name == "svd" else "animatediff"
+    method = "stable_video" if name == "svd" else "animatediff"
     found = sweep(name, options, world, [method, "independent", "batch_attention"], tmp_path / "world")
     # guidance doubles evaluations; five frames of Wan's are two latents
     assert dict(found) == {method: 8 if name == "wan" else 20, "independent": 20, "batch_attention": 20}
@@ -558,7 +558,7 @@ def test_clips_are_made_by_their_family(folders: dict[str, Path], clip: Path, tm
 
 
 def test_a_clip_from_a_picture_is_no_row_of_another_system(folders: dict[str, Path]) -> None:
-    clips, pictures = load("methods", "animatediff", {}), load("methods", "svd", {})
+    clips, pictures = load("methods", "animatediff", {}), load("methods", "stable_video", {})
     of_words, of_pictures = (
         model_of(folders, "sd_animatediff", adapter=str(folders["motion"])),
         model_of(folders, "svd"),
@@ -590,7 +590,7 @@ def test_clips_that_do_not_fill_latents_or_places_are_refused_before_the_first_j
 
     refused("wan", 8, "clips of 4 k \\+ 1 frames, not of 8: set frames to 5 or 9")
     refused("sd_animatediff", 40, "places for at most 32", adapter=str(folders["motion"]))
-    refused("svd", 26, "places for at most 25", "svd")
+    refused("svd", 26, "places for at most 25", "stable_video")
 
 
 # Folders that are something else

@@ -10,10 +10,11 @@ import pytest
 import torch
 from syncbench import run
 from syncbench.bench.cli.main import app
+from syncbench.bench.fetch.manifest import manifest
 from syncbench.bench.models.tiny import Tiny
 from syncbench.bench.run import forecast as module
 from syncbench.bench.run.capacity import parameters_of
-from syncbench.bench.run.forecast import Forecast, forecast
+from syncbench.bench.run.forecast import STAND_INS, Forecast, forecast
 from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.rehearsal import Bill, Rehearsal
 from syncbench.bench.suites.narrow import narrowed
@@ -249,3 +250,7 @@ def test_plans_refuse_what_sweeps_refuse() -> None:
 
     with pytest.raises(SyncbenchError, match="no item 'nope'"):
         forecast(narrowed(read_suite(SUITE), items=["nope"]), Path("nowhere"))
+
+
+def test_architectures_that_the_manifest_names_are_known() -> None:
+    assert {weights.like for weights in manifest().values()} == {"", *STAND_INS}

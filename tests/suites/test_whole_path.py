@@ -88,7 +88,10 @@ def call(*arguments: str) -> Result:
     return done
 
 
-@pytest.mark.parametrize("name", SMALL)
+FIRST, *OTHERS = SMALL
+
+
+@pytest.mark.parametrize("name", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_from_nothing_to_a_table_and_a_board(
     hub: Hub, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from .._together import Together
 
 
 @dataclass(frozen=True, kw_only=True)
-class SVD(Together):
+class StableVideo(Together):
     """Every frame starts from its own noise; the item gives the picture, or a clip whose first frame it is."""
 
     version: ClassVar[int] = 1
