@@ -13,5 +13,13 @@ def quoted(text: object, most: int = 200) -> str:
     return line if len(line) <= most else f"{line[: most // 2 - 2]}...{line[-(most // 2 - 2) :]}"
 
 
-class DamagedWarning(UserWarning):
+class SyncbenchWarning(UserWarning):
+    """Something a user should know, and may want to change; the work goes on."""
+
+
+class CapacityWarning(SyncbenchWarning):
+    """Networks that will probably not fit into the memory of this machine."""
+
+
+class DamagedWarning(SyncbenchWarning):
     """Warns, in one sentence, of stored results that cannot be read and count as missing; all others are read."""

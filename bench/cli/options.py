@@ -18,7 +18,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from ..errors import DamagedWarning, SyncbenchError, quoted
+from ..errors import SyncbenchError, SyncbenchWarning, quoted
 from ..escaping import json_text, visible
 from ..isolation.signals import AGAIN, GOES_ON, raising_signals
 from ..limits import SEED
@@ -34,8 +34,8 @@ class _Group(TyperGroup):
         _open_streams()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("always", DamagedWarning)
-                warnings.showwarning = _damage_in_one_line(warnings.showwarning)
+                warnings.simplefilter("always", SyncbenchWarning)
+                warnings.showwarning = _in_one_line(warnings.showwarning)
                 try:
                     with raising_signals():
                         return super().invoke(ctx)
@@ -76,11 +76,11 @@ def _close_stdout() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-def _damage_in_one_line(show: Callable[..., None]) -> Callable[..., None]:
-    """A `warnings.showwarning` that prints a DamagedWarning in one line on stderr and leaves others to `show`."""
+def _in_one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """A `warnings.showwarning` that prints a SyncbenchWarning in one line on stderr and leaves others to `show`."""
 
     def show_warning(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if issubclass(category, DamagedWarning):
+        if issubclass(category, SyncbenchWarning):
             print(f"warning: {visible(str(message))}", file=sys.stderr)
         else:
             show(message, category, *rest, **more)

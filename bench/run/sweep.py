@@ -6,6 +6,7 @@ memory or the seconds of a method, and models are outermost: each is loaded once
 """
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..catalogue.listing import list_components
 from ..catalogue.registry import load_class, split, suggest
-from ..errors import quoted
+from ..errors import CapacityWarning, quoted
 from ..fetch.needs import check_here
 from ..files import disk
 from ..store.folder import Store, load_records
 from ..suites.narrow import Narrowing, narrowed
 from ..suites.suite import Entry, Suite, read_suite
 from ..types import Family, Item, SyncbenchError
+from .capacity import hollow_of, memory_notes, parameters_of
 from .claims import Claims
 from .events import Event, Listener, silent
 from .execute import Executor, Lost, executor
@@ -124,6 +126,9 @@ def sweep(
                 store.warn()
                 if execute.apart:
                     loaded.release()
+                if lacking and not small:
+                    for note in memory_notes(parameters_of(hollow_of(entry)), entry):
+                        warnings.warn(f"model {entry.label}: {note}", CapacityWarning, stacklevel=2)
                 problems[entry.token] = _problem(entry, lacking, execute, items, small)
             problem = problems[entry.token]
             if problem is not None and len(models) == 1:
