@@ -84,7 +84,7 @@ def lay_out(task: SampleTask, loaded: Loaded) -> Outcome:
     with suppress(Exception):
         factor = loaded.model(job.model).factor
         loaded.item(job.dataset, job.item, job.protocol).surface.canvas(factor)
-    return Outcome(job.key, job.name)
+    return Outcome(job.key, job.item)  # the surface is the item's, whatever the method
 
 
 def about(entry: Entry) -> Json:

@@ -236,7 +236,7 @@ def test_a_pose_moves_the_mesh_not_its_texture() -> None:
 def test_a_pose_that_stretches_the_mesh_turns_its_normals() -> None:
     """Cosines are those of the mesh as it stands, not as it was before it was stretched."""
     mesh, views, pose = ball(3), cameras(), np.diag([1.4, 0.7, 1.1, 1.0])
-    stretched = Mesh(mesh.vertices @ pose[:3, :3], mesh.faces, known=True)
+    stretched = Mesh(mesh.vertices @ pose[:3, :3], mesh.faces, trusted=True)
     there = Atlas.of(stretched, views).looks(views)[1]
     here = Atlas.of(mesh, views, pose).looks(Cameras(views.extrinsics @ pose, views.intrinsics, 48, 48))[1]
     assert there.max() > 0.9
