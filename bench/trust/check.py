@@ -15,6 +15,7 @@ from ..catalogue.registry import MARKS, NOUNS, any_class, component_kind, load, 
 from ..catalogue.roles import primary_of
 from ..isolation.guard import Failure, attempt, unchanged
 from ..models.interface import Model
+from ..models.parts.attention import hook_is_live
 from ..run.answers import check_artifact, items_of
 from ..surfaces.lazy import Lazy
 from ..surfaces.strip import Strip
@@ -227,3 +228,5 @@ def _model(model: Any) -> Iterator[Verdict]:
     shape = (2, 3, model.window, model.window)
     yield Verdict("decodes to images of its window", tuple(image.shape) == shape, str(tuple(image.shape)))
     yield Verdict("images are in [0, 1]", float(image.min()) >= 0 and float(image.max()) <= 1)
+    if "attention" in model.capabilities:
+        yield Verdict("attention asks the processors that are put into it", hook_is_live(model))

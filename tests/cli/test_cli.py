@@ -196,6 +196,7 @@ def test_cite_names_what_the_table_shows(suite: Path, results: Path) -> None:
         (["run", "{suite}", "--set", "multidiffusion.stride=far"], "multidiffusion.stride = far"),
         (["run", "{suite}", "--set", "panoramas.width=8"], "narrower than its window"),
         (["run", "{suite}", "--datasets", "prompts"], "--set prompts.path=FILE"),
+        (["run", "{suite}", "--datasets", "spheres"], "--set spheres.path=FILE"),
         (["run", "{suite}", "--datasets", "prompts", "--set", "prompts.path={broken}"], "broken.jsonl:2: not JSON"),
         (["run", "{suite}", "--model", "{tmp}/checkpoint"], "checkpoint"),
         (["run", "{suite}", "--out", "{tmp}"], "not a results folder"),
@@ -263,7 +264,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(
 
 
 @pytest.mark.parametrize(
-    "spec", ["multidiffusion", "independent@shared", "trap", "truth", "seam_ratio", "panoramas", "gauss"]
+    "spec", ["multidiffusion", "independent@shared", "trap", "truth", "seam_ratio", "panoramas", "gauss", "tiny"]
 )
 def test_shipped_components_keep_their_contracts(spec: str) -> None:
     done = call("check", spec)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from syncbench import run
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
@@ -407,3 +408,27 @@ def test_the_truth_of_a_mesh_that_has_none_is_null_and_not_an_error(place: Path)
     assert done.exit_code == 0, done.output
     frame = load_records([place / "out"])
     assert set(frame[frame["method"] == "truth"]["reason"]) == {"the dataset knows no true picture of this item"}
+
+
+def test_a_sphere_of_overlapping_views_is_sampled_and_judged(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a lake\nmountains at dawn\n")
+    data = {"id": "spheres", "path": str(tmp_path / "p.txt"), "views": 6, "elevations": [0.0, 45.0], "size": 16}
+    items = load("datasets", "spheres", {name: value for name, value in data.items() if name != "id"}).items()
+    assert [item.surface.views for item in items] == [12, 12]
+    canvas = items[0].surface.canvas()
+    assert int((canvas.count > 1).sum()) > 50, "neighbours see the same cells"
+    frame = run(
+        {
+            "model": "gauss",
+            "datasets": [data],
+            "methods": ["independent", "multidiffusion", "batch_attention"],
+            "metrics": ["disagreement", "seam_ratio", "sharpness"],
+            "limit": 1,
+            "protocol": {"steps": 3, "guidance": 1.0},
+        },
+        tmp_path / "out",
+    )
+    value = {(row.method, row.metric): row for row in frame.itertuples()}
+    assert value["multidiffusion", "sharpness"].value > 0
+    assert value["independent", "seam_ratio"].reason, "the views are no one wide picture"
+    assert set(frame["status"]) <= {"ok", "unsupported"}

@@ -81,7 +81,8 @@ def test_rounding_errors_of_processors_are_no_content():
 
 
 @pytest.mark.parametrize(
-    "name", [c.id for c in list_components("datasets") if c.id not in ("meshes", "videos", "photos", "prompts")]
+    "name",
+    [c.id for c in list_components("datasets") if c.id not in ("meshes", "videos", "photos", "prompts", "spheres")],
 )
 def test_items_of_the_tree_differ_in_content_and_hash_without_rendering(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Lazy, "__getitem__", lambda self, name: never())

@@ -114,7 +114,7 @@ class _Probe:
 
 
 def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -> bool:
-    """Whether processors put in with `model.attach` are really called, each of them, when the model predicts.
+    """Whether processors put in with `model.attach` are really called, one or more and each of them, in a prediction.
 
     False where a backend (a compiled graph, a fused kernel, a wrapper that sets processors itself) goes around them:
     attention sharing would silently do nothing. Makes one prediction, which is not counted in `model.cost`. `inputs`
@@ -136,4 +136,4 @@ def hook_is_live(model: "Model", where: Where | None = None, **inputs: Tensor) -
             model.predict(noise.to(model.device, model.dtype), level, condition)
     finally:
         model.cost = bill
-    return all(p.calls > 0 for p in probes)
+    return bool(probes) and all(p.calls > 0 for p in probes)
