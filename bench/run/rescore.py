@@ -73,8 +73,12 @@ def rescore(
 
 
 def _check_named(store: Store, datasets: Sequence[str]) -> None:
-    """Refuse data sets of which the folder has no results."""
-    used = {word for spec in store.used("datasets") for word in (spec.spec, split(spec.spec)[0], label(spec.spec))}
+    """Refuse data sets of which the folder has no results, of its last suite or of an earlier one."""
+    if not datasets:
+        return
+    jobs = [job.dataset for key in store.finished() if (job := store.job(key)) is not None]
+    specs = [*store.used("datasets"), *jobs]
+    used = {word for spec in specs for word in (spec.spec, split(spec.spec)[0], label(spec.spec))}
     for name in datasets:
         if name not in used:
             close = suggest(name, used, "there are those of")
