@@ -234,6 +234,11 @@ def _from_file(path: Path, name: str) -> type:
     try:
         with _blamed(f"importing '{path}'"):
             spec.loader.exec_module(loaded)
+    except SyncbenchError as error:
+        del sys.modules[module]
+        if "relative import" in str(error):
+            raise SyncbenchError(f"{error}: outside the tree, import from `syncbench...`, as users do") from error
+        raise
     except BaseException:
         del sys.modules[module]
         raise
