@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
@@ -30,8 +31,11 @@ def instantiate(cls: type, name: str, values: Mapping[str, Any]) -> Any:
         checked[key] = convert(value, types[key], f"{name}.{key}")
     try:
         instance = cls(**checked)
-    except (ValueError, TypeError) as error:
-        raise SyncbenchError(f"{name} cannot be built: {error}") from error
+    except SyncbenchError:
+        raise
+    except Exception as error:
+        what = error if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
+        raise SyncbenchError(f"{name} cannot be built: {what}") from error
     for key, value in field_values(instance).items():  # defaults have not been checked yet
         _storable(value, value, f"{name}.{key}")
     return instance
@@ -80,9 +84,10 @@ def convert(value: Any, kind: Any, where: str) -> Any:
         except (ValueError, RecursionError):  # no JSON
             pass
     if first["type"] in RANGES:
-        reason = first["msg"].replace("Input should", "it must").replace("String should", "it must")
+        reason = re.sub(r"^\w+ should", "it must", first["msg"]).replace(" after validation", "")
         raise SyncbenchError(f"{where} = {value_text(value)}: {reason}")
-    raise SyncbenchError(f"{where} = {value_text(value)} is not {show_type(kind)}: {first['msg']}")
+    reason = WRITTEN.get(first["type"], first["msg"])
+    raise SyncbenchError(f"{where} = {value_text(value)} is not {show_type(kind)}: {reason}")
 
 
 RANGES = (
@@ -90,6 +95,12 @@ RANGES = (
     *("finite_number", "string_too_short", "string_too_long", "too_short", "too_long", "literal_error"),
 )
 """Pydantic's types of errors about a value that has the right type and is none of those allowed."""
+WRITTEN = {
+    "dict_type": 'write a JSON object, e.g. {"name": value}',
+    "list_type": 'write a JSON list, e.g. ["a", "b"]',
+    "tuple_type": 'write a JSON list, e.g. ["a", "b"]',
+}
+"""How values of lists and tables are written, by pydantic's type of error about another value."""
 DEEPEST = 20
 """Largest number of nested lists and tables in a value."""
 
@@ -190,6 +201,9 @@ def show_type(kind: Any) -> str:
         return show_type(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
         return " | ".join("None" if part is type(None) else show_type(part) for part in get_args(kind))
+    if get_origin(kind) in (dict, list, tuple):
+        parts = ["..." if part is Ellipsis else show_type(part) for part in get_args(kind)]
+        return f"{get_origin(kind).__name__}[{', '.join(parts)}]"
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
 
 

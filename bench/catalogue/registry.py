@@ -6,13 +6,14 @@ Nothing registers itself: ids are file names (see `listing`), and any class that
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import SyncbenchError, quoted
 from ..files import is_folder
@@ -135,8 +136,25 @@ def label(spec: str, overrides: Mapping[str, Any] | None = None) -> str:
         path, _, name = base.partition(".py")
         base = Path(path).name + name
     values = {key: show_value(value) for key, value in sorted((overrides or {}).items())}
-    tail = ",".join(f"{key}={Path(value).name if '/' in value else value}" for key, value in values.items())
+    tail = ",".join(f"{key}={_without_folders(value)}" for key, value in values.items())
     return base + (f"@{preset}" if preset else "") + (f"[{tail}]" if tail else "")
+
+
+def _without_folders(value: str) -> str:
+    """A field's value with the last part of each path in it, also of those in a list or a table."""
+    if "/" not in value:
+        return value
+    try:
+        inside = json.loads(value) if value[0] in "[{" else None
+    except (ValueError, RecursionError):
+        inside = None
+    if isinstance(inside, dict):
+        table = cast(dict[str, Any], inside)
+        return json.dumps({key: _without_folders(one) if isinstance(one, str) else one for key, one in table.items()})
+    if isinstance(inside, list):
+        listed = cast(list[Any], inside)
+        return json.dumps([_without_folders(one) if isinstance(one, str) else one for one in listed])
+    return Path(value).name
 
 
 def component_id(name: str) -> str:
@@ -216,6 +234,11 @@ def _from_file(path: Path, name: str) -> type:
     try:
         with _blamed(f"importing '{path}'"):
             spec.loader.exec_module(loaded)
+    except SyncbenchError as error:
+        del sys.modules[module]
+        if "relative import" in str(error):
+            raise SyncbenchError(f"{error}: outside the tree, import from `syncbench...`, as users do") from error
+        raise
     except BaseException:
         del sys.modules[module]
         raise

@@ -47,7 +47,7 @@ class _Group(TyperGroup):
             what = f"cannot use '{quoted(error.filename)}'" if error.filename else "cannot write the answer"
             print(visible(f"error: {what}: {error.strerror or error}"), file=sys.stderr)
             if not error.filename:
-                _close_stdout()
+                discard_stdout()
             raise typer.Exit(2) from None
         except SyncbenchError as error:
             print(f"error: {quoted(error, 1_000)}", file=sys.stderr)
@@ -70,8 +70,8 @@ def _open_streams() -> None:
                 cast(Any, stream).reconfigure(errors="syncbench")
 
 
-def _close_stdout() -> None:
-    """Discard output that could not be written, so that Python does not try again when it exits."""
+def discard_stdout() -> None:
+    """Discard what could not be written to stdout and what is to come, so that Python does not try again."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # a stream that is no file needs no help
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

@@ -1,6 +1,7 @@
 """Commands that make results: list, run, score, show, train."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -8,7 +9,7 @@ import typer
 
 from ..catalogue.listing import KINDS, Kind
 from ..catalogue.registry import list_components, suggest
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, quoted
 from ..escaping import visible
 from .options import (
     AsJson,
@@ -22,6 +23,7 @@ from .options import (
     Threads,
     Timeout,
     app,
+    discard_stdout,
     print_json,
     split_names,
     split_numbers,
@@ -137,10 +139,18 @@ def run(
 
 
 def _print_table(root: Path) -> "Callable[[Family], None]":
+    """A function that prints a family's small table. Where it cannot, it says so on stderr, and the sweep goes on."""
+
     def finished(family: "Family") -> None:
         from ..report.report import report
 
-        print(report(root, families=[family], brief=True, **terminal()).rstrip() + "\n", flush=True)
+        try:
+            print(report(root, families=[family], brief=True, **terminal()).rstrip() + "\n", flush=True)
+        except SyncbenchError as error:
+            print(f"no table of {family}: {quoted(error, 1_000)}", file=sys.stderr)
+        except BrokenPipeError:
+            print("tables are no longer read: the sweep goes on without printing them", file=sys.stderr)
+            discard_stdout()
 
     return finished
 
@@ -237,16 +247,17 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def _finish(done: "Sweep", as_json: bool) -> None:
     """Print what a sweep did, and exit with 1 if any job failed, else with 0."""
-    failed = len(done.errors)
+    failed, left_out = len(done.errors), Counter(done.left_out.values())
     if as_json:
         facts = {"out": str(done.root), "jobs": len(done.keys), "sampled": done.sampled, "scored": done.scored}
-        print_json({**facts, "errors": done.errors})
+        print_json({**facts, "errors": done.errors, "left_out": done.left_out})
     else:
-        print(
-            f"{len(done.keys)} jobs, {done.sampled} sampled and {done.scored} scored now, {failed} failed: {done.root}"
-        )
+        counts = f"{len(done.keys)} jobs, {done.sampled} sampled and {done.scored} scored now, {failed} failed"
+        print(f"{counts}{f', {left_out.total()} not possible' if left_out else ''}: {done.root}")
+        for reason, many in left_out.most_common(5):
+            print(visible(f"not possible ({many} of {len(done.keys)} jobs): {reason}"), file=sys.stderr)
         for name, error in list(done.errors.items())[:5]:
             print(visible(f"failed: {name}: {error}"), file=sys.stderr)
-        if failed:
+        if any(not name.startswith("model ") for name in done.errors):
             print("look into job.json, then try again with --retry-errors", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)

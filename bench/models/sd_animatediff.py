@@ -26,8 +26,10 @@ LEVELS: dict[str, Any] = {
     **{"timestep_spacing": "linspace", "steps_offset": 1, "rescale_betas_zero_snr": False},
 }
 """The noise schedule: `linear` as in the released configurations, `linspace` as in diffusers' documentation."""
-ADAPTER = Fingerprint("AnimateDiff's motion adapter", {"": Part(("MotionAdapter",), fields={"conv_in_channels": None})})
-CONTROL = Fingerprint("a ControlNet", {"": Part(("ControlNetModel",))})
+ADAPTER = Fingerprint(
+    "motion adapter of AnimateDiff", {"": Part(("MotionAdapter",), fields={"conv_in_channels": None})}
+)
+CONTROL = Fingerprint("ControlNet", {"": Part(("ControlNetModel",))})
 
 
 class AnimateDiff(Recipe):

@@ -66,6 +66,10 @@ class MVAdapter(Recipe):
                 f"{quoted(self.source.path)} is a Stable Diffusion 1 checkpoint, for which no MV-Adapter was trained: "
                 "take one of Stable Diffusion XL or 2.1"
             )
+        if self._size % self.cells:
+            raise SyncbenchError(
+                f"model.size = {self._size}: MV-Adapter reads sides that are multiples of {self.cells}"
+            )
         self.adapter = self.folder(self._adapter, what="MV-Adapter")
         self.file = self.adapter.file(self.wanted, "MV-Adapter's weights for this base")
         check_file(self.file, self.wanted)
@@ -79,6 +83,11 @@ class MVAdapter(Recipe):
     def xl(self) -> bool:
         """Whether the base checkpoint is Stable Diffusion XL."""
         return self.source.has("text_encoder_2")
+
+    @property
+    def cells(self) -> int:
+        """Pixels along a side of a cell of the finest features of cameras."""
+        return 16 if self.xl else 8
 
     @property
     def wanted(self) -> str:

@@ -14,9 +14,10 @@ from ..types import SyncbenchError
 from .claims import Claims
 from .events import Listener, silent
 from .execute import Executor
+from .failures import Named, by_name, failures, job_name
 from .score import Ruler, missing, ruler
 from .stages import score_groups, score_jobs
-from .sweep import Sweep, are_small, errors
+from .sweep import Sweep, are_small
 
 
 def rescore(
@@ -45,7 +46,7 @@ def rescore(
     rulers = {entry.token: ruler(entry, execute.loaded) for entry in (named if metrics is not None else every)}
     asked: dict[str, list[Ruler]] = {}
     own: dict[str, Entry] = {}
-    refused: dict[str, str] = {}
+    refused: dict[str, Named] = {}
     allowed: dict[str, Entry | str] = {}
     for key in store.finished():
         job = store.job(key)
@@ -59,14 +60,14 @@ def rescore(
             if isinstance(entry, Entry):
                 own[key] = entry
             elif missing(store, key, asked[key], retry_errors):
-                refused[job.name] = entry
+                refused[key] = (job_name(job.header), entry)
     listen, small = progress or silent, are_small([Entry("models", one.spec) for one in store.used("models")])
     mine = {key: some for key, some in asked.items() if key in own}
     scored = score_jobs(store, mine, own, execute, retry_errors, listen, small)
     today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]
     score_groups(store, asked, today, own, (), execute, retry_errors, listen, small)
     Claims(root).tidy()
-    failed = errors(store, list(asked)) | refused
+    failed = by_name(failures(store, list(asked)) | refused)
     store.clear()
     store.warn()
     return Sweep(root=root, keys=list(asked), scored=scored, errors=failed)

@@ -26,6 +26,7 @@ from .capacity import hollow_of, memory_notes, parameters_of
 from .claims import Claims
 from .events import Event, Listener, silent
 from .execute import Executor, Lost, executor
+from .failures import by_name, failures, job_name
 from .job import Job
 from .loaded import Loaded
 from .measure import machine, versions
@@ -52,6 +53,8 @@ class Sweep:
     scored: int = 0
     errors: dict[str, str] = field(default_factory=dict[str, str])
     """Error text by job name, of this run and of earlier ones that were not tried again."""
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+    """The reason by job name, for jobs that method, model and item do not allow; they are no errors."""
 
 
 def run(
@@ -94,7 +97,7 @@ def sweep(
 ) -> Sweep:
     """Sample and score the parts of `suite` that `root` lacks. If a job or metric fails, its record has the error.
 
-    `finished` is called with each family as soon as all of its records are in `root`.
+    `finished` is called with each family as soon as all of its records are in `root`, if `part` has jobs of it.
     """
     listen, loaded = progress or silent, execute.loaded
     loaded.forget_items()
@@ -152,11 +155,14 @@ def sweep(
             store, {key: asked[key] for key in keys}, datasets, execute, retry_errors, listen, small
         )
         score_groups(store, asked, suite.listed("datasets"), {}, list(here), execute, retry_errors, listen, small)
-        if finished is not None and here:
+        if finished is not None and keys:
             finished(family)
-    result.keys = [job.key for job in shard(list(planned.values()), *part)]
+    own = shard(list(planned.values()), *part)
+    result.keys = [job.key for job in own]
     Claims(root).tidy()
-    result.errors |= errors(store, result.keys)
+    result.errors |= by_name(failures(store, result.keys))
+    left_out = {job.key: (job_name(job.header), job.unsupported) for job in own if job.unsupported is not None}
+    result.left_out = by_name(left_out)
     store.clear()
     store.warn()
     return result
@@ -214,21 +220,6 @@ def _problem(
         except SyncbenchError as error:
             return f"item '{item}' does not fit model {entry.label}: {error}"
     return None
-
-
-def errors(store: Store, keys: Sequence[str]) -> dict[str, str]:
-    """Errors of jobs or of their metrics, by job name."""
-    found: dict[str, str] = {}
-    wanted = set(keys)
-    grouped = [row for group in store.groups().values() for row in group.rows if row.key in wanted]
-    for row in [row for key in keys for row in store.scores(key)] + grouped:
-        if row.status == "error":
-            found.setdefault(f"{row.method} {row.item} seed {row.seed}", f"{row.metric}: {row.reason}")
-    for key in keys:
-        job = store.job(key)
-        if job is not None and job.status == "error":
-            found[job.name] = f"{job.error}"
-    return found
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

@@ -43,6 +43,8 @@ def narrowed(suite: Suite, **how: Unpack[Narrowing]) -> Suite:
         if name not in Narrowing.__annotations__:
             hint = suggest(name, Narrowing.__annotations__, "there is")
             raise TypeError(f"no option '{name}' to narrow a suite by{hint}")
+        if isinstance(how[name], str) and name not in ("model", "device"):
+            raise SyncbenchError(f"{name} = '{quoted(how[name], 60)}' is one text: give a list, also of one name")
     limit, items, seeds, model = how.get("limit"), how.get("items"), how.get("seeds"), how.get("model")
     if limit is not None and limit < 1:
         raise SyncbenchError(f"--limit {limit} leaves no items: use 1 or more")

@@ -22,8 +22,9 @@ from syncbench.bench.files import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
 from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells
+from syncbench.bench.run.failures import failures
 from syncbench.bench.run.loaded import Loaded
-from syncbench.bench.run.sweep import errors, run
+from syncbench.bench.run.sweep import run
 from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.store.stored import Spec
 from syncbench.bench.suites import recorded
@@ -402,7 +403,7 @@ def test_errors_look_each_key_up_once(made: Path) -> None:
             return super().__iter__()
 
     store = Store(made)
-    errors(store, Keys(store.finished()))
+    failures(store, Keys(store.finished()))
     assert Keys.asked <= 3, "not once for every row"
 
 

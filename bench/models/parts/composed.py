@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...isolation.guard import named
 from ...types import Cost, SyncbenchError
 from ..interface import Call, Condition
 from .attention import replaced, spatial
@@ -29,7 +30,7 @@ from .network import OFFERS, Network
 from .placement import Memory, Placement
 from .schedule import Level, Schedule
 from .texts import Text
-from .weights import Folder, find, first_line
+from .weights import Folder, find, first_line, load_networks
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 """Folder of the bundled models' weights."""
@@ -93,8 +94,9 @@ class Composed(Denoiser):
 
     @cached_property
     def made(self) -> Parts:
-        """The parts, from one call of `parts()`."""
-        return self.parts()
+        """The parts, from one call of `parts()`. Raises SyncbenchError where that fails."""
+        with named(f"making the parts of model {self.id}"):  # of a configuration with an odd value, say
+            return self.parts()
 
     @property
     def network(self) -> Network:
@@ -250,6 +252,8 @@ class Composed(Denoiser):
         Raises SyncbenchError where a part cannot be loaded, the parts do not fit each other, or answer NaN.
         """
         self.load()
+        for conditioner in self.made.conditioners:
+            load_networks(conditioner)
         if self.needs or self.network.always:
             return
         side, kept = min(TRIAL, self.window // self.factor), self.cost

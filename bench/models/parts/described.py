@@ -32,7 +32,7 @@ MOST: dict[str, int] = {
     **dict.fromkeys(("joint_attention_dim", "caption_channels", "d_model", "d_ff"), 65_536),
     **dict.fromkeys(("vocab_size", "num_train_timesteps"), 1_000_000),
 }
-"""Largest values of fields of a configuration; a network of larger ones could fill the memory while it is built."""
+"""Largest values of fields that are numbers; a network of larger ones could fill the memory while it is built."""
 
 
 def read_index(folder: Path, own_pipeline: bool = False) -> Json:
@@ -68,13 +68,15 @@ def listed(folder: Path, index: Mapping[str, Any], unused: Sequence[str] = UNUSE
 
 
 def config_of(folder: Path, name: str) -> Json:
-    """The configuration of a part. Raises SyncbenchError where it is missing, or has numbers above those of MOST."""
+    """The configuration of a part. Raises SyncbenchError where it is missing, or has other values than MOST allows."""
     path = folder / name / ("scheduler_config.json" if name.startswith("scheduler") else "config.json")
     if not path.exists():
         shown = f"{name}/{path.name}" if name else path.name
         raise SyncbenchError(f"{quoted(folder)} has no {shown}: copy the whole pipeline folder")
     config = read_object(path)
     for key, most in MOST.items():
+        if isinstance(config.get(key), str | dict):
+            raise SyncbenchError(f"{quoted(path)}: {key} = {quoted(config[key], 60)} is no number: copy the file again")
         numbers = _numbers(config.get(key))
         if any(not isfinite(number) or number > most or number < 0 for number in numbers) or len(numbers) > 64:
             raise SyncbenchError(

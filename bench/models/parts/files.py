@@ -94,7 +94,10 @@ def tensor_names(path: Path) -> set[str]:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors of a safetensors file by name. Raises SyncbenchError for a file that is not complete."""
+    """Shapes of the tensors of a safetensors file by name.
+
+    Raises SyncbenchError for a file that is not complete, and for quantised weights, whose scales would be ignored.
+    """
     with path.open("rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
             raise SyncbenchError(
@@ -103,8 +106,20 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         opening: Any = safe_open(path, framework="numpy")
         with opening as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            shapes = {name: tuple(tensor.get_shape()) for name, tensor in tensors.items()}
+            quantised = {name: kind for name, tensor in tensors.items() if (kind := tensor.get_dtype()) in QUANTISED}
     except (SafetensorError, OSError) as error:
         raise SyncbenchError(
             f"{quoted(path)} is cut off or damaged ({quoted(error)}): cannot load the pipeline; copy the file again"
         ) from error
+    for name, kind in quantised.items():
+        raise SyncbenchError(
+            f"{quoted(path)} holds quantised weights ('{quoted(name, 80)}' is {kind}), which are not served: take the "
+            "file in float32, float16 or bfloat16"
+        )
+    return shapes
+
+
+QUANTISED = ("I8", "U8", "I4", "U4", "F4")
+"""Kinds of numbers, as safetensors names them, of weights that mean nothing without scales stored elsewhere."""

@@ -141,9 +141,8 @@ class Fingerprint:
         names = config.get("_class_name") or config.get("architectures")
         name = str(cast(list[Any], names)[0] if isinstance(names, list) and names else names)
         if name not in wanted.classes:
-            raise SyncbenchError(
-                f"{quoted(path)} is no {self.what}: it holds a {quoted(name, 60)}, not a {' or '.join(wanted.classes)}"
-            )
+            held = f"holds a {quoted(name, 60)}" if names else "names no class in its config.json"
+            raise SyncbenchError(f"{quoted(path)} is no {self.what}: it {held}, not a {' or '.join(wanted.classes)}")
         return wanted.library, name
 
     def _check_parts(self, path: Path, kinds: Mapping[str, tuple[str, str]]) -> None:

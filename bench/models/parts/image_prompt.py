@@ -26,7 +26,7 @@ PROJECTION, LAYERS = "image_proj.", "ip_adapter."
 PLACES = ("models", "sdxl_models")
 """Folders of the published repository, for Stable Diffusion 1.x and XL; either may have an `image_encoder`."""
 KIND = ("transformers", "CLIPVisionModelWithProjection")
-TOWER = Fingerprint("the image encoder", {"": Part(KIND[1:], KIND[0])})
+TOWER = Fingerprint("image encoder of an IP-Adapter", {"": Part(KIND[1:], KIND[0])})
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ def check_image_prompt(file: Path, width: int) -> int:
 def image_encoder(adapter: Folder, file: Path, reads: int) -> Folder:
     """The vision tower in an adapter's folder that gives as many numbers as the file reads. SyncbenchError if none."""
     field = "hidden_size" if reads_patches(file) else "projection_dim"
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     for place in PLACES:
         tower = replace(adapter, path=adapter.path / place / "image_encoder")
         if (tower.path / "config.json").exists():
-            found[f"{place}/image_encoder"] = int(value_of(*KIND, TOWER.check(tower)[""], field))
+            found[f"{place}/image_encoder"] = value_of(*KIND, TOWER.check(tower)[""], field)
             if found[f"{place}/image_encoder"] == reads:
                 return tower
-    known = ", ".join(f"{place} gives {size}" for place, size in found.items()) or "there is none"
+    known = ", ".join(f"{place} gives {quoted(size, 40)}" for place, size in found.items()) or "there is none"
     raise SyncbenchError(
         f"{quoted(file)} reads pictures as {reads} numbers, and no image encoder in {quoted(adapter.path)} gives these "
         f"({known}): fetch or copy the one beside it"

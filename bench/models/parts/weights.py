@@ -7,7 +7,7 @@ transformers, and nothing is downloaded: `syncbench fetch` does that.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +59,7 @@ class Weights:
         variant = {"variant": self.folder.variant} if self.folder.has_variant(self.part) else {}
         dtype = {"torch_dtype" if self.library == "diffusers" else "dtype": torch.float32}
         how = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+        how |= {"ignore_mismatched_sizes": True} if self.library == "transformers" else {}  # it would not name them
         with quiet():
             try:
                 made, info = library_class(self.library, self.kind).from_pretrained(
@@ -66,6 +67,12 @@ class Weights:
                 )
             except Exception as error:  # a damaged file shows as almost any type
                 raise SyncbenchError(f"cannot load the {self.kind} in {quoted(where)}: {first_line(error)}") from error
+        other = sorted(str(one if isinstance(one, str) else one[0]) for one in info.get("mismatched_keys", ()))
+        if other:
+            raise SyncbenchError(
+                f"cannot load the {self.kind} in {quoted(where)}: {len(other)} tensors, such as "
+                f"'{quoted(other[0], 80)}', have another shape than its config.json says: copy both again"
+            )
         missing = sorted(info["missing_keys"])
         if missing:  # the libraries would draw them at random
             raise SyncbenchError(
@@ -207,9 +214,23 @@ class Folder:
         return _hash(self.path, tuple((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
 
 
+def load_networks(part: Any) -> None:
+    """Load the networks among a dataclass's fields, and in turn among those of its parts, if they are not loaded yet.
+
+    Raises SyncbenchError where one cannot be loaded.
+    """
+    values = [getattr(part, one.name) for one in fields(part)] if is_dataclass(part) else []
+    for value in [inner for one in values for inner in (one.values() if isinstance(one, Mapping) else [one])]:
+        if hasattr(type(value), "module"):
+            _ = value.module
+        elif is_dataclass(value) and not isinstance(value, type):
+            load_networks(value)
+
+
 def first_line(error: Exception) -> str:
-    """The first line of an exception's message, without the library's advice."""
-    return quoted((str(error).strip().splitlines() or [type(error).__name__])[0])
+    """The first line of an exception's message that says something, without the library's advice."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    return quoted(" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])
 
 
 def find(path: str, placement: Placement, *, commit: str = "", variant: str = "", what: str = "checkpoint") -> Folder:
