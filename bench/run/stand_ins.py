@@ -21,7 +21,7 @@ class _Published(Tiny):
 
     @property
     def revision(self) -> str:
-        """A placeholder: results of this model do not exist."""
+        """A text where weights have a hash: there are none here, and so no results of this model."""
         return "not here yet"
 
     @property
