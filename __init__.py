@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .bench.run.sweep import run
     from .bench.sampling.loop import Method, Noise, Step, Sync, canvas_artifact, views_artifact
     from .bench.sampling.sharing import Sharing
-    from .bench.store.folder import load_artifact, load_records
+    from .bench.store.artifacts import load_artifact
+    from .bench.store.folder import load_records
     from .bench.surfaces.strip import Strip
     from .bench.types import Artifact, Cost, Dataset, Family, Item, Metric, Record, Sampling, Score
 
@@ -51,10 +52,8 @@ _HOMES = {
     ),
     "sampling.sharing": ("Sharing",),
     "run.sweep": ("run",),
-    "store.folder": (
-        "load_artifact",
-        "load_records",
-    ),
+    "store.artifacts": ("load_artifact",),
+    "store.folder": ("load_records",),
     "report.report": ("report",),
     "report.board": ("board",),
     "report.sheets": ("show",),

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ..bench.catalogue.fields import check_text
 from ..bench.errors import SyncbenchError, quoted
-from ..bench.files import read_text
+from ..bench.files.reading import read_text
 from ..bench.limits import ITEMS, TEXT
 from ..bench.run.plan import check_id
 

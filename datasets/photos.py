@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..bench.errors import quoted
-from ..bench.files import is_file, is_folder
+from ..bench.files.reading import is_file, is_folder
 from ..bench.limits import ITEMS, PIXELS, Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared

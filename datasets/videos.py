@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..bench.errors import quoted
-from ..bench.files import is_file
+from ..bench.files.reading import is_file
 from ..bench.limits import PIXELS, Length, check_size
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError

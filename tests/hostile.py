@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from syncbench.bench.cli.main import app
-from syncbench.bench.files import seal, unseal
+from syncbench.bench.files.writing import seal, unseal
 from typer.testing import CliRunner
 
 PAYLOADS = (

@@ -93,7 +93,7 @@ def room(path: Path) -> str:
 
 
 FLOORS = [
-    *("bench", "bench/isolation", "bench/catalogue", "bench/store", "bench/suites", "bench/fetch"),
+    *("bench", "bench/files", "bench/isolation", "bench/catalogue", "bench/store", "bench/suites", "bench/fetch"),
     *("bench/surfaces", "bench/world"),
     *("bench/models", "bench/backbones", "bench/sampling", "bench/run", "bench/analysis", "bench/trust"),
     *("bench/report", "bench/gate", "bench/training", "bench/cli"),
@@ -133,7 +133,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test() -> None:
     assert [path.name for path in tests.glob("test_*.py")] == ["test_layout.py"]
 
 
-STATE = {"bench/isolation/signals.py", "bench/files.py", "bench/surfaces/atlas.py"}
+STATE = {"bench/isolation/signals.py", "bench/files/temporary.py", "bench/surfaces/atlas.py"}
 """Whose state is the process's by nature: signals that came, drafts being written, the last meshes unwrapped."""
 
 

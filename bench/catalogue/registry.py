@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import SyncbenchError, quoted
-from ..files import is_folder
+from ..files.reading import is_folder
 from .fields import instantiate, show_value
 from .listing import KINDS, ROOT, Component, Kind, list_components, module_name, public_classes
 

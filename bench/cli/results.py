@@ -112,7 +112,7 @@ def gate(
     else:
         result = compare(folders, baseline, margins=margins, allow_undecided=allow_undecided, reseeded=reseeded)
     if junit is not None and result is not None:
-        from ..files import write_whole
+        from ..files.writing import write_whole
         from ..gate.junit import junit as xml
 
         write_whole(junit, xml(result))

@@ -24,7 +24,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Report cards of metrics: controlled damage to true scenes. Exit 1 if a promise was broken."""
-    from ..files import disk
+    from ..files.writing import disk
     from ..isolation.guard import threaded
     from ..isolation.threads import threads_for
     from ..run.progress import told

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SyncbenchError
-from ..files import is_file, read_object, write_json
+from ..files.reading import is_file, read_object
+from ..files.writing import write_json
 
 NAME = "syncbench.lock.json"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..catalogue.registry import component_id, is_checkpoint, load_class, split
 from ..errors import SyncbenchError
-from ..files import is_folder
+from ..files.reading import is_folder
 from ..suites.suite import Entry, Suite, list_suites, read_suite
 from .hub import cached_snapshot
 from .manifest import HUB_ID, Weights, manifest, of_repository

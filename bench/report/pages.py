@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from ..escaping import markdown as markdown_text
 from ..escaping import visible
-from ..files import read_bytes
+from ..files.reading import read_bytes
 from .leaderboard import DIFFERENCES, Cell, Leaderboard, Line
 
 NARROWEST = 60

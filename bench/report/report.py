@@ -10,7 +10,7 @@ from ..analysis.frame import BOARD, Table, brief_rows, safe_csv, tidy
 from ..analysis.summary import COLUMNS, summary
 from ..errors import SyncbenchError
 from ..escaping import printable_json
-from ..files import write_whole
+from ..files.writing import write_whole
 from ..store.records import read_records, records_of_families, result_paths, unseen_conditions
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def render(
         return printable_json(text) + "\n"
     from ..analysis.differences import differences
     from . import pages
-    from .leaderboard import leaderboards
+    from .lay_out import leaderboards
 
     compared = r[:0]
     if not brief and format != "tex":

@@ -16,7 +16,7 @@ from ..analysis.frame import JOINT
 from ..catalogue.content import distinct_names
 from ..errors import SyncbenchError
 from ..escaping import visible
-from ..files import whole
+from ..files.writing import whole
 from ..limits import PIXELS
 from ..store.folder import Store
 from ..store.png import TOGETHER

@@ -14,7 +14,8 @@ import threading
 from pathlib import Path
 from typing import Literal, Self
 
-from ..files import alive, disk, owner, started, touch
+from ..files.temporary import alive, owner, started, touch
+from ..files.writing import disk
 
 BEAT = 20.0
 """Seconds between heartbeats; much less than STALE, so that a busy machine is not taken for a dead one."""

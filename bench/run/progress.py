@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from ..escaping import visible, visible_lines
-from ..files import STALE
+from ..files.temporary import STALE
 from .events import Event, Listener, Tally
 
 VERBS = {

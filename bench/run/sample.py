@@ -14,7 +14,8 @@ from ..catalogue.registry import load_class, split
 from ..isolation.guard import Failure, attempt, unchanged
 from ..models.interface import Model
 from ..sampling.loop import Method
-from ..store.folder import Store, encode_artifact
+from ..store.artifacts import encode_artifact
+from ..store.folder import Store
 from ..store.png import check_sizes
 from ..suites.suite import Entry
 from ..types import Artifact, Cost, Item, Json, SyncbenchError

@@ -17,7 +17,7 @@ from ..catalogue.listing import list_components
 from ..catalogue.registry import load_class, split, suggest
 from ..errors import CapacityWarning, quoted
 from ..fetch.needs import check_here
-from ..files import disk
+from ..files.writing import disk
 from ..store.folder import Store, load_records
 from ..suites.narrow import Narrowing, narrowed
 from ..suites.suite import Entry, Suite, read_suite

@@ -7,18 +7,17 @@
     DIR/groups/<key>.json        rows of group metrics, keyed by the members' keys
 
 Every file and folder under its final name is complete. A killed process leaves at most a temporary folder, which the
-next start removes once it is stale (see `files`), and a claim (see `run.claims`). Records are read without torch, which
-only artifacts need.
+next start removes once it is stale (see `files.temporary`), and a claim (see `run.claims`). Records are read without
+torch, which only artifacts need.
 
 A folder may come from an untrusted source. Nothing here is pickled, nothing that JSON names is imported or
 instantiated, and names read from JSON never lead out of their folder. job.json, scores.json and groups/*.json begin
-with a checksum (`files.seal`). A file that does not match its checksum, or does not fit its type (`stored`), counts as
-missing: one `DamagedWarning` names such files, a run makes them again, and all others are read.
+with a checksum (`files.writing.seal`). A file that does not match its checksum, or does not fit its type (`stored`),
+counts as missing: one `DamagedWarning` names such files, a run makes them again, and all others are read.
 """
 
 import errno
 import hashlib
-import os
 import re
 import stat
 import warnings
@@ -26,27 +25,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import DamagedWarning
-from ..files import (
-    LARGEST,
-    alive,
-    clear_stale,
-    disk,
-    owner,
-    parse_json,
-    read_bytes,
-    remove,
-    seal,
-    sync_folder,
-    temporary_file,
-    write_bytes,
-    write_json,
-    write_sealed,
-)
+from ..files.temporary import alive, clear_stale, owner, remove, temporary_file
+from ..files.writing import disk, seal, sync_folder, write_bytes, write_json, write_sealed
 from ..types import SCHEMA, Artifact, Json, Record, SyncbenchError
-from .stored import KEY, Spec, StoredGroup, StoredJob, StoredRun, parsed, read_group, read_job, read_rows
+from .artifacts import artifact_files, encode_artifact, load_artifact
+from .run_file import is_begun, read_run
+from .stored import KEY, Spec, StoredGroup, StoredJob, StoredRun, read_group, read_job, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +44,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.run: StoredRun = _read_run(root)
+        self.run: StoredRun = read_run(root)
         self.damage: dict[Path, str] = {}
         """Files and folders that cannot be read, each with the reason in one sentence."""
 
@@ -69,8 +56,8 @@ class Store:
         schema.
         """
         if (root / "run.json").exists():
-            run = {**run, "created": _read_run(root).created or run.get("created")}
-        elif root.exists() and not _begun(root):
+            run = {**run, "created": read_run(root).created or run.get("created")}
+        elif root.exists() and not is_begun(root):
             raise SyncbenchError(f"'{root}' exists and is not a results folder: choose another --out")
         with disk(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -96,7 +83,7 @@ class Store:
             self.damage.clear()
 
     def sweep(self) -> None:
-        """Remove stale temporary files, heartbeats and probes of killed processes (see `files`)."""
+        """Remove stale temporary files, heartbeats and probes of killed processes (see `files.temporary`)."""
         jobs = (path for path in self.root.glob("jobs/[!.]*") if not path.is_symlink())
         for folder in (self.root, self.root / "jobs", self.root / "groups", *jobs):
             clear_stale(folder, root=self.root)
@@ -127,7 +114,7 @@ class Store:
     def intact(self, key: str, job: StoredJob) -> bool:
         """Whether every file of a job's artifact exists and matches its hash; `damage` records it if not."""
         try:
-            _files(self.folder(key), job)
+            artifact_files(self.folder(key), job)
         except SyncbenchError as error:
             self.damage[self.folder(key)] = str(error)
             return False
@@ -227,36 +214,6 @@ class Store:
         return load_artifact(self.folder(key))
 
 
-def load_artifact(folder: Path) -> Artifact:
-    """The artifact of one job folder: 8-bit images as float32 in [0, 1], extras as saved.
-
-    Raises SyncbenchError when a file is missing or does not match its hash, or the job failed.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load as load_tensors
-
-    from .png import check_sizes, declared, decode_png
-
-    job = read_job(folder / "job.json", folder.absolute().name)
-    if job.status != "ok":
-        raise SyncbenchError(f"job {folder.name} has no artifact: {job.error}")
-    data = _files(folder, job)
-    extras = data.pop("extras.safetensors", None)
-    try:
-        check_sizes(map(declared, data.values()))
-        pictures = {name: decode_png(content) for name, content in data.items()}
-        return Artifact(
-            canvas=pictures.pop("canvas.png", None),
-            views=torch.stack([pictures[name] for name in sorted(pictures, key=lambda name: (len(name), name))]),
-            extras=load_tensors(extras) if extras else {},
-            notes=dict(job.notes),
-            cost=job.cost,
-        )
-    except (ValueError, RuntimeError, SafetensorError) as error:
-        raise SyncbenchError(f"{folder} has no readable artifact ({error}): a run makes it again") from error
-
-
 def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
     """One row per job and metric of all `folders`, with exactly the columns of `Record`; failed jobs included.
 
@@ -283,82 +240,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_mtime_ns
-
-
-def _begun(root: Path) -> bool:
-    """Whether a folder holds nothing but empty `jobs` and `groups`, as a start that was killed at once leaves it."""
-    if not root.is_dir():
-        return False
-    shown = [path for path in root.iterdir() if not path.name.startswith(".")]
-    empty = [p for p in shown if p.name in ("jobs", "groups") and p.is_dir() and not any(p.glob("[!.]*"))]
-    return len(empty) == len(shown)
-
-
-def _read_run(root: Path) -> StoredRun:
-    if root.exists() and not root.is_dir():
-        raise SyncbenchError(f"'{root}' is {_file_kind(root)}")
-    if not root.is_dir():
-        raise SyncbenchError(f"no results folder '{root}'")
-    if not (root / "run.json").is_file():
-        raise SyncbenchError(f"'{root}' is not a results folder: it has no run.json")
-    path = root / "run.json"
-    data = read_bytes(path)
-    content = parse_json(data, path)
-    schema = cast(Json, content).get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise SyncbenchError(
-            f"'{root}' has results of schema {schema}, and this syncbench reads schema {SCHEMA}: "
-            "use the version that wrote them, or run again into a new folder"
-        )
-    return parsed(StoredRun, data, path)
-
-
-def _file_kind(path: Path) -> str:
-    """What a file that was named as results is, and what is wanted instead."""
-    if not path.is_file():
-        return "neither a folder nor a file: name a results folder, or a .parquet file of records"
-    if path.suffix == ".parquet":
-        return "a file of records, which has no samples: name the results folder that they are of"
-    with suppress(OSError), open(path, "rb") as file:
-        if file.read(4) == b"PAR1":
-            return "a Parquet file under another name: give it a name that ends with .parquet"
-    if (path.parent / "run.json").is_file():
-        return f"a file in the results folder '{path.parent}': name the folder"
-    return "a file, not a results folder: name a folder that `run` wrote, or a .parquet file of records"
-
-
-def encode_artifact(artifact: Artifact) -> dict[str, bytes]:
-    """The files of an artifact, contents by name: views and canvas as 8-bit PNG, extras as floats."""
-    from safetensors.torch import save as save_tensors
-
-    from .png import encode_png
-
-    contents = {f"views/{i:03d}.png": encode_png(view) for i, view in enumerate(artifact.views)}
-    if artifact.canvas is not None:
-        contents["canvas.png"] = encode_png(artifact.canvas)
-    if artifact.extras:
-        contents["extras.safetensors"] = save_tensors({k: v.contiguous().cpu() for k, v in artifact.extras.items()})
-    return contents
-
-
-def _files(folder: Path, job: StoredJob) -> dict[str, bytes]:
-    """The files of a job's artifact, contents by name.
-
-    Raises SyncbenchError for a file that is missing, outside the folder, or does not match its hash.
-    """
-    contents: dict[str, bytes] = {}
-    inside = os.path.join(os.path.realpath(folder), "")
-    for name, digest in job.files.items():
-        path = folder / name
-        if not os.path.realpath(path).startswith(inside):
-            raise SyncbenchError(f"{folder / 'job.json'} names a file outside its folder: '{name}'")
-        try:
-            contents[name] = read_bytes(path, 4 * LARGEST)
-        except SyncbenchError as error:
-            raise SyncbenchError(f"{error}; a run makes it again") from error
-        if hashlib.sha256(contents[name]).hexdigest() != digest:
-            raise SyncbenchError(f"{path} does not match its hash: a run makes it again")
-    return contents
 
 
 def _rows(rows: Sequence[Record | Json]) -> list[Json]:

@@ -19,7 +19,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import SyncbenchError
-from ..files import parse_json, read_bytes, write_whole
+from ..files.reading import parse_json, read_bytes
+from ..files.writing import write_whole
 from ..types import SCHEMA, Json, Record
 from .stored import LARGEST, adapter, column_types, finite, misfit
 

@@ -23,7 +23,8 @@ from pydantic import (
 from typing_extensions import NotRequired, TypedDict, is_typeddict  # noqa: UP035 (pydantic asks for these before 3.12)
 
 from ..errors import SyncbenchError
-from ..files import parse_json, unseal
+from ..files.reading import parse_json
+from ..files.writing import unseal
 from ..types import Cost, Header, Json, Record
 
 CONFIG = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="ignore")

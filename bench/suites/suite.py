@@ -29,7 +29,7 @@ from ..catalogue.fields import DEEPEST, as_json, check_text, convert, value_text
 from ..catalogue.listing import Kind
 from ..catalogue.registry import FILE, find, is_checkpoint, label, load, split, suggest
 from ..errors import SyncbenchError, quoted
-from ..files import is_file, read_text
+from ..files.reading import is_file, read_text
 from ..limits import PARTS, SEED
 
 FOLDER = Path(__file__).parent

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ..errors import SyncbenchError
-from ..files import write_whole
+from ..files.writing import write_whole
 from .camera import Array
 
 Charts = tuple[Array, int, int]

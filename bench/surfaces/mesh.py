@@ -14,7 +14,7 @@ from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from ..catalogue.content import digest
 from ..errors import SyncbenchError, quoted
-from ..files import is_file, read_bytes
+from ..files.reading import is_file, read_bytes
 from .camera import Array
 
 Ids = npt.NDArray[np.int64]

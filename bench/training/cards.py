@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ..analysis.drawing import png
-from ..files import whole, write_whole
+from ..files.writing import whole, write_whole
 from ..models.parts.denoiser import device_of
 from ..run.measure import machine_name
 

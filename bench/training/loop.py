@@ -25,7 +25,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing, nn
 
-from ..files import disk, write_whole
+from ..files.writing import disk, write_whole
 from ..isolation.threads import allowed_cores
 from ..models.parts.denoiser import device_of
 from ..types import SyncbenchError

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from ..errors import SyncbenchError
-from ..files import whole
+from ..files.writing import whole
 
 
 def read(path: Path, holds: Mapping[str, type] | type, device: str = "cpu", mmap: bool = False) -> Any:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..analysis.drawing import png
 from ..escaping import visible
-from ..files import disk, write_whole
+from ..files.writing import disk, write_whole
 from .verdicts import Card, Ladder
 
 MARKS = {True: "kept", False: "BROKEN", None: "not asked"}

@@ -33,7 +33,7 @@ from ..analysis.stats import ENOUGH
 from ..catalogue.listing import Component, list_components
 from ..catalogue.registry import component_id, label, load
 from ..catalogue.roles import role_of
-from ..files import write_whole
+from ..files.writing import write_whole
 from ..isolation.guard import Failure, attempt, blamed
 from ..run.events import Tally
 from ..types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError

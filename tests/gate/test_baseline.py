@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 import yaml
-from syncbench.bench import files
 from syncbench.bench.analysis.summary import report_rows
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.files import writing
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.gate.gate import compare, gate
 from syncbench.bench.gate.junit import junit
@@ -89,7 +89,7 @@ def test_a_write_cut_short_leaves_the_old_file(stored: Path, monkeypatch: pytest
         path.write_bytes(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "write_bytes", broken)
+    monkeypatch.setattr(writing, "write_bytes", broken)
     with pytest.raises(SyncbenchError, match="no space left"):
         baseline.write_parquet(run(shift=1.0), stored)
     assert stored.read_bytes() == before

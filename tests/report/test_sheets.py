@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from syncbench.bench.report.sheets import INPUT, SheetCell, cell_picture, draw_sheet, show
 from syncbench.bench.run.sweep import run
-from syncbench.bench.store.folder import Store, load_artifact
+from syncbench.bench.store.artifacts import load_artifact
+from syncbench.bench.store.folder import Store
 from syncbench.bench.store.stored import StoredJob
 
 from ..stored_jobs import job

@@ -12,7 +12,7 @@ from syncbench import run
 from syncbench.bench.cli.main import app
 from syncbench.bench.fetch.manifest import manifest
 from syncbench.bench.models.tiny import Tiny
-from syncbench.bench.run import forecast as module
+from syncbench.bench.run import estimate
 from syncbench.bench.run.capacity import parameters_of
 from syncbench.bench.run.forecast import Forecast, forecast
 from syncbench.bench.run.loaded import Loaded
@@ -72,8 +72,8 @@ def bills(method: str, steps: int, width: int, *, window: int = 64, model: Any =
     [item] = Panoramas(width=width, height=window, window=window).items()[:1]
     item = replace(item, protocol=replace(item.protocol, steps=steps, guidance=2.0))
     made = Entry("methods", method, {}).load()
-    small, reduced = module.reduced_item(item, model.factor, made.stride)
-    assert (reduced > 1) == (window * width >= module.LARGE)
+    small, reduced = estimate.reduced_item(item, model.factor, made.stride)
+    assert (reduced > 1) == (window * width >= estimate.LARGE)
     found: list[Bill] = []
     for one, how in ((small, {"reduced": reduced}), (item, {"whole": True})):
         rehearsal: Any = Rehearsal(model, **how)
@@ -133,7 +133,7 @@ def test_loops_of_other_kinds_are_counted_whole(kind: str, count: int, tmp_path:
         seed = 0
         method = type("Entry", (), {"load": lambda self: Method(), "token": "odd"})()
 
-    stage: Any = module._Stage(Entry("models", "tiny", {}), Tiny(device="cpu"), None, True, None, [], Loaded())
+    stage: Any = estimate.Estimates(Entry("models", "tiny", {}), Tiny(device="cpu"), None, True, None, [], Loaded())
     [item] = Panoramas(width=128, height=64, window=64).items()[:1]
     assert stage._rehearse(Job(), item).cost.evaluations == count
 

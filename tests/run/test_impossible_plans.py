@@ -13,7 +13,7 @@ from syncbench import run
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.cli.main import app
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import read_text
+from syncbench.bench.files.reading import read_text
 from syncbench.bench.limits import JOBS, PIXELS, check_size
 from syncbench.bench.run.events import Event
 from syncbench.bench.run.job import job_key

@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from syncbench.bench import files
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import STALE, clear_stale, host, temporary_file, write_whole
+from syncbench.bench.files import writing
+from syncbench.bench.files.temporary import STALE, clear_stale, host, temporary_file
+from syncbench.bench.files.writing import write_whole
 from syncbench.bench.isolation.guard import threaded
 from syncbench.bench.run import sweep as run
 from syncbench.bench.run.claims import Claims
@@ -160,7 +161,7 @@ def test_run_json_comes_first(results: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "mkdir", lambda p, *a, **k: made.append(p.name) or original(p, *a, **k))
     monkeypatch.setattr(
         "syncbench.bench.store.folder.write_json",
-        lambda path, content: made.append(path.name) or files.write_json(path, content),
+        lambda path, content: made.append(path.name) or writing.write_json(path, content),
     )
     Store.create(results, {})
     assert made == ["results", "run.json", "jobs", "groups"]

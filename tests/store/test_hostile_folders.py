@@ -18,7 +18,7 @@ from syncbench.bench.catalogue import registry
 from syncbench.bench.catalogue.content import distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.errors import DamagedWarning, SyncbenchError
-from syncbench.bench.files import unseal
+from syncbench.bench.files.writing import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
 from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells

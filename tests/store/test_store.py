@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import temporary_file, unseal, write_json, write_sealed
+from syncbench.bench.files.temporary import temporary_file
+from syncbench.bench.files.writing import unseal, write_json, write_sealed
 from syncbench.bench.store import folder as module
-from syncbench.bench.store.folder import Store, load_artifact, load_records
+from syncbench.bench.store.artifacts import load_artifact
+from syncbench.bench.store.folder import Store, load_records
 from syncbench.bench.store.png import decode_png, encode_png
 from syncbench.bench.types import Artifact, Cost, Record
 

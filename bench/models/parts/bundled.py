@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from ...files import is_file, read_object
+from ...files.reading import is_file, read_object
 from ...types import SyncbenchError
 from .composed import SHIPPED, Composed
 from .denoiser import Precision

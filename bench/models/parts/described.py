@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_file, read_object
+from ...files.reading import is_file, read_object
 from .library import LIBRARIES, library_class
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any, cast
 from safetensors import SafetensorError, safe_open
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_file, is_folder, read_object
+from ...files.reading import is_file, is_folder, read_object
 
 
 def check_variant(folder: Path, bases: Mapping[str, str], variant: str | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_file, read_object
+from ...files.reading import is_file, read_object
 from .described import UNUSED, Json, config_of, listed, read_index, value_of, weights_name
 from .files import check_variant, check_weights
 from .levels import PREDICTIONS

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_file
+from ...files.reading import is_file
 from .files import tensor_names
 from .library import library_class
 

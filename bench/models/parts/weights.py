@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from ...errors import SyncbenchError, quoted
-from ...files import is_file, is_folder, read_object
+from ...files.reading import is_file, is_folder, read_object
 from .hollow import hollow
 from .library import library_class, quiet
 from .placement import Placement

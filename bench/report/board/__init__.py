@@ -32,7 +32,7 @@ def board(
     dataset that the gallery shows (0: no pictures). A folder without results gives a board that says so. Raises
     SyncbenchError for what is not a results folder, and for a negative number of items.
     """
-    from ...files import write_whole
+    from ...files.writing import write_whole
     from ...store.records import is_records_file, result_paths
     from ...trust.grades import grades
     from .content import board_content

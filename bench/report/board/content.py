@@ -29,7 +29,8 @@ from ...store.records import (
 )
 from ...trust.grades import Grades
 from ...types import FAMILIES, Json, SyncbenchError
-from ..leaderboard import DIFFERENCES, Leaderboard, leaderboards
+from ..lay_out import leaderboards
+from ..leaderboard import DIFFERENCES, Leaderboard
 from ..report import unread_conditions
 
 

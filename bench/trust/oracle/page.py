@@ -16,7 +16,7 @@ from ...analysis.drawing import png
 from ...analysis.frame import Table as Frame
 from ...analysis.frame import safe_csv
 from ...escaping import visible
-from ...files import disk, write_whole
+from ...files.writing import disk, write_whole
 from . import Oracle
 
 NARROWEST = 110

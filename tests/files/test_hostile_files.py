@@ -20,7 +20,9 @@ import pytest
 import torch
 import trimesh
 from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.files import host, read_bytes, whole, write_whole
+from syncbench.bench.files.reading import read_bytes
+from syncbench.bench.files.temporary import host
+from syncbench.bench.files.writing import whole, write_whole
 from syncbench.bench.report.report import render
 from syncbench.bench.store import parquet as baseline
 from syncbench.bench.surfaces.mesh import read_mesh
