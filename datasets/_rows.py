@@ -18,6 +18,8 @@ from ..bench.errors import SyncbenchError, quoted
 from ..bench.files.reading import read_text
 from ..bench.limits import ITEMS, TEXT
 from ..bench.run.plan import check_id
+from ..bench.types import Item, Sampling, Surface
+from ..bench.world.grammar import is_caption
 
 Rows = Iterator[tuple[str, Any]]
 """The place of a row in its file, e.g. `line 3`, and the row."""
@@ -77,6 +79,27 @@ def read_rows(
     if not rows:
         raise SyncbenchError(f"{name}: no {'prompts' if prompted else 'rows'} in this file")
     return rows
+
+
+def prompt_items(owner: str, path: str, surface: Surface) -> list[Item]:
+    """One item of the family `overlap` for each row of a prompt file, in order, all of the same surface.
+
+    `owner` is the data set that has the field `path`, for messages. Raises SyncbenchError without a path, and one that
+    names file and line for a row that cannot be used.
+    """
+    if not path:
+        raise SyncbenchError(f"{owner} needs a file: add --set {owner}.path=FILE (txt, jsonl, json or csv)")
+    return [
+        Item(
+            id=row["id"],
+            family="overlap",
+            world=is_caption(row["prompt"]),
+            prompts=(row["prompt"],),
+            surface=surface,
+            protocol=Sampling(negative=row["negative"]),
+        )
+        for row in read_rows(path)
+    ]
 
 
 def checked_prompt(text: str, where: str) -> str:

@@ -10,9 +10,8 @@ from typing import ClassVar
 
 from ..bench.limits import Length
 from ..bench.surfaces.strip import Strip
-from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import is_caption
-from ._rows import read_rows
+from ..bench.types import Family, Item
+from ._rows import prompt_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +36,7 @@ class Prompts:
     def items(self) -> list[Item]:
         """One item for each row of the file, in order.
 
-        Raises SyncbenchError that names file and line of a row that cannot be used.
+        Raises SyncbenchError without a file, and one that names file and line of a row that cannot be used.
         """
-        if not self.path:
-            raise SyncbenchError("prompts needs a file: add --set prompts.path=FILE (txt, jsonl, json or csv)")
         surface = Strip(self.window if self.height is None else self.height, self.width, self.window, self.wrap)
-        return [
-            Item(
-                id=row["id"],
-                family=self.family,
-                world=is_caption(row["prompt"]),
-                prompts=(row["prompt"],),
-                surface=surface,
-                protocol=Sampling(negative=row["negative"]),
-            )
-            for row in read_rows(self.path)
-        ]
+        return prompt_items("prompts", self.path, surface)

@@ -13,9 +13,8 @@ from annotated_types import Interval, MinLen
 
 from ..bench.limits import Length, Views
 from ..bench.surfaces.sphere import Sphere
-from ..bench.types import Family, Item, Sampling, SyncbenchError
-from ..bench.world.grammar import is_caption
-from ._rows import read_rows
+from ..bench.types import Family, Item
+from ._rows import prompt_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +39,9 @@ class Spheres:
     def items(self) -> list[Item]:
         """One item for each row of the file, in order.
 
-        Raises SyncbenchError that names file and line of a row that cannot be used.
+        Raises SyncbenchError without a file, and one that names file and line of a row that cannot be used.
         """
-        if not self.path:
-            raise SyncbenchError("spheres needs a file: add --set spheres.path=FILE (txt, jsonl, json or csv)")
         turn = 360 / self.views
         directions = tuple((turn * number, level) for level in self.elevations for number in range(self.views))
         surface = Sphere(self.size, self.size, self.field_of_view, directions)
-        return [
-            Item(
-                id=row["id"],
-                family=self.family,
-                world=is_caption(row["prompt"]),
-                prompts=(row["prompt"],),
-                surface=surface,
-                protocol=Sampling(negative=row["negative"]),
-            )
-            for row in read_rows(self.path)
-        ]
+        return prompt_items("spheres", self.path, surface)

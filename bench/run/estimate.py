@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -138,18 +139,19 @@ class Estimates:
         """Model calls of a few steps of the method, on the item or on a smaller picture of as many windows."""
         method, factor = job.method.load(), self._model.factor
         item, reduced = reduced_item(item, factor, getattr(method, "stride", None))
-        for whole in (False, True):
+
+        def rehearsed(whole: bool) -> Rehearsal:
             model = Rehearsal(self._model, self._hollow, self._flop, reduced=reduced, whole=whole)
-            try:
-                method(item, cast(Model, model), job.seed)
-            except Exception:  # perhaps because steps came out of order
-                if whole:
-                    raise
-                continue
-            if not model.whole_only or whole:
-                break
-        bill = model.now()  # pyright: ignore[reportPossiblyUnboundVariable]
-        self._samples |= {asked: one for asked, one in model.samples.items() if asked not in self._samples}  # pyright: ignore[reportPossiblyUnboundVariable]
+            method(item, cast(Model, model), job.seed)
+            return model
+
+        model: Rehearsal | None = None
+        with suppress(Exception):  # perhaps because steps came out of order
+            model = rehearsed(whole=False)
+        if model is None or model.whole_only:
+            model = rehearsed(whole=True)
+        bill = model.now()
+        self._samples |= {asked: one for asked, one in model.samples.items() if asked not in self._samples}
         bill.seconds *= reduced**2
         return bill
 

@@ -112,50 +112,15 @@ def sweep(
     rulers = {entry.token: ruler(entry, loaded) for entry in suite.listed("metrics")}
     facts = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(), "machine": machine()}
     models, wanted = _planned(suite, items, rulers, loaded, listen)
-    result, planned = Sweep(root=root), dict[str, Job]()
     with disk(root):  # a name that no file system takes
         store = Store.create(root, {"suite": suite.as_json(), **facts})
-    problems: dict[str, str | None] = {}
+    result, planned = Sweep(root=root), dict[str, Job]()
+    course = _Course(suite, store, execute, part, retry_errors, listen, items, models, wanted, result)
     for family in _families(suite, items):
-        here: dict[str, Job] = {}
-        for entry in suite.listed("models"):
-            found = {key: job for key, job in models[entry.token].items() if job.header.family == family}
-            if not found:
-                continue
-            small = are_small([entry])
-            if entry.token not in problems:
-                every = shard(list(models[entry.token].values()), *part)
-                lacking = [job for job in every if lacks_sample(store, job.key, retry_errors)]
-                store.warn()
-                if execute.apart:
-                    loaded.release()
-                if lacking and not small:
-                    for note in memory_notes(parameters_of(hollow_of(entry)), entry):
-                        warnings.warn(f"model {entry.label}: {note}", CapacityWarning, stacklevel=2)
-                problems[entry.token] = _problem(entry, lacking, execute, items, small)
-            problem = problems[entry.token]
-            if problem is not None and len(models) == 1:
-                raise SyncbenchError(problem)
-            if problem is not None:  # the other models' jobs go on, and what this one has done stays
-                result.errors[f"model {entry.label}"] = problem
-                here.update({key: job for key, job in found.items() if store.job(key) is not None})
-                continue
-            here.update(found)
-            mine = shard(list(found.values()), *part)
-            todo = {job.key: job for job in mine if lacks_sample(store, job.key, retry_errors)}
-            lay_out_surfaces(store, todo, execute, listen, small)
-            result.sampled += sample_jobs(store, todo, execute, retry_errors, listen, small)
-            loaded.release()
-        planned.update(here)
-        asked = {key: list(wanted[key].values()) for key in here}
-        keys = [job.key for job in shard(list(here.values()), *part)]
-        small = are_small(suite.listed("models"))
-        datasets = {key: job.dataset for key, job in here.items()}
-        result.scored += score_jobs(
-            store, {key: asked[key] for key in keys}, datasets, execute, retry_errors, listen, small
-        )
-        score_groups(store, asked, suite.listed("datasets"), {}, list(here), execute, retry_errors, listen, small)
-        if finished is not None and keys:
+        jobs = course.sample(family)
+        own = course.score(jobs)
+        planned.update(jobs)
+        if finished is not None and own:
             finished(family)
     own = shard(list(planned.values()), *part)
     result.keys = [job.key for job in own]
@@ -166,6 +131,76 @@ def sweep(
     store.clear()
     store.warn()
     return result
+
+
+@dataclass
+class _Course:
+    """A sweep under way, and what its steps need."""
+
+    suite: Suite
+    store: Store
+    execute: Executor
+    part: tuple[int, int]
+    retry: bool
+    listen: Listener
+    items: Mapping[str, Sequence[Item]]
+    models: Mapping[str, Mapping[str, Job]]
+    """The jobs of each model by key."""
+    wanted: Mapping[str, Mapping[str, Ruler]]
+    """The metrics of each job."""
+    result: Sweep
+    problems: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """Why a model cannot do its jobs, or None, by the token of its entry: of models that have been tried."""
+
+    def sample(self, family: Family) -> dict[str, Job]:
+        """Sample what is missing of a family; its jobs by key, without those that a model cannot do.
+
+        Raises SyncbenchError where the only model cannot do its jobs; with several the others go on, and what this one
+        has done stays.
+        """
+        jobs: dict[str, Job] = {}
+        for entry in self.suite.listed("models"):
+            found = {key: job for key, job in self.models[entry.token].items() if job.header.family == family}
+            problem = self._problem(entry) if found else None
+            if problem is not None and len(self.models) == 1:
+                raise SyncbenchError(problem)
+            if problem is not None:
+                self.result.errors[f"model {entry.label}"] = problem
+                jobs.update({key: job for key, job in found.items() if self.store.job(key) is not None})
+            elif found:
+                jobs.update(found)
+                todo, small = {job.key: job for job in self._lacking(found)}, are_small([entry])
+                lay_out_surfaces(self.store, todo, self.execute, self.listen, small)
+                self.result.sampled += sample_jobs(self.store, todo, self.execute, self.retry, self.listen, small)
+                self.execute.loaded.release()
+        return jobs
+
+    def score(self, jobs: Mapping[str, Job]) -> list[str]:
+        """Score what is missing of sampled jobs; the keys of those in this part of the sweep."""
+        small, asked = are_small(self.suite.listed("models")), {key: list(self.wanted[key].values()) for key in jobs}
+        own = [job.key for job in shard(list(jobs.values()), *self.part)]
+        mine, datasets = {key: asked[key] for key in own}, {key: job.dataset for key, job in jobs.items()}
+        how = (self.execute, self.retry, self.listen, small)
+        self.result.scored += score_jobs(self.store, mine, datasets, *how)
+        score_groups(self.store, asked, self.suite.listed("datasets"), {}, list(jobs), *how)
+        return own
+
+    def _lacking(self, jobs: Mapping[str, Job]) -> list[Job]:
+        """The jobs of this part of the sweep that have no sample."""
+        own = shard(list(jobs.values()), *self.part)
+        return [job for job in own if lacks_sample(self.store, job.key, self.retry)]
+
+    def _problem(self, entry: Entry) -> str | None:
+        """Why a model cannot do its jobs of all families; found once, after a word on its memory."""
+        if entry.token not in self.problems:
+            small, lacking = are_small([entry]), self._lacking(self.models[entry.token])
+            self.store.warn()
+            if self.execute.apart:
+                self.execute.loaded.release()
+            for note in memory_notes(parameters_of(hollow_of(entry)), entry) if lacking and not small else ():
+                warnings.warn(f"model {entry.label}: {note}", CapacityWarning, stacklevel=2)
+            self.problems[entry.token] = _problem(entry, lacking, self.execute, self.items, small)
+        return self.problems[entry.token]
 
 
 def _planned(
