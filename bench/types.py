@@ -97,6 +97,8 @@ class Item:
     family: Family
     prompts: tuple[str, ...]
     """One prompt for all views, or one per view."""
+    source: str = ""
+    """Prompt that describes `conditions["video"]` or `conditions["image"]`, the source of an edit; empty if unknown."""
     surface: Surface
     protocol: Sampling = Sampling()
     conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
@@ -123,7 +125,8 @@ class Cost:
     decodes: int = 0
     """Images sent through the decoder, in units of one view (a canvas four views wide counts as four)."""
     seconds: float = 0.0
-    """Wall time of the method after warm-up, device synchronised."""
+    """Wall time of the method after warm-up, device synchronised. While a method runs: seconds that were spent for it
+    earlier, on results that it found kept."""
     peak_mb: float = 0.0
     """Peak memory in MiB: allocated on the GPU, or resident set on the CPU."""
 

@@ -124,6 +124,7 @@ class WorldVideos:
             family=self.family,
             world=True,
             prompts=(edit,),
+            source=source,
             surface=Tracks.of(take.film),
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(video=lambda: views(given), depth=lambda: depth(take)),

@@ -72,6 +72,8 @@ class Model(Protocol):
     is denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
     picture that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded
     views as the suite writes those channels.
+
+    `rehearses`: whether it only counts calls, so that what it answers must not be kept.
     """
 
     id: str

@@ -117,6 +117,7 @@ class Rehearsal(Denoiser):
         self.id = model.id
         self.capabilities = model.capabilities
         self.places = getattr(model, "places", None)
+        self.rehearses = True
         self.bill = Bill(self.cost)
         self.flop = {} if flop is None else flop
         """FLOP of each kind of call whose FLOP could be counted."""

@@ -129,7 +129,7 @@ def _made_of(job: Job, loaded: Loaded) -> tuple[dict[str, bytes], Json]:
     pictures = [*artifact.views, *([] if artifact.canvas is None else [artifact.canvas])]
     check_sizes((image.shape[-1], image.shape[-2]) for image in pictures)
     counted = model.cost if model.cost != Cost() else artifact.cost
-    artifact = settled(replace(artifact, cost=replace(counted, seconds=seconds, peak_mb=peak)))
+    artifact = settled(replace(artifact, cost=replace(counted, seconds=seconds + counted.seconds, peak_mb=peak)))
     told = as_notes(about(job.method), "what the method says of itself")
     notes = {**artifact.notes, **getattr(model, "deviations", {})}
     done = {"device": str(model.device), "cost": asdict(artifact.cost), "notes": notes, "about": told}

@@ -1,17 +1,21 @@
 """The one denoising loop. A method is a few small verbs plugged into it.
 
     start   what the state is before the first step      (default: the canvas noise itself)
+    levels  the steps that are taken                     (default: the whole schedule)
     look    what the network sees of the state           (default: the canvas, gathered to views)
     step    the state after one step                     (the method)
     finish  the finished state as an artifact            (default: decode the canvas once)
     attach  attention sharing while the loop runs        (default: none)
+
+A method that needs the item, such as one that edits a source clip, overrides `begin` instead of `start`, and `hooks`
+instead of `attach`.
 
 The default state is a tensor on the canvas (c, *shape). A method whose state is per view, or anything
 else, overrides `start`, `look` and `finish` together.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,7 +27,7 @@ from torch import Tensor
 from ..canvas import Canvas
 from ..limits import Fraction
 from ..models.interface import Condition, Model
-from ..models.parts.schedule import Level
+from ..models.parts.schedule import Level, Schedule
 from ..types import Anchor, Artifact, Door, Item, Sampling, SyncbenchError
 
 
@@ -100,6 +104,20 @@ class Noise:
         return x if bool(first.all()) else torch.where(first, x, self(x.shape))
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a sample is made of, before its first step."""
+
+    item: Item
+    model: Model
+    canvas: Canvas
+    """The canvas of latents, with the views that the network sees."""
+    condition: Condition
+    noise: Noise
+    schedule: Schedule
+    """All noise levels of the protocol, from noisy to clean."""
+
+
 @dataclass
 class Step:
     """One step of the denoising loop, as a method sees it."""
@@ -141,6 +159,8 @@ class Sync(Method):
     door: ClassVar[Door] = "controlled"
     together: ClassVar[bool] = False
     """Whether the network was trained to denoise all views together."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Conditions that the method itself reads, whether the model does or not."""
 
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
@@ -148,6 +168,14 @@ class Sync(Method):
     def start(self, noise: Noise, canvas: Canvas) -> Any:
         """The state before the first step. Default: unit noise on the canvas (c, *shape)."""
         return noise()
+
+    def begin(self, setting: Setting) -> Any:
+        """The state before the first step, for methods that need more than noise. Default: that of `start`."""
+        return self.start(setting.noise, setting.canvas)
+
+    def levels(self, setting: Setting) -> Iterable[Level]:
+        """The steps that are taken, in order. Default: all of the schedule."""
+        return setting.schedule
 
     def look(self, state: Any, s: Step) -> Tensor:
         """The views (views, c, h, w) that the network sees of the state. Default: the canvas, gathered to views."""
@@ -170,6 +198,10 @@ class Sync(Method):
         """A context for the duration of the loop, for example attention sharing. Default: one without effect."""
         return nullcontext()
 
+    def hooks(self, state: Any, setting: Setting) -> AbstractContextManager[Any]:
+        """As `attach`, for methods whose processors need more than the model. Default: the context of `attach`."""
+        return self.attach(setting.model, setting.canvas)
+
     def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
         """Run the denoising loop. The artifact's notes and extras tell borders, unread inputs and disagreement."""
         sampling = item.protocol
@@ -181,19 +213,21 @@ class Sync(Method):
         noise = Noise(canvas, model, seed)
         pixels = cache(lambda: pixel_canvas(item, canvas, model))
         spreads: list[float] = []
-        with torch.no_grad(), self.attach(model, canvas):
+        with torch.no_grad():
             condition = model.condition(
                 prompts, sampling.guidance, sampling.negative, together=self.together, **taken_conditions(item, model)
             )
-            state = self.start(noise, canvas)
-            for level in model.schedule(sampling.steps):
-                s = Step(level, canvas, model, condition, sampling, noise, pixels)
-                x = self.look(state, s)
-                s.x0, s.eps = s.predict(x)
-                spread = canvas.spread(s.x0)
-                if spread is not None:
-                    spreads.append(spread)
-                state = self.step(state, x, s)
+            setting = Setting(item, model, canvas, condition, noise, model.schedule(sampling.steps))
+            state = self.begin(setting)
+            with self.hooks(state, setting):
+                for level in self.levels(setting):
+                    s = Step(level, canvas, model, condition, sampling, noise, pixels)
+                    x = self.look(state, s)
+                    s.x0, s.eps = s.predict(x)
+                    spread = canvas.spread(s.x0)
+                    if spread is not None:
+                        spreads.append(spread)
+                    state = self.step(state, x, s)
             artifact = self.finish(state, item, canvas, model)
         if names:
             shown: Callable[[tuple[str, ...], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
@@ -203,7 +237,7 @@ class Sync(Method):
         if canvas.borders:
             artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
         artifact.notes["views"] = views
-        unseen = sorted(set(item.conditions) - model.capabilities)
+        unseen = sorted(set(item.conditions) - model.capabilities - {*self.reads})
         if unseen:
             artifact.notes["unseen"] = unseen
         unread = 1 - min(map(getattr(model, "read", lambda prompt: 1.0), {*item.prompts, sampling.negative}))

@@ -1,0 +1,117 @@
+"""Base of methods that edit a source clip frame by frame: where their samples start, and how much is redrawn."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Interval
+from torch import Tensor
+
+from ...bench.canvas import Canvas
+from ...bench.models.interface import Model
+from ...bench.models.parts.schedule import Level
+from ...bench.sampling.inversion import Inverted, inverted, source_clip
+from ...bench.sampling.loop import Setting, Step, taken_conditions
+from ...bench.types import Anchor, Artifact, Item
+from ..independent import Independent
+
+Initial = Literal["noise", "inverted", "noised"]
+
+
+@dataclass
+class Editing:
+    """The state of an edit."""
+
+    x: Tensor
+    """The frames (frames, c, h, w) at the level that the next step starts from."""
+    source: Inverted | None = None
+    """The inverted source clip, for methods that invert it."""
+    first: int = 0
+    """Number of the first step that is taken."""
+    kept: Any = None
+    """Whatever else the method carries from step to step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(Independent):
+    """Denoises the frames of the source clip to the item's prompt; the state is an `Editing`.
+
+    `inverted` starts from the DDIM inversion of the source clip under the source's own prompt (an empty one where none
+    is known), `noised` from the source clip with fresh noise added (SDEdit, Meng et al., ICLR 2022, arXiv 2108.01073),
+    `noise` from noise alone.
+    """
+
+    version: ClassVar[int] = 1
+    anchor: ClassVar[Anchor | None] = None
+    reads: ClassVar[tuple[str, ...]] = ("video",)
+    requires: ClassVar[tuple[str, ...]] = ("text",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    initial: Initial = "inverted"
+    """What the first step starts from."""
+    redrawn: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Share of the denoising steps that are taken, the last ones, rounded to at least one step; 1 takes all. With
+    `noise` all steps are taken."""
+    iterations: Annotated[int, Interval(ge=1, le=20)] = 3
+    """Network evaluations of each step of the inversion; 1 is the usual inversion, see `bench.sampling.inversion`."""
+
+    def lacks(self, item: Item) -> str | None:
+        """A sentence about the source clip where it is needed and the item has none."""
+        if self.needs_source and "video" not in item.conditions:
+            return "the item has no source clip to edit"
+        return None
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether an item must have a source clip."""
+        return self.initial != "noise"
+
+    def inversion(self, setting: Setting) -> Inverted:
+        """The inverted source clip of the item."""
+        item, model = setting.item, setting.model
+        prompts = [item.source] * setting.canvas.views
+        return inverted(
+            item, model, prompts, setting.schedule, self.iterations, together=self.together,
+            **taken_conditions(item, model),
+        )  # fmt: skip
+
+    def first_step(self, setting: Setting) -> int:
+        """Number of the first step that is taken."""
+        total = len(setting.schedule)
+        return 0 if self.initial == "noise" else total - max(1, round(self.redrawn * total))
+
+    def begin(self, setting: Setting) -> Editing:
+        """The frames at the first level that is denoised."""
+        first = self.first_step(setting)
+        if self.initial == "inverted":
+            source = self.inversion(setting)
+            return Editing(source.path[first].clone(), source, first)
+        x = self.start(setting.noise, setting.canvas)
+        if self.initial == "noised":
+            clean = setting.model.encode(source_clip(setting.item))
+            x = setting.schedule.a[first] * clean + setting.schedule.b[first] * x
+        return Editing(x, None, first)
+
+    def levels(self, setting: Setting) -> Iterable[Level]:
+        """The steps from the first that is taken."""
+        first = self.first_step(setting)
+        return setting.schedule if first == 0 else [*setting.schedule][first:]
+
+    def look(self, state: Editing, s: Step) -> Tensor:
+        """The frames."""
+        return state.x
+
+    def step(self, state: Editing, x: Tensor, s: Step) -> Any:
+        """The frames at the next noise level, each from its own prediction."""
+        state.x = super().step(x, x, s)
+        return state
+
+    def finish(self, state: Editing, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """The decoded frames; notes tell what the samples started from."""
+        artifact = super().finish(state.x, item, canvas, model)
+        artifact.notes["initial"] = self.initial
+        artifact.notes["first_step"] = state.first
+        if state.source is not None:
+            artifact.notes["source_prompt"] = item.source
+            artifact.notes["inversion_error"] = round(state.source.error, 6)
+        return artifact

@@ -1,0 +1,85 @@
+"""Text2Video-Zero: all frames attend to the first, and start from its half-denoised latent, moved along one direction.
+
+Khachatryan, Movsisyan, Tadevosyan et al., ICCV 2023, arXiv 2303.13439; upstream code read (CreativeML OpenRAIL-M). A
+first frame is denoised for a part of the steps; its latent is copied to every frame k and moved by k times a constant
+flow; frames are noised again to an earlier level, and all are denoised with the keys and values of the first frame.
+
+With a hint for every frame (depth, edges) upstream starts all frames from one noise and moves nothing, because the hint
+says how things move: here so wherever the model reads a condition of the item. Steps are fractions of the schedule, of
+which upstream's 44 and 47 of 50 are special cases. Left out: the smoothing of the background, which needs a detector of
+salient objects.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...bench.limits import Share
+from ...bench.models.parts.shared_attention import first
+from ...bench.sampling.loop import Setting, taken_conditions
+from ...bench.sampling.sharing import Sharing
+from ._edit import Edit, Editing, Initial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text2VideoZero(Edit):
+    """Cross-frame attention to the first frame, and motion in the latents where no hint gives it."""
+
+    version: ClassVar[int] = 1
+    paper: ClassVar[str] = "2303.13439"
+    licence: ClassVar[str] = "CreativeML OpenRAIL-M"
+    reads: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, ...]] = ("text", "attention")
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"still": {"shift": (0.0, 0.0)}, "own": {"shared_noise": False}}
+
+    initial: Initial = "noise"
+    shared_noise: bool = True
+    shift: tuple[float, float] = (12 / 512, 12 / 512)
+    """Motion from frame to frame, right and down, as a fraction of a frame: upstream's 12 of 512 px. The latent is read
+    there, so that what is seen moves left and up."""
+    warped: Share = 0.88
+    """Where frames are copied and moved: the share of the schedule's noise levels that are below, t0 = 881 of 1000."""
+    renoised: Share = 0.94
+    """The level to which they are noised again, t1 = 941 of 1000."""
+
+    def begin(self, setting: Setting) -> Editing:
+        """One noise for all frames where the item's conditions say how frames move, else moved latents."""
+        state = super().begin(setting)
+        total = len(setting.schedule)
+        high, low = round((1 - self.renoised) * total), round((1 - self.warped) * total)
+        if taken_conditions(setting.item, setting.model) or self.initial != "noise" or low <= high:
+            return state
+        model, levels = setting.model, [*setting.schedule]
+        one = setting.condition.rows(slice(1))
+        x, kept = state.x[:1], state.x[:1]
+        for level in levels[:low]:
+            if level.index == high:
+                kept = x
+            x = level.move(*model.predict(x, level, one))
+        moved = torch.cat([translated(x, *(k * part for part in self.shift)) for k in range(setting.canvas.views)])
+        schedule = setting.schedule
+        scale = schedule.a[high] / schedule.a[low]
+        spread = max(schedule.b[high] ** 2 - (scale * schedule.b[low]) ** 2, 0.0) ** 0.5
+        fresh = setting.noise()  # as upstream, one draw of noise, the same for all frames but the first
+        again = scale * moved + spread * setting.canvas.look(fresh)[:1]
+        return replace(state, x=torch.cat([kept, again[1:]]), first=high)
+
+    def levels(self, setting: Setting) -> Any:
+        """All steps, or those after the frames were noised again."""
+        return setting.schedule
+
+    def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
+        """A context in which every frame attends to the first."""
+        return Sharing(select=first).attach(setting.model)
+
+
+def translated(x: Float[Tensor, "n c h w"], right: float, down: float) -> Float[Tensor, "n c h w"]:
+    """The latents read `right` and `down`, in fractions of their size, with nearest cells and reflected borders."""
+    theta = torch.tensor([[1.0, 0.0, 2 * right], [0.0, 1.0, 2 * down]], dtype=x.dtype, device=x.device)
+    grid = F.affine_grid(theta.expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="nearest", padding_mode="reflection", align_corners=False)
