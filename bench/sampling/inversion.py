@@ -12,7 +12,7 @@ Both forms of the equation have the same solution:
     x = a / a' (y - b' eps(x)) + b eps(x)        for clean levels; holds where it ends without noise, b' = 0
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..catalogue.content import content_of, digest
 from ..models.interface import Condition, Model
-from ..models.parts.schedule import Schedule
+from ..models.parts.schedule import Level, Schedule
 from ..types import Item, SyncbenchError
 from . import kept
 
@@ -42,18 +42,26 @@ class Inverted:
         return self.path[0]
 
 
+Predict = Callable[[Tensor, Level, Condition], tuple[Tensor, Tensor]]
+"""(views at a level, the level, condition) -> clean views x0 and noise eps, as `Model.predict`."""
+
+
 def invert(
-    clean: Float[Tensor, "views c h w"], model: Model, condition: Condition, schedule: Schedule, iterations: int = 1
+    clean: Float[Tensor, "views c h w"],
+    predict: Predict,
+    condition: Condition,
+    schedule: Schedule,
+    iterations: int = 1,
 ) -> Float[Tensor, "levels views c h w"]:
     """The sample at every level of the schedule, of which the last is `clean`.
 
-    `condition` should have guidance 1: guidance makes inversion unstable. Takes `iterations` network evaluations a step.
+    `condition` should have guidance 1: guidance makes inversion unstable. Predicts `iterations` times a step.
     """
     found = [clean]
     for level in reversed([*schedule]):
         lower = x = found[-1]
         for _ in range(iterations):
-            x0, eps = model.predict(x, level, condition)
+            x0, eps = predict(x, level, condition)
             if level.b_next > level.a_next:
                 x = level.b / level.b_next * (lower - level.a_next * x0) + level.a * x0
             else:
@@ -62,10 +70,10 @@ def invert(
     return torch.stack(found[::-1])
 
 
-def sampled(x: Float[Tensor, "views c h w"], model: Model, condition: Condition, schedule: Schedule) -> Tensor:
+def sampled(x: Float[Tensor, "views c h w"], predict: Predict, condition: Condition, schedule: Schedule) -> Tensor:
     """Clean latents by the deterministic sampler (eta = 0) from the sample `x` at the schedule's first level."""
     for level in schedule:
-        x = level.move(*model.predict(x, level, condition))
+        x = level.move(*predict(x, level, condition))
     return x
 
 
@@ -76,6 +84,7 @@ def inverted(
     schedule: Schedule,
     iterations: int = 1,
     *,
+    way: tuple[str, Predict] | None = None,
     together: bool = False,
     **inputs: Any,
 ) -> Inverted:
@@ -83,27 +92,29 @@ def inverted(
 
     It is kept in the user's cache folder by model, clip, prompts, levels and iterations, so that methods and seeds
     share it. Its evaluations and seconds count in `model.cost` in either case; those of the measurement of `error` do
-    not. `inputs` are conditions that the model reads. Raises SyncbenchError for an item without a source clip.
+    not. `inputs` are conditions that the model reads; `way` is the name of another way to predict, and that way.
+    Raises SyncbenchError for an item without a source clip.
     """
     clip = source_clip(item)
+    manner, predict = way or ("", model.predict)
     before = replace(model.cost)
 
     def made() -> tuple[Tensor, Condition, Tensor]:
         clean = model.encode(clip)
         condition = model.condition(prompts, 1.0, "", together=together, **inputs)
-        return clean, condition, invert(clean, model, condition, schedule, iterations)
+        return clean, condition, invert(clean, predict, condition, schedule, iterations)
 
     if getattr(model, "rehearses", False):  # its latents mean nothing
         return Inverted(made()[2], 0.0)
     facts = [model.id, model.revision, str(model.dtype), model.device.type, content_of(item), [*prompts], iterations]
-    levels = [[*schedule.t], [*schedule.a], [*schedule.b], together, sorted(inputs)]
+    levels = [[*schedule.t], [*schedule.a], [*schedule.b], manner, together, sorted(inputs)]
     name = digest(["inversion 1", *facts, levels])
     found = kept.read(name, (len(schedule) + 1, len(clip)))
     if found is None:
         with kept.timed(model.device) as timer:
             clean, condition, path = made()
         counted = replace(model.cost)
-        again = sampled(path[0], model, condition, schedule)
+        again = sampled(path[0], predict, condition, schedule)
         error = float((again - clean).square().mean().sqrt() / clean.square().mean().sqrt())
         model.cost = counted
         spent = kept.added(counted, before, -1)

@@ -87,9 +87,7 @@ def write(name: str, found: Kept) -> None:
     """Keep an inversion under `name`, all of it or nothing. Disk errors are ignored."""
     facts = {"error": repr(found.error), "cost": json.dumps(asdict(found.cost)), "sha256": _hash(found.path)}
     with suppress(OSError, SyncbenchError):
-        write_whole(
-            _folder() / f"{name}.safetensors", save({"path": found.path.contiguous()}, facts), follow=False
-        )
+        write_whole(_folder() / f"{name}.safetensors", save({"path": found.path.contiguous()}, facts), follow=False)
         _forget()
 
 

@@ -3,6 +3,7 @@
     start   what the state is before the first step      (default: the canvas noise itself)
     levels  the steps that are taken                     (default: the whole schedule)
     look    what the network sees of the state           (default: the canvas, gathered to views)
+    predict the network's clean views and noise          (default: one network evaluation of each view)
     step    the state after one step                     (the method)
     finish  the finished state as an artifact            (default: decode the canvas once)
     attach  attention sharing while the loop runs        (default: none)
@@ -173,13 +174,17 @@ class Sync(Method):
         """The state before the first step, for methods that need more than noise. Default: that of `start`."""
         return self.start(setting.noise, setting.canvas)
 
-    def levels(self, setting: Setting) -> Iterable[Level]:
+    def levels(self, state: Any, setting: Setting) -> Iterable[Level]:
         """The steps that are taken, in order. Default: all of the schedule."""
         return setting.schedule
 
     def look(self, state: Any, s: Step) -> Tensor:
         """The views (views, c, h, w) that the network sees of the state. Default: the canvas, gathered to views."""
         return s.canvas.look(state)
+
+    def predict(self, state: Any, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+        """Clean views x0 and noise eps (views, c, h, w) of the views `x`. Default: one network evaluation of each."""
+        return s.predict(x)
 
     @abstractmethod
     def step(self, state: Any, x: Tensor, s: Step) -> Any:
@@ -220,10 +225,10 @@ class Sync(Method):
             setting = Setting(item, model, canvas, condition, noise, model.schedule(sampling.steps))
             state = self.begin(setting)
             with self.hooks(state, setting):
-                for level in self.levels(setting):
+                for level in self.levels(state, setting):
                     s = Step(level, canvas, model, condition, sampling, noise, pixels)
                     x = self.look(state, s)
-                    s.x0, s.eps = s.predict(x)
+                    s.x0, s.eps = self.predict(state, x, s)
                     spread = canvas.spread(s.x0)
                     if spread is not None:
                         spreads.append(spread)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...bench.canvas import Canvas
 from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
-from ...bench.sampling.inversion import Inverted, inverted, source_clip
+from ...bench.sampling.inversion import Inverted, Predict, inverted, source_clip
 from ...bench.sampling.loop import Setting, Step, taken_conditions
 from ...bench.types import Anchor, Artifact, Item
 from ..independent import Independent
@@ -70,10 +70,15 @@ class Edit(Independent):
         """The inverted source clip of the item."""
         item, model = setting.item, setting.model
         prompts = [item.source] * setting.canvas.views
+        given = taken_conditions(item, model)
+        way = self.way(setting)
         return inverted(
-            item, model, prompts, setting.schedule, self.iterations, together=self.together,
-            **taken_conditions(item, model),
-        )  # fmt: skip
+            item, model, prompts, setting.schedule, self.iterations, way=way, together=self.together, **given
+        )
+
+    def way(self, setting: Setting) -> tuple[str, Predict] | None:
+        """Name of another way to predict in the inversion, and that way; None: every frame alone."""
+        return None
 
     def first_step(self, setting: Setting) -> int:
         """Number of the first step that is taken."""
@@ -92,10 +97,9 @@ class Edit(Independent):
             x = setting.schedule.a[first] * clean + setting.schedule.b[first] * x
         return Editing(x, None, first)
 
-    def levels(self, setting: Setting) -> Iterable[Level]:
+    def levels(self, state: Editing, setting: Setting) -> Iterable[Level]:
         """The steps from the first that is taken."""
-        first = self.first_step(setting)
-        return setting.schedule if first == 0 else [*setting.schedule][first:]
+        return setting.schedule if state.first == 0 else [*setting.schedule][state.first :]
 
     def look(self, state: Editing, s: Step) -> Tensor:
         """The frames."""

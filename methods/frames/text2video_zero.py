@@ -65,13 +65,8 @@ class Text2VideoZero(Edit):
         schedule = setting.schedule
         scale = schedule.a[high] / schedule.a[low]
         spread = max(schedule.b[high] ** 2 - (scale * schedule.b[low]) ** 2, 0.0) ** 0.5
-        fresh = setting.noise()  # as upstream, one draw of noise, the same for all frames but the first
-        again = scale * moved + spread * setting.canvas.look(fresh)[:1]
-        return replace(state, x=torch.cat([kept, again[1:]]), first=high)
-
-    def levels(self, setting: Setting) -> Any:
-        """All steps, or those after the frames were noised again."""
-        return setting.schedule
+        again = scale * moved[1:] + spread * setting.noise(moved[1:].shape)
+        return replace(state, x=torch.cat([kept, again]), first=high)
 
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which every frame attends to the first."""

@@ -1,0 +1,80 @@
+"""RAVE: frames are tiles of a few large pictures, laid out anew at random in every step.
+
+Kara, Kurtkaya, Yesiltepe, Rehg, Yanardag, CVPR 2024, arXiv 2312.04524; upstream code read (MIT). A picture of n x n
+frames goes through the network at once, so that its self-attention and convolutions make the frames of a picture alike,
+as in a character sheet; the random layouts carry that to all frames. The source clip is inverted in such pictures, too,
+and hints are laid out alike. Where the frames do not fill the last picture, frames of the first fill it and their
+second prediction is not used.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Interval
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...bench.models.interface import Condition, Model
+from ...bench.models.parts.schedule import Level
+from ...bench.models.parts.wrappers import canvas_of, tiles_of
+from ...bench.sampling.inversion import Predict
+from ...bench.sampling.loop import Setting, Step
+from ._edit import Edit, Editing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rave(Edit):
+    """The frames of each step are predicted as `grid` x `grid` tiles of pictures."""
+
+    version: ClassVar[int] = 1
+    paper: ClassVar[str] = "2312.04524"
+    licence: ClassVar[str] = "MIT"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "fixed": {"shuffle": False},
+        "small": {"grid": 2},
+    }
+
+    grid: Annotated[int, Interval(ge=1, le=8)] = 3
+    """Tiles along a side of a picture."""
+    shuffle: bool = True
+    """Whether the layout is drawn anew in every step."""
+
+    def way(self, setting: Setting) -> tuple[str, Predict] | None:
+        """Predictions of pictures whose layout is the order of the frames."""
+        order, model = self.order(setting.canvas.views), setting.model
+        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, self.grid)
+
+    def order(self, frames: int, noise: Tensor | None = None) -> Tensor:
+        """Numbers of the frames in the tiles of all pictures, row by row; `noise` (frames,) decides on the order."""
+        first = torch.arange(frames) if noise is None else noise.cpu().argsort()
+        return first[torch.arange(-(-frames // self.grid**2) * self.grid**2) % frames]
+
+    def predict(self, state: Editing, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+        """Clean frames and noise, predicted as tiles of pictures in a new layout."""
+        noise = s.noise((len(x),)) if self.shuffle else None
+        return tiled(s.model, x, s.level, s.condition, self.order(len(x), noise), self.grid)
+
+
+def tiled(
+    model: Model,
+    x: Float[Tensor, "frames c h w"],
+    level: Level,
+    condition: Condition,
+    order: Int[Tensor, " tiles"],
+    grid: int,
+) -> tuple[Float[Tensor, "frames c h w"], Float[Tensor, "frames c h w"]]:
+    """x0 and eps of frames that are predicted as the tiles of pictures; a frame in two tiles has those of the first.
+
+    Conditions that are pictures are laid out alike; of others a picture has those of its first tile.
+    """
+
+    def laid(rows: Tensor) -> Tensor:
+        rows = rows[order.to(rows.device)]
+        return canvas_of(rows, grid, grid) if rows.ndim == 4 else rows[:: grid**2]
+
+    passes = tuple({name: laid(rows) for name, rows in one.items()} for one in condition.passes)
+    whole = replace(condition, passes=passes, views=len(order) // grid**2)
+    found = [tiles_of(part, grid, grid) for part in model.predict(laid(x), level, whole)]
+    first = torch.stack([(order == frame).nonzero()[0, 0] for frame in range(len(x))]).to(x.device)
+    return found[0][first], found[1][first]
