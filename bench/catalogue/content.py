@@ -17,7 +17,7 @@ from .fields import as_json
 
 
 def content_of(item: Item) -> str:
-    """12 hex digits of an item's prompts, the negative and the source's, surface, conditions and truth; renders nothing.
+    """12 hex digits of an item's prompts, negative and the source's, surface, conditions, truth; renders nothing.
 
     Tensors that exist already are hashed. Those of a `Lazy` mapping are made later, so only their names count, and the
     data set gives in `Item.content` the identity of what they will be made from.

@@ -64,9 +64,10 @@ class Model(Protocol):
     that can be denoised together, which planning checks. `needs`: the conditions that it cannot do without; planning
     leaves out items that lack one. `native`: the longer side in pixels that views must have, which planning checks;
     None where any size is served. `read(prompt)`: the fraction of a prompt's tokens that its text encoder reads.
-    `unknown(prompt)`: the words of a prompt that are not in its vocabulary; planning refuses such items. `deviations`:
-    options, besides its weights, that change its samples, by name; they stand in the notes of a sample. `settle()`:
-    move weights that were moved to the device for a call back to where they are kept; called before and after a method.
+    `tokens(prompt)`: the prompt's tokens, in the order in which cross-attention sees them. `unknown(prompt)`: the words
+    of a prompt that are not in its vocabulary; planning refuses such items. `deviations`: options, besides its weights,
+    that change its samples, by name; they stand in the notes of a sample. `settle()`: move weights that were moved to
+    the device for a call back to where they are kept; called before and after a method.
 
     `pace` and `decode_together(latents)`, for a model whose codec compresses time: a clip of 1 + k * pace frames that
     is denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a

@@ -167,6 +167,10 @@ class Composed(Denoiser):
         readers = [one for one in self.made.conditioners if isinstance(one, Text)]
         return min((reader.read(prompt) for reader in readers), default=1.0)
 
+    def tokens(self, prompt: str) -> tuple[str, ...]:
+        """The prompt's tokens, one for each row of its embedding up to the padding; empty without a text encoder."""
+        return next((one.tokens(prompt) for one in self.made.conditioners if isinstance(one, Text)), ())
+
     def schedule(self, steps: int) -> Schedule:
         """Noise levels for `steps` denoising steps."""
         return self.made.levels.schedule(steps)

@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from ...types import SyncbenchError
 from .attention import Processor
+from .tapped import intercepted
 
 Selector = Callable[[int, int], Iterable[int]]
 """(i, n) -> which of the n samples feed the keys and values of sample i. A sample named twice counts twice."""
@@ -188,15 +188,15 @@ class SharedAttention:
             # All tokens of a group are one long sequence, for whatever kernel the layer uses.
             whole = hidden_states.reshape(groups, -1, hidden_states.shape[-1])
             return self.inner(attn, whole, None, None, **more).reshape(hidden_states.shape)
-        met = _Met(self, groups)
-        with met:
-            found = self.inner(attn, hidden_states, others, None, *args, **more)
-        if not met.times:
-            raise SyncbenchError(
-                f"{type(self.inner).__name__} attends by a kernel of its own, where nothing can be shared: "
-                "switch off xformers, flash attention and attention slicing"
-            )
-        return found
+
+        def attended(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+            q, k, v = (x.unflatten(0, (groups, -1)).transpose(2, 3) for x in (query, key, value))
+            mixed = attend(q, k, v, self.sources(q.shape[1]), scale).transpose(2, 3).flatten(0, 1)
+            if self.strength == 1:
+                return mixed
+            return torch.lerp(F.scaled_dot_product_attention(query, key, value, scale=scale), mixed, self.strength)
+
+        return intercepted(attended, self.inner, attn, hidden_states, others, None, *args, **more)
 
     def sources(self, n: int) -> list[list[int]]:
         """Samples whose keys and values each of `n` samples attends to."""
@@ -209,31 +209,6 @@ class SharedAttention:
                     f"the selector chose {chosen} for sample {i} of {n}: name at least one of 0..{n - 1}"
                 )
         return found
-
-
-class _Met(TorchFunctionMode):
-    """A context in which PyTorch's attention lets every sample attend to the tokens of its sources."""
-
-    def __init__(self, shared: SharedAttention, groups: int) -> None:
-        super().__init__()
-        self.shared, self.groups, self.times = shared, groups, 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        self.times += 1
-        names = ("query", "key", "value")
-        given = {**dict(zip(names, args, strict=False)), **(kwargs or {})}
-        rest = {name: value for name, value in given.items() if name not in names and value not in (None, False, 0.0)}
-        if len(args) > 3 or set(rest) - {"scale"}:
-            raise SyncbenchError("a layer with masked or causal attention cannot share it: narrow `where`")
-        query, key, value = (given[name].unflatten(0, (self.groups, -1)).transpose(2, 3) for name in names)
-        scale = rest.get("scale")
-        mixed = attend(query, key, value, self.shared.sources(query.shape[1]), scale)
-        if self.shared.strength != 1:
-            own = F.scaled_dot_product_attention(given["query"], given["key"], given["value"], scale=scale)
-            return torch.lerp(own, mixed.transpose(2, 3).flatten(0, 1), self.shared.strength)
-        return mixed.transpose(2, 3).flatten(0, 1)
 
 
 def _pick(x: Tensor, samples: Sequence[int]) -> Tensor:

@@ -73,6 +73,13 @@ class Text(Silent):
         ids = pipe.tokenizer("", padding="do_not_pad", return_tensors="pt").input_ids
         return {self.outputs[0]: pipe.text_encoder(ids.to(_device(self.encoders)))[0]}
 
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """The text's tokens with the marks of beginning and end, by the first tokenizer: one for each row of its
+        embedding, of which later rows are padding."""
+        tokenizer = getattr(self.loaded, next(iter(self.tokenizers)))
+        ids = tokenizer(text + self.suffix, truncation=True, max_length=tokenizer.model_max_length).input_ids
+        return tuple(tokenizer.convert_ids_to_tokens(ids))
+
     def read(self, text: str) -> float:
         """Fraction of the text's tokens, in (0, 1], that the text encoder of the most tokens reads."""
         pipe, most = self.loaded, int(self.options.get("max_sequence_length", 77))
