@@ -118,7 +118,7 @@ def inverted(
         error = float((again - clean).square().mean().sqrt() / clean.square().mean().sqrt())
         model.cost = counted
         spent = kept.added(counted, before, -1)
-        found = kept.Kept(path.float().cpu(), error, replace(spent, seconds=timer.seconds))
+        found = kept.Kept(path.float().cpu().contiguous(), error, replace(spent, seconds=timer.seconds))
         kept.write(name, found)
     else:
         model.cost = kept.added(before, found.cost)

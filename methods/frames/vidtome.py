@@ -11,19 +11,17 @@ all spatial self-attention layers do.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-import torch
 from annotated_types import Interval
-from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...bench.limits import Share
 from ...bench.models.parts.attention import spatial
 from ...bench.sampling.loop import Setting, Step
 from ._edit import Edit, Editing
+from ._merging import Merged, Merging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,8 @@ class VidToMe(Edit):
 
     def begin(self, setting: Setting) -> Editing:
         """The frames at the first level, and the merging of this step."""
-        return replace(super().begin(setting), kept=Merging(self, setting.canvas.views))
+        merging = Merging(self.chunk, self.merged, self.shared, setting.canvas.views)
+        return replace(super().begin(setting), kept=merging)
 
     def look(self, state: Editing, s: Step) -> Tensor:
         """The frames, after the chunks' order and targets were drawn."""
@@ -55,96 +54,3 @@ class VidToMe(Edit):
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which self-attention layers see merged tokens."""
         return setting.model.attach(lambda name, layer: Merged(layer.processor, state.kept), spatial)
-
-
-@dataclass
-class Merging:
-    """Which frames are merged in this step."""
-
-    method: VidToMe
-    frames: int
-    chunks: list[list[int]] = field(default_factory=list[list[int]])
-    """Frames of each chunk, of which the first has the targets, in the order in which chunks are taken."""
-
-    def draw(self, noise: Float[Tensor, " frames"]) -> None:
-        """Choose targets and order by `noise` (frames,): the largest of a chunk, and chunks by their largest."""
-        size = self.method.chunk
-        parts = [list(range(begin, min(begin + size, self.frames))) for begin in range(0, self.frames, size)]
-        ordered = [sorted(part, key=lambda frame: -float(noise[frame])) for part in parts]
-        self.chunks = sorted(ordered, key=lambda part: -float(noise[part[0]]))
-
-
-class Merged:
-    """The processor of one layer: the layer's own on merged tokens."""
-
-    def __init__(self, inner: Any, merging: Merging) -> None:
-        self.inner, self.merging = inner, merging
-        self.calls = 0
-
-    # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        temb: Tensor | None = None,
-        **more: Any,
-    ) -> Any:
-        """The layer's output for hidden states (groups * frames, tokens, c)."""
-        self.calls += 1
-        more = more if temb is None else {**more, "temb": temb}
-        merging, tokens = self.merging, hidden_states.shape[1]
-        frames = hidden_states.unflatten(0, (-1, merging.frames))
-        out = torch.empty_like(frames)
-        kept: Tensor | None = None
-        for chunk in merging.chunks:
-            rows = frames[:, chunk].flatten(1, 2)
-            target = nearest(rows, tokens, merging.method.merged)
-            small, back = joined(rows, target)
-            if kept is not None and merging.method.shared:
-                both = torch.cat([kept, small], 1)
-                target = nearest(both, kept.shape[1], merging.method.shared)
-                wide, again = joined(both, target)
-                found = self.inner(attn, wide, encoder_hidden_states, attention_mask, *args, **more)
-                found = _taken(found, again)[:, kept.shape[1] :]
-            else:
-                wide = small
-                found = self.inner(attn, small, encoder_hidden_states, attention_mask, *args, **more)
-            kept = wide
-            out[:, chunk] = _taken(found, back).unflatten(1, (len(chunk), tokens))
-        return out.flatten(0, 1)
-
-
-def nearest(x: Float[Tensor, "groups n c"], targets: int, share: float) -> Int[Tensor, "groups n"]:
-    """For each token the number of the token that it joins: itself, or one of the first `targets`.
-
-    Of the other tokens the `share` with the largest cosine to a target join their nearest one. Every group has as many.
-    """
-    unit = F.normalize(x.float(), dim=-1)
-    own = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2]).clone()
-    others = x.shape[1] - targets
-    count = round(share * others)
-    if count == 0:
-        return own
-    parts = [(part @ unit[:, :targets].transpose(1, 2)).max(-1) for part in unit[:, targets:].split(1024, 1)]
-    closeness = torch.cat([part.values for part in parts], 1)
-    place = torch.cat([part.indices for part in parts], 1)
-    chosen = closeness.topk(count, 1).indices
-    return own.scatter(1, targets + chosen, place.gather(1, chosen))
-
-
-def joined(x: Float[Tensor, "groups n c"], target: Int[Tensor, "groups n"]) -> tuple[Tensor, Tensor]:
-    """Merged tokens (groups, m, c), each the mean of those that joined it, and for every token its number in them."""
-    own = target == torch.arange(x.shape[1], device=x.device)
-    number = own.long().cumsum(1) - 1  # of the tokens that remain
-    back = number.gather(1, target)
-    remaining = int(own[0].sum())
-    total = x.new_zeros(len(x), remaining, x.shape[2]).scatter_add_(1, back[..., None].expand_as(x), x)
-    count = x.new_zeros(len(x), remaining).scatter_add_(1, back, torch.ones_like(back, dtype=x.dtype))
-    return total / count[..., None], back
-
-
-def _taken(x: Tensor, places: Tensor) -> Tensor:
-    return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))
