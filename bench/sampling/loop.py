@@ -8,7 +8,7 @@
     finish  the finished state as an artifact            (default: decode the canvas once)
     attach  attention sharing while the loop runs        (default: none)
 
-A method that needs the item, such as one that edits a source clip, overrides `begin` instead of `start`, and `hooks`
+A method that needs the item, such as one that edits a source clip, overrides `prepare` instead of `start`, and `hooks`
 instead of `attach`.
 
 The default state is a tensor on the canvas (c, *shape). A method whose state is per view, or anything
@@ -170,7 +170,7 @@ class Sync(Method):
         """The state before the first step. Default: unit noise on the canvas (c, *shape)."""
         return noise()
 
-    def begin(self, setting: Setting) -> Any:
+    def prepare(self, setting: Setting) -> Any:
         """The state before the first step, for methods that need more than noise. Default: that of `start`."""
         return self.start(setting.noise, setting.canvas)
 
@@ -223,7 +223,7 @@ class Sync(Method):
                 prompts, sampling.guidance, sampling.negative, together=self.together, **taken_conditions(item, model)
             )
             setting = Setting(item, model, canvas, condition, noise, model.schedule(sampling.steps))
-            state = self.begin(setting)
+            state = self.prepare(setting)
             with self.hooks(state, setting):
                 for level in self.levels(state, setting):
                     s = Step(level, canvas, model, condition, sampling, noise, pixels)

@@ -85,7 +85,7 @@ class Edit(Independent):
         total = len(setting.schedule)
         return 0 if self.initial == "noise" else total - max(1, round(self.redrawn * total))
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """The frames at the first level that is denoised."""
         first = self.first_step(setting)
         if self.initial == "inverted":

@@ -50,9 +50,9 @@ class FateZero(Edit):
     coarse: Annotated[int, Interval(ge=1, le=256)] = 32
     """Largest side, in cells, of the layers in which maps are replaced."""
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """The inverted frames, and the source beside them."""
-        state = super().begin(setting)
+        state = super().prepare(setting)
         source = state.source or self.inversion(setting)
         tokens: Callable[[str], Sequence[str]] | None = getattr(setting.model, "tokens", None)
         if tokens is None:

@@ -44,9 +44,9 @@ class Flatten(Edit):
         """Where the source's queries are used."""
         return super().needs_source or self.injected > 0
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """The frames at the first level, with the tracks and the source beside them."""
-        state = super().begin(setting)
+        state = super().prepare(setting)
         source, canvas = None, setting.canvas
         size = canvas.views, *canvas.index.shape[1:]
         if self.injected:

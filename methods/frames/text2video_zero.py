@@ -47,9 +47,9 @@ class Text2VideoZero(Edit):
     renoised: Share = 0.94
     """The level to which they are noised again, t1 = 941 of 1000."""
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """One noise for all frames where the item's conditions say how frames move, else moved latents."""
-        state = super().begin(setting)
+        state = super().prepare(setting)
         total = len(setting.schedule)
         high, low = round((1 - self.renoised) * total), round((1 - self.warped) * total)
         if taken_conditions(setting.item, setting.model) or self.initial != "noise" or low <= high:

@@ -51,9 +51,9 @@ class TokenFlow(Edit):
         """Always: correspondences are the source's."""
         return True
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """The frames at the first level, and the source beside them."""
-        state = super().begin(setting)
+        state = super().prepare(setting)
         source = state.source or self.inversion(setting)
         beside = Source.of(source, setting)
         flow = Flow(self.block, self.injected, self.propagated, beside, setting.canvas.views)

@@ -41,10 +41,10 @@ class VidToMe(Edit):
     shared: Share = 0.8
     """Share of a chunk's merged tokens that join one kept of earlier chunks; 0 leaves chunks apart."""
 
-    def begin(self, setting: Setting) -> Editing:
+    def prepare(self, setting: Setting) -> Editing:
         """The frames at the first level, and the merging of this step."""
         merging = Merging(self.chunk, self.merged, self.shared, setting.canvas.views)
-        return replace(super().begin(setting), kept=merging)
+        return replace(super().prepare(setting), kept=merging)
 
     def look(self, state: Editing, s: Step) -> Tensor:
         """The frames, after the chunks' order and targets were drawn."""

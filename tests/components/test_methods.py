@@ -143,7 +143,7 @@ def test_contract(model: Any, spec: str) -> None:
 def draws(method: Method) -> bool:
     """Whether a method that starts from an inverted clip has something to draw: layouts, keyframes, targets."""
     kind = type(method).__name__
-    return kind in {"TokenFlow", "VidToMe"} or (kind == "Rave" and method.shuffle  # type: ignore[attr-defined])
+    return kind in {"TokenFlow", "VidToMe"} or (kind == "Rave" and method.shuffle)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("spec", SPECS)
