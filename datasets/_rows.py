@@ -166,9 +166,10 @@ def _checked(
     for name in (*PROMPT[:prompted], *needs):
         if name not in row and not (name == "prompt" and "caption" in row):
             raise SyncbenchError(f"{where}: no '{name}' (there is {names})")
-    number = row.get("id")
-    if isinstance(number, int) and not isinstance(number, bool):
-        row = {**row, "id": str(number) if abs(number) < 10**18 else "?"}
+    for name in ("id", *takes):
+        number = row.get(name)
+        if isinstance(number, int) and not isinstance(number, bool):
+            row = {**row, name: str(number) if abs(number) < 10**18 else "?"}
     for name, value in {**row, "prompt": prompt}.items():
         if name in ("prompt", "id", "negative", *needs, *takes) and value is not None and not isinstance(value, str):
             raise SyncbenchError(f"{where}: '{name}' must be text, not {quoted(json.dumps(value), 40)}")

@@ -6,34 +6,26 @@ tells what the picture shows; models of channels do not read it, and `clip_text`
 as their header says, transparent pixels are laid on white, and colours are read as sRGB.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-import numpy as np
-import torch
 from annotated_types import MinLen
-from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
-from torch.nn import functional as F
+from PIL import Image
 
 from ..bench.errors import quoted
-from ..bench.files.reading import is_file, is_folder
-from ..bench.limits import ITEMS, PIXELS, Length, check_size
+from ..bench.files.reading import is_folder
+from ..bench.limits import Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
 from ..bench.world.truth import CHANNELS
+from ._pictures import ENDINGS, opened_picture, picture_files, read_scaled, undamaged, upright_size
 from ._rows import READERS, checked_prompt, read_rows
 
-FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"), "BMP": (".bmp",)}
-"""Pillow's names of the formats that are read, and the endings by which the pictures of a folder are recognised."""
 MULTIPLE = 8
 """Heights and widths are multiples of it, as the autoencoders of Stable Diffusion need."""
 STEPS = 4
@@ -79,17 +71,15 @@ class Photos:
             return [{**row, "photo": str(path.parent / row["photo"])} for row in rows]
         if not is_folder(path):
             return [_row(path)]
-        endings = {ending for some in FORMATS.values() for ending in some}
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in endings and is_file(file))
-        if not files or len(files) > ITEMS:
-            what = f"more than {ITEMS:,} pictures" if files else f"no pictures ({', '.join(sorted(endings))})"
-            raise SyncbenchError(f"{quoted(path)}: {what} in this folder")
+        files = picture_files(path)
+        if not files:
+            raise SyncbenchError(f"{quoted(path)}: no pictures ({', '.join(sorted(ENDINGS))}) in this folder")
         return [_row(file) for file in files]
 
     def _item(self, row: dict[str, str]) -> Item:
         path = Path(row["photo"])
         with undamaged(path):
-            high, wide = self._sides(_opened(path))
+            high, wide = self._sides(opened_picture(path))
         prompt = row["prompt"] or self.prompt.strip()
         digits = sha256(path.read_bytes()).hexdigest()
         return Item(
@@ -99,61 +89,16 @@ class Photos:
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),
-            conditions=Lazy(image=partial(read_photo, path, high, wide)),
+            conditions=Lazy(image=partial(read_scaled, path, high, wide)),
             content=digits[:12],
         )
 
     def _sides(self, image: Image.Image) -> tuple[int, int]:
         """Height and width to which a picture is scaled before its channels are made."""
-        wide, high = image.size
-        if image.getexif().get(0x0112, 1) >= 5:  # turned by a quarter
-            wide, high = high, wide
+        high, wide = upright_size(image)
         scale = self.size / max(wide, high)
         high, wide = (max(MULTIPLE, MULTIPLE * round(side * scale / MULTIPLE)) for side in (high, wide))
         return high, wide
-
-
-def read_photo(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height width"]:
-    """The picture in [0, 1], upright, scaled (bilinear, antialiased). Raises SyncbenchError for a damaged file."""
-    with undamaged(path):
-        image = ImageOps.exif_transpose(_opened(path))
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    levels: Any = np.asarray(image, dtype=np.float32) / 255
-    share = levels[..., 3:] if levels.shape[-1] == 4 else 1.0
-    opaque = levels[..., :3] * share + (1 - share)
-    picture = torch.from_numpy(opaque).permute(2, 0, 1)[None].contiguous()
-    if picture.shape[2:] != (height, width):
-        picture = F.interpolate(picture, (height, width), mode="bilinear", antialias=True, align_corners=False)
-    return picture.clamp(0, 1)
-
-
-@contextmanager
-def undamaged(path: Path) -> Generator[None]:
-    """A context in which Pillow reads the picture at `path`; Pillow's errors are raised as SyncbenchError."""
-    try:
-        yield
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SyncbenchError(f"{quoted(path)}: this picture is damaged ({error}): copy it again") from error
-
-
-def _opened(path: Path) -> Image.Image:
-    """The picture at `path`, of which only the header has been read.
-
-    Raises SyncbenchError for a file that is missing, no picture, too large, or of more than 8 bits.
-    """
-    if not is_file(path):
-        raise SyncbenchError(f"no picture '{quoted(path)}'")
-    try:
-        image = Image.open(path, formats=list(FORMATS))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise SyncbenchError(f"{quoted(path)}: this is no picture that can be read ({', '.join(FORMATS)})") from error
-    if image.width * image.height > PIXELS:
-        raise SyncbenchError(
-            f"{quoted(path)}: {image.width} x {image.height} px are more than the {PIXELS:,} px that are read"
-        )
-    if image.mode[0] in "IF":
-        raise SyncbenchError(f"{quoted(path)}: levels of more than 8 bits (mode {image.mode}): convert it to 8-bit RGB")
-    return image
 
 
 def _row(path: Path) -> dict[str, str]:

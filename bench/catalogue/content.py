@@ -26,6 +26,8 @@ def content_of(item: Item) -> str:
     words = {"prompts": list(item.prompts), "negative": item.protocol.negative}
     if item.source:
         words["source"] = item.source
+    if item.target:
+        words["target"] = item.target
     return digest({**words, "surface": as_json(item.surface), **tensors, "content": item.content})
 
 
