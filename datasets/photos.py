@@ -1,9 +1,12 @@
 """Photos of your own to be taken apart into channels: a folder of pictures, one picture, or a list of them.
 
 Several: `path` names a folder, whose pictures are taken in the order of their names, a txt file with one path a line,
-or a jsonl, json or csv file with `photo` (a path, relative to that file) and, if wanted, `prompt` and `id`. A prompt
-tells what the picture shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned
-as their header says, transparent pixels are laid on white, and colours are read as sRGB.
+or a jsonl, json or csv file with `photo` (a path, relative to that file) and, if wanted, `prompt`, `id`, and paths of
+what is known: `albedo`, `shading`, `residual`, `normal`, `depth`, `distance`, `mask`, `judgements`. IIW, the MIT
+intrinsic images, InteriorVerse and Marigold's Hypersim are recognised (see `layouts.photo_rows`). A prompt tells what
+the picture shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned as their
+header says, transparent pixels are laid on white, and colours are read as sRGB; EXR, NPY and the 16-bit pictures of MIT
+are linear light.
 """
 
 from dataclasses import dataclass
@@ -13,18 +16,19 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from annotated_types import MinLen
-from PIL import Image
 
-from ..bench.errors import quoted
-from ..bench.files.reading import is_folder
+from ..bench.files.reading import read_bytes
 from ..bench.limits import Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.shared import Shared
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
 from ..bench.world.truth import CHANNELS
-from ._pictures import ENDINGS, opened_picture, picture_files, read_scaled, undamaged, upright_size
-from ._rows import READERS, checked_prompt, read_rows
+from ._channels import Axes, known_names, known_tensor, read_light
+from ._maps import read_map
+from ._pictures import opened_picture, read_scaled, undamaged, upright_size
+from ._rows import checked_prompt
+from .layouts.photo_rows import KNOWN_OF, LINEAR, MIT, photo_rows
 
 MULTIPLE = 8
 """Heights and widths are multiples of it, as the autoencoders of Stable Diffusion need."""
@@ -34,7 +38,7 @@ STEPS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """One item per picture, whose channels are to be made from it. There is no truth."""
+    """One item per picture, whose channels are to be made from it. Truth is what the layout or list knows of it."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "channels"
@@ -48,6 +52,8 @@ class Photos:
     """Longer side in pixels, the model's native size; the other side keeps the proportions, to a multiple of 8."""
     channels: Annotated[tuple[str, ...], MinLen(1)] = CHANNELS
     """The channels that the model makes, in the order of the views."""
+    axes: Axes = "opencv"
+    """Axes of normals in files: `opencv` (x right, y down, z forward) or `opengl` (y up, z to the viewer)."""
 
     def items(self) -> list[Item]:
         """One item for each picture, in order; its id ends with digits of the file's hash. Pixels are read when needed.
@@ -57,31 +63,24 @@ class Photos:
         if self.size < MULTIPLE:
             raise SyncbenchError(f"photos.size = {self.size}: use {MULTIPLE} or more")
         check_size("a photo", len(self.channels), self.size, self.size)
-        return [self._item(row) for row in self._rows()]
-
-    def _rows(self) -> list[dict[str, str]]:
-        path = Path(self.path).expanduser()
-        if not self.path:
-            raise SyncbenchError(
-                "photos needs pictures: add --set photos.path=FOLDER (or a picture, or a txt, jsonl, json or csv file "
-                "of them)"
-            )
-        if path.suffix.lower() in READERS:
-            rows = read_rows(str(path), ("photo",), prompted=False)
-            return [{**row, "photo": str(path.parent / row["photo"])} for row in rows]
-        if not is_folder(path):
-            return [_row(path)]
-        files = picture_files(path)
-        if not files:
-            raise SyncbenchError(f"{quoted(path)}: no pictures ({', '.join(sorted(ENDINGS))}) in this folder")
-        return [_row(file) for file in files]
+        return [self._item(row) for row in photo_rows(self.path)]
 
     def _item(self, row: dict[str, str]) -> Item:
         path = Path(row["photo"])
-        with undamaged(path):
-            high, wide = self._sides(opened_picture(path))
+        linear = path.suffix.lower() in LINEAR or (path.name == f"{MIT[0]}.png" and bool(row["shading"]))
+        if linear:
+            high, wide = self._sides(*read_map(path).shape[:2])
+        else:
+            with undamaged(path):
+                high, wide = self._sides(*upright_size(opened_picture(path)))
         prompt = row["prompt"] or self.prompt.strip()
-        digits = sha256(path.read_bytes()).hexdigest()
+        digits = sha256(read_bytes(path, 2**30)).hexdigest()
+        known = {name: Path(row[name]) for name in KNOWN_OF if row[name]}
+        axes: Axes = "opengl" if row["axes"] == "opengl" else self.axes
+        total = sha256(digits.encode())
+        for name, file in known.items():
+            total.update(f"{name} {axes} {sha256(read_bytes(file, 2**30)).hexdigest()}".encode())
+        make = partial(known_tensor, row=row, size=(high, wide), axes=axes, channels=tuple(self.channels))
         return Item(
             id=f"{row['id']}-{digits[:6]}",
             family=self.family,
@@ -89,17 +88,13 @@ class Photos:
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),
-            conditions=Lazy(image=partial(read_scaled, path, high, wide)),
-            content=digits[:12],
+            conditions=Lazy(image=partial(read_light if linear else read_scaled, path, high, wide)),
+            truth=Lazy(**{name: partial(make, name) for name in known_names(row, tuple(self.channels))}),
+            content=total.hexdigest()[:12] if known else digits[:12],
         )
 
-    def _sides(self, image: Image.Image) -> tuple[int, int]:
-        """Height and width to which a picture is scaled before its channels are made."""
-        high, wide = upright_size(image)
+    def _sides(self, high: int, wide: int) -> tuple[int, int]:
+        """Height and width to which a picture of those sides is scaled before its channels are made."""
         scale = self.size / max(wide, high)
         high, wide = (max(MULTIPLE, MULTIPLE * round(side * scale / MULTIPLE)) for side in (high, wide))
         return high, wide
-
-
-def _row(path: Path) -> dict[str, str]:
-    return {"photo": str(path), "prompt": "", "id": path.stem.replace(",", "_")[:150]}
