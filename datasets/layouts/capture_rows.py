@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...bench.errors import SyncbenchError, quoted
+from ...bench.fetch.public import origin_of
 from ...bench.files.reading import is_file, is_folder
 from ...bench.limits import ITEMS
 from .._rows import TABLES, checked_prompt, rows_of
@@ -34,6 +35,8 @@ def found_captures(path: str, prompt: str) -> list[Found]:
     if not path:
         raise SyncbenchError(f"no views given: add --set posed_views.path=FILE, which is {KNOWN}")
     place = Path(path).expanduser()
+    if not is_folder(place) and not is_file(place):
+        raise SyncbenchError(f"no views at '{quoted(path)}'{origin_of('posed_views', path)}")
     if place.suffix.lower() in TABLES and not _is_capture(place):
         return list(_listed(place))
     given = checked_prompt(prompt, "posed_views.prompt") if prompt.strip() else ""

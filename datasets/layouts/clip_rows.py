@@ -8,6 +8,7 @@ from typing import Any, cast
 import yaml
 
 from ...bench.errors import SyncbenchError, quoted
+from ...bench.fetch.public import origin_of
 from ...bench.files.reading import is_file, is_folder, read_text
 from ...bench.limits import ITEMS
 from .._pictures import natural_order, picture_files
@@ -35,6 +36,8 @@ def clip_rows(path: str, prompt: str) -> list[Row]:
     if not path:
         raise SyncbenchError(f"no video given: add --set videos.path=FILE, which is {KNOWN}")
     place = Path(path).expanduser()
+    if not is_folder(place) and not is_file(place):
+        raise SyncbenchError(f"no video file '{quoted(path)}'{origin_of('videos', path)}")
     if place.suffix.lower() in TABLES:
         return [_numbers(row, path) for row in rows_of(str(place), "video", TAKES)]
     found = list(_layout(place))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...bench.errors import SyncbenchError, quoted
+from ...bench.fetch.public import origin_of
 from ...bench.files.reading import is_file, is_folder, read_bytes, read_text
 from ...bench.limits import ITEMS
 from ...bench.surfaces.mesh import FORMATS
@@ -40,6 +41,8 @@ def mesh_rows(path: str, prompt: str) -> list[Row]:
     place = Path(path).expanduser()
     if place.name == TEXT2TEX:
         place = place.parent
+    if not is_folder(place) and not is_file(place):
+        raise SyncbenchError(f"no mesh file '{quoted(path)}'{origin_of('meshes', path)}")
     if place.suffix.lower() in TABLES:
         return rows_of(str(place), "mesh", ("up",), prompted=True)
     found = _layout(place) if is_folder(place) else [_row(place, place.stem, "", "")]

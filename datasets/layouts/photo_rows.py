@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from ...bench.errors import SyncbenchError, quoted
+from ...bench.fetch.public import origin_of
 from ...bench.files.reading import is_file, is_folder, read_bytes, read_text
 from ...bench.limits import ITEMS
 from .._pictures import ENDINGS, natural_order, picture_files
@@ -35,6 +36,8 @@ def photo_rows(path: str) -> list[Row]:
     if not path:
         raise SyncbenchError(f"photos needs pictures: add --set photos.path=FOLDER, which is {KNOWN}")
     place = Path(path).expanduser()
+    if not is_folder(place) and not is_file(place):
+        raise SyncbenchError(f"no picture '{quoted(path)}'{origin_of('photos', path)}")
     if place.suffix.lower() == ".txt" and (marigold := _marigold(place)):
         return marigold
     if place.suffix.lower() in READERS:

@@ -9,9 +9,10 @@ import numpy as np
 from ...bench.errors import SyncbenchError, quoted
 from ...bench.files.reading import is_file, parse_json, read_bytes
 from ...bench.surfaces.camera import orbit
+from .._maps import read_map
 from .._pictures import opened_picture, undamaged, upright_size
 from .._rows import inside, name_prompt, named_id
-from .captures import OPENGL, Capture, Shot, lens, posed, turned_by
+from .captures import Capture, Map, Shot, lens, posed, turned_by
 
 RENDERS = 16
 """Number of SyncDreamer's renders of an object, a sixteenth of a turn apart."""
@@ -38,10 +39,11 @@ def gso_capture(folder: Path) -> Capture:
 
 
 def navi_capture(file: Path) -> Capture:
-    """The capture of NAVI's `OBJECT/multiview-XX-CAMERA/annotations.json`, with its masks where they are there.
+    """The capture of NAVI's `OBJECT/multiview-XX-CAMERA/annotations.json`, with masks and depth where they are there.
 
-    A pose takes the object to a camera with OpenGL's axes, as the renderer of NAVI's own code has them. Its depth maps
-    are not read. Raises SyncbenchError for a file that cannot be used.
+    A pose takes the object to the camera. Axes are OpenCV's: the projection of NAVI's code (google/navi, data_util.py;
+    the last row of its matrix is 0 0 1 0, and rows of pixels count down) divides by +z. Raises SyncbenchError for a
+    file that cannot be used.
     """
     rows: Any = parse_json(read_bytes(file), file)
     if not isinstance(rows, list) or not rows:
@@ -62,14 +64,24 @@ def _navi_shot(file: Path, row: Any, number: int) -> Shot:
         raise SyncbenchError(f"{where}: image_size is a height and a width in pixels")
     high, wide = cast(list[int], size)
     facts = cast(Mapping[str, Any], camera)
-    pose = OPENGL @ posed(turned_by(facts.get("q"), where), facts.get("t"), where)
+    pose = posed(turned_by(facts.get("q"), where), facts.get("t"), where)
     focal = facts.get("focal_length")
     image = Path(inside(file.parent / "images", name, str(file)))
-    mask = file.parent / "masks" / f"{image.stem}.png"
+    mask, depth = (file.parent / folder / f"{image.stem}.png" for folder in ("masks", "depth"))
     return Shot(
         image=image,
         extrinsics=pose,
-        intrinsics=lens(focal, focal, wide / 2, high / 2, where),
+        intrinsics=lens(focal, focal, wide // 2, high // 2, where),
         size=(high, wide),
         mask=mask if is_file(mask) else None,
+        depth=navi_depth if is_file(depth) else None,
+        depth_file=depth if is_file(depth) else None,
     )
+
+
+def navi_depth(path: Path) -> Map:
+    """Depth of NAVI's PNG of 16 bits, which holds inverse depth in units of 1 / 655350; 0 where there is none."""
+    levels = read_map(path)[..., 0]
+    if levels.dtype != np.uint16:
+        raise SyncbenchError(f"{quoted(path)}: NAVI keeps depth in a PNG of 16 bits, and this one has 8")
+    return np.where(levels > 0, 655350.0 / np.maximum(levels, 1), 0).astype(np.float32)

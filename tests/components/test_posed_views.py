@@ -409,25 +409,36 @@ def test_hostile_annotations_of_co3d_are_bounded(tmp_path: Path) -> None:
         assert words in refused(path)
 
 
-def test_navis_poses_take_the_object_to_an_opengl_camera(tmp_path: Path) -> None:
+def test_navis_poses_take_the_object_to_the_camera(tmp_path: Path) -> None:
     folder, rows = tmp_path / "wooden_duck" / "multiview-00-pixel_5", []
     for number in range(4):
         picture(folder / "images" / f"{number:03d}.jpg", number)
         Image.new("L", (80, 48), 255).save(picture(folder / "masks" / f"{number:03d}.png", number))
         turn = Rotation.from_euler("yx", [80 * number, 20], degrees=True)
         x, y, z, w = turn.as_quat()
-        camera = {"q": [w, x, y, z], "t": [0.1, 0.0, -3.0], "focal_length": 90.0, "camera_model": "pixel_5"}
+        camera = {"q": [w, x, y, z], "t": [0.1, 0.0, 3.0], "focal_length": 90.0, "camera_model": "pixel_5"}
         rows.append({"object_id": "wooden_duck", "camera": camera, "filename": f"{number:03d}.jpg",
                      "image_size": [48, 80], "split": "train", "occluded": False})  # fmt: skip
     path = folder / "annotations.json"
     path.write_text(json.dumps(rows))
     for number, shot in enumerate(shots(tmp_path)):
         turn = Rotation.from_euler("yx", [80 * number, 20], degrees=True)
-        x, y, z = (turn.apply(POINTS) + np.array([0.1, 0.0, -3.0])).T
-        np.testing.assert_allclose(seen_by(shot), np.stack([40 - 90 * x / z, 24 + 90 * y / z], 1), atol=1e-9)
+        x, y, z = (turn.apply(POINTS) + np.array([0.1, 0.0, 3.0])).T
+        np.testing.assert_allclose(seen_by(shot), np.stack([40 + 90 * x / z, 24 + 90 * y / z], 1), atol=1e-9)
     [item] = items(tmp_path, prompt="")
     assert item.prompts == ("wooden duck",)
     assert bool(item.truth["mask"].all())
+    assert "depth" not in item.truth
+    (folder / "depth").mkdir()
+    for number in range(4):
+        levels = np.full((48, 80), 655350 // 3, np.uint32).clip(max=65535).astype(np.uint16)
+        levels[:, :40] = 0
+        Image.fromarray(levels).save(folder / "depth" / f"{number:03d}.png")
+    depth = shots(tmp_path)[0]
+    assert depth.depth is not None
+    assert depth.depth_file is not None
+    assert depth.depth(depth.depth_file)[5, [3, 60]].tolist() == [0, 10]
+    assert items(tmp_path)[0].truth["position"].shape == (4, 3, SIZE, SIZE)
     for change, words in (
         ({"camera": 1}, "no camera or no filename"),
         ({"image_size": [1]}, "image_size is a height"),
