@@ -81,6 +81,44 @@ def read_rows(
     return rows
 
 
+def rows_of(path: str, column: str, takes: Sequence[str] = (), prompted: bool = True) -> list[dict[str, str]]:
+    """Rows of an index file (jsonl, json, csv), each with a path in `column`, and its optional columns `takes`.
+
+    Paths, in the columns PLACES, lead from the file's folder to places inside of it. Raises SyncbenchError for a row
+    that cannot be used (see `read_rows`).
+    """
+    folder = Path(path).parent
+    rows = read_rows(path, (column,), takes, TABLES, prompted)
+    return [
+        {name: inside(folder, text, path) if name in PLACES and text else text for name, text in row.items()}
+        for row in rows
+    ]
+
+
+def inside(folder: Path, name: str, file: str) -> str:
+    """The path `name` that `file` gives, below `folder`. Raises SyncbenchError for one that leads out of it."""
+    plain = name.replace("\\", "/")
+    if plain.startswith(("/", "~")) or plain[1:2] == ":" or ".." in plain.split("/") or "\0" in plain:
+        raise SyncbenchError(
+            f"{quoted(file)}: '{quoted(name, 80)}' leads out of this file's folder; paths are relative to it"
+        )
+    return str(folder / plain)
+
+
+def name_prompt(name: str) -> str:
+    """A prompt made of the name of a file or a category: underscores, dashes and dots count as spaces.
+
+    >>> name_prompt("CD_player")
+    'CD player'
+    """
+    return " ".join(re.split(r"[\s_.-]+", name)).strip()
+
+
+def named_id(name: str) -> str:
+    """An id made of a file's name: commas and slashes become underscores, and it is at most 150 characters long."""
+    return re.sub(r"[,/\\]", "_", name)[:150]
+
+
 def prompt_items(owner: str, path: str, surface: Surface) -> list[Item]:
     """One item of the family `overlap` for each row of a prompt file, in order, all of the same surface.
 
@@ -128,9 +166,10 @@ def _checked(
     for name in (*PROMPT[:prompted], *needs):
         if name not in row and not (name == "prompt" and "caption" in row):
             raise SyncbenchError(f"{where}: no '{name}' (there is {names})")
-    number = row.get("id")
-    if isinstance(number, int) and not isinstance(number, bool):
-        row = {**row, "id": str(number) if abs(number) < 10**18 else "?"}
+    for name in ("id", *takes):
+        number = row.get(name)
+        if isinstance(number, int) and not isinstance(number, bool):
+            row = {**row, name: str(number) if abs(number) < 10**18 else "?"}
     for name, value in {**row, "prompt": prompt}.items():
         if name in ("prompt", "id", "negative", *needs, *takes) and value is not None and not isinstance(value, str):
             raise SyncbenchError(f"{where}: '{name}' must be text, not {quoted(json.dumps(value), 40)}")
@@ -205,5 +244,7 @@ READERS: dict[str, Callable[[str, str, TextColumns], Rows]] = {
     ".csv": _csv,
     ".json": _json,
 }
+PLACES = ("video", "mesh", "photo", "mask", "depth", "normal", "albedo", "shading", "cameras", "judgements")
+"""Columns that hold paths."""
 TABLES = (".jsonl", ".csv", ".json")
 """Endings of files whose rows may have more columns than a prompt."""

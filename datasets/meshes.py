@@ -1,13 +1,14 @@
 """Meshes of your own to be textured: mesh files with prompts, seen by cameras all around.
 
 One mesh: `path=cow.obj` and `prompt=...`. Several: `path` names a jsonl, json or csv file with `mesh` (a path, relative
-to that file) and `prompt`, and if wanted `id`, `negative` and `up`. Formats: OBJ, PLY, STL, OFF, GLB and glTF.
+to that file) and `prompt`, and if wanted `id`, `negative` and `up`; or a folder of mesh files, of Google Scanned
+Objects, of Text2Tex or of Objaverse (see `layouts.mesh_rows`). Formats: OBJ, PLY, STL, OFF, GLB and glTF. A file that
+has textures or vertex colours says what the mesh looks like: renders of it are the truth.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,10 +20,11 @@ from ..bench.surfaces.atlas import Atlas
 from ..bench.surfaces.camera import Cameras, orbit, pinhole
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.mesh import Mesh, read_mesh
+from ..bench.surfaces.paint import painted_views, read_painted
 from ..bench.surfaces.visible import NAMES, visible_geometry
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
-from ._rows import TABLES, checked_prompt, read_rows
+from .layouts.mesh_rows import mesh_rows
 
 GLANCE = 64
 """Side in pixels of the views by which it is measured how much of a view the mesh fills."""
@@ -32,18 +34,21 @@ FAINTEST = 0.002
 
 @dataclass(frozen=True, kw_only=True)
 class Meshes:
-    """One item per mesh and prompt. There is no true texture; geometry is exact, as in `world.truth.truth`."""
+    """One item per mesh and prompt. Geometry is exact, as in `world.truth.truth`; pictures where files have colours."""
 
     version: ClassVar[int] = 1
     family: ClassVar[Family] = "geometry"
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str = ""
-    """A mesh file, or a jsonl, json or csv file that names several. The path is no part of a result's identity."""
+    """A mesh file, a folder, or a jsonl, json or csv file that names several. It is no part of a result's identity."""
     prompt: str = ""
-    """Prompt of a single mesh: what it is to look like."""
+    """What the meshes of a path without prompts of its own are to look like."""
+    colours: bool = True
+    """Whether the file's textures or vertex colours, where it has some, are the true picture: the ceiling. Rendered
+    without light on white."""
     up: str = "y"
-    """Which axis of the mesh file points up: `y` (as in most formats), `z` or `x`."""
+    """Which axis of the mesh file points up: `y` (as in most formats), `z` or `x`. Scanned Objects have z up anyway."""
     views: Views = 8
     """Number of cameras around the mesh, alternately low and high."""
     held: Views = 4
@@ -58,10 +63,11 @@ class Meshes:
         if min(self.views, self.held, self.size) < 1:
             raise SyncbenchError("meshes needs at least one view, one held-out camera and one pixel")
         check_size("an item", self.views + self.held, self.size, self.size)
-        return [self._item(row) for row in files_of("meshes", self.path, "mesh", self.prompt)]
+        return [self._item(row) for row in mesh_rows(self.path, self.prompt)]
 
     def _item(self, row: dict[str, str]) -> Item:
-        mesh = read_mesh(row["mesh"], row["up"] or self.up)
+        up = row["up"] or self.up
+        mesh, paint = read_painted(row["mesh"], up) if self.colours else (read_mesh(row["mesh"], up), None)
         every = np.arange(self.views)
         shown = self._cameras(360 / self.views * every, np.where(every % 2, 30, 10), mesh)
         apart = self._cameras(180 / self.views + 360 / self.held * np.arange(self.held), 20, mesh)
@@ -69,6 +75,9 @@ class Meshes:
         seen, held = cache(lambda: visible_geometry(mesh, shown)), cache(lambda: visible_geometry(mesh, apart))
         truth: dict[str, Callable[[], Tensor]] = {name: lambda name=name: seen()[name] for name in NAMES}
         truth |= {f"held_{name}": lambda name=name: held()[name] for name in NAMES}
+        if paint is not None:
+            truth["views"] = partial(painted_views, mesh, paint, shown)
+            truth["held_views"] = partial(painted_views, mesh, paint, apart)
         return Item(
             id=row["id"],
             family=self.family,
@@ -78,7 +87,7 @@ class Meshes:
             protocol=Sampling(negative=row["negative"]),
             conditions=Lazy(depth=lambda: seen()["closeness"], camera=lambda: seen()["camera"]),
             truth=Lazy(**truth),
-            content=f"{mesh.digest} {shown.digest} {apart.digest}",
+            content=" ".join([mesh.digest, shown.digest, apart.digest, *([paint.digest] if paint else [])]),
         )
 
     def _cameras(self, azimuth: Any, elevation: Any, mesh: Mesh) -> Cameras:
@@ -98,23 +107,3 @@ def check_fills(mesh: Mesh, cameras: Cameras, name: str) -> None:
             f"{quoted(name)}: the mesh fills {filled:.2%} of its views, as if a few vertices lay far away from all "
             "others: delete what is far off (Blender: Separate, Delete)"
         )
-
-
-def files_of(owner: str, path: str, column: str, prompt: str) -> list[dict[str, str]]:
-    """Rows with `column` (a path), `prompt`, `id`, `negative` and `up`, from a jsonl, json or csv file.
-
-    Any other file is itself the one row, with `prompt`. Paths in a file are relative to it. `owner` is the dataset that
-    has the field `path`, for messages. Raises SyncbenchError that names file and line of a row that cannot be used.
-    """
-    if not path:
-        raise SyncbenchError(
-            f"no {column} given: add --set {owner}.path=FILE (a {column}, or a jsonl, json or csv file of them)"
-        )
-    file = Path(path)
-    if file.suffix.lower() not in TABLES:
-        if not prompt.strip():
-            raise SyncbenchError(f"{quoted(path)}: a single {column} needs a prompt: add --set {owner}.prompt='...'")
-        row = {"id": file.stem, "prompt": checked_prompt(prompt, f"{owner}.prompt"), "negative": "", "up": ""}
-        return [{**row, column: path}]
-    rows = read_rows(path, (column,), ("up",), TABLES)
-    return [{**row, column: str(file.parent / row[column])} for row in rows]

@@ -17,7 +17,7 @@ from .fields import as_json
 
 
 def content_of(item: Item) -> str:
-    """12 hex digits of an item's prompts, negative and the source's, surface, conditions, truth; renders nothing.
+    """12 hex digits of an item's prompts (negative and source too), surface, conditions and truth. It renders nothing.
 
     Tensors that exist already are hashed. Those of a `Lazy` mapping are made later, so only their names count, and the
     data set gives in `Item.content` the identity of what they will be made from.
@@ -26,6 +26,8 @@ def content_of(item: Item) -> str:
     words = {"prompts": list(item.prompts), "negative": item.protocol.negative}
     if item.source:
         words["source"] = item.source
+    if item.target:
+        words["target"] = item.target
     return digest({**words, "surface": as_json(item.surface), **tensors, "content": item.content})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..catalogue.registry import suggest
 from ..errors import SyncbenchError, quoted
+from .public import public_sets
 
 FILE = Path(__file__).with_name("manifest.toml")
 HUB_ID = re.compile(r"(?=.{3,96}$)\w[\w.-]*/[\w.-]+")
@@ -80,6 +81,12 @@ def weights_named(name: str) -> list[Weights]:
         return [known[name]]
     if HUB_ID.fullmatch(name):
         return [of_repository(name)]
+    if name in public_sets():
+        one = public_sets()[name]
+        raise SyncbenchError(
+            f"{name} is a data set, which is not downloaded: {one.origin}; run with --datasets {one.dataset} --set "
+            f"{one.dataset}.path=FOLDER"
+        )
     raise SyncbenchError(
         f"nothing to fetch is called '{quoted(name, 80)}'{suggest(name, [*known, *groups()], 'known are')}; a "
         "repository of the hub is owner/name"

@@ -124,7 +124,28 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     Raises SyncbenchError for a file that cannot be read, has no faces, vertices that are not finite, no extent, or more
     than MAX_FACES faces.
     """
-    file, name = Path(path), quoted(path)
+    name = quoted(path)
+    return checked_mesh(joined_parts(mesh_parts(Path(path), skip_materials=True)), name, up)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a mesh file, in the file's space."""
+
+    vertices: Array
+    """(n, 3), as the scene places them."""
+    faces: Ids
+    """(m, 3), counter-clockwise seen from outside."""
+    visual: Any
+    """Trimesh's object for the colours of its vertices or its texture."""
+
+
+def mesh_parts(file: Path, **options: Any) -> list[Part]:
+    """The parts of a mesh file that have faces, in its order. `options` go to `trimesh.load_scene`.
+
+    Raises SyncbenchError for a file that cannot be read, and for more than MAX_FACES faces.
+    """
+    name = quoted(file)
     if not is_file(file):
         raise SyncbenchError(f"no mesh file '{name}'")
     if file.suffix.lower() not in FORMATS:
@@ -132,18 +153,36 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     _check_declared(file, read_bytes(file), name)
     library: Any = trimesh
     try:
-        scene = library.load_scene(file, process=False, skip_materials=True)
-        parts = [scene.geometry[part] for _, part in map(scene.graph.get, scene.graph.nodes_geometry)]
-        many = sum(len(getattr(part, "faces", ())) for part in parts)
-        loaded = scene.to_mesh() if many <= MAX_FACES else None
+        scene = library.load_scene(file, process=False, **options)
+        nodes = [scene.graph.get(node) for node in scene.graph.nodes_geometry]
+        many = sum(len(getattr(scene.geometry[part], "faces", ())) for _, part in nodes)
+        solid = [(place, scene.geometry[part]) for place, part in nodes if hasattr(scene.geometry[part], "faces")]
+        parts = [_placed(geometry, place) for place, geometry in solid] if many <= MAX_FACES else []
     except Exception as error:  # every format has its own
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SyncbenchError(f"{name}: trimesh cannot read this mesh ({quoted(cause)})") from error
-    if loaded is None:
+    if many > MAX_FACES:
         raise _too_many(name, many)
-    vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float64)
-    faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3))), np.int64)
-    return checked_mesh(Mesh(vertices, faces), name, up)
+    return parts
+
+
+def _placed(geometry: Any, place: Array) -> Part:
+    """A part where `place` (4, 4) puts it; a mirrored one keeps its outside."""
+    vertices, faces = np.asarray(geometry.vertices, np.float64), np.asarray(geometry.faces, np.int64)
+    if not np.array_equal(place, np.eye(4)):
+        vertices = vertices @ place[:3, :3].T + place[:3, 3]
+        faces = faces[:, ::-1] if np.linalg.det(place[:3, :3]) < 0 else faces
+    return Part(vertices, faces, geometry.visual)
+
+
+def joined_parts(parts: list[Part]) -> Mesh:
+    """One mesh of all parts, vertices and faces in their order; without parts it has none."""
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    faces = [part.faces + start for part, start in zip(parts, starts, strict=False)]
+    return Mesh(
+        np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)]),
+        np.concatenate([np.zeros((0, 3), np.int64), *faces]),
+    )
 
 
 def _check_declared(file: Path, data: bytes, name: str) -> None:
@@ -190,6 +229,11 @@ def checked_mesh(mesh: Mesh, name: str, up: str = "z") -> Mesh:
 
     `name` is its name in messages. Raises SyncbenchError for a mesh that cannot be textured (see `read_mesh`).
     """
+    return fitted_mesh(mesh, name, up)[0]
+
+
+def fitted_mesh(mesh: Mesh, name: str, up: str) -> tuple[Mesh, npt.NDArray[np.bool_]]:
+    """`checked_mesh`, and which of the given faces (m,) it has: those with an area."""
     vertices, faces = mesh.vertices, mesh.faces
     if up not in TURNS:
         raise SyncbenchError(f"a mesh's up axis is x, y or z, not '{up}'")
@@ -220,4 +264,4 @@ def checked_mesh(mesh: Mesh, name: str, up: str = "z") -> Mesh:
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
     if not (area > 1e-12).any():
         raise SyncbenchError(f"{name}: no face has an area, so there is nothing to see")
-    return Mesh(vertices, faces[area > 1e-12])
+    return Mesh(vertices, faces[area > 1e-12]), area > 1e-12

@@ -144,12 +144,17 @@ def test_sizes_of_own_data_are_bounded(fields: dict[str, int]) -> None:
         load("datasets", "meshes", fields)
 
 
+def write_any(path: Path) -> Path:
+    path.write_text(BOX)
+    return path
+
+
 @pytest.mark.parametrize(("owner", "what"), [("meshes", "mesh"), ("videos", "video")])
 def test_hints_name_the_field_to_set(tmp_path: Path, owner: str, what: str) -> None:
     with pytest.raises(SyncbenchError, match=rf"no {what} given: add --set {owner}\.path=FILE"):
         load("datasets", owner).items()
     with pytest.raises(SyncbenchError, match=rf"add --set {owner}\.prompt='\.\.\.'"):
-        load("datasets", owner, {"path": str(tmp_path / "a.obj")}).items()
+        load("datasets", owner, {"path": str(write_any(tmp_path / "a.obj"))}).items()
 
 
 def clip(path: Path, frames: list[np.ndarray], codec: str = "ffv1", layout: str = "bgr0", pixel: Any = None) -> str:
