@@ -1,0 +1,101 @@
+"""Estimated motion of clips: flow between frames, found once a clip, and which of its pixels can be followed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from ...bench.backbones.flow import chosen, flow, flow_refusal, lacking
+from ...bench.backbones.matching import Flow, Match, landing
+from ...bench.types import Item
+from ..strips.crops import metric_device
+from .images import eight_bit
+from .sampling import in_image
+
+BUDGET = 2**30
+"""Bytes of flow kept at a time; what is beyond it is estimated again when asked for."""
+Way = tuple[Float[Tensor, "2 p"], Bool[Tensor, " p"]]
+"""Where every pixel of a frame lies in another frame (see `sampling`), and which of them can be followed there."""
+
+_kept: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Clip (by identity) to its version and its pixels and flow. An entry goes when its clip does."""
+
+
+def estimator(which: str | None, folder: str | None) -> Flow:
+    """The flow `which` on the metrics' device. Raises SyncbenchError where it is not on this machine."""
+    return flow(which, folder, metric_device())
+
+
+def refusal(which: str | None, folder: str | None, item: Item) -> str | None:
+    """Why the flow `which` cannot judge an item, as `flow_refusal` says; None where it can."""
+    return flow_refusal(which, folder, item)
+
+
+def absent(which: str | None, folder: str | None) -> str | None:
+    """Why a metric of this flow is null on every item of this machine; None where its weights are here."""
+    return lacking(which, folder)
+
+
+def described(which: str | None, folder: str | None) -> str:
+    """The flow's part of a fingerprint; it says so where the weights are not on this machine."""
+    if absent(which, folder):
+        return f"{chosen(which, folder)}, which is not on this machine"
+    return estimator(which, folder).fingerprint
+
+
+def source_of(item: Item) -> Float[Tensor, "t 3 h w"] | None:
+    """The clip that the item's output is an edit of; None where there is none."""
+    return item.conditions.get("video")
+
+
+def unlike(output: Tensor, source: Tensor) -> str | None:
+    """Why an output and its source, both (t, 3, h, w), cannot be compared frame by frame; None where they can."""
+    if output.shape == source.shape:
+        return None
+    told = (f"{n} frames of {h}x{w} px" for n, _, h, w in (output.shape, source.shape))
+    return "the output has {}, the source clip {}".format(*told)
+
+
+def between(clip: Float[Tensor, "t 3 h w"], first: int, second: int, estimator: Flow) -> Float[Tensor, "2 h w"]:
+    """Flow from frame `first` to frame `second` of a clip in [0, 1], rounded to 8 bits; found once a clip."""
+    store = _store(clip)
+    key = (estimator.fingerprint, first, second)
+    if key in store:
+        return store[key]
+    if "frames" not in store:
+        store["frames"] = eight_bit(clip)
+    found = estimator(store["frames"][first], store["frames"][second])
+    if _size() + found.nbytes <= BUDGET:
+        store[key] = found
+    return found
+
+
+def matched(clip: Float[Tensor, "t 3 h w"], first: int, second: int, estimator: Flow) -> Match:
+    """Flow between two frames of a clip in both directions."""
+    return Match(between(clip, first, second, estimator), between(clip, second, first, estimator))
+
+
+def estimated_ways(clip: Float[Tensor, "t 3 h w"], gap: int, estimator: Flow) -> Iterator[Way]:
+    """For every frame t, the way of its pixels to frame t + gap, by flow from the one to the other.
+
+    A pixel can be followed where flow forward and backward agrees, off motion boundaries (`Match.visible`), and lands
+    at least 1 px inside the picture.
+    """
+    for t in range(len(clip) - gap):
+        match = matched(clip, t, t + gap, estimator)
+        xy = landing(match.flow).reshape(-1, 2).T.double()
+        yield xy, match.visible.flatten() & in_image(xy, *clip.shape[2:])
+
+
+def _store(clip: Tensor) -> dict[Any, Any]:
+    """What is kept for a clip; empty at first, and again after the clip was changed in place."""
+    version = -1 if clip.is_inference() else clip._version
+    if clip not in _kept or _kept[clip][0] != version:
+        _kept[clip] = (version, {})
+    return _kept[clip][1]
+
+
+def _size() -> int:
+    return sum(value.nbytes for clip in list(_kept) for value in _kept[clip][1].values())
