@@ -1,7 +1,7 @@
 """Mean flow magnitude
 
-100 * mean over neighbouring frames and all pixels of |f|, the length of the output's optical flow, over the shorter side
-of a frame: how far a clip moves from one frame to the next, in percent of its side.
+100 * mean over neighbouring frames and all pixels of |f|, the length of the output's optical flow, over the shorter
+side of a frame: how far a clip moves from one frame to the next, in percent of its side.
 
 Source: the quantity that VBench (Huang et al. 2024, arXiv 2311.17982) thresholds as "dynamic degree", here as a number
 and over all pixels. `ratio` divides by that of the source clip: 1 moves as much as the source.

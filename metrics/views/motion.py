@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
@@ -12,10 +14,16 @@ from ...bench.backbones.matching import Flow, Match, landing
 from ...bench.types import Item
 from ..strips.crops import metric_device
 from .images import eight_bit
-from .sampling import in_image
+from .sampling import dilated, in_image
 
 BUDGET = 2**30
 """Bytes of flow kept at a time; what is beyond it is estimated again when asked for."""
+BAND, FEWEST = 0.2, 64
+"""Width of the outer parts of a frame, which mostly show background, as a share of the shorter side; the fewest of
+their pixels from which the background's motion is found."""
+OTHERWISE, EDGE = 0.005, 2
+"""Distance from the background's motion from which on a pixel moves otherwise, as a share of the shorter side (at least
+1 px); pixels beside such ones that are left out, too."""
 Way = tuple[Float[Tensor, "2 p"], Bool[Tensor, " p"]]
 """Where every pixel of a frame lies in another frame (see `sampling`), and which of them can be followed there."""
 
@@ -87,6 +95,36 @@ def estimated_ways(clip: Float[Tensor, "t 3 h w"], gap: int, estimator: Flow) ->
         match = matched(clip, t, t + gap, estimator)
         xy = landing(match.flow).reshape(-1, 2).T.double()
         yield xy, match.visible.flatten() & in_image(xy, *clip.shape[2:])
+
+
+def background(clip: Float[Tensor, "t 3 h w"], estimator: Flow) -> Bool[Tensor, "t 1 h w"]:
+    """Pixels of every frame that move as most of its outer parts do, which a homography of the flow describes (RANSAC).
+
+    What moves otherwise by OTHERWISE, or cannot be followed, is left out with a margin of EDGE. The last frame is held
+    against the one before it, the others against the next one.
+    """
+    count, (height, width) = len(clip), clip.shape[2:]
+    most = max(1.0, OTHERWISE * min(height, width))
+    band = round(BAND * min(height, width))
+    outer = torch.ones(height, width, dtype=torch.bool)
+    outer[band : height - band, band : width - band] = False
+    masks: list[Tensor] = []
+    for t in range(count):
+        match = matched(clip, t, t + 1 if t + 1 < count else t - 1, estimator)
+        there = landing(match.flow).double()
+        here = there - match.flow.double().permute(1, 2, 0)
+        sure = match.visible[0]
+        fit: Any = None
+        if int((sure & outer).sum()) >= FEWEST:
+            pairs = (points[sure & outer].numpy() for points in (here, there))
+            fit = cv2.findHomography(*pairs, cv2.RANSAC, most, maxIters=500)[0]
+        if fit is None:
+            masks.append(torch.zeros(1, height, width, dtype=torch.bool))
+            continue
+        plane = torch.cat([here, torch.ones(height, width, 1, dtype=torch.float64)], -1) @ torch.from_numpy(fit).T
+        gap = (plane[..., :2] / plane[..., 2:] - there).norm(dim=-1)
+        masks.append(~dilated(((gap > most) | ~sure)[None], EDGE))
+    return torch.stack(masks)
 
 
 def _store(clip: Tensor) -> dict[Any, Any]:
