@@ -1,9 +1,9 @@
 """Clips of your own to be edited: video files with prompts, read through FFmpeg.
 
 One clip: `path=run.mp4` and `prompt=...`. Several: `path` names a jsonl, json or csv file with `video` (a path,
-relative to that file) and `prompt`, and if wanted `id` and `negative`. Motion is not known, so every pixel is a cell of
-its own. Frames are taken as a player shows them: turned as the file's header says, with square pixels, and with
-transparent pixels on white.
+relative to that file) and `prompt`, and if wanted `id` and `negative`. Motion is not known, so it is estimated: methods
+that synchronise frames do so along tracks of optical flow. Frames are taken as a player shows them: turned as the
+file's header says, with square pixels, and with transparent pixels on white.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from ..bench.errors import quoted
 from ..bench.files.reading import is_file
 from ..bench.limits import PIXELS, Length, check_size
-from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
+from ._tracks import Motion, tracks_of
 from .meshes import files_of
 
 FORMATS = (
@@ -54,6 +54,8 @@ class Videos:
     """Distance between frames that are taken: 1 takes every frame, 2 every second one."""
     size: Length = 512
     """Height and width in pixels: the short side of a frame is scaled to it, and the middle square is kept."""
+    motion: Motion = "dis"
+    """How tracks through a clip are found: by the optical flow of this name, or not at all (`none`)."""
 
     def items(self) -> list[Item]:
         """One item for each clip, in order; its id ends with digits of the frames' hash.
@@ -67,13 +69,13 @@ class Videos:
 
     def _item(self, row: dict[str, str]) -> Item:
         clip = read_clip(row["video"], self.frames, self.every, self.size)
-        digest = sha256(clip.numpy().tobytes()).hexdigest()[:6]
+        digest = sha256(clip.numpy().tobytes()).hexdigest()
         return Item(
-            id=f"{row['id']}-{digest}",
+            id=f"{row['id']}-{digest[:6]}",
             family=self.family,
             world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
-            surface=Apart(len(clip), self.size, self.size),
+            surface=tracks_of(lambda: clip, (len(clip), *clip.shape[2:]), digest[:12], self.motion),
             protocol=Sampling(negative=row["negative"]),
             conditions={"video": clip},
         )

@@ -58,6 +58,11 @@ class BackgroundPreservation:
     """Largest fraction of pixels that is background by motion: above it nothing moves on its own, and it is null."""
 
     @property
+    def estimates(self) -> str | None:
+        """The metric by a given mask, where the mask is estimated; else None."""
+        return "background_preservation" if self.mask == "motion" else None
+
+    @property
     def _which(self) -> str | None:
         """The flow's name for `bench.backbones.flow`."""
         return None if self.flow == "auto" else self.flow

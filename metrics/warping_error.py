@@ -133,6 +133,15 @@ class WarpingError:
         return Score(value=error / base, coverage=coverage)
 
     @property
+    def estimates(self) -> str | None:
+        """The preset that has exact flow in the place of this one's estimate, where there is one; None for that."""
+        if self.flow == "true":
+            return None
+        kind = {"one": "", "truth": "relative", "source": "relative", "variance": "normalised"}[self.over]
+        exact = {(1, ""): "", (5, ""): "@long", (5, "relative"): "@long_relative"}.get((self.gap, kind), f"@{kind}")
+        return f"warping_error{exact}" if self.gap == 1 or exact.startswith("@long") else None
+
+    @property
     def _which(self) -> str | None:
         """The flow's name for `bench.backbones.flow`."""
         return None if self.flow == "auto" else self.flow
