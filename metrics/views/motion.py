@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ...bench.backbones.flow import chosen, flow, flow_refusal, lacking
+from ...bench.backbones import flow as flows
 from ...bench.backbones.matching import Flow, Match, landing
 from ...bench.types import Item
 from ..strips.crops import metric_device
@@ -18,9 +18,9 @@ from .sampling import dilated, in_image
 
 BUDGET = 2**30
 """Bytes of flow kept at a time; what is beyond it is estimated again when asked for."""
-BAND, FEWEST = 0.2, 64
-"""Width of the outer parts of a frame, which mostly show background, as a share of the shorter side; the fewest of
-their pixels from which the background's motion is found."""
+BAND, FEWEST, MOST = 0.2, 64, 4096
+"""Width of the outer parts of a frame, which mostly show background, as a share of the shorter side; the fewest and
+about the most of their pixels from which the background's motion is found."""
 OTHERWISE, EDGE = 0.005, 2
 """Distance from the background's motion from which on a pixel moves otherwise, as a share of the shorter side (at least
 1 px); pixels beside such ones that are left out, too."""
@@ -33,23 +33,23 @@ _kept: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 def estimator(which: str | None, folder: str | None) -> Flow:
     """The flow `which` on the metrics' device. Raises SyncbenchError where it is not on this machine."""
-    return flow(which, folder, metric_device())
+    return flows.flow(which, folder, metric_device())
 
 
 def refusal(which: str | None, folder: str | None, item: Item) -> str | None:
-    """Why the flow `which` cannot judge an item, as `flow_refusal` says; None where it can."""
-    return flow_refusal(which, folder, item)
+    """Why the flow `which` cannot judge an item, as `bench.backbones.flow` says; None where it can."""
+    return flows.flow_refusal(which, folder, item)
 
 
 def absent(which: str | None, folder: str | None) -> str | None:
     """Why a metric of this flow is null on every item of this machine; None where its weights are here."""
-    return lacking(which, folder)
+    return flows.lacking(which, folder)
 
 
 def described(which: str | None, folder: str | None) -> str:
     """The flow's part of a fingerprint; it says so where the weights are not on this machine."""
     if absent(which, folder):
-        return f"{chosen(which, folder)}, which is not on this machine"
+        return f"{flows.chosen(which, folder)}, which is not on this machine"
     return estimator(which, folder).fingerprint
 
 
@@ -100,31 +100,39 @@ def estimated_ways(clip: Float[Tensor, "t 3 h w"], gap: int, estimator: Flow) ->
 def background(clip: Float[Tensor, "t 3 h w"], estimator: Flow) -> Bool[Tensor, "t 1 h w"]:
     """Pixels of every frame that move as most of its outer parts do, which a homography of the flow describes (RANSAC).
 
-    What moves otherwise by OTHERWISE, or cannot be followed, is left out with a margin of EDGE. The last frame is held
-    against the one before it, the others against the next one.
+    What moves otherwise by OTHERWISE towards one of the two nearest frames, or cannot be followed to both, is left out
+    with a margin of EDGE.
     """
-    count, (height, width) = len(clip), clip.shape[2:]
-    most = max(1.0, OTHERWISE * min(height, width))
-    band = round(BAND * min(height, width))
+    store = _store(clip)
+    key = (estimator.fingerprint, "background")
+    if key not in store:
+        frames = range(len(clip))
+        near = [sorted((other for other in frames if other != t), key=lambda o, t=t: abs(o - t))[:2] for t in frames]
+        masks = [torch.stack([_dominant(matched(clip, t, o, estimator)) for o in near[t]]).all(0) for t in frames]
+        store[key] = torch.stack([~dilated(~mask, EDGE) for mask in masks])
+    return store[key]
+
+
+def _dominant(match: Match) -> Bool[Tensor, "1 h w"]:
+    """Pixels of a frame that move to another one as most of its outer parts do."""
+    height, width = match.flow.shape[1:]
+    band, most = round(BAND * min(height, width)), max(1.0, OTHERWISE * min(height, width))
     outer = torch.ones(height, width, dtype=torch.bool)
     outer[band : height - band, band : width - band] = False
-    masks: list[Tensor] = []
-    for t in range(count):
-        match = matched(clip, t, t + 1 if t + 1 < count else t - 1, estimator)
-        there = landing(match.flow).double()
-        here = there - match.flow.double().permute(1, 2, 0)
-        sure = match.visible[0]
-        fit: Any = None
-        if int((sure & outer).sum()) >= FEWEST:
-            pairs = (points[sure & outer].numpy() for points in (here, there))
-            fit = cv2.findHomography(*pairs, cv2.RANSAC, most, maxIters=500)[0]
-        if fit is None:
-            masks.append(torch.zeros(1, height, width, dtype=torch.bool))
-            continue
-        plane = torch.cat([here, torch.ones(height, width, 1, dtype=torch.float64)], -1) @ torch.from_numpy(fit).T
-        gap = (plane[..., :2] / plane[..., 2:] - there).norm(dim=-1)
-        masks.append(~dilated(((gap > most) | ~sure)[None], EDGE))
-    return torch.stack(masks)
+    there = landing(match.flow).double()
+    here = there - match.flow.double().permute(1, 2, 0)
+    sure = match.visible[0]
+    chosen = (sure & outer).nonzero()
+    if len(chosen) < FEWEST:
+        return torch.zeros(1, height, width, dtype=torch.bool)
+    row, column = chosen[:: max(1, len(chosen) // MOST)].unbind(1)
+    pairs = (points[row, column].numpy() for points in (here, there))
+    fit: Any = cv2.findHomography(*pairs, cv2.RANSAC, most, maxIters=500)[0]
+    if fit is None:
+        return torch.zeros(1, height, width, dtype=torch.bool)
+    plane = torch.cat([here, torch.ones(height, width, 1, dtype=torch.float64)], -1) @ torch.from_numpy(fit).T
+    gap = (plane[..., :2] / plane[..., 2:] - there).norm(dim=-1)
+    return ((gap <= most) & sure)[None]
 
 
 def _store(clip: Tensor) -> dict[Any, Any]:
