@@ -75,7 +75,7 @@ class Videos:
             family=self.family,
             world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
-            surface=tracks_of(lambda: clip, (len(clip), *clip.shape[2:]), digest[:12], self.motion),
+            surface=tracks_of(lambda: clip, (len(clip), self.size, self.size), digest[:12], self.motion),
             protocol=Sampling(negative=row["negative"]),
             conditions={"video": clip},
         )

@@ -126,8 +126,8 @@ def _dominant(match: Match) -> Bool[Tensor, "1 h w"]:
     if len(chosen) < FEWEST:
         return torch.zeros(1, height, width, dtype=torch.bool)
     row, column = chosen[:: max(1, len(chosen) // MOST)].unbind(1)
-    pairs = (points[row, column].numpy() for points in (here, there))
-    fit: Any = cv2.findHomography(*pairs, cv2.RANSAC, most, maxIters=500)[0]
+    before, after = (points[row, column].numpy() for points in (here, there))
+    fit: Any = cv2.findHomography(before, after, cv2.RANSAC, most, maxIters=500)[0]
     if fit is None:
         return torch.zeros(1, height, width, dtype=torch.bool)
     plane = torch.cat([here, torch.ones(height, width, 1, dtype=torch.float64)], -1) @ torch.from_numpy(fit).T
