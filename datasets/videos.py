@@ -3,23 +3,29 @@
 One clip: `path=run.mp4` and `prompt=...`. Several: `path` names a jsonl, json or csv file with `video` (a path,
 relative to that file) and `prompt`, and if wanted `id`, `negative`, `source` (the prompt of the clip as it is), `mask`,
 `start`, `stop` and `every`; or a folder of clips, DAVIS, LOVEU-TGVE-2023 or V2VBench (see `layouts.clip_rows`). Motion
-is not known, so every pixel is a cell of its own. Frames are taken as a player shows them: turned as the file's header
-says, with square pixels, and with transparent pixels on white.
+is not known, so it is estimated: methods that synchronise frames do so along tracks of optical flow. Frames are taken
+as a player shows them: turned as the file's header says, with square pixels, and with transparent pixels on white.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, ClassVar
 
+import cv2
+import numpy as np
+import torch
 from annotated_types import Interval
+from jaxtyping import Float
+from torch import Tensor
 
 from ..bench.limits import Length, check_size
 from ..bench.surfaces.lazy import Lazy
-from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
 from ._clips import Cut, Fit, read_clip, read_masks
+from ._tracks import Motion, tracks_of
 from .layouts.clip_rows import clip_rows
 
 
@@ -38,6 +44,8 @@ class Videos:
     """A video file, a folder, a list, or a data set's own index (see above). It is no part of a result's identity."""
     prompt: str = ""
     """What clips without a prompt of their own are to become."""
+    source: str = ""
+    """What clips show that say nothing of it themselves."""
     frames: Annotated[int, Interval(ge=2, le=1_000)] = 8
     """Number of frames taken from `start`; fewer where the clip is shorter."""
     start: Annotated[int, Interval(ge=0, le=100_000)] = 0
@@ -54,6 +62,11 @@ class Videos:
     """`crop`: the short side is scaled to `size`, and the middle square is kept. `letterbox`: the long side is scaled
     to `size`, and what is missing of the square is black. `keep`: the short side is scaled to `size`, and the shape is
     kept, to multiples of 8 pixels."""
+    motion: Motion = "dis"
+    """How tracks through a clip are found: by the optical flow of this name, or not at all (`none`)."""
+
+    edges: bool = False
+    """Whether `conditions["edge"]` has the frames' edges, as ControlNets for Canny edges read them."""
 
     def items(self) -> list[Item]:
         """One item for each clip and prompt, in order; its id ends with digits of the frames' hash.
@@ -79,18 +92,31 @@ class Videos:
         )
         clip = read_clip(row["video"], cut)
         masks = {"mask": read_masks(row["mask"], cut, len(clip))} if row["mask"] else {}
-        known = {name: lambda name=name: masks[name] for name in masks}
+        known: dict[str, Callable[[], Tensor]] = {name: lambda name=name: masks[name] for name in masks}
+        if self.edges:
+            known["edge"] = lambda: edges(conditions["video"])
+        conditions = Lazy(video=partial(read_clip, row["video"], cut), **known)
         digest = sha256(clip.numpy().tobytes()).hexdigest()
         return Item(
             id=f"{row['id']}-{digest[:6]}",
             family=self.family,
             world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
-            source=row["source"],
+            source=row["source"] or self.source,
             target=row["target"],
-            surface=Apart(len(clip), *clip.shape[2:]),
+            surface=tracks_of(lambda: conditions["video"], (len(clip), *clip.shape[2:]), digest[:12], self.motion),
             protocol=Sampling(negative=row["negative"]),
-            conditions=Lazy(video=partial(read_clip, row["video"], cut), **known),
+            conditions=conditions,
             truth=masks,
             content=digest[:12],
         )
+
+
+def edges(clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 h w"]:
+    """Edges of frames in [0, 1], white on black, by Canny's detector with the thresholds 100 and 200 of 255.
+
+    The input of ControlNets for edges, e.g. `lllyasviel/control_v11p_sd15_canny`, as their authors made it.
+    """
+    grey = (clip * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    found = np.stack([cv2.Canny(np.ascontiguousarray(frame), 100, 200) for frame in grey])
+    return torch.from_numpy(found).float()[:, None].expand(-1, 3, -1, -1) / 255

@@ -2,7 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("syncbench", "torch", "torchvision", "diffusers", "transformers", "open-clip-torch", "lpips", "numpy")
+PACKAGES = (
+    *("syncbench", "torch", "torchvision", "diffusers", "transformers", "open-clip-torch", "lpips", "numpy"),
+    "opencv-python-headless",
+)
 
 
 def versions() -> dict[str, str]:

@@ -46,6 +46,7 @@ def doctor(results: Path = Path("results")) -> list[Finding]:
         ("lpips weights", lambda: _torch_weights("lpips weights", "VGG16")),
         ("style weights", lambda: _torch_weights("style weights", "VGG19")),
         ("clip weights", _clip),
+        ("flow weights", _flow),
         ("results folder", lambda: _writable(results)),
     )
     findings: list[Finding] = []
@@ -167,6 +168,20 @@ def _clip() -> Finding:
     if not here:
         return _absent("clip weights", USERS["clip"], "clip")
     return Finding("clip weights", "ok", f"published ({', '.join(here)})")
+
+
+def _flow() -> Finding:
+    from ..backbones import published
+    from ..fetch import torch_hub
+
+    if (torch_hub.hub_folder() / published.RAFT_LARGE).is_file():
+        return Finding("flow weights", "ok", f"published ({published.RAFT_LARGE})")
+    fetched = published.FETCHED[published.RAFT_LARGE]
+    return Finding(
+        "flow weights",
+        "ok",
+        f"not on this machine: optical flow is by dis, @raft null, until `syncbench fetch {fetched}`",
+    )
 
 
 def _writable(results: Path) -> Finding:

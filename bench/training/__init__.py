@@ -2,7 +2,8 @@
 
 A run continues from the folder of an earlier start, whose files are read without pickle (see `saved`).
 
-All of them start from the base (the reference model) except codec, base and judge. Shipped weights, in half precision:
+All of them start from the base (the reference model) except codec, base, judge and raft. Shipped weights, in half
+precision (`raft`, optical flow, would be 0.99 M parameters and 2.0 MB more):
 
 | name                | network                                     | parameters | MB   |
 |---------------------|---------------------------------------------|-----------:|-----:|
@@ -30,7 +31,7 @@ from ..errors import SyncbenchError
 from ..limits import PROCESSES, Fraction, Share
 
 TRAINERS = {
-    **{name: f"{name}:main" for name in ("judge", "codec", "base", "depth", "views", "motion", "grid")},
+    **{name: f"{name}:main" for name in ("judge", "codec", "base", "depth", "views", "motion", "grid", "raft")},
     "channels_joint": "channels:JOINT.main",
     "channels_prompted": "channels:PROMPTED.main",
     "channels_to_rgb": "channels:TO_RGB.main",
@@ -45,7 +46,9 @@ RANGES: dict[str, Any] = {
     "processes": Annotated[int, Interval(ge=1, le=PROCESSES)],
     "rate": Annotated[float, Interval(gt=0, le=1)],
     "tail": Fraction,
-    **dict.fromkeys(("size", "number", "flat_number", "scenes", "save_every", "crop", "width", "channels"), Amount),
+    **dict.fromkeys(
+        ("size", "number", "flat_number", "scenes", "save_every", "crop", "width", "channels", "updates"), Amount
+    ),
     "frames": Annotated[int, Interval(ge=2, le=120)],
     **dict.fromkeys(("solid", "views", "measured"), Annotated[int, Interval(ge=0, le=10_000_000)]),
     **dict.fromkeys(("share", "first", "drop"), Share),
