@@ -93,6 +93,8 @@ class WorldVideos:
     """Number of frames of every clip. The time to compute tracks grows with its square."""
     size: Length = 128
     """Height and width of a frame in pixels; the reference models' native size."""
+    back: bool = False
+    """Whether a clip goes back the way it came, so that its last frame is seen as the first; see `revisit_error`."""
 
     def items(self) -> list[Item]:
         """One item for each clip, in order; all tensors are made on first access (see `world.truth.truth`)."""
@@ -103,6 +105,7 @@ class WorldVideos:
     def _item(self, kind: str, source: str, edit: str, number: int) -> Item:
         rng = np.random.default_rng([SCENES, number])
         time, sign = np.linspace(-0.5, 0.5, self.frames), rng.choice([-1, 1])
+        time = 0.5 - 2 * np.abs(time) if self.back else time
         # flat shapes are seen from their front in the middle of the clip, cubes from a corner
         flat = source.split()[2] in ("star", "ring")
         azimuth, level = float(rng.uniform(-12, 12) if flat else rng.uniform(25, 60)), float(rng.uniform(7, 16))
