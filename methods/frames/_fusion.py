@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ...bench.models.parts.attention import cross_attention
 from ...bench.models.parts.shared_attention import lines_of, middle
 from ...bench.models.parts.tapped import Attend, Tapped, plain
-from ._source import Source
+from ._beside import Source
 
 
 @dataclass(frozen=True)

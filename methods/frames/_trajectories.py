@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...bench.canvas import Canvas
 from ...bench.models.parts.tapped import Attend, Tapped, plain
-from ._source import Source
+from ._beside import Source
 
 
 @dataclass(frozen=True)

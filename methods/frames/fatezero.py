@@ -25,7 +25,7 @@ from ...bench.sampling.loop import Setting, Step
 from ...bench.types import SyncbenchError
 from ._edit import Edit, Editing
 from ._fusion import Alignment, Fusion
-from ._source import Source
+from ._beside import Source
 
 
 @dataclass(frozen=True, kw_only=True)

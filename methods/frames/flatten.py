@@ -19,7 +19,7 @@ from ...bench.limits import Share
 from ...bench.models.parts.attention import spatial
 from ...bench.sampling.loop import Setting, Step
 from ._edit import Edit, Editing
-from ._source import Source
+from ._beside import Source
 from ._trajectories import Trajectories, tracks_of
 
 

@@ -23,7 +23,7 @@ from ...bench.models.parts.attention import spatial
 from ...bench.sampling.loop import Setting, Step
 from ._edit import Edit, Editing
 from ._keyframes import Flow
-from ._source import Source
+from ._beside import Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from syncbench.methods.frames._fusion import Alignment, Fusion
 from syncbench.methods.frames._keyframes import Flow, nearest
 from syncbench.methods.frames._merging import joined
 from syncbench.methods.frames._merging import nearest as joins
-from syncbench.methods.frames._source import Source
+from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._trajectories import along, tracks_of
 from syncbench.methods.frames.rave import tiled
 from syncbench.methods.frames.rerender import carried, like
