@@ -86,14 +86,15 @@ def match_names(found: Found, items: Sequence[Item], seed: int = 0) -> Matched:
             continue
         parts, level = _without_seed(leaf.parts, names)
         item, _ = _named(parts, names)
-        if item is not None:
+        piece = None if leaf.whole or leaf.kind != "pictures" else _channel(parts, names, channels)
+        if piece is not None:
+            item, name = piece
+            if pieces[item, seed if level is None else level].setdefault(name, leaf.files[0]) != leaf.files[0]:
+                raise SyncbenchError(f"'{quoted(leaf.name)}' is a second {name} of item '{item}'")
+        elif item is not None:
             files, more = ordered_files(leaf, channels.get(item, ()))
             matched.add(item, seed if level is None else level, Output(leaf.name, leaf.kind, files))
             matched.extra += ["/".join((*leaf.parts, path.name)) for path in more]
-        elif not leaf.whole and (part := _channel(parts, names, channels)) is not None:
-            item, name = part
-            if pieces[item, seed if level is None else level].setdefault(name, leaf.files[0]) != leaf.files[0]:
-                raise SyncbenchError(f"'{quoted(leaf.name)}' is a second {name} of item '{item}'")
         else:
             continue
         matched.seeds_told |= level is not None
