@@ -95,15 +95,8 @@ def room(path: Path) -> str:
 FLOORS = [
     *("bench", "bench/files", "bench/isolation", "bench/catalogue", "bench/store", "bench/suites", "bench/fetch"),
     *("bench/surfaces", "bench/world"),
-    *(
-        "bench/models",
-        "bench/backbones",
-        "bench/sampling",
-        "bench/run",
-        "bench/outputs",
-        "bench/analysis",
-        "bench/trust",
-    ),
+    *("bench/models", "bench/backbones", "bench/sampling", "bench/run", "bench/analysis", "bench/trust"),
+    *("bench/outputs",),
     *("bench/report", "bench/gate", "bench/training", "bench/cli"),
     *("datasets", "methods", "metrics"),
 ]

@@ -1,6 +1,6 @@
 """From the files of an output to an artifact that fits its item."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -46,9 +46,20 @@ def read_output(output: Output, item: Item, how: Reading) -> Artifact:
     name = f"'{quoted(output.name)}' of item '{item.id}'"
     if output.kind == "mesh":
         return _of_mesh(output, item, how, name)
-    count = view_count(item)
-    images, linear = _images(output, count, name)
-    names: tuple[str, ...] = getattr(item.surface, "names", ())
+    images, linear = _images(output, view_count(item), name)
+    return fit_images(images, item, how, name, linear, "frames" if output.kind == "clip" else "pictures")
+
+
+def fit_images(
+    images: list[Tensor], item: Item, how: Reading, name: str, linear: Sequence[bool] = (), what: str = "pictures"
+) -> Artifact:
+    """The artifact of pictures (3, h, w): all views in order, or one picture of all of them, or of the whole surface.
+
+    `linear` tells which hold numbers in linear light (empty: none), `what` they are in messages, which begin with
+    `name`. Raises SyncbenchError for pictures that do not fit the item.
+    """
+    linear = list(linear) or [False] * len(images)
+    count, names = view_count(item), tuple(getattr(item.surface, "names", ()))
     high, wide = item.surface.window
     if len(images) == 1 and item.surface.picture:
         canvas = _levels(images, linear, ())
@@ -60,8 +71,7 @@ def read_output(output: Output, item: Item, how: Reading) -> Artifact:
             raise SyncbenchError(f"{name}: {error}") from error
         images, linear = [*cells_of(images[0], count, rows)], linear * count
     if len(images) != count:
-        many = f"more than {count}" if output.kind == "clip" and len(images) > count else f"{len(images)}"
-        what = "frames" if item.family == "frames" else "pictures"
+        many = f"more than {count}" if what == "frames" and len(images) > count else f"{len(images)}"
         raise SyncbenchError(
             f"{name}: it has {many} {what}, and the item has {count} views: leave out what is no view, or set the data "
             "set's number of views or frames to that of the outputs (--set)"
