@@ -105,9 +105,10 @@ def _grid(text: str | None) -> tuple[int, int] | None:
 
 def _print(done: "Imported", dry_run: bool) -> None:
     """Print what an import did on stdout, and what it left out on stderr."""
-    made = "would become" if dry_run else "are now"
-    several = "1 output" if len(done.outputs) == 1 else f"{len(done.outputs)} outputs"
-    print(visible(f"{several} {made} samples of {done.method}: {done.out}"))
+    many = len(done.outputs)
+    became = "would be" if dry_run else "is now" if many == 1 else "are now"
+    what = "1 output {} a sample" if many == 1 else f"{many} outputs {{}} samples"
+    print(visible(f"{what.format(became)} of {done.method}: {done.out}"))
     if done.replaced:
         print(f"{done.replaced} of an earlier import {'would be ' if dry_run else ''}replaced")
     if done.anchors:
