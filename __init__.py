@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .bench.errors import SyncbenchError
     from .bench.gate.gate import gate
     from .bench.models.interface import Model
+    from .bench.outputs.importing import import_folder
+    from .bench.outputs.scoring import score
+    from .bench.outputs.training_metric import TrainingMetric
     from .bench.report.board import board
     from .bench.report.report import report
     from .bench.report.sheets import show
@@ -52,6 +55,9 @@ _HOMES = {
     ),
     "sampling.sharing": ("Sharing",),
     "run.sweep": ("run",),
+    "outputs.importing": ("import_folder",),
+    "outputs.scoring": ("score",),
+    "outputs.training_metric": ("TrainingMetric",),
     "store.artifacts": ("load_artifact",),
     "store.folder": ("load_records",),
     "report.report": ("report",),
@@ -80,15 +86,18 @@ __all__ = [
     "Strip",
     "Sync",
     "SyncbenchError",
+    "TrainingMetric",
     "__version__",
     "board",
     "canvas_artifact",
     "gate",
+    "import_folder",
     "load",
     "load_artifact",
     "load_records",
     "report",
     "run",
+    "score",
     "show",
     "views_artifact",
 ]

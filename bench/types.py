@@ -30,7 +30,8 @@ FAMILIES: dict[Family, str] = {
     "frames": "frames of a video",
 }
 """Every family, and what must agree in it."""
-Door = Literal["controlled", "as_published"]
+Door = Literal["controlled", "as_published", "imported"]
+"""How a sample was made: on the shared loop, by a pipeline of its own, or by another program (`outputs`)."""
 Anchor = Literal["floor", "trap", "ceiling"]
 Role = Literal["consistency", "quality", "variety", "text", "cost"]
 ROLES: tuple[Role, ...] = get_args(Role)

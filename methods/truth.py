@@ -15,6 +15,7 @@ class Truth(Method):
     version: ClassVar[int] = 1
     door: ClassVar[Door] = "as_published"
     anchor: ClassVar[Anchor | None] = "ceiling"
+    runs_model: ClassVar[bool] = False
 
     def lacks(self, item: Item) -> str | None:
         """A reason where the item has no true picture: a data set may know its geometry but not how it looks."""

@@ -29,5 +29,7 @@ class NetworkEvaluations:
         return "cost.evaluations"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
-        """The recorded number of evaluations; coverage is 1."""
+        """The recorded number of evaluations; coverage is 1. Null for an output of another program, which has none."""
+        if "imported" in artifact.notes:
+            return Score.none("made by another program, which did not count")
         return Score(value=float(artifact.cost.evaluations))

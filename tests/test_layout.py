@@ -96,6 +96,7 @@ FLOORS = [
     *("bench", "bench/files", "bench/isolation", "bench/catalogue", "bench/store", "bench/suites", "bench/fetch"),
     *("bench/surfaces", "bench/world"),
     *("bench/models", "bench/backbones", "bench/sampling", "bench/run", "bench/analysis", "bench/trust"),
+    *("bench/outputs",),
     *("bench/report", "bench/gate", "bench/training", "bench/cli"),
     *("datasets", "methods", "metrics"),
 ]

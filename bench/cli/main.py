@@ -7,10 +7,10 @@ progress and errors to stderr.
 from ..isolation.signals import quiet_imports
 
 with quiet_imports():
-    from . import fetch, results, sweeps, trust
+    from . import fetch, outputs, results, sweeps, trust
     from .options import app
 
-__all__ = ["app", "fetch", "results", "sweeps", "trust"]
+__all__ = ["app", "fetch", "outputs", "results", "sweeps", "trust"]
 
 if __name__ == "__main__":
     app()

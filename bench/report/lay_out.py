@@ -27,6 +27,9 @@ from ..analysis.pairwise import comparison_count
 from ..trust.grades import Grades
 from .leaderboard import FAILED, PANELS, Cell, Column, Leaderboard, Line
 
+DOORS = {"as_published": "‡", "imported": "§"}
+"""Marks of methods that do not share the loop, by their door."""
+
 
 @dataclass
 class _Notes:
@@ -92,7 +95,7 @@ def _leaderboard(
             cells.append(_cell(lookup.get((*who.values(), *key.values())), column, notes, span=span))
         first = lookup.get((*who.values(), *keys[0].values()))
         loss = first["loss"] if first and isfinite(first["loss"]) else float("inf")
-        label = f"{who['name']} ‡" if who["door"] == "as_published" else str(who["name"])
+        label = f"{who['name']} {DOORS[who['door']]}" if who["door"] in DOORS else str(who["name"])
         line = Line(name=str(who["name"]), method=label, mark=str(who["anchor"]), cells=tuple(cells), rank=_rank(first))
         lines[bool(who["anchor"])].append((loss, line))
     return Leaderboard(
@@ -127,7 +130,7 @@ def _subtitle(board: dict[str, Any], models: dict[str, str]) -> str:
     protocol = json.loads(board["protocol"])
     said = ", ".join(f"{name} {value}" for name, value in protocol.items() if value not in ("", None))
     weights = ", ".join([*models.values()] if len(models) == 1 else [f"{m} {r}" for m, r in models.items()])
-    return f"{said}; dataset version {board['dataset_version']}, weights {weights}"
+    return f"{said or 'protocol not stated'}; dataset version {board['dataset_version']}, weights {weights}"
 
 
 def _column(key: dict[str, Any], keys: Sequence[dict[str, Any]], part: Table) -> Column:
@@ -202,6 +205,8 @@ def _remarks(part: Table, keys: Sequence[dict[str, Any]], columns: Sequence[Colu
         said.append(f"In brackets: the way from {low} (0 %) to the ceiling (100 %), where the two are separable.")
     if (part["door"] == "as_published").any():
         said.append("‡ runs a pipeline of its own, not the shared loop.")
+    if (part["door"] == "imported").any():
+        said.append("§ made by another program and imported: seeds, protocol and weights as told, cost not known.")
     failed = part.drop_duplicates(METHOD)
     for name, count in zip(failed["name"], failed["failed"], strict=True):
         if count:

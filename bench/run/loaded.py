@@ -65,6 +65,10 @@ class Loaded:
             self._instances[entry.token] = entry.load()
         return self._instances[entry.token]
 
+    def remember_instance(self, entry: Entry, instance: Any) -> None:
+        """Make `instance` return this data set or metric, which exists already."""
+        self._instances[entry.token] = instance
+
     def items(self, entry: Entry) -> dict[str, Item]:
         """The items of a data set by id, listed once."""
         if entry.token not in self._items:

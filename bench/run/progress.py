@@ -26,6 +26,7 @@ VERBS = {
     "forecast": "rehearsing",
     "unwrap": "unwrapping",
     "sample": "sampling",
+    "import": "importing",
     "score": "scoring",
     "group": "scoring groups",
 }

@@ -61,7 +61,8 @@ def rescore(
                 own[key] = entry
             elif missing(store, key, asked[key], retry_errors):
                 refused[key] = (job_name(job.header), entry)
-    listen, small = progress or silent, are_small([Entry("models", one.spec) for one in store.used("models")])
+    models = [Entry("models", one.spec) for one in store.used("models")]
+    listen, small = progress or silent, bool(models) and are_small(models)
     mine = {key: some for key, some in asked.items() if key in own}
     scored = score_jobs(store, mine, own, execute, retry_errors, listen, small)
     today = [entry for one in store.used("datasets") if isinstance(entry := _dataset(one, datasets, trust), Entry)]

@@ -58,6 +58,8 @@ class Method(ABC):
     door: ClassVar[Door]
     """`controlled`: shares the loop, so only the idea differs; `as_published`: a pipeline of its own."""
     anchor: ClassVar[Anchor | None] = None
+    runs_model: ClassVar[bool] = True
+    """Whether samples come from the model's network; anchors that are made of an item's own pictures say False."""
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     paper: ClassVar[str] = ""
     """arXiv id or DOI."""

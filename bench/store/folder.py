@@ -166,6 +166,10 @@ class Store:
                         raise
             sync_folder(final.parent)
 
+    def drop(self, key: str) -> None:
+        """Remove a job with its scores, because another takes its place."""
+        remove(self.folder(key))
+
     def scores(self, key: str) -> list[Record]:
         """The rows of a job's `scores.json`; none if it has none, or if they are damaged, which `damage` records."""
         try:

@@ -19,10 +19,15 @@ TOGETHER = 4 * PIXELS
 
 def encode_png(image: Float[Tensor, "3 h w"]) -> bytes:
     """An image in [0, 1] as an 8-bit PNG."""
-    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = _bytes(image).permute(1, 2, 0).cpu().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
+
+
+def as_stored(images: Float[Tensor, "*n 3 h w"]) -> Float[Tensor, "*n 3 h w"]:
+    """Images in [0, 1] as they are read back from PNG files: float32 on the CPU, in steps of 1/255."""
+    return _bytes(images).cpu().float() / 255
 
 
 def decode_png(data: bytes) -> Float[Tensor, "3 h w"]:
@@ -53,6 +58,10 @@ def check_sizes(sizes: Iterable[tuple[int, int]]) -> None:
             raise ValueError(f"a picture of {wide} x {high} px is larger than the {PIXELS:,} px that are stored")
     if total > TOGETHER:
         raise ValueError(f"its pictures have {total:,} px together, and at most {TOGETHER:,} are stored")
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return (images.detach().float().clamp(0, 1) * 255).round().byte()
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -148,9 +148,7 @@ def mesh_parts(file: Path, **options: Any) -> list[Part]:
     name = quoted(file)
     if not is_file(file):
         raise SyncbenchError(f"no mesh file '{name}'")
-    if file.suffix.lower() not in FORMATS:
-        raise SyncbenchError(f"{name}: a mesh file ends in {', '.join(FORMATS)}: unpack an archive, convert the rest")
-    _check_declared(file, read_bytes(file), name)
+    check_declared(file, name)
     library: Any = trimesh
     try:
         scene = library.load_scene(file, process=False, **options)
@@ -185,13 +183,16 @@ def joined_parts(parts: list[Part]) -> Mesh:
     )
 
 
-def _check_declared(file: Path, data: bytes, name: str) -> None:
-    """Raises SyncbenchError for a file that declares more than ELEMENTS, or an OBJ face with vertex 0.
+def check_declared(file: Path, name: str) -> None:
+    """Raises SyncbenchError for a file of another format, that declares more than ELEMENTS, or an OBJ with vertex 0.
 
-    A small file could fill the memory by what it declares, and trimesh reads vertex 0 as another one. `data` is the
-    file's content and `name` its name in messages.
+    A small file could fill the memory by what it declares, and trimesh reads vertex 0 as another one. `name` is the
+    file's name in messages.
     """
     kind = file.suffix.lower()
+    if kind not in FORMATS:
+        raise SyncbenchError(f"{name}: a mesh file ends in {', '.join(FORMATS)}: unpack an archive, convert the rest")
+    data = read_bytes(file)
     zero = VERTEX_ZERO.search(data) if kind == ".obj" else None
     if zero is not None:
         raise SyncbenchError(
