@@ -97,6 +97,8 @@ class Item:
     family: Family
     prompts: tuple[str, ...]
     """One prompt for all views, or one per view."""
+    source: str = ""
+    """Prompt that describes `conditions["video"]` or `conditions["image"]`, the source of an edit; empty if unknown."""
     surface: Surface
     protocol: Sampling = Sampling()
     conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Any])

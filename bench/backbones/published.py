@@ -17,6 +17,8 @@ VGG16 = "vgg16-397923af.pth"
 """torchvision's ImageNet VGG16, the trunk of `lpips`. File names end in the first digits of their SHA-256."""
 VGG19 = "vgg19-dcbb9e9d.pth"
 """torchvision's ImageNet VGG19, the network of Intra-Style-L."""
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+"""The FID Inception network as torch-fidelity has it."""
 CLIPS = {
     "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
     "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
@@ -29,6 +31,7 @@ CLIPS = {
 FETCHED = {
     VGG16: "lpips",
     VGG19: "vgg19",
+    INCEPTION: "inception",
     "ViT-B-16": "clip",
     "ViT-B-32": "clip-b32",
     "ViT-L-14": "clip-l14",

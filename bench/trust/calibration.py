@@ -4,7 +4,7 @@ A metric that estimates names its exact counterpart: `estimates = "reprojection"
 being a method of a sweep (or one strength of damage to the truth) and a column an item. Then
 
     spearman     is between the lines' means of both, in [-1, 1]; at 1 the estimate ranks lines as the exact metric
-                 does. Its interval is a percentile bootstrap that draws lines and items anew, each independently of the other
+                 does. Its interval is a percentile bootstrap that draws lines and items anew, independently
     bias         is the mean of estimate minus exact over items, with its interval; only where both have one unit
     tells        is the smallest exact difference from which on the estimate tells two lines apart rightly, in 95 % of
                  the pairs that differ by as much or more: the interval of its paired difference, corrected for all

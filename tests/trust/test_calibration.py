@@ -1,4 +1,4 @@
-"""Calibration of estimates against exact metrics: planted ones are found, chance is told as chance, nulls have reasons."""
+"""Calibration of estimates against exact metrics: planted ones are found, chance is told as chance."""
 
 import json
 from dataclasses import replace
