@@ -37,6 +37,7 @@ class ColmapRegistered:
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior", "frames")
+    estimates: ClassVar[str] = "reprojection"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"points": {"count": "points"}}
 
     count: Literal["views", "points"] = "views"

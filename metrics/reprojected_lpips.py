@@ -36,10 +36,7 @@ class ReprojectedLpips:
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = ""
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "surface": {"region": "surface"},
-        "statistics": {"backbone": "statistics"},
-    }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"surface": {"region": "surface"}}
 
     backbone: str | None = None
     """`vgg`, `reference` or `statistics`; None takes the published weights if they are on the machine."""

@@ -38,7 +38,6 @@ class Tsed:
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "4px": {"error": 4.0},
         "8px": {"error": 8.0},
-        "all": {"pairs": "all"},
     }
 
     error: Annotated[float, Interval(gt=0, le=1000)] = 2.0

@@ -6,11 +6,14 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ...bench.types import Artifact, Item
 from .images import stored_views
 from .matches import Keypoints, keypoints, matched
 
+_kept: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Views (by identity) to their version and their key points by `side`. An entry goes when its views do."""
 Pairs = Literal["neighbours", "all"]
 CAMERAS = ("extrinsics", "intrinsics")
 
@@ -57,8 +60,17 @@ def cameras_of(artifact: Artifact, item: Item) -> tuple[Tensor, Tensor] | str:
 
 
 def seen_keypoints(artifact: Artifact, side: int) -> list[Keypoints]:
-    """The key points of every view of the artifact, in pixels of the view; see `matches.keypoints`."""
-    return [keypoints(view, side) for view in stored_views(artifact)]
+    """The key points of every view of the artifact, in pixels of the view; see `matches.keypoints`.
+
+    They are found once for all metrics of an artifact, and forgotten with its views.
+    """
+    version, found = _kept.get(artifact.views, (-1, {}))
+    if version != artifact.views._version:
+        found = {}
+    if side not in found:
+        found = {**found, side: [keypoints(view, side) for view in stored_views(artifact)]}
+        _kept[artifact.views] = (artifact.views._version, found)
+    return found[side]
 
 
 def distances(
