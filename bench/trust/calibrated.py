@@ -61,7 +61,7 @@ def calibrations(
 def _calibration(part: Table, about: Mapping[str, Any], spec: str, exact: str) -> Calibration | None:
     """The calibration over the methods of one data set; None where the metric is not of its family."""
     metric, other = load("metrics", spec), load("metrics", exact)
-    if about["family"] not in metric.families:
+    if about["family"] not in metric.families or about["family"] not in other.families:
         return None
     losses = {
         name: _table(part, name, judge.fingerprint()) for name, judge in ((label(spec), metric), (label(exact), other))

@@ -70,10 +70,10 @@ class Calibration:
 
     def text(self) -> str:
         """The calibration as one sentence without its end."""
-        over = f"{self.over}, {self.left_out} of them left out for want of values," if self.left_out else self.over
+        less = f", {self.left_out} of them left out for want of values" if self.left_out else ""
         if self.spearman is None:
-            return f"cannot be held against {self.exact} over {over}: {self.reason}"
-        said = f"ranks {over} as {self.exact} does with Spearman {self.spearman:.2f}"
+            return f"cannot be held against {self.exact} over {self.over}{less}: {self.reason}"
+        said = f"ranks {self.over}{less and f'{less},'} as {self.exact} does with Spearman {self.spearman:.2f}"
         if self.low is not None and self.high is not None:
             said += f" ({self.low:.2f} to {self.high:.2f})"
         said += f", {self.items} items"
@@ -135,9 +135,9 @@ def calibrate(
 
 def _shortage(lines: int, items: int) -> str | None:
     if lines < FEWEST:
-        return f"{lines} lines have both values on half of the items: {FEWEST} are needed"
+        return f"only {lines} have both values on half of the items: {FEWEST} are needed"
     if items < FEWEST:
-        return f"{items} items have both values on every line: {FEWEST} are needed"
+        return f"every one of the {lines} has both values on only {items} items: {FEWEST} are needed"
     return None
 
 

@@ -138,9 +138,9 @@ def test_lines_without_values_are_left_out_and_items_are_those_of_all_others() -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda x: x[:2], "2 lines"),
-        (lambda x: x[:, :2], "2 items"),
-        (lambda x: x * np.nan, "0 lines"),
+        (lambda x: x[:2], "only 2 have"),
+        (lambda x: x[:, :2], "only 2 items"),
+        (lambda x: x * np.nan, "only 0 have"),
         (lambda x: x * 0, "no two lines apart"),
     ],
 )
