@@ -35,7 +35,12 @@ class Dino:
         self._preprocess: Any = timm.data.create_transform(**config, is_training=False)
         size, crop = config["input_size"][-1], config["crop_pct"]
         how = f"resize {config['interpolation']} {round(size / crop)} (pil antialias), centre crop {size}"
-        self.fingerprint = f"timm {version('timm')} {weights}, class token, {how}"
+        norm = (
+            "imagenet norm"
+            if tuple(config["mean"]) == timm.data.IMAGENET_DEFAULT_MEAN
+            else f"mean {config['mean'][0]:g}"
+        )
+        self.fingerprint = f"timm {version('timm')} {weights}, class token, {how}, {norm}"
 
     @torch.no_grad()
     def image(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
@@ -54,7 +59,7 @@ def dino(device: torch.device | str = "cpu") -> Dino | None:
 
 @lru_cache(maxsize=2)
 def _load(path: Path, device: str) -> Dino:
-    model = timm.create_model(MODEL.partition(".")[0], pretrained=False, num_classes=0)
+    model = timm.create_model(MODEL, pretrained=False, num_classes=0)  # the tag says how DINO's input is normalised
     weights = {name: value for name, value in load_file(path).items() if not name.startswith("head.")}
     model.load_state_dict(weights)
     return Dino(model, f"{MODEL} {file_sha256(path)[:12]}", device)

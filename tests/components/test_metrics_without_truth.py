@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter
+from syncbench.bench.backbones import dino as dino_module
 from syncbench.bench.backbones.clip import clip
 from syncbench.bench.backbones.dino import Dino
 from syncbench.bench.surfaces.light import linear_to_srgb
@@ -290,6 +293,25 @@ def test_dino_without_weights_is_null_and_says_what_brings_them() -> None:
         pytest.skip("the weights are here")
     assert "syncbench fetch dino" in reason(FrameDino(), moving(size=32, frames=3).truth["views"], moving(size=32))
     assert "no weights" in FrameDino().fingerprint()
+
+
+def test_dinos_input_is_normalised_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"depth": 1, "num_classes": 0}  # a file of one block is as good to see the preprocessing
+    model = timm.create_model("vit_base_patch16_224.dino", **small)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, tmp_path / "model.safetensors")
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **how: create(name, pretrained, **how, depth=1))
+    monkeypatch.setattr(dino_module, "try_to_load_from_cache", lambda repository, file: str(tmp_path / file))
+    network = dino_module.dino()
+    assert network is not None
+    grey = torch.full((1, 3, 224, 224), 124 / 255)
+    seen: list[Tensor] = []
+    monkeypatch.setattr(network, "_model", lambda pixels: seen.append(pixels) or torch.ones(1, 4))
+    network.image(grey)
+    expected = (124 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(seen[0][0, :, 0, 0], expected)
+    assert "imagenet norm" in FrameDino().fingerprint()
+    assert value(FrameDino(), moving(size=32, frames=3).truth["views"], moving(size=32, frames=3)) == pytest.approx(100)
 
 
 def test_clip_direction_is_the_cosine_of_both_changes() -> None:
