@@ -32,7 +32,8 @@ from syncbench.metrics.reprojected_ssim import ReprojectedSsim
 from syncbench.metrics.shading_error import ShadingError
 from syncbench.metrics.tsed import Tsed
 from syncbench.metrics.views.composites import neighbour_composites
-from syncbench.metrics.views.epipolar import epipolar_distances, fundamental
+from syncbench.metrics.views.epipolar import epipolar_distances, fundamental, seen_keypoints
+from syncbench.metrics.views.matches import keypoints, matched
 from syncbench.metrics.whdr import Whdr
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -108,8 +109,23 @@ def test_tsed_wants_enough_matches_and_counts_pairs() -> None:
     score = EpipolarDistance()(made(views), item)
     assert score.coverage == 0.5
     assert value(Tsed(pairs="all"), made(views), item) == pytest.approx(1 / 3)
-    few = replace(Tsed(), matches=9_999)
-    assert "key points" in reason(few, artifact, item)
+    found = seen_keypoints(artifact, 256)
+    count = len(matched(found[0], found[1])[0][0])
+    two = made(artifact.views[:2])
+    pair = replace(item, conditions={name: one[:2] for name, one in item.conditions.items()})
+    assert [value(Tsed(matches=n), two, pair) for n in (count, count + 1)] == [1.0, 0.0]
+    assert "key points" in reason(Tsed(matches=9_999), artifact, item)
+
+
+@pytest.mark.parametrize("size", [128, 256, 400])
+def test_key_points_lie_where_the_blobs_are(size: int) -> None:
+    """Coordinates count from the corner of the picture: the centre of its first pixel is (0.5, 0.5)."""
+    row, column = np.mgrid[0:size, 0:size] + 0.5
+    across, down = (column - 0.3 * size) / 1.4, row - 0.7 * size
+    blob = np.exp(-(across**2 + down**2) / (2 * (0.02 * size) ** 2))
+    found = keypoints(torch.from_numpy(blob).expand(3, -1, -1).float(), 256)
+    off = np.abs(found.at - [0.3 * size, 0.7 * size]).max(1)
+    assert off.min() < 0.0005 * size, "an eighth of a pixel at 256"
 
 
 @pytest.mark.parametrize("metric", [EpipolarDistance(), Tsed()])
@@ -375,6 +391,21 @@ def test_kid_is_torchmetrics_with_all_images_in_one_subset() -> None:
         their.update((artifact.views * 255).round() / 255, real=False)
     expected = 1000 * float(their.compute()[0])
     assert scores(Kid(usual=True, backbone="reference"), some) == pytest.approx([expected, expected], rel=1e-6)
+
+
+def test_kid_compares_images_of_unlike_items_only() -> None:
+    some = drawn(2, views=2)
+    made_, true = (
+        torch.cat([Features()((x * 255).round() / 255) for x in side]).numpy()
+        for side in zip(*((a.views, i.truth["views"]) for i, a in some.values()), strict=True)
+    )
+
+    def mean(a: np.ndarray, b: np.ndarray) -> float:
+        pairs = [(m, n) for m in range(4) for n in range(4) if m // 2 != n // 2]
+        return float(np.mean([(a[m] @ b[n] / a.shape[1] + 1) ** 3 for m, n in pairs]))
+
+    expected = 1000 * (mean(made_, made_) + mean(true, true) - 2 * mean(made_, true))
+    assert scores(Kid(backbone="reference"), some) == pytest.approx([expected, expected], rel=1e-6)
 
 
 def test_kid_is_zero_at_the_truth_and_grows_with_distance() -> None:
