@@ -32,6 +32,7 @@ WORDS = {
     "natural": ("Natural photo.", "Synthetic photo."),
 }
 """Pairs of prompts, the good one first."""
+NO_WORDS = "the bundled judge knows no words of quality: `syncbench fetch clip` brings a CLIP that does"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,15 @@ class ClipIqa:
         good, bad = WORDS[self.words]
         return f"{provider.name}, '{good}' against '{bad}', {provider.fingerprint}, {INPUT}"
 
+    def lacks(self) -> str | None:
+        """Why the metric is null on every item of this machine; None where it is not."""
+        return NO_WORDS if self.provider().name.endswith("[reference]") else None
+
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean probability; coverage is the fraction of the canvas that was shown."""
+        if why := self.lacks():
+            return Score.none(why)
         provider = self.provider()
-        if provider.name.endswith("[reference]"):
-            return Score.none(
-                "the bundled judge knows no words of quality: `syncbench fetch clip` brings a CLIP that does"
-            )
         images, coverage = judged_images(artifact, item), 1.0
         if item.surface.picture:
             canvas = canvas_pixels(artifact)

@@ -52,12 +52,16 @@ class ColmapRegistered:
         what = "registered views, share" if self.count == "views" else "3-D points per view"
         return f"{what}, {package}, exhaustive matching, incremental mapping, one lens, >= {SMALLEST} px, rgb8"
 
+    def lacks(self) -> str | None:
+        """Why the metric is null on every item of this machine; None where it is not."""
+        return None if find_spec("pycolmap") else "pycolmap is not installed: pip install 'syncbench[colmap]'"
+
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The count, 0 where nothing is reconstructed; coverage is 1."""
         if len(artifact.views) < 2:
             return Score.none("there is only one view")
-        if not find_spec("pycolmap"):
-            return Score.none("pycolmap is not installed: pip install 'syncbench[colmap]'")
+        if why := self.lacks():
+            return Score.none(why)
         views = stored_views(artifact)
         if float((views - views.mean((2, 3), keepdim=True)).abs().max()) < 1e-6:
             return Score.none("every view is of one colour: there is nothing to reconstruct from")

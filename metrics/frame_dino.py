@@ -58,6 +58,10 @@ class FrameDino:
         network = f"{MODEL}, no weights" if provider is None else provider.fingerprint
         return f"dino, mean cosine of {frame_pairs(self.pairs, self.lag)}, {network}, {INPUT}"
 
+    def lacks(self) -> str | None:
+        """Why the metric is null on every item of this machine; None where it is not."""
+        return ABSENT if self.provider() is None else None
+
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over pairs of frames; coverage is 1."""
         frames, provider = stored_views(artifact), self.provider()

@@ -133,12 +133,12 @@ def _presets(one: Component) -> list[str]:
 
 
 def _loads(judge: Any) -> bool:
-    """Whether a metric's weights are on this machine."""
+    """Whether a metric's weights are on this machine: it has a fingerprint, and its `lacks()`, if any, names none."""
     try:
         judge.fingerprint()
+        return not (hasattr(judge, "lacks") and judge.lacks())
     except SyncbenchError:
         return False
-    return True
 
 
 def save_cards(cards: Sequence[Card], folder: Path) -> None:

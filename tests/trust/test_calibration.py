@@ -15,6 +15,7 @@ from syncbench.bench.report.report import render
 from syncbench.bench.run.execute import executor
 from syncbench.bench.trust.calibrated import calibrations
 from syncbench.bench.trust.calibration import Calibration, calibrate
+from syncbench.bench.trust.check import check
 from syncbench.bench.trust.grades import Grades, grades
 from syncbench.bench.trust.validate import validate
 from syncbench.bench.types import SyncbenchError
@@ -175,6 +176,13 @@ def test_an_estimate_of_an_estimate_or_of_nothing_is_refused(tmp_path: Path) -> 
     unknown = own(tmp_path, "x", "albedo_error", "AlbedoError", "channels", estimates="albedo_eror")
     with pytest.raises(SyncbenchError, match="did you mean 'albedo_error'"):
         validate([unknown], families=["channels"], items=6, levels=2)
+
+
+def test_check_tells_whether_an_estimate_names_an_exact_metric_of_its_family(tmp_path: Path) -> None:
+    for exact, kept in (("albedo_error", True), ("reprojection", False), ("whdr", False)):
+        spec = own(tmp_path, "x", "albedo_error", "AlbedoError", "channels", estimates=exact)
+        [verdict] = [one for one in check(spec) if "`estimates`" in one.promise]
+        assert verdict.kept == kept, exact
 
 
 @pytest.fixture(scope="module")
