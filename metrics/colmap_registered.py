@@ -14,6 +14,7 @@ frozen clip has no parallax and does not register. Without pycolmap there is no 
 """
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,9 +79,7 @@ class ColmapRegistered:
 
 def _largest(folder: Path) -> tuple[int, int]:
     """Numbers of registered views and of points of the largest reconstruction from the pictures in a folder."""
-    import pycolmap
-
-    colmap: Any = pycolmap
+    colmap: Any = import_module("pycolmap")
     colmap.logging.minloglevel = 3  # it reports every failure to stderr
     colmap.set_random_seed(0)
     database, out = folder / "database.db", folder / "models"

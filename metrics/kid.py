@@ -81,18 +81,18 @@ class Kid:
             if isinstance(both, str):
                 scores[name] = Score.none(both)
             else:
-                sides[name] = tuple(provider.embed(images) for images in both)
+                sides[name] = provider.embed(both[0]), provider.embed(both[1])
         if len(sides) < FEWEST:
             return scores | dict.fromkeys(sides, Score.none("a set of images needs at least 2 items with true ones"))
         made, true = (torch.cat(parts).double() for parts in zip(*sides.values(), strict=True))
-        owners = [torch.arange(len(sides)).repeat_interleave(torch.tensor(n)) for n in _counts(sides)]
+        here, there = (torch.arange(len(sides)).repeat_interleave(torch.tensor(n)) for n in _counts(sides))
         kernels = tuple(poly_kernel(a, b) for a, b in ((made, made), (true, true), (made, true)))
-        whole = self._distance(kernels, *owners)
+        whole = self._distance(kernels, here, there)
         n, share = len(sides), len(sides) / len(artifacts)
         for number, name in enumerate(sides):
             value = whole
             if n > FEWEST:
-                value = n * whole - (n - 1) * self._distance(kernels, *owners, without=number)
+                value = n * whole - (n - 1) * self._distance(kernels, here, there, without=number)
             scores[name] = Score(value=1000 * value, coverage=share)
         return scores
 

@@ -74,6 +74,6 @@ def _similarity(
     cut = tuple(
         slice(max(0, int(at.min()) - SMALLEST), int(at.max()) + SMALLEST + 1) for at in mask.nonzero(as_tuple=True)
     )
-    parts = [image[(slice(None), *cut)][None].double() for image in (composite, view)]
-    answer: Any = structural_similarity_index_measure(*parts, data_range=1.0, return_full_image=True)
+    seen, true = (image[(slice(None), *cut)][None].double() for image in (composite, view))
+    answer: Any = structural_similarity_index_measure(seen, true, data_range=1.0, return_full_image=True)
     return answer[1][0].mean(0)[mask[cut]]

@@ -64,7 +64,8 @@ def seen_keypoints(artifact: Artifact, side: int) -> list[Keypoints]:
 
     They are found once for all metrics of an artifact, and forgotten with its views.
     """
-    version, found = _kept.get(artifact.views, (-1, {}))
+    none: tuple[int, dict[int, list[Keypoints]]] = (-1, {})
+    version, found = _kept.get(artifact.views) or none
     if version != artifact.views._version:
         found = {}
     if side not in found:
