@@ -225,13 +225,17 @@ class Record(Header):
 class Metric(Protocol):
     """Scores one artifact. Class data says what the number means; a frozen dataclass holds its options.
 
-    Two more attributes are optional class data:
+    Three more attributes are optional class data:
 
     `primary: ClassVar[dict[str, int]]` names the families that are judged by this metric first, with the metric's place
     among those of its role there, from 1 (equal places are ordered by name). Primary metrics of the role `consistency`
     order a leaderboard and are compared with corrected p-values. A brief report has them and, of every other role, the
     metric in the first place. A preset asks another question: it is primary only under a key of its own,
     `family@preset`.
+
+    `estimates: ClassVar[str]` names, in a metric that estimates what another one knows exactly (matches for cameras,
+    optical flow for true flow), that exact metric. Report cards then say how well it ranks by it; see
+    `trust.calibration`. It may be a property, where a field decides whether the metric is an estimate.
 
     `machine: ClassVar[bool]` is true where the number depends on the machine as much as on the method, as seconds do.
     The fingerprint then ends with the machine, so that numbers of unlike machines never share a column.

@@ -1,7 +1,8 @@
 """CLIP frame consistency
 
 100 * mean cosine of the projected CLIP image embeddings of pairs of frames: neighbours (`adjacent`), or `all` pairs.
-Higher is better: frames show the same thing.
+Higher is better: frames show the same thing. `lag2`, `lag4`, `lag8` compare frames so far apart; with `adjacent`, which
+is lag 1, they make a curve that falls where a clip drifts.
 
 `adjacent` is "CLIP-Image" of Pix2Video (Ceylan et al. 2023, arXiv 2303.12688) and "Tem-Con" of FlowVid; `all` is the
 frame consistency of LOVEU-TGVE 2023. Range [-100, 100]; ViT-B values of clips lie between 85 and 99, the judge's have
@@ -14,15 +15,17 @@ compare on the same items only.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Interval
 
 from ..bench.backbones.clip import Clip, clip
 from ..bench.backbones.judge import judge_refusal
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.crops import INPUT, metric_device
 from .views.images import stored_views
+from .views.lags import frame_pairs, mean_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +37,12 @@ class FrameClip:
     direction: ClassVar[str] = "higher"
     unit: ClassVar[str] = "x100"
     families: ClassVar[tuple[Family, ...]] = ("frames",)
+    estimates: ClassVar[str] = "warping_error"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "all": {"pairs": "all"},
+        "lag2": {"lag": 2},
+        "lag4": {"lag": 4},
+        "lag8": {"lag": 8},
         "b16": {"backbone": "ViT-B-16"},
         "b32": {"backbone": "ViT-B-32"},
         "l14": {"backbone": "ViT-L-14"},
@@ -47,7 +54,9 @@ class FrameClip:
     folder: str | None = None
     """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
     pairs: Literal["adjacent", "all"] = "adjacent"
-    """Which frames are compared: each with the next one (`adjacent`), or every two (`all`)."""
+    """Which frames are compared: each with the one `lag` later (`adjacent`: the next), or every two (`all`)."""
+    lag: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """How many frames apart the compared ones are; without effect for `all` pairs."""
 
     def provider(self) -> Clip:
         """The CLIP network that embeds frames."""
@@ -56,7 +65,8 @@ class FrameClip:
     def fingerprint(self) -> str:
         """One line that names the backbone, its weights, its preprocessing and the pairs."""
         clip = self.provider()
-        return f"{clip.name}, mean cosine of {self.pairs} frames, projected embeddings, {clip.fingerprint}, {INPUT}"
+        pairs = frame_pairs(self.pairs, self.lag)
+        return f"{clip.name}, mean cosine of {pairs}, projected embeddings, {clip.fingerprint}, {INPUT}"
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over pairs of frames; coverage is 1."""
@@ -67,10 +77,7 @@ class FrameClip:
         refusal = judge_refusal(provider.name, self.folder, item, "clip")
         if refusal:
             return Score.none(refusal)
+        if self.pairs == "adjacent" and len(frames) <= self.lag:
+            return Score.none(f"a clip of {len(frames)} frames has no two that are {self.lag} apart")
         seen = torch.cat([provider.image(frame[None]) for frame in frames]).double()
-        if self.pairs == "adjacent":
-            cosines = (seen[1:] * seen[:-1]).sum(1)
-        else:
-            first, second = torch.triu_indices(len(seen), len(seen), 1)
-            cosines = (seen[first] * seen[second]).sum(1)
-        return Score(value=100 * float(cosines.mean()))
+        return Score(value=100 * mean_cosine(seen, self.pairs, self.lag))

@@ -21,6 +21,8 @@ RAFT_LARGE = "raft_large_C_T_SKHT_V2-ff5fadd5.pth"
 """torchvision's large RAFT, trained on Chairs, Things, Sintel, KITTI and HD1K."""
 RAFT_SMALL = "raft_small_C_T_V2-01064c6d.pth"
 """torchvision's small RAFT, trained on Chairs and Things."""
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+"""The FID Inception network as torch-fidelity has it."""
 CLIPS = {
     "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
     "ViT-B-32": "timm/vit_base_patch32_clip_224.openai",
@@ -35,6 +37,7 @@ FETCHED = {
     VGG19: "vgg19",
     RAFT_LARGE: "raft",
     RAFT_SMALL: "raft-small",
+    INCEPTION: "inception",
     "ViT-B-16": "clip",
     "ViT-B-32": "clip-b32",
     "ViT-L-14": "clip-l14",

@@ -20,6 +20,12 @@ def validate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep cards/METRIC.json and pictures of the ladders.")
     ] = None,
+    calibrate: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR", help="Results of world items: do estimates rank methods as exact metrics do? Repeatable."
+        ),
+    ] = [],  # noqa: B006
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,9 +33,11 @@ def validate(
     from ..files.writing import disk
     from ..isolation.guard import threaded
     from ..isolation.threads import threads_for
-    from ..run.progress import told
+    from ..run.execute import executor
+    from ..run.progress import shown, told
+    from ..trust.calibrated import calibrations
     from ..trust.cards import cards_text, ladder_figures
-    from ..trust.validate import save_cards
+    from ..trust.validate import estimates_of, save_cards, with_calibrations
     from ..trust.validate import validate as make
     from ..types import FAMILIES, Family
 
@@ -41,10 +49,15 @@ def validate(
     if out is not None:
         with disk(out):
             out.mkdir(parents=True, exist_ok=True)
+    found = None
+    if calibrate:  # first, because what is wrong with a folder shows at once
+        with executor(1, None, threads) as execute, shown() as listener:
+            found = calibrations(calibrate, estimates_of(metrics or ()), execute, listener)
     with told("validating") as progress, threaded(threads_for(asked=threads, small=True)):
         cards = make(metrics or (), families=chosen, items=items, levels=levels, progress=progress)
     if not cards:
         raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
+    cards = with_calibrations(cards, found or {})
     if out is not None:
         save_cards(cards, out)
         ladder_figures(cards, out)

@@ -23,6 +23,7 @@ STYLES = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
 PLAIN = {
     **{ord(mark): rf"\ensuremath{{\{name}arrow}}" for mark, name in (("↓", "down"), ("↑", "up"), ("→", "right"))},
     ord("⚠"): r"\textsuperscript{!}",
+    ord("≈"): r"\ensuremath{\approx}",
     **{ord("|"): r"{\textbar}", ord('"'): r"{\ttfamily\char34}"},
 }
 FRAGILE: list[tuple[re.Pattern[str], str]] = [

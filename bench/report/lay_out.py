@@ -25,7 +25,7 @@ from ..analysis.frame import (
 )
 from ..analysis.pairwise import comparison_count
 from ..trust.grades import Grades
-from .leaderboard import FAILED, PANELS, Cell, Column, Leaderboard, Line
+from .leaderboard import ESTIMATE, FAILED, PANELS, Cell, Column, Leaderboard, Line
 
 DOORS = {"as_published": "‡", "imported": "§"}
 """Marks of methods that do not share the loop, by their door."""
@@ -160,14 +160,16 @@ def _graded(column: Column, family: str, key: dict[str, Any], grades: Grades | N
     if grades is None or column.panel == "cost":
         return column
     grade = grades.of(family, key["metric"], int(key["metric_version"]), key["fingerprint"])
-    header = f"{column.header} {FAILED}" if grade.state == "failed" else column.header
+    header = f"{column.header} {ESTIMATE}" if grade.calibrated else column.header
+    header = f"{header} {FAILED}" if grade.state == "failed" else header
     return replace(column, grade=grade, header=header)
 
 
 def _doubts(columns: Sequence[Column]) -> list[str]:
-    """Remarks on metrics whose report cards fail, and on metrics without one."""
+    """Remarks on metrics whose report cards fail, on those that estimate, and on metrics without a card."""
     graded = [(column, column.grade) for column in columns if column.grade]
     said = [f"{FAILED} {column.metric}: {grade.text}." for column, grade in graded if grade.state == "failed"]
+    said += [f"{ESTIMATE} {column.metric} {text}." for column, grade in graded for text in grade.calibrated]
     unknown = [column.metric for column, grade in graded if grade.state == "unknown"]
     if unknown:
         names = ", ".join(dict.fromkeys(unknown))

@@ -121,4 +121,6 @@ class Leaderboard:
 
 FAILED = "⚠"
 """Sign beside a metric whose report card fails."""
+ESTIMATE = "≈"
+"""Sign beside a metric that estimates another one and whose report card says how well."""
 DIFFERENCES = ("metric", "method", "against", "difference", "95 % interval", "p (corrected)", "items", "verdict")

@@ -44,6 +44,8 @@ def cards_text(cards: Sequence[Card], *, width: int | None = None, color: bool =
             if check.passed is False:
                 broken = f"{card.family} {card.metric}: {check.name} {MARKS[False]}: {check.seen}"
                 console.print(Text(visible(broken)), soft_wrap=True)
+        for one in card.calibrations:
+            console.print(Text(visible(f"{card.family} {card.metric} {one.text()}")), soft_wrap=True)
     failed = sum(not card.passed for card in cards)
     console.print(
         f"{len(cards)} cards, {failed} with a broken promise" if failed else f"{len(cards)} cards, all passed"

@@ -154,6 +154,11 @@ def _metric(metric: Any) -> Iterator[Verdict]:
     yield Verdict("`families` are of the five", known and bool(metric.families), ", ".join(metric.families))
     print_ = metric.fingerprint()
     yield Verdict("the fingerprint is one short line", 0 < len(print_) < 400 and "\n" not in print_, print_)
+    if getattr(metric, "estimates", None):
+        exact = load("metrics", str(metric.estimates))
+        shared = set(exact.families) & set(metric.families)
+        fine = bool(shared) and not getattr(exact, "estimates", None)
+        yield Verdict("`estimates` names an exact metric of one of its families", fine, str(metric.estimates))
     item = example_item()
     artifact = Artifact(views=item.surface.canvas(1).look(item.truth["canvas"]), canvas=item.truth["canvas"])
     for name, made in (("a picture", artifact), ("a bare artifact", Artifact(views=torch.zeros(1, 3, SIZE, SIZE)))):

@@ -31,6 +31,8 @@ class Grade:
     """`silent`: the metric had too few values for its card to judge it; `unknown`: there is no card."""
     text: str
     """The grade in words."""
+    calibrated: tuple[str, ...] = ()
+    """How well an estimate stands for the exact metric, in sentences without their ends; empty for exact metrics."""
     card: int | None = None
     """Index of the card in `Grades.cards`; None without a card."""
 
@@ -51,13 +53,14 @@ class Grades:
             why = "its report card is of another version or backbone" if same else "it has no report card"
             return Grade(state="unknown", text=why)
         card = self.cards[fits[-1]]  # a later file's card replaces an earlier one's
+        how = tuple(one.text() for one in card.calibrations)
         broken = [check for check in card.checks if check.passed is False]
         if broken:
             failures = "; ".join(f"{check.name}: {check.seen}" for check in broken)
-            return Grade(state="failed", text=f"its report card fails ({failures})", card=fits[-1])
+            return Grade(state="failed", text=f"its report card fails ({failures})", calibrated=how, card=fits[-1])
         if not card.ladders:
-            return Grade(state="silent", text="its report card has no answer to judge", card=fits[-1])
-        return Grade(state="passed", text="its report card passes", card=fits[-1])
+            return Grade(state="silent", text="its report card has no answer to judge", calibrated=how, card=fits[-1])
+        return Grade(state="passed", text="its report card passes", calibrated=how, card=fits[-1])
 
 
 def grades(files: Iterable[str | Path] = ()) -> Grades:

@@ -12,6 +12,8 @@ The checks of every metric and family, over items whose truth is known:
     guarded      any damage that the metric rewards is noticed by another metric of the family
     steady       JPEG, half precision and resizing cost less than a tenth of the largest noticed change (resizing takes
                  detail, which metrics of quality measure: there the cost is reported, not judged)
+    ranks        a metric that estimates another, exact one (`estimates`) ranks truth and damage as that one does: the
+                 interval of Spearman's correlation over strengths of damage and items lies above 0 (see `calibration`)
     silent       where nothing is comparable the metric gives null, coverage 0 and a reason, or a finite number; it
                  never raises
 
@@ -26,6 +28,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..analysis.frame import loss
@@ -37,9 +40,11 @@ from ..files.writing import write_whole
 from ..isolation.guard import Failure, attempt, blamed
 from ..run.events import Tally
 from ..types import FAMILIES, Artifact, Family, Item, Score, SyncbenchError
+from .calibrated import alike, estimated
+from .calibration import Calibration, calibrate
 from .corruptions import Corruption, corruption, corruptions_of, from_views, shortened, true_views
 from .grades import NAME
-from .verdicts import Card, Check, Ladder, ladder_checks, ladder_of
+from .verdicts import Card, Check, Ladder, ladder_checks, ladder_of, ranks_check
 
 WORLDS: dict[Family, str] = {
     "overlap": "panoramas",
@@ -106,6 +111,23 @@ def validate(
     return cards
 
 
+def estimates_of(metrics: Sequence[str] = ()) -> list[str]:
+    """Those of `metrics` (empty: all of the tree, with their presets) that estimate an exact metric, as they are named.
+
+    All of them are returned where `metrics` are named and none of them estimates, so that the caller can name them.
+    """
+    specs = list(metrics) or [spec for c in list_components("metrics") for spec in (c.id, *_presets(c))]
+    found = [spec for spec in specs if estimated(judge := load("metrics", spec)) is not None and _loads(judge)]
+    return found or list(metrics)
+
+
+def with_calibrations(cards: Sequence[Card], found: Mapping[tuple[str, str], tuple[Calibration, ...]]) -> list[Card]:
+    """The cards with the calibrations of their metric and family added (see `calibrated.calibrations`)."""
+    return [
+        replace(card, calibrations=(*card.calibrations, *found.get((card.metric, card.family), ()))) for card in cards
+    ]
+
+
 def _presets(one: Component) -> list[str]:
     return [f"{one.id}@{preset}" for preset in one.presets]
 
@@ -153,6 +175,9 @@ class _Trial:
     def __init__(self, family: Family, items: Sequence[Item], judges: Mapping[str, Any], fused: bool = False) -> None:
         self.family: Family = family
         self.judges = judges
+        self.exact = _partners(family, judges)
+        """The exact metrics that estimates among `judges` name, by label, where they are not among them."""
+        self.asked = {**judges, **self.exact}
         self.fused = fused
         self.items = {item.id: item for item in items}
         self.now = ""
@@ -167,7 +192,7 @@ class _Trial:
         self.ladders = ladders
         self.now = "truth"
         truth = {name: self._truth(item) for name, item in self.items.items()}
-        for name in self.judges:
+        for name in self.asked:
             self.values[name, "truth", 0.0] = self._ask(name, truth, remember=True)
         self._repeats(truth)
         self._agrees({name: AGREE(item, self._others(name), 0.2, 7, self.fused) for name, item in self.items.items()})
@@ -177,7 +202,7 @@ class _Trial:
             for strength in one.ladder:
                 self.now = f"{one.id} {strength:g}"
                 made = {n: one(item, self._others(n), strength, 7, self.fused) for n, item in self.items.items()}
-                for name in self.judges:
+                for name in self.asked:
                     self.values[name, one.id, strength] = self._ask(name, made)
                 yield
 
@@ -199,7 +224,7 @@ class _Trial:
         return tuple(self.items[other] for other in names[at + 1 :] + names[:at])
 
     def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
-        judge = self.judges[name]
+        judge = self.asked[name]
         with blamed(f"metric {name}"):
             if hasattr(judge, "group"):
                 return judge.group(made, {item: self.items[item] for item in made})
@@ -209,7 +234,7 @@ class _Trial:
         scores = self._scores(name, made)
         if remember:
             self.reasons[name] = next((s.reason for s in scores.values() if s.reason), "")
-        direction = self.judges[name].direction
+        direction = self.asked[name].direction
         values = [scores[item].value for item in self.items]
         return [nan if v is None else float(loss(v, direction)) for v in values]
 
@@ -284,6 +309,9 @@ class _Trial:
             # Neither the metric nor its presets count as its guards.
             others = {other: ladders for other, ladders in laid.items() if component_id(other) != component_id(name)}
             checks += ladder_checks(role, ladders, others)
+        calibration = self._calibration(name) if share >= 0.5 else None
+        if calibration is not None:
+            checks.append(ranks_check(calibration))
         return Card(
             metric=name,
             family=self.family,
@@ -292,4 +320,38 @@ class _Trial:
             fingerprint=judge.fingerprint(),
             checks=(*checks, *self.checks[name]),
             ladders=tuple(ladders) if share >= 0.5 else (),
+            calibrations=() if calibration is None else (calibration,),
         )
+
+    def _calibration(self, name: str) -> Calibration | None:
+        """The calibration over truth and damage of a metric that estimates; None for others.
+
+        Harmless damage is left out: it moves neither metric.
+        """
+        judge, spec = self.judges[name], estimated(self.judges[name])
+        exact = None if spec is None else self.asked.get(label(spec))
+        if spec is None or exact is None:
+            return None
+        harmful = [one for one in self.ladders if one.breaks not in ("nothing", "detail")]
+        rungs = [("truth", 0.0), *((one.id, strength) for one in harmful for strength in one.ladder)]
+        losses = [np.array([self.values[which, *rung] for rung in rungs]) for which in (name, label(spec))]
+        over = f"the truth and {len(rungs) - 1} strengths of damage"
+        return calibrate(*losses, name=label(spec), over=over, unit=exact.unit, alike=alike(judge, exact))
+
+
+def _partners(family: Family, judges: Mapping[str, Any]) -> dict[str, Any]:
+    """The exact metrics of the family that `judges` estimate and that are not among them, by label.
+
+    Raises SyncbenchError for an unknown metric, and for one that is an estimate itself.
+    """
+    found: dict[str, Any] = {}
+    for name, judge in judges.items():
+        spec = estimated(judge)
+        if spec is None:
+            continue
+        exact = load("metrics", spec)
+        if estimated(exact) is not None:
+            raise SyncbenchError(f"metric {name} estimates {spec}, which is an estimate itself: name an exact metric")
+        if family in exact.families and label(spec) not in judges:
+            found[label(spec)] = exact
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from scipy.stats import spearmanr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from ..analysis.stats import interval
+from .calibration import Calibration
 
 if TYPE_CHECKING:
     from .corruptions import Corruption  # brings torch along, which reading cards must not
@@ -75,6 +76,8 @@ class Card:
     fingerprint: str
     checks: tuple[Check, ...]
     ladders: tuple[Ladder, ...]
+    calibrations: tuple[Calibration, ...] = ()
+    """How a metric that estimates agrees with the exact one, over damage and over methods; empty for exact metrics."""
 
     @property
     def passed(self) -> bool:
@@ -110,6 +113,12 @@ def ladder_of(one: "Corruption", truth: Sequence[float], damaged: Mapping[float,
 def ladder_checks(role: str, ladders: Sequence[Ladder], others: Mapping[str, Sequence[Ladder]]) -> tuple[Check, ...]:
     """The checks that follow from ladders; `others` are the ladders of the family's other metrics on these scenes."""
     return (_notices(role, ladders), _floor(role, ladders), _guarded(ladders, others), _steady(role, ladders))
+
+
+def ranks_check(one: Calibration) -> Check:
+    """Whether an estimate ranks damaged scenes by the exact metric at all: its correlation's interval is above 0."""
+    related = None if one.spearman is None else one.low is not None and one.low > 0
+    return Check(name="ranks", passed=related, seen=one.text())
 
 
 def _order(changes: Sequence[float]) -> float:

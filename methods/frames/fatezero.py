@@ -23,9 +23,9 @@ from ...bench.limits import Share
 from ...bench.models.parts.attention import cross_attention, spatial
 from ...bench.sampling.loop import Setting, Step
 from ...bench.types import SyncbenchError
+from ._beside import Source
 from ._edit import Edit, Editing
 from ._fusion import Alignment, Fusion
-from ._beside import Source
 
 
 @dataclass(frozen=True, kw_only=True)

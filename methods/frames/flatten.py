@@ -18,8 +18,8 @@ from torch import Tensor
 from ...bench.limits import Share
 from ...bench.models.parts.attention import spatial
 from ...bench.sampling.loop import Setting, Step
-from ._edit import Edit, Editing
 from ._beside import Source
+from ._edit import Edit, Editing
 from ._trajectories import Trajectories, tracks_of
 
 

@@ -21,9 +21,9 @@ from torch import Tensor
 from ...bench.limits import Share
 from ...bench.models.parts.attention import spatial
 from ...bench.sampling.loop import Setting, Step
+from ._beside import Source
 from ._edit import Edit, Editing
 from ._keyframes import Flow
-from ._beside import Source
 
 
 @dataclass(frozen=True, kw_only=True)

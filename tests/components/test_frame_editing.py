@@ -11,11 +11,11 @@ from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.attention import layers
 from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.types import Cost, Item, Sampling
+from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._fusion import Alignment, Fusion
 from syncbench.methods.frames._keyframes import Flow, nearest
 from syncbench.methods.frames._merging import joined
 from syncbench.methods.frames._merging import nearest as joins
-from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._trajectories import along, tracks_of
 from syncbench.methods.frames.rave import tiled
 from syncbench.methods.frames.rerender import carried, like

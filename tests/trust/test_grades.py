@@ -32,13 +32,20 @@ CARD = Card(
 SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for f in load("metrics", c.id).families]
 
 
+SILENT = {"clip_direction"}
+"""Metrics without a value on the world: its clips do not say in words what their source shows."""
+
+
 @pytest.mark.parametrize(("name", "family"), SCORES)
 def test_every_metric_has_a_card_of_its_present_version(name: str, family: str) -> None:
     metric = load("metrics", name)
     if "[vgg]" in metric.fingerprint() or "ViT" in metric.fingerprint():
         pytest.skip("published weights are here; shipped cards are of the bundled backbones")
+    if hasattr(metric, "lacks") and metric.lacks():
+        pytest.skip(metric.lacks())
     grade = grades().of(family, name, metric.version, metric.fingerprint())
-    assert grade.state in ("passed", "failed"), (
+    wanted = ("silent",) if name in SILENT else ("passed", "failed")
+    assert grade.state in wanted, (
         f"{grade.text}: run `syncbench validate --items 12 --out DIR` and copy DIR/cards to {SHIPPED}"
     )
 

@@ -123,6 +123,7 @@ def _board(about: dict[str, Any], one: Leaderboard, items: list[str], gallery: J
             "first": column.brief,
             "grade": column.grade.state if column.grade else None,
             "said": column.grade.text if column.grade else "",
+            "calibrated": list(column.grade.calibrated) if column.grade else [],
         }
         for column in one.columns
     ]

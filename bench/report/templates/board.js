@@ -258,6 +258,7 @@ function detail(row) {
     ["metric", `${field(row, "metric")}, version ${field(row, "metric_version")}, ${field(row, "direction")}`],
     ["fingerprint", field(row, "fingerprint")],
     ["report card", column?.said || "none: a cost"],
+    ["calibration", (column?.calibrated ?? []).map((text) => `It ${text}.`).join(" ")],
     ["note", field(row, "value") === null ? "" : field(row, "reason") ?? ""],
     ["failed jobs", String(field(row, "failed"))],
   ].filter(([, text]) => text !== "");
@@ -424,6 +425,8 @@ function metrics() {
       notices ? el("div", { class: "soft" }, `notices ${notices}`) : null),
     el("p", { class: "soft" }, `${card.role}; version ${card.version}; ${card.fingerprint}`),
     el("dl", {}, card.checks.flatMap((check) => [el("dt", {}, check.name), el("dd", { class: check.passed === false ? "fail" : null }, `${said[check.passed]}: ${check.seen}`)])),
+    ...(card.calibrations ?? []).map((one) => el("p", {}, `Over ${one.over}, against ${one.exact}: ${one.spearman === null ? one.reason
+      : `Spearman ${number(one.spearman)} (${number(one.low)} to ${number(one.high)}), ${one.items} items; ${one.bias === null ? "no bias: the units differ" : `bias ${number(one.bias)} ${one.unit}`}; tells ${one.tells === null ? "no difference for sure" : `differences from ${number(one.tells)} ${one.unit}`} (${one.told} of ${one.pairs} pairs, ${one.wrong} wrongly)`}.`)),
     card.ladders.length ? el("p", { class: "soft" }, "Loss along ladders of damage, as a share of its largest change:") : null, ladders);
   });
   const unknown = [...new Set(data.boards.flatMap((board) => board.columns.filter((c) => c.grade === "unknown").map((c) => `${c.metric} (${board.family}): ${c.said}`)))];
@@ -460,6 +463,7 @@ function reading() {
     ["— is not zero.", "Nothing comparable gives no value; the footnote says why."],
     ["Only like is compared.", "Metric version, backbone, weights and protocol are part of a column; unlike ones have columns of their own."],
     ["⚠ marks a metric whose report card fails;", "the tab Metrics says how."],
+    ["≈ marks an estimate of another metric;", "the tab Metrics says how well it ranks."],
     ["Share of the way", "puts the floor at 0 % and the ceiling at 100 %; a trap can lie beyond both."],
   ];
   return [el("h2", {}, "How to read this"), el("ul", {}, said.map(([a, b]) => el("li", {}, el("strong", {}, a), " ", b)))];

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ...analysis.correlation import rank_correlation
 from ...analysis.frame import METRIC, Table, by_item, tidy
 from ...errors import SyncbenchError
 from ...store.records import read_records
@@ -67,15 +68,15 @@ def _correlation(part: Table, known: Table) -> dict[str, Any]:
     if losses.shape[1] < FEWEST:
         return row | {"reason": f"{losses.shape[1]} methods have a value on every item: {FEWEST} are needed"}
     table, w2 = losses.to_numpy(), known[losses.columns].to_numpy()
-    row["spearman"] = _spearman(table.mean(0), w2)
-    row["with_anchors"] = _spearman(every.to_numpy().mean(0), known[every.columns].to_numpy())
+    row["spearman"] = rank_correlation(table.mean(0), w2)
+    row["with_anchors"] = rank_correlation(every.to_numpy().mean(0), known[every.columns].to_numpy())
     if np.isnan(row["spearman"]):
         return row | {"spearman": None, "with_anchors": None, "reason": "the metric tells no two methods apart"}
     if len(table) < FEWEST:
         return row | {"reason": f"{len(table)} items: an interval needs {FEWEST}"}
 
     def statistic(chosen: np.ndarray, axis: int) -> np.ndarray:
-        return _spearman(table[np.moveaxis(chosen, axis, -1)].mean(-2), w2)
+        return rank_correlation(table[np.moveaxis(chosen, axis, -1)].mean(-2), w2)
 
     answer: Any = stats.bootstrap(
         (np.arange(len(table)),),
@@ -86,11 +87,3 @@ def _correlation(part: Table, known: Table) -> dict[str, Any]:
         rng=np.random.default_rng(0),
     )
     return row | {"ci_low": float(answer.confidence_interval.low), "ci_high": float(answer.confidence_interval.high)}
-
-
-def _spearman(losses: np.ndarray, w2: np.ndarray) -> Any:
-    """Spearman's correlation along the last axis (Pearson's of average ranks); NaN where all are tied."""
-    a, b = stats.rankdata(losses, axis=-1), stats.rankdata(w2)
-    a, b = a - a.mean(-1, keepdims=True), b - b.mean()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum())
