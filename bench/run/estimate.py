@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
-from ..models.interface import Model
+from ..models.interface import Condition, Model
 from ..models.parts.denoiser import device_of
 from ..store.folder import Store
 from ..suites.suite import Entry
@@ -204,7 +205,7 @@ def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) ->
     prompts, guidance, negative, together, inputs, level = samples[asked]
     views = asked.shape[0]
     given = {name: value if len(value) == 1 else value[:views] for name, value in inputs.items()}
-    condition = model.condition(prompts[:views], guidance, negative, together=together, **given)
+    condition = _shaped(model.condition(prompts[:views], guidance, negative, together=together, **given), asked)
     x = torch.randn(asked.shape, generator=torch.Generator().manual_seed(0)).to(x)
 
     def call() -> None:
@@ -215,3 +216,15 @@ def _call(model: Any, asked: Asked, samples: Mapping[Asked, tuple[Any, ...]]) ->
             model.whole = before
 
     return call
+
+
+def _shaped(condition: Condition, asked: Asked) -> Condition:
+    """The condition with rows of the shapes that were asked, of zeros where a method laid them out in another way."""
+    shapes = dict(asked.conditions)
+
+    def row(name: str, value: Tensor) -> Tensor:
+        wanted = shapes.get(name, tuple(value.shape[1:]))
+        return value if tuple(value.shape[1:]) == wanted else value.new_zeros(len(value), *wanted)
+
+    passes = tuple({name: row(name, value) for name, value in one.items()} for one in condition.passes)
+    return replace(condition, passes=passes)

@@ -163,6 +163,10 @@ class Rehearsal(Denoiser):
         """1: every prompt is read as a whole."""
         return 1.0
 
+    def tokens(self, prompt: str) -> tuple[str, ...]:
+        """Nothing: no tokenizer is loaded, and what words a prompt has changes no costs."""
+        return ()
+
     def schedule(self, steps: int) -> Schedule:
         """The model's schedule; a loop over it runs only the steps that `probes` chooses."""
         found = self._model.schedule(steps)

