@@ -20,6 +20,7 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
+from ..bench.backbones.depth import depth
 from ..bench.limits import Length, check_size
 from ..bench.surfaces.lazy import Lazy
 from ..bench.types import Family, Item, Sampling, SyncbenchError
@@ -68,6 +69,10 @@ class Videos:
     edges: bool = False
     """Whether `conditions["edge"]` has the frames' edges, as ControlNets for Canny edges read them."""
 
+    depth: str = ""
+    """A folder or hub id of a network that estimates `conditions["depth"]`, inverse and relative, on the source clip;
+    e.g. `depth-anything/Depth-Anything-V2-Small-hf` after `syncbench fetch depth-anything`. Empty: no depth."""
+
     def items(self) -> list[Item]:
         """One item for each clip and prompt, in order; its id ends with digits of the frames' hash.
 
@@ -95,6 +100,8 @@ class Videos:
         known: dict[str, Callable[[], Tensor]] = {name: lambda name=name: masks[name] for name in masks}
         if self.edges:
             known["edge"] = lambda: edges(conditions["video"])
+        if self.depth:
+            known["depth"] = lambda: depth(self.depth)(conditions["video"])
         conditions = Lazy(video=partial(read_clip, row["video"], cut), **known)
         digest = sha256(clip.numpy().tobytes()).hexdigest()
         return Item(
@@ -108,7 +115,7 @@ class Videos:
             protocol=Sampling(negative=row["negative"]),
             conditions=conditions,
             truth=masks,
-            content=digest[:12],
+            content=f"{digest[:12]} {depth(self.depth).fingerprint}" if self.depth else digest[:12],
         )
 
 

@@ -4,15 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from annotated_types import Interval
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...bench.canvas import Canvas
 from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.inversion import Inverted, Predict, inverted, source_clip
 from ...bench.sampling.loop import Setting, Step, taken_conditions
-from ...bench.types import Anchor, Artifact, Item
+from ...bench.types import Anchor, Artifact, Item, SyncbenchError
 from ..independent import Independent
 
 Initial = Literal["noise", "inverted", "noised"]
@@ -30,6 +32,8 @@ class Editing:
     """Number of the first step that is taken."""
     kept: Any = None
     """Whatever else the method carries from step to step."""
+    inside: Tensor | None = None
+    """Where frames are edited, (frames, 1, h, w) in cells; None: everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ class Edit(Independent):
 
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
-    reads: ClassVar[tuple[str, ...]] = ("video",)
+    reads: ClassVar[tuple[str, ...]] = ("video", "mask")
     requires: ClassVar[tuple[str, ...]] = ("text",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
@@ -55,8 +59,18 @@ class Edit(Independent):
     iterations: Annotated[int, Interval(ge=1, le=20)] = 3
     """Network evaluations of each step of the inversion; 1 is the usual inversion, see `bench.sampling.inversion`."""
 
+    masked: bool = False
+    """Whether what lies outside the item's mask is the source's again after every step, as in Blended Latent Diffusion
+    (Avrahami, Fried, Lischinski, SIGGRAPH 2023, arXiv 2206.02779); with `inverted` only."""
+
+    def __post_init__(self) -> None:
+        if self.masked and self.initial != "inverted":
+            raise SyncbenchError("masked puts the inverted source back: it needs initial = inverted")
+
     def lacks(self, item: Item) -> str | None:
-        """A sentence about the source clip where it is needed and the item has none."""
+        """A sentence about the source clip, or its mask, where it is needed and the item has none."""
+        if self.masked and "mask" not in item.conditions:
+            return "the item has no mask of what is to be edited"
         if self.needs_source and "video" not in item.conditions:
             return "the item has no source clip to edit"
         return None
@@ -90,20 +104,27 @@ class Edit(Independent):
         first = self.first_step(setting)
         if self.initial == "inverted":
             source = self.inversion(setting)
-            return Editing(source.path[first].clone(), source, first)
+            return Editing(source.path[first].clone(), source, first, inside=self.inside(setting))
         x = self.start(setting.noise, setting.canvas)
         if self.initial == "noised":
             clean = setting.model.encode(source_clip(setting.item))
             x = setting.schedule.a[first] * clean + setting.schedule.b[first] * x
         return Editing(x, None, first)
 
+    def inside(self, setting: Setting) -> Tensor | None:
+        """Cells that hold a pixel of the item's mask, (frames, 1, h, w), where it is used."""
+        if not self.masked:
+            return None
+        mask = setting.item.conditions["mask"].to(setting.model.device)
+        return F.adaptive_max_pool2d((mask > 0.5).float(), setting.canvas.index.shape[1:]) > 0.5
+
     def levels(self, state: Editing, setting: Setting) -> Iterable[Level]:
         """The steps from the first that is taken."""
         return setting.schedule if state.first == 0 else [*setting.schedule][state.first :]
 
     def look(self, state: Editing, s: Step) -> Tensor:
-        """The frames."""
-        return state.x
+        """The frames, with the source outside the mask."""
+        return kept_outside(state, s.level.index)
 
     def step(self, state: Editing, x: Tensor, s: Step) -> Any:
         """The frames at the next noise level, each from its own prediction."""
@@ -112,10 +133,17 @@ class Edit(Independent):
 
     def finish(self, state: Editing, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The decoded frames; notes tell what the samples started from."""
-        artifact = super().finish(state.x, item, canvas, model)
+        artifact = super().finish(kept_outside(state, -1), item, canvas, model)
         artifact.notes["initial"] = self.initial
         artifact.notes["first_step"] = state.first
         if state.source is not None:
             artifact.notes["source_prompt"] = item.source
             artifact.notes["inversion_error"] = round(state.source.error, 6)
         return artifact
+
+
+def kept_outside(state: Editing, level: int) -> Tensor:
+    """The frames with the inverted source of the level outside the mask; all of them where there is no mask."""
+    if state.inside is not None and state.source is not None:
+        state.x = torch.where(state.inside, state.x, state.source.path[level])
+    return state.x

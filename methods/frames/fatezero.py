@@ -76,7 +76,7 @@ class FateZero(Edit):
         fusion: Fusion = state.kept
         fusion.source.record(s)
         fusion.mask = fusion.masks() if self.masked else None
-        return state.x
+        return super().look(state, s)
 
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which self- and cross-attention layers are the fusion's."""

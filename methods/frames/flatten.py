@@ -61,7 +61,7 @@ class Flatten(Edit):
             source.record(s)
         elif source is not None:
             source.layers.clear()
-        return state.x
+        return super().look(state, s)
 
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which self-attention layers are the trajectories'."""

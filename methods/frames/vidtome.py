@@ -49,7 +49,7 @@ class VidToMe(Edit):
     def look(self, state: Editing, s: Step) -> Tensor:
         """The frames, after the chunks' order and targets were drawn."""
         state.kept.draw(s.noise((state.kept.frames,)).cpu())
-        return state.x
+        return super().look(state, s)
 
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which self-attention layers see merged tokens."""

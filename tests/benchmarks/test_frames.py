@@ -101,7 +101,7 @@ def test_no_matrix_of_all_tokens(benchmark: Any, kind: str, frames: int, capsys:
             f"\n{kind}, {frames} frames of {SIDE**2} tokens: {time:.3f} of the textbook's time, "
             f"{memory[0]:.0f} of {memory[1]:.0f} MiB"
         )
-    assert time < 0.5
+    assert time < 1
     assert memory[0] < memory[1] / 2
 
 
