@@ -59,17 +59,17 @@ class Edit(Independent):
     iterations: Annotated[int, Interval(ge=1, le=20)] = 3
     """Network evaluations of each step of the inversion; 1 is the usual inversion, see `bench.sampling.inversion`."""
 
-    masked: bool = False
+    confined: bool = False
     """Whether what lies outside the item's mask is the source's again after every step, as in Blended Latent Diffusion
     (Avrahami, Fried, Lischinski, SIGGRAPH 2023, arXiv 2206.02779); with `inverted` only."""
 
     def __post_init__(self) -> None:
-        if self.masked and self.initial != "inverted":
-            raise SyncbenchError("masked puts the inverted source back: it needs initial = inverted")
+        if self.confined and self.initial != "inverted":
+            raise SyncbenchError("confined puts the inverted source back: it needs initial = inverted")
 
     def lacks(self, item: Item) -> str | None:
         """A sentence about the source clip, or its mask, where it is needed and the item has none."""
-        if self.masked and "mask" not in item.conditions:
+        if self.confined and "mask" not in item.conditions:
             return "the item has no mask of what is to be edited"
         if self.needs_source and "video" not in item.conditions:
             return "the item has no source clip to edit"
@@ -113,7 +113,7 @@ class Edit(Independent):
 
     def inside(self, setting: Setting) -> Tensor | None:
         """Cells that hold a pixel of the item's mask, (frames, 1, h, w), where it is used."""
-        if not self.masked:
+        if not self.confined:
             return None
         mask = setting.item.conditions["mask"].to(setting.model.device)
         return F.adaptive_max_pool2d((mask > 0.5).float(), setting.canvas.index.shape[1:]) > 0.5

@@ -359,14 +359,14 @@ def test_what_lies_outside_the_mask_is_the_sources(model: Any) -> None:
     for spec, net in (("per_frame", load("models", "gauss")), ("tokenflow", model), ("fatezero", model)):
         source = net.decode(net.encode(item.conditions["video"])).float()
         whole, part = (
-            load("methods", spec, {"masked": masked})(item, net, 0).views - source for masked in (False, True)
+            load("methods", spec, {"confined": confined})(item, net, 0).views - source for confined in (False, True)
         )
         below = part[:, :, 48:].abs().max() if spec == "per_frame" else part[:, :, 48:].abs().mean()
         # decoders that normalise see the whole picture
         assert float(below) < (1e-4 if spec == "per_frame" else 0.3 * float(whole[:, :, 48:].abs().mean())), spec
         assert float(part[:, :, :16].abs().mean()) > 0.3 * float(whole[:, :, :16].abs().mean()), spec
-    assert load("methods", "per_frame", {"masked": True}).lacks(clip_item()) == (
+    assert load("methods", "per_frame", {"confined": True}).lacks(clip_item()) == (
         "the item has no mask of what is to be edited"
     )
     with pytest.raises(Exception, match="needs initial = inverted"):
-        load("methods", "per_frame", {"masked": True, "initial": "noised"})
+        load("methods", "per_frame", {"confined": True, "initial": "noised"})
