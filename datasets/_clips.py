@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import av
 import numpy as np
@@ -166,10 +166,11 @@ def _timed(path: str, cut: Cut) -> Taken:
     for number, (frame, pixel) in enumerate(_decoded(path)):
         if number < cut.start:
             continue
-        if frame.time is None:
+        time: float | None = cast(Any, frame).time
+        if time is None:
             raise SyncbenchError(f"{quoted(path)}: frame {number} has no time, so leave out fps; `every` skips frames")
-        began = frame.time if began is None else began
-        while shown is not None and began + count / cut.fps < frame.time - 1e-6:
+        began = time if began is None else began
+        while shown is not None and began + count / cut.fps < time - 1e-6:
             yield _shown(*shown, quoted(path))
             count += 1
         if cut.over(number):

@@ -3,7 +3,7 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -17,6 +17,11 @@ FORMATS = (".npy", ".exr", ".png", ".hdf5", ".h5")
 """Endings of the names of maps."""
 LARGEST = 2**30
 """Bytes of the largest map that is read."""
+
+
+GUARDED = {"protocol_whitelist": "file"}
+LIMITED = {"max_pixels": str(PIXELS)}
+"""Options of FFmpeg: no other file is opened, and no larger picture is made room for."""
 
 
 def read_map(path: Path) -> npt.NDArray[Any]:
@@ -42,7 +47,7 @@ def read_map(path: Path) -> npt.NDArray[Any]:
         raise SyncbenchError(f"{name}: numbers of {found.shape} are no map (h, w) or (h, w, 3) of up to {PIXELS:,} px")
     if found.dtype.kind not in "fiub":
         raise SyncbenchError(f"{name}: a map holds numbers, not {found.dtype}")
-    return found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32)
+    return found if found.dtype.name in ("uint8", "uint16") else found.astype(np.float32)
 
 
 def _npy(path: Path, name: str) -> npt.NDArray[Any]:
@@ -58,7 +63,7 @@ def _picture(path: Path, name: str, kind: str) -> npt.NDArray[Any]:
     """The levels of a picture, with R, G and B in place of any transparency."""
     demuxer = "exr_pipe" if kind == ".exr" else "png_pipe"
     try:
-        with av.open(str(path), format=demuxer, options={"protocol_whitelist": "file"}) as container:
+        with cast(Any, av).open(str(path), format=demuxer, options=GUARDED, stream_options=[LIMITED]) as container:
             stream = container.streams.video[0]
             if stream.width * stream.height > PIXELS:
                 raise SyncbenchError(f"{name}: {stream.width} x {stream.height} px are more than {PIXELS:,}")
@@ -68,7 +73,9 @@ def _picture(path: Path, name: str, kind: str) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = frame.to_ndarray()
     except (av.FFmpegError, ValueError, IndexError, StopIteration) as error:
         what = "an EXR with channels R, G, B or Y" if kind == ".exr" else "a PNG"
-        raise SyncbenchError(f"{name}: this is not {what}, or it is damaged ({quoted(error, 80)})") from error
+        raise SyncbenchError(
+            f"{name}: this is not {what}, it is damaged, or it has more than {PIXELS:,} px ({quoted(error, 60)})"
+        ) from error
     return found[..., :3] if found.ndim == 3 else found
 
 

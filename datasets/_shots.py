@@ -126,7 +126,7 @@ def _squared(shot: Shot, size: int) -> Array:
 
 
 def _square(picture: Float[Tensor, "1 c h w"], size: int, how: str = "bilinear") -> Float[Tensor, "1 c size size"]:
-    tall, broad, above, beside = _sides(*picture.shape[2:], size)
+    tall, broad, above, beside = _sides(picture.shape[2], picture.shape[3], size)
     if (tall, broad) != tuple(picture.shape[2:]):
         smooth = {"antialias": True, "align_corners": False} if how == "bilinear" else {}
         exact = "nearest-exact" if how == "nearest" else how

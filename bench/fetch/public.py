@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FILE = Path(__file__).with_name("public.toml")
 
@@ -38,12 +39,13 @@ class PublicSet:
 def public_sets() -> dict[str, PublicSet]:
     """Every public data set, by its name."""
     content = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    return {
-        name: PublicSet(
-            name=name, **{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()}
-        )
-        for name, one in content.items()
-    }
+    found: dict[str, PublicSet] = {}
+    for name, entry in content.items():
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        found[name] = PublicSet(name=name, **values)
+    return found
 
 
 def origin_of(dataset: str, path: str) -> str:

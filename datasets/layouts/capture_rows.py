@@ -35,7 +35,7 @@ def found_captures(path: str, prompt: str) -> list[Found]:
     if not path:
         raise SyncbenchError(f"no views given: add --set posed_views.path=FILE, which is {KNOWN}")
     place = Path(path).expanduser()
-    if not is_folder(place) and not is_file(place):
+    if not is_folder(place) and not is_file(place) and place.suffix.lower() not in TABLES:
         raise SyncbenchError(f"no views at '{quoted(path)}'{origin_of('posed_views', path)}")
     if place.suffix.lower() in TABLES and not _is_capture(place):
         return list(_listed(place))

@@ -36,7 +36,7 @@ def clip_rows(path: str, prompt: str) -> list[Row]:
     if not path:
         raise SyncbenchError(f"no video given: add --set videos.path=FILE, which is {KNOWN}")
     place = Path(path).expanduser()
-    if not is_folder(place) and not is_file(place):
+    if not is_folder(place) and not is_file(place) and place.suffix.lower() not in TABLES:
         raise SyncbenchError(f"no video file '{quoted(path)}'{origin_of('videos', path)}")
     if place.suffix.lower() in TABLES:
         return [_numbers(row, path) for row in rows_of(str(place), "video", TAKES)]

@@ -41,7 +41,7 @@ def mesh_rows(path: str, prompt: str) -> list[Row]:
     place = Path(path).expanduser()
     if place.name == TEXT2TEX:
         place = place.parent
-    if not is_folder(place) and not is_file(place):
+    if not is_folder(place) and not is_file(place) and place.suffix.lower() not in TABLES:
         raise SyncbenchError(f"no mesh file '{quoted(path)}'{origin_of('meshes', path)}")
     if place.suffix.lower() in TABLES:
         return rows_of(str(place), "mesh", ("up",), prompted=True)

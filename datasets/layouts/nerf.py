@@ -13,6 +13,7 @@ import numpy as np
 
 from ...bench.errors import SyncbenchError, quoted
 from ...bench.files.reading import parse_json, read_bytes
+from ...bench.surfaces.camera import inverse
 from .._maps import read_map
 from .._pictures import opened_picture, undamaged, upright_size
 from .._rows import inside, named_id
@@ -47,12 +48,12 @@ def _shot(file: Path, table: Mapping[str, Any], row: Any, where: str) -> Shot:
         high, wide = upright_size(opened_picture(image))
     if "fl_x" in facts:
         wide, high = (_whole(facts.get(key, side), where) for key, side in (("w", wide), ("h", high)))
-        focal = facts["fl_x"], facts.get("fl_y", facts["fl_x"])
+        across, down = facts["fl_x"], facts.get("fl_y", facts["fl_x"])
     else:
         angle = facts.get("camera_angle_x")
         if not isinstance(angle, int | float) or not 0 < angle < np.pi:
             raise SyncbenchError(f"{where}: neither fl_x nor camera_angle_x (radians, from 0 to pi) is known")
-        focal = (0.5 * wide / np.tan(0.5 * angle),) * 2
+        across = down = 0.5 * wide / np.tan(0.5 * angle)
     for name in ("k3", "k4"):
         if facts.get(name):
             raise SyncbenchError(f"{where}: lens distortion by {name} is not known here: undistort the pictures first")
@@ -63,8 +64,8 @@ def _shot(file: Path, table: Mapping[str, Any], row: Any, where: str) -> Shot:
     mask = facts.get("mask_path")
     return Shot(
         image=image,
-        extrinsics=np.linalg.inv(rigid(facts.get("transform_matrix"), where) @ OPENGL),
-        intrinsics=lens(*focal, facts.get("cx", wide / 2), facts.get("cy", high / 2), where),
+        extrinsics=inverse(rigid(facts.get("transform_matrix"), where) @ OPENGL),
+        intrinsics=lens(across, down, facts.get("cx", wide / 2), facts.get("cy", high / 2), where),
         size=(high, wide),
         distortion=cast(Any, tuple(_number(facts.get(name, 0.0), where) for name in ("k1", "k2", "p1", "p2"))),
         mask=Path(inside(file.parent, mask.removeprefix("./"), str(file))) if isinstance(mask, str) else None,

@@ -36,7 +36,7 @@ def photo_rows(path: str) -> list[Row]:
     if not path:
         raise SyncbenchError(f"photos needs pictures: add --set photos.path=FOLDER, which is {KNOWN}")
     place = Path(path).expanduser()
-    if not is_folder(place) and not is_file(place):
+    if not is_folder(place) and not is_file(place) and place.suffix.lower() not in READERS:
         raise SyncbenchError(f"no picture '{quoted(path)}'{origin_of('photos', path)}")
     if place.suffix.lower() == ".txt" and (marigold := _marigold(place)):
         return marigold

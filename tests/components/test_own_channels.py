@@ -1,6 +1,8 @@
 """Photographs with what is known of them: IIW, MIT, InteriorVerse, Marigold's Hypersim, and an index for the rest."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +132,7 @@ def test_mit_images_are_linear_and_their_own_ceiling(tmp_path: Path) -> None:
 def test_an_unfinished_object_is_one_line(tmp_path: Path) -> None:
     root = mit(tmp_path)
     (root / "frog2" / "reflectance.png").write_bytes(b"\x89PNG")
-    assert "this is not a PNG, or it is damaged" in refused(root, "albedo")
+    assert "this is not a PNG, it is damaged" in refused(root, "albedo")
     deep(root / "frog2" / "reflectance.png", smooth(1)[:, : WIDE // 2])
     assert "another shape than the photograph's" in refused(root, "albedo")
     (root / "frog2" / "reflectance.png").unlink()
@@ -296,6 +298,9 @@ def test_maps_that_are_none_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "g.png").write_bytes(b"")
     (tmp_path / "h.hdf5").write_bytes(b"no")
     np.save(tmp_path / "i.npy", np.zeros((0, 3)))
+    head = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 16, 2, 0, 0, 0)
+    whole = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "j.png").write_bytes(b"\x89PNG\r\n\x1a\n" + whole + (tmp_path / "f.exr").read_bytes())
     for file in sorted(tmp_path.iterdir()):
         with pytest.raises(SyncbenchError) as caught:
             read_map(file)
@@ -311,6 +316,17 @@ def test_maps_are_read_as_they_are_stored(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_map(deep(tmp_path / "c.png", smooth(1))) / 65535, smooth(1), atol=1e-5)
     np.save(tmp_path / "d.npy", levels.transpose(2, 0, 1).astype(np.float64))
     np.testing.assert_array_equal(read_map(tmp_path / "d.npy"), levels)
+
+
+def test_hdf5_is_read_where_h5py_is(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["dataset"] = smooth(1).astype(np.float16)
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        file.create_group("dataset")
+    np.testing.assert_allclose(read_map(tmp_path / "a.hdf5"), smooth(1), atol=1e-3)
+    with pytest.raises(SyncbenchError, match="'dataset' is no map"):
+        read_map(tmp_path / "b.hdf5")
 
 
 def test_half_floats_in_sixteen_bits() -> None:

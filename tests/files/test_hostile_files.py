@@ -28,7 +28,8 @@ from syncbench.bench.store import parquet as baseline
 from syncbench.bench.surfaces.mesh import read_mesh
 from syncbench.bench.training import saved, scenes, silhouette, stream
 from syncbench.bench.training.loop import Plan, train
-from syncbench.datasets.videos import Videos, read_clip
+from syncbench.datasets._clips import Cut, read_clip
+from syncbench.datasets.videos import Videos
 
 from ..hostile import Bomb, bomb, call
 from ..report_records import frame, record, records
@@ -210,7 +211,7 @@ def clip(path: Path) -> Path:
 
 def test_playlists_are_no_clips(tmp_path: Path) -> None:
     real = clip(tmp_path / "real.mp4")
-    assert read_clip(str(real), 3, 1, 16).shape == (3, 3, 16, 16)
+    assert read_clip(str(real), Cut(frames=3, size=16)).shape == (3, 3, 16, 16)
     for name, text in (
         ("list.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{real}\n#EXT-X-ENDLIST\n"),
         ("list.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{real}\n#EXT-X-ENDLIST\n"),
