@@ -99,6 +99,8 @@ class Item:
     """One prompt for all views, or one per view."""
     source: str = ""
     """Prompt that describes `conditions["video"]` or `conditions["image"]`, the source of an edit; empty if unknown."""
+    target: str = ""
+    """Words of the prompt that name what an edit changes; empty if unknown."""
     surface: Surface
     protocol: Sampling = Sampling()
     conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Any])
