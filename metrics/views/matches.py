@@ -39,7 +39,7 @@ def keypoints(view: Float[Tensor, "3 h w"], side: int) -> Keypoints:
     # without the precise upscale every key point lies a quarter of a pixel too far right and down
     sift = cv2.SIFT.create(contrastThreshold=CONTRAST, edgeThreshold=EDGE, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(grey, None)
-    if not found or descriptors is None:
+    if not found:
         return Keypoints(at=np.zeros((0, 2)), descriptors=np.zeros((0, 128)))
     # OpenCV counts from the centre of the first pixel
     at = (np.array([point.pt for point in found]) + 0.5) * (width / size[0], height / size[1])
