@@ -54,8 +54,8 @@ class FlowMagnitude:
 
     @property
     def unit(self) -> str:
-        """`% of the side`, or `ratio` where it is divided."""
-        return "% of the side" if self.over == "one" else "ratio"
+        """`x100`, of the shorter side, or `ratio` where it is divided."""
+        return "x100" if self.over == "one" else "ratio"
 
     @property
     def _which(self) -> str | None:

@@ -14,10 +14,10 @@ clip (on the output itself where an item has no source, as for text-to-video), f
 holds the pixels where flow forward and backward agrees, off motion boundaries, by the constants of Lai et al.
 (`bench.backbones.matching`). They also run on the reference world, where they can be held against the exact number.
 
-`relative` divides by the same error of the true clip, which is not 0: bilinear lookup softens
-texture, and a turning object's shading changes; `dis_relative` and `raft_relative` divide by the error of the source
-clip. `normalised` divides by twice the variance of the compared pixels,
-the error of pixels paired at random, so that low contrast does not help.
+`relative` divides by the same error of the true clip, which is not 0: bilinear lookup softens texture, and a turning
+object's shading changes. `dis_relative` and `raft_relative` divide by the error of the source clip. `normalised`
+divides by twice the variance of the compared pixels, the error of pixels paired at random, so that low contrast does
+not help.
 
 Traps. Blurred clips, clips in one colour and low contrast win (E scales with contrast squared): read it beside
 `sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene
@@ -50,7 +50,7 @@ _CLIPS = {"truth": "true clip", "source": "source clip"}
 
 @dataclass(frozen=True, kw_only=True)
 class WarpingError:
-    """Mean squared difference between frames along the true flow."""
+    """Mean squared difference between frames along the true or estimated flow."""
 
     version: ClassVar[int] = 1
     role: ClassVar[Role] = "consistency"

@@ -17,10 +17,6 @@ VGG16 = "vgg16-397923af.pth"
 """torchvision's ImageNet VGG16, the trunk of `lpips`. File names end in the first digits of their SHA-256."""
 VGG19 = "vgg19-dcbb9e9d.pth"
 """torchvision's ImageNet VGG19, the network of Intra-Style-L."""
-RAFT_LARGE = "raft_large_C_T_SKHT_V2-ff5fadd5.pth"
-"""torchvision's large RAFT, trained on Chairs, Things, Sintel, KITTI and HD1K."""
-RAFT_SMALL = "raft_small_C_T_V2-01064c6d.pth"
-"""torchvision's small RAFT, trained on Chairs and Things."""
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 """The FID Inception network as torch-fidelity has it."""
 CLIPS = {
@@ -30,18 +26,22 @@ CLIPS = {
     "ViT-L-14-336": "timm/vit_large_patch14_clip_336.openai",
 }
 """Hub repositories whose cached copies are used, by name of the CLIP, in order of preference."""
+RAFT_LARGE = "raft_large_C_T_SKHT_V2-ff5fadd5.pth"
+"""torchvision's large RAFT, trained on Chairs, Things, Sintel, KITTI and HD1K."""
+RAFT_SMALL = "raft_small_C_T_V2-01064c6d.pth"
+"""torchvision's small RAFT, trained on Chairs and Things."""
 
 
 FETCHED = {
     VGG16: "lpips",
     VGG19: "vgg19",
-    RAFT_LARGE: "raft",
-    RAFT_SMALL: "raft-small",
     INCEPTION: "inception",
     "ViT-B-16": "clip",
     "ViT-B-32": "clip-b32",
     "ViT-L-14": "clip-l14",
     "ViT-L-14-336": "clip-l14-336",
+    RAFT_LARGE: "raft",
+    RAFT_SMALL: "raft-small",
 }
 """Names by which `syncbench fetch` brings each file or CLIP."""
 

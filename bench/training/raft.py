@@ -1,8 +1,9 @@
 """Train `raft`: torchvision's small RAFT (arXiv 2003.12039) on exact flow of the 3-D world's clips.
 
-Pairs are 1, 2 and 4 frames apart, there and back. The loss is the paper's: over the network's refinements, the mean
-absolute error of each, the later ones weighing more. Pairs are mirrored, their channels exchanged, and brightness,
-contrast and grain changed, of both pictures nearly alike. The network starts from random weights.
+Pairs are 1, 2 and 4 frames apart, there and back; flow of points that are hidden in the other frame is not learned. The
+loss is the paper's: over the network's refinements, the mean absolute error of each, the later ones weighing more.
+Pairs are mirrored, their channels exchanged, and brightness, contrast and grain changed, of both pictures nearly alike.
+The network starts from random weights.
 """
 
 from __future__ import annotations

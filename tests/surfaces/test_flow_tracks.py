@@ -68,12 +68,12 @@ def test_places_between_pixels_do_not_round() -> None:
 
 
 def test_what_hides_ends_and_what_appears_begins() -> None:
-    """Columns 6 to 9 slide 4 px to the right each frame over ground that stands still."""
+    """Columns 14 to 17 slide 4 px to the left each frame over ground that stands still and whose tracks are older."""
 
     def step(t: int) -> Step:
         def field(at: int, sign: int) -> Tensor:
             flow = torch.zeros(2, 16, 24)
-            flow[0, :, 6 + 4 * at : 10 + 4 * at] = 4 * sign
+            flow[0, :, 14 - 4 * at : 18 - 4 * at] = -4 * sign
             return flow
 
         forward, backward = field(t, 1), field(t + 1, -1)
@@ -81,12 +81,11 @@ def test_what_hides_ends_and_what_appears_begins() -> None:
 
     surface = tracks(step, frames=3)
     first, second, third = surface.canvas().index
-    assert torch.equal(second[:, 10:14], first[:, 6:10])
-    assert torch.equal(third[:, 14:18], first[:, 6:10])
-    assert int(second[:, 6:10].min()) > int(first.max()), "uncovered ground is new"
-    assert not set(first[:, 10:14].flatten().tolist()) & set(third.flatten().tolist()), (
-        "covered ground is not found again"
-    )
+    assert torch.equal(second[:, 10:14], first[:, 14:18])
+    assert torch.equal(third[:, 6:10], first[:, 14:18])
+    assert int(second[:, 14:18].min()) > int(first.max()), "uncovered ground is new"
+    covered = set(first[:, 10:14].flatten().tolist())
+    assert not covered & set(third.flatten().tolist()), "covered ground is not found again"
     assert torch.equal(third[:, :6], first[:, :6])
     sound(surface.canvas(), surface)
 
