@@ -22,11 +22,11 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_the_pages_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(1)
     items = load("datasets", "world_videos").items()[:3]
     assert [item.id for item in items] == re.findall(r"^edits/([\w-]+)/", TEXT, re.MULTILINE)
     for item in items:
         (tmp_path / "edits" / item.id).mkdir(parents=True)
+        generator = torch.Generator().manual_seed(1)
         for number, view in enumerate(item.truth["views"]):
             noisy = (view + 0.05 * torch.randn(view.shape, generator=generator)).clamp(0, 1)
             (tmp_path / "edits" / item.id / f"{number:05d}.png").write_bytes(encode_png(noisy))
