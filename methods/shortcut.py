@@ -66,8 +66,8 @@ class Shortcut(Method):
         if self.kind == "source":
             return views
         sigma = self.sigma * min(window)
-        # The blur mirrors at the edges, which bounds the kernel's radius by the image's size. Rows and columns one after
-        # the other: a square kernel of hundreds of pixels takes minutes.
+        # The blur mirrors at the edges, which bounds the kernel's radius by the image's size. Rows and columns come one
+        # after the other, because a square kernel of hundreds of pixels takes minutes.
         across, down = (2 * min(round(3 * sigma), side - 1) + 1 for side in (views.shape[3], views.shape[2]))
         return gaussian_blur(gaussian_blur(views, [across, 1], [sigma, sigma]), [1, down], [sigma, sigma])
 

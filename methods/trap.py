@@ -45,7 +45,7 @@ class Trap(Independent):
         if self.kind == "constant":
             return images.mean((0, 2, 3), keepdim=True).expand_as(images).clone()
         sigma = self.sigma * min(window)
-        # The blur mirrors at the edges, which bounds the kernel's radius by the image's size. Rows and columns one after
-        # the other: a square kernel of hundreds of pixels takes minutes.
+        # The blur mirrors at the edges, which bounds the kernel's radius by the image's size. Rows and columns come one
+        # after the other, because a square kernel of hundreds of pixels takes minutes.
         across, down = (2 * min(round(3 * sigma), side - 1) + 1 for side in (images.shape[3], images.shape[2]))
         return gaussian_blur(gaussian_blur(images, [across, 1], [sigma, sigma]), [1, down], [sigma, sigma])

@@ -285,7 +285,7 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in name)
 
 
-def _suite(name: str, dataset: str, metrics: Sequence[str] | None, **how: Unpack[Narrowing]) -> Suite:
+def _suite(name: str, dataset: str, measures: Sequence[str] | None, **how: Unpack[Narrowing]) -> Suite:
     """A suite of one part: the data set with its fields, no models, and the metrics of its family."""
     entry = Entry("datasets", dataset)
     empty = Suite(
@@ -296,7 +296,7 @@ def _suite(name: str, dataset: str, metrics: Sequence[str] | None, **how: Unpack
     suite = located(narrowed(empty, **how))
     part = suite.parts[0]
     family: Family = part.datasets[0].load().family
-    chosen_metrics = family_metrics(family) if metrics is None else tuple(Entry("metrics", one) for one in metrics)
+    chosen_metrics = family_metrics(family) if measures is None else tuple(Entry("metrics", one) for one in measures)
     for one in chosen_metrics:
         one.load()
     return replace(suite, parts=(replace(part, metrics=chosen_metrics),))

@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file, is_folder
 from . import clips, pictures, textured
 
 Kind = Literal["pictures", "clip", "mesh"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST = 1_000_000
 """Largest number of files and folders that are looked at."""
 DEEPEST = 8
@@ -78,19 +79,20 @@ def find_leaves(root: Path) -> Found:
         count += 1 + len(files)
         if count > MOST:
             raise SyncbenchError(f"'{quoted(root)}' has more than {MOST:,} files: name the folder of the outputs alone")
-        kinds = {path: kind_of(path) for path in files}
-        own = {kind: [p for p in files if kinds[p] == kind] for kind in ("pictures", "clip", "mesh")}
-        leaves += [Leaf((*parts, path.stem), kind, (path,)) for path, kind in kinds.items() if kind is not None]
-        if parts and (kind := _whole(own)) is not None:
-            leaves.append(Leaf(parts, kind, tuple(own[kind]), whole=True))
+        kinds: dict[Path, Kind | None] = {path: kind_of(path) for path in files}
+        own: dict[Kind, list[Path]] = {kind: [p for p in files if kinds[p] == kind] for kind in KINDS}
+        leaves += [Leaf((*parts, path.stem), one, (path,)) for path, one in kinds.items() if one is not None]
+        whole = _whole(own) if parts else None
+        if whole is not None:
+            leaves.append(Leaf(parts, whole, tuple(own[whole]), whole=True))
         beside = BESIDE if own["mesh"] else frozenset[str]()
         extra += [
-            "/".join((*parts, p.name)) for p, kind in kinds.items() if not kind and p.suffix.lower() not in beside
+            "/".join((*parts, p.name)) for p, found in kinds.items() if not found and p.suffix.lower() not in beside
         ]
     return Found(tuple(leaves), tuple(extra))
 
 
-def _whole(own: dict[str, list[Path]]) -> Kind | None:
+def _whole(own: dict[Kind, list[Path]]) -> Kind | None:
     """What a folder is as one output: its pictures, its only clip or its only mesh; None if it is not one output."""
     counts = {kind: len(files) for kind, files in own.items()}
     if counts["mesh"] == 1 and not counts["clip"]:

@@ -151,7 +151,7 @@ def _floats(data: bytes, path: Path) -> Levels:
 
 def _frame(data: bytes, format: str, path: Path) -> av.VideoFrame:
     """The one frame that FFmpeg decodes of `data`."""
-    with av.open(io.BytesIO(data), format=format) as container:
+    with av.open(io.BytesIO(data), "r", format=format) as container:
         stream = container.streams.video[0]
         check_pixels(stream.width, stream.height, path)
         for frame in container.decode(video=0):

@@ -63,7 +63,8 @@ def fit_images(
     high, wide = item.surface.window
     if len(images) == 1 and item.surface.picture:
         canvas = _levels(images, linear, ())
-        return canvas_artifact(fitted(canvas, *item.surface.canvas().shape, how.fit, name)[0], item)
+        tall, broad = item.surface.canvas().shape
+        return canvas_artifact(fitted(canvas, tall, broad, how.fit, name)[0], item)
     if len(images) == 1 and count > 1:
         try:
             rows = grid_of((images[0].shape[1], images[0].shape[2]), count, (high, wide), how.grid)

@@ -89,7 +89,8 @@ def ask_all(metric: Any, r: Ruler, artifacts: Mapping[str, Artifact], items: Map
         if isinstance(made, Failure):
             return dict.fromkeys(artifacts, error_answer(made.text))
         gone = Score.none("the metric left this item out")
-        return {id: _answer(lambda id=id: made.get(id, gone)) for id in artifacts}
+        scores: dict[str, Any] = made
+        return {id: _answer(lambda id=id: scores.get(id, gone)) for id in artifacts}
     families: Any = metric.families
     return {
         id: _answer(lambda id=id: metric(artifacts[id], items[id]))

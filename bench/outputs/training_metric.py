@@ -90,7 +90,7 @@ class TrainingMetric(Base):
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
         places = dim_zero_cat(self.places).long().cpu().numpy()
         values = self._compared(places) if self._ruler.grouped else dim_zero_cat(self.answers)[:, 0].cpu().numpy()
-        rows = pd.DataFrame({"item": places[:, 0], "seed": places[:, 1], "value": values.astype(float)})
+        rows: Any = pd.DataFrame({"item": places[:, 0], "seed": places[:, 1], "value": values.astype(float)})
         means = rows.drop_duplicates(["item", "seed"]).groupby("item")["value"].mean().dropna()
         mean = stats.interval(means.to_numpy()).mean if len(means) else torch.nan
         return torch.tensor(mean, dtype=torch.float64, device=self.device)

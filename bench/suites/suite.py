@@ -20,7 +20,7 @@ methods = ["independent", "animatediff"]
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -116,6 +116,19 @@ class Suite:
 def list_suites() -> list[dict[str, str]]:
     """`id` and `title` of every suite of the package, sorted by id."""
     return [{"id": path.stem, "title": _parse(path).get("title", "")} for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def shipped_metrics(datasets: Collection[str]) -> tuple[Entry, ...]:
+    """The metrics that the suites of the package name for any of the data sets with these ids, each once."""
+    found: list[Entry] = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        top = _parse(path)
+        for part in ({**top, **own} for own in top.get("parts", [{}])):
+            named = {one if isinstance(one, str) else one["id"] for one in part.get("datasets", ())}
+            if named & set(datasets):
+                given = [{"id": one} if isinstance(one, str) else dict(one) for one in part.get("metrics", ())]
+                found += [Entry("metrics", one.pop("id"), one) for one in given]
+    return unique(found)
 
 
 def read_suite(suite: str | Path | Mapping[str, Any]) -> Suite:

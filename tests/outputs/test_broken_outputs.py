@@ -17,7 +17,6 @@ from syncbench.bench.outputs import importing
 from typer.testing import CliRunner
 
 FRAMES = ["--dataset", "world_videos", "--set=world_videos.frames=4", "--set=world_videos.size=32", "--limit", "2"]
-CHANNELS = ["--dataset", "world_channels", "--set=world_channels.size=32", "--limit", "1"]
 STRIPS = [
     "--dataset",
     "panoramas",
@@ -79,8 +78,9 @@ def pipe(root: Path) -> None:
     os.mkfifo(root / f"{CLIP}.mp4")
 
 
-def exr(root: Path) -> None:
-    (root / "00-blue").mkdir(parents=True)
+def point(root: Path) -> None:
+    root.mkdir(parents=True)
+    (root / f"{CLIP}.obj").write_text("v 0 0 0\n")
 
 
 def mixed(root: Path) -> None:
@@ -97,11 +97,11 @@ def animation(root: Path, count: int) -> None:
 BROKEN: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no folder": (lambda root: None, FRAMES, "no folder of outputs"),
     "empty": (lambda root: root.mkdir(), FRAMES, "nothing in .* is named like an item"),
-    "other names": (lambda root: picture(root / "x.png"), FRAMES, r"there are 'x.png', and the items are '00-circle-cube'"),
+    "other names": (lambda root: picture(root / "x.png"), FRAMES, r"there are 'x.png', and the items are '00-cir"),
     "too few frames": (lambda root: frames(root, 3), FRAMES, "it has 3 pictures, and the item has 4 views"),
     "too many frames": (lambda root: frames(root, 6), FRAMES, "it has 6 pictures, and the item has 4 views"),
     "long clip": (lambda root: animation(root, 9), FRAMES, "it has more than 4 frames"),
-    "other size": (lambda root: frames(root, 4, 64, 48), FRAMES, r"64 x 48 px, and the item asks for 32 x 32 px: add --fit"),
+    "other size": (lambda root: frames(root, 4, 64, 48), FRAMES, "64 x 48 px, and the item asks for 32 x 32 px: add"),
     "unlike sizes": (mixed, FRAMES, "16 x 16 px, and the item asks for 32 x 32 px"),
     "cut off": (cut, FRAMES, "this file is damaged"),
     "no clip": (text, FRAMES, "this file is damaged"),
@@ -111,7 +111,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "no grid": (lambda root: picture(root / f"{CLIP}.png", 65, 65), FRAMES, "no grid of 4 views of 32 x 32 px"),
     "wrong grid": (lambda root: picture(root / f"{CLIP}.png", 64, 64), [*FRAMES, "--grid", "3x2"], "3 x 2 equal cells"),
     "grid in words": (lambda root: frames(root), [*FRAMES, "--grid", "two"], "write rows x columns"),
-    "strip": (lambda root: picture(root / f"{STRIP}.png", 95, 32), STRIPS, "95 x 32 px, and the item asks for 96 x 32 px"),
+    "strip": (lambda root: picture(root / f"{STRIP}.png", 95, 32), STRIPS, "95 x 32 px, and the item asks for 96 x"),
     "family": (lambda root: frames(root), [*FRAMES, "--family", "prior"], "is of the family frames"),
     "no family": (lambda root: frames(root), [*FRAMES, "--family", "film"], "there are channels, overlap"),
     "fit": (lambda root: frames(root), [*FRAMES, "--fit", "pad"], "choose none, resize, crop"),
@@ -120,7 +120,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "data set": (lambda root: frames(root), ["--dataset", "world_video"], "did you mean"),
     "metric": (lambda root: frames(root), [*FRAMES, "--metrics", "sharpnes"], "did you mean"),
     "manifest": (lambda root: frames(root), [*FRAMES, "--manifest", "no.csv"], "cannot read no.csv"),
-    "mesh of a clip": (lambda root: (root.mkdir(), (root / f"{CLIP}.obj").write_text("v 0 0 0\n"))[0], FRAMES, "no faces|cameras"),
+    "mesh": (point, FRAMES, "no faces|cameras"),
 }  # fmt: skip
 
 
