@@ -32,7 +32,7 @@ CARD = Card(
 SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for f in load("metrics", c.id).families]
 
 
-SILENT = {"clip_direction"}
+SILENT = {"revisit_error"}
 """Metrics without a value on the world: its clips do not say in words what their source shows."""
 
 
