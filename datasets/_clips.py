@@ -18,15 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..bench.errors import SyncbenchError, quoted
+from ..bench.files.film import FORMATS, opaque, upright
 from ..bench.files.reading import is_file, is_folder
 from ..bench.limits import PIXELS, check_size
 from ._pictures import opened_picture, picture_files, read_picture, undamaged
 
-FORMATS = (
-    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,gif,apng,webp_pipe,mjpeg,"
-    "mxf,dv,yuv4mpegpipe"
-)
-"""FFmpeg's names of the containers that are read. Containers that name other files, such as playlists, are left out."""
 WIDEST = 20
 """Largest ratio of a frame's longer side to its shorter one."""
 MULTIPLE = 8
@@ -218,7 +214,7 @@ def _shown(frame: av.VideoFrame, pixel: Fraction, name: str) -> tuple[Float[Tens
     curve = BRIGHT.get(int(frame.color_trc or 0))
     if curve is not None:
         raise SyncbenchError(f"{name}: this clip is of high dynamic range ({curve}); tone-map it to BT.709 first")
-    shown, turned = _upright(_opaque(frame), frame, name)
+    shown, turned = upright(opaque(frame), frame, name)
     picture = torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None].float() / 255
     return picture, 1 / pixel if turned else pixel
 
@@ -247,36 +243,6 @@ def _fitted(picture: Float[Tensor, "1 c h w"], pixel: Fraction, cut: Cut, name: 
     if cut.fit == "crop":
         return picture[:, :, above : above + size, beside : beside + size].contiguous()
     return F.pad(picture, (-beside, size - new[1] + beside, -above, size - new[0] + above))
-
-
-def _opaque(frame: av.VideoFrame) -> np.ndarray:
-    """The frame's levels (h, w, 3), 0 to 255; transparent pixels are laid on white."""
-    if not (frame.format.has_palette or any(component.is_alpha for component in frame.format.components)):
-        return frame.to_ndarray(format="rgb24")
-    levels = frame.to_ndarray(format="rgba").astype(np.float32)
-    share = levels[..., 3:] / 255
-    return levels[..., :3] * share + 255 * (1 - share)
-
-
-def _upright(picture: np.ndarray, frame: av.VideoFrame, name: str) -> tuple[np.ndarray, bool]:
-    """The picture turned and mirrored by the display matrix of its header, and whether rows became columns.
-
-    The matrix moves the point (x, y) to (a x + c y, b x + d y). Raises SyncbenchError for other turns than by multiples
-    of 90 degrees.
-    """
-    side: Any = frame.side_data
-    stored = side.get("DISPLAYMATRIX")
-    matrix = b"" if stored is None else bytes(stored)
-    if len(matrix) < 36:
-        return picture, False
-    (a, b, _), (c, d, _) = np.frombuffer(matrix[:36], np.int32).reshape(3, 3)[:2].astype(float) / 2**16
-    turned = abs(b) > abs(a)
-    kept, lost = ((b, c), (a, d)) if turned else ((a, d), (b, c))
-    if max(map(abs, lost)) > 0.01 * min(map(abs, kept)):
-        raise SyncbenchError(f"{name}: the clip's header turns it by no multiple of 90 degrees; re-encode it upright")
-    shown = picture.transpose(1, 0, 2) if turned else picture
-    along_x, along_y = (c, b) if turned else (a, d)
-    return shown[:: -1 if along_y < 0 else 1, :: -1 if along_x < 0 else 1], turned
 
 
 def _kinds(container: Any) -> str:

@@ -5,7 +5,6 @@ Frames keep their size. They are turned as the file's header says, and transpare
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -14,13 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import SyncbenchError, quoted
+from ..files.film import FORMATS, opaque, upright
 from ..files.reading import is_file
-from .pictures import check_pixels, on_white, read_animation, undamaged
+from .pictures import check_pixels, read_animation, undamaged
 
-FORMATS = (
-    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,obu,flv,ogg,asf,nut,mjpeg,mxf,dv,yuv4mpegpipe"
-)
-"""FFmpeg's names of the containers that are read; those that name other files, such as playlists, are left out."""
 ENDINGS = frozenset(
     f".{ending}"
     for ending in [
@@ -74,28 +70,6 @@ def _decoded(path: Path) -> Iterator[Float[Tensor, "3 h w"]]:
         check_pixels(stream.width, stream.height, path)
         for frame in container.decode(video=0):
             check_pixels(frame.width, frame.height, path)
-            clear = frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
-            levels = frame.to_ndarray(format="rgba" if clear else "rgb24").astype(np.float32) / np.float32(255)
-            shown = np.ascontiguousarray(_upright(on_white(levels), frame, path))
+            shown, _ = upright(opaque(frame).astype(np.float32) / np.float32(255), frame, quoted(path))
+            shown = np.ascontiguousarray(shown)
             yield torch.from_numpy(shown).permute(2, 0, 1).contiguous()
-
-
-def _upright(picture: np.ndarray, frame: av.VideoFrame, path: Path) -> np.ndarray:
-    """The picture (h, w, 3) turned and mirrored by the display matrix of its header.
-
-    The matrix takes the point (x, y) to (a x + c y, b x + d y). Raises SyncbenchError for turns by other angles than
-    multiples of 90 degrees.
-    """
-    side: Any = frame.side_data
-    stored = side.get("DISPLAYMATRIX")
-    matrix = b"" if stored is None else bytes(stored)
-    if len(matrix) < 36:
-        return picture
-    (a, b, _), (c, d, _) = np.frombuffer(matrix[:36], np.int32).reshape(3, 3)[:2].astype(float) / 2**16
-    turned = abs(b) > abs(a)
-    kept, lost = ((b, c), (a, d)) if turned else ((a, d), (b, c))
-    if max(map(abs, lost)) > 0.01 * min(map(abs, kept)):
-        raise SyncbenchError(f"{quoted(path)}: its header turns it by no multiple of 90 degrees; re-encode it upright")
-    along_x, along_y = (c, b) if turned else (a, d)
-    shown = picture.transpose(1, 0, 2) if turned else picture
-    return shown[:: -1 if along_y < 0 else 1, :: -1 if along_x < 0 else 1]
