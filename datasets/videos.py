@@ -103,6 +103,7 @@ class Videos:
         if self.depth:
             known["depth"] = lambda: depth(self.depth)(conditions["video"])
         conditions = Lazy(video=partial(read_clip, row["video"], cut), **known)
+        frames, _, high, wide = clip.shape
         digest = sha256(clip.numpy().tobytes()).hexdigest()
         return Item(
             id=f"{row['id']}-{digest[:6]}",
@@ -111,7 +112,7 @@ class Videos:
             prompts=(row["prompt"],),
             source=row["source"] or self.source,
             target=row["target"],
-            surface=tracks_of(lambda: conditions["video"], (len(clip), *clip.shape[2:]), digest[:12], self.motion),
+            surface=tracks_of(lambda: conditions["video"], (frames, high, wide), digest[:12], self.motion),
             protocol=Sampling(negative=row["negative"]),
             conditions=conditions,
             truth=masks,

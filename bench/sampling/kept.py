@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -61,8 +61,14 @@ def timed(device: torch.device) -> Generator[Timer]:
 
 def added(a: Cost, b: Cost, times: int = 1) -> Cost:
     """The cost `a` and `times` times the cost `b`; the peak of memory is that of `a`."""
-    total = {one.name: getattr(a, one.name) + times * getattr(b, one.name) for one in fields(Cost)}
-    return Cost(**{**total, "peak_mb": a.peak_mb})
+    return Cost(
+        evaluations=a.evaluations + times * b.evaluations,
+        backward=a.backward + times * b.backward,
+        encodes=a.encodes + times * b.encodes,
+        decodes=a.decodes + times * b.decodes,
+        seconds=a.seconds + times * b.seconds,
+        peak_mb=a.peak_mb,
+    )
 
 
 def read(name: str, shape: tuple[int, int]) -> Kept | None:
@@ -71,7 +77,13 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
         with safe_open(_folder() / f"{name}.safetensors", framework="pt") as file:
             path, facts = file.get_tensor("path"), file.metadata() or {}
             error, bill = float(facts["error"]), json.loads(facts["cost"])
-            cost = Cost(**{one.name: type(one.default)(bill[one.name]) for one in fields(Cost)})
+            cost = Cost(
+                evaluations=int(bill["evaluations"]),
+                backward=int(bill["backward"]),
+                encodes=int(bill["encodes"]),
+                decodes=int(bill["decodes"]),
+                seconds=float(bill["seconds"]),
+            )
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
     finite = math.isfinite(error) and all(math.isfinite(value) and value >= 0 for value in asdict(cost).values())

@@ -8,6 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...bench.models.parts.attention import Processor
+from ...bench.models.parts.tapped import Wrapping
+
 
 @dataclass
 class Merging:
@@ -31,29 +34,19 @@ class Merging:
         self.chunks = sorted(ordered, key=lambda part: -float(noise[part[0]]))
 
 
-class Merged:
+class Merged(Wrapping):
     """The processor of one layer: the layer's own on merged tokens."""
 
-    def __init__(self, inner: Any, merging: Merging) -> None:
-        self.inner, self.merging = inner, merging
-        self.calls = 0
+    def __init__(self, inner: Processor, merging: Merging) -> None:
+        super().__init__(inner)
+        self.merging = merging
 
-    # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        temb: Tensor | None = None,
-        **more: Any,
+    def run(
+        self, attn: Any, hidden: Tensor, others: Tensor | None, mask: Tensor | None, *args: Any, **more: Any
     ) -> Any:
         """The layer's output for hidden states (groups * frames, tokens, c)."""
-        self.calls += 1
-        more = more if temb is None else {**more, "temb": temb}
-        merging, tokens = self.merging, hidden_states.shape[1]
-        frames = hidden_states.unflatten(0, (-1, merging.frames))
+        merging, tokens = self.merging, hidden.shape[1]
+        frames = hidden.unflatten(0, (-1, merging.frames))
         out = torch.empty_like(frames)
         kept: Tensor | None = None
         for chunk in merging.chunks:
@@ -64,11 +57,11 @@ class Merged:
                 both = torch.cat([kept, small], 1)
                 target = nearest(both, kept.shape[1], merging.shared)
                 wide, again = joined(both, target)
-                found = self.inner(attn, wide, encoder_hidden_states, attention_mask, *args, **more)
+                found = self.inner(attn, wide, others, mask, *args, **more)
                 found = _taken(found, again)[:, kept.shape[1] :]
             else:
                 wide = small
-                found = self.inner(attn, small, encoder_hidden_states, attention_mask, *args, **more)
+                found = self.inner(attn, small, others, mask, *args, **more)
             kept = wide
             out[:, chunk] = _taken(found, back).unflatten(1, (len(chunk), tokens))
         return out.flatten(0, 1)

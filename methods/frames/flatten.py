@@ -48,11 +48,11 @@ class Flatten(Edit):
         """The frames at the first level, with the tracks and the source beside them."""
         state = super().prepare(setting)
         source, canvas = None, setting.canvas
-        size = canvas.views, *canvas.index.shape[1:]
+        views, high, wide = canvas.index.shape
         if self.injected:
             found = state.source or self.inversion(setting)
             state, source = replace(state, source=found), Source.of(found, setting)
-        return replace(state, kept=Trajectories(self.along, source, tracks_of(canvas), size))
+        return replace(state, kept=Trajectories(self.along, source, tracks_of(canvas), (views, high, wide)))
 
     def look(self, state: Editing, s: Step) -> Tensor:
         """The frames, after the source's have passed the network."""

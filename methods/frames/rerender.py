@@ -84,7 +84,8 @@ class Rerender(Edit):
                 known[frame] |= seen[0]
         again = s.model.encode(result)
         again = 2 * again - s.model.encode(s.model.decode(again))  # the codec's error, taken off
-        cells = F.adaptive_avg_pool2d(known.to(x0.dtype), x0.shape[-2:])
+        high, wide = x0.shape[-2:]
+        cells = F.adaptive_avg_pool2d(known.to(x0.dtype), (high, wide))
         inside = (cells > 0.5).to(x0.dtype) * self.inner
         return torch.lerp(x0, again.to(x0.dtype), inside)
 

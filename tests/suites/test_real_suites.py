@@ -18,7 +18,7 @@ from syncbench.bench.run.plan import chosen, listed
 from syncbench.bench.suites.suite import list_suites, read_suite
 from typer.testing import CliRunner
 
-REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "views", "photos")
+REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "sd_editing", "views", "photos")
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_suites_of_real_checkpoints_name_what_exists(name: str) -> None:
     for part in suite.parts:
         assert part.protocol["steps"] > 0
         for dataset in part.datasets:
-            if dataset.spec != "photos":
+            if dataset.spec not in ("photos", "videos"):
                 assert chosen(part, listed(dataset, dataset.load()))
 
 
@@ -55,6 +55,12 @@ def test_missing_weights_are_said_before_anything_is_done(name: str, tmp_path: P
 
         Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
         more = ["--set", f"photos.path={tmp_path / 'a.png'}"]
+    if name == "sd_editing":
+        from PIL import Image
+
+        frames = [Image.effect_noise((64, 64), 40 + number).convert("RGB") for number in range(4)]
+        frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+        more = ["--set", f"videos.path={tmp_path / 'a.gif'}", "--set", "videos.prompt=a cat"]
     done = CliRunner().invoke(app, ["run", name, "--out", str(tmp_path / "out"), *more])
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ...types import SyncbenchError
 from .attention import Processor
-from .tapped import intercepted
+from .tapped import Wrapping, intercepted
 
 Selector = Callable[[int, int], Iterable[int]]
 """(i, n) -> which of the n samples feed the keys and values of sample i. A sample named twice counts twice."""
@@ -114,7 +114,7 @@ def attend(
     return out
 
 
-class SharedAttention:
+class SharedAttention(Wrapping):
     """The processor of one layer: the layer's own, with keys and values of other samples where it attends.
 
     Everything else (projections, normalisation, rotary positions, adapters, text tokens in the same sequence) stays as
@@ -137,20 +137,12 @@ class SharedAttention:
 
         With `lines` a token attends to those of its own row of pixels only, in its own sample and in the others.
         """
-        self.inner, self.layout, self.select = inner, layout, select
+        super().__init__(inner)
+        self.layout, self.select = layout, select
         self.keep_self, self.strength, self.lines = keep_self, strength, lines
-        self.calls = 0
 
-    # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        temb: Tensor | None = None,
-        **more: Any,
+    def run(
+        self, attn: Any, hidden: Tensor, others: Tensor | None, mask: Tensor | None, *args: Any, **more: Any
     ) -> Any:
         """The wrapped processor's output for hidden states (rows, tokens, channels), with keys and values shared.
 
@@ -158,25 +150,23 @@ class SharedAttention:
         instead of them; they are shared alike. Raises SyncbenchError for a number of rows that is no whole number of
         groups, and where the wrapped processor does not attend by PyTorch's scaled_dot_product_attention.
         """
-        self.calls += 1
-        rows = len(hidden_states)
+        rows = len(hidden)
         groups = self.layout(rows)
-        more = more if temb is None else {**more, "temb": temb}
         if groups is None or (groups == rows and self.lines is None) or self.strength == 0:
-            return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, *args, **more)
-        if rows % groups or attention_mask is not None:
+            return self.inner(attn, hidden, others, mask, *args, **more)
+        if rows % groups or mask is not None:
             raise SyncbenchError(
                 f"shared attention needs whole groups of samples and no mask, not {rows} rows in {groups} groups"
             )
         if self.lines is None:
-            return self._shared(groups, attn, hidden_states, encoder_hidden_states, *args, **more)
-        if encoder_hidden_states is not None:
+            return self._shared(groups, attn, hidden, others, *args, **more)
+        if others is not None:
             raise SyncbenchError("attention along rows of pixels has no place for other tokens: narrow `where`")
         # Each row of pixels becomes a group of its own, of as many samples as there are.
-        apart = hidden_states.unflatten(0, (groups, -1)).unflatten(2, (self.lines(hidden_states.shape[1]), -1))
+        apart = hidden.unflatten(0, (groups, -1)).unflatten(2, (self.lines(hidden.shape[1]), -1))
         lines = apart.transpose(1, 2)
         found = self._shared(lines.shape[0] * lines.shape[1], attn, lines.flatten(0, 2), None, *args, **more)
-        return found.unflatten(0, lines.shape[:3]).transpose(1, 2).reshape(hidden_states.shape)
+        return found.unflatten(0, lines.shape[:3]).transpose(1, 2).reshape(hidden.shape)
 
     def _shared(
         self, groups: int, attn: Any, hidden_states: Tensor, others: Tensor | None, *args: Any, **more: Any

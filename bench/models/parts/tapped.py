@@ -4,6 +4,7 @@ Everything else (projections, normalisation, rotary positions, adapters) stays a
 must attend by PyTorch's `scaled_dot_product_attention`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -20,12 +21,11 @@ Attend = Callable[[Tensor, Tensor, Tensor, float | None], Tensor]
 heads, tokens, d)."""
 
 
-class Tapped:
-    """The processor of one layer: the layer's own, with another formula for its attention."""
+class Wrapping(ABC):
+    """A processor that wraps the one that a layer has, `inner`, and counts its calls."""
 
-    def __init__(self, inner: Processor, formula: Callable[[Float[Tensor, "rows tokens c"]], Attend | None]) -> None:
-        """`formula(input)` is the formula for a call with that input, or None where the layer attends as ever."""
-        self.inner, self.formula = inner, formula
+    def __init__(self, inner: Processor) -> None:
+        self.inner = inner
         self.calls = 0
 
     # A layer passes only keyword arguments that its processor's `__call__` names, so `temb` is named.
@@ -39,11 +39,32 @@ class Tapped:
         temb: Tensor | None = None,
         **more: Any,
     ) -> Any:
-        """The wrapped processor's output. Raises SyncbenchError where it attends by a kernel of its own."""
+        """The output of `run` for a layer's call."""
         self.calls += 1
         more = more if temb is None else {**more, "temb": temb}
-        given = (attn, hidden_states, encoder_hidden_states, attention_mask, *args)
-        formula = self.formula(hidden_states)
+        return self.run(attn, hidden_states, encoder_hidden_states, attention_mask, *args, **more)
+
+    @abstractmethod
+    def run(
+        self, attn: Any, hidden: Tensor, others: Tensor | None, mask: Tensor | None, *args: Any, **more: Any
+    ) -> Any:
+        """The layer's output for hidden states (rows, tokens, channels); the arguments are the wrapped processor's."""
+
+
+class Tapped(Wrapping):
+    """The processor of one layer: the layer's own, with another formula for its attention."""
+
+    def __init__(self, inner: Processor, formula: Callable[[Float[Tensor, "rows tokens c"]], Attend | None]) -> None:
+        """`formula(input)` is the formula for a call with that input, or None where the layer attends as ever."""
+        super().__init__(inner)
+        self.formula = formula
+
+    def run(
+        self, attn: Any, hidden: Tensor, others: Tensor | None, mask: Tensor | None, *args: Any, **more: Any
+    ) -> Any:
+        """The wrapped processor's output. Raises SyncbenchError where it attends by a kernel of its own."""
+        given = (attn, hidden, others, mask, *args)
+        formula = self.formula(hidden)
         return self.inner(*given, **more) if formula is None else intercepted(formula, self.inner, *given, **more)
 
 
