@@ -33,6 +33,8 @@ NUMBERS = 32
 """Largest level of a mask in one channel that is the number of an object; above it levels are levels of grey."""
 Fit = Literal["crop", "letterbox", "keep"]
 """How a frame is brought to a model's size; see `Videos.fit`."""
+STRETCH = 0.02
+"""Largest relative difference between the shapes of a mask and its clip: 854 x 480 px are 1920 x 1080 px, rounded."""
 Taken = Iterator[tuple[Float[Tensor, "1 c h w"], Fraction]]
 """Frames and the width of a stored pixel over its height."""
 
@@ -82,27 +84,50 @@ def read_clip(path: str, cut: Cut) -> Float[Tensor, "t 3 h w"]:
     return torch.cat(taken)
 
 
-def read_masks(path: str, cut: Cut, count: int) -> Float[Tensor, "t 1 h w"]:
-    """1 on the object and 0 elsewhere, for the frames that `read_clip` takes; `count` is their number.
+def read_masks(path: str, cut: Cut, count: int, clip: str) -> Float[Tensor, "t 1 h w"]:
+    """1 on the object and 0 elsewhere, for the `count` frames that `read_clip` takes of the file or folder `clip`.
 
     A PNG with a palette, or of one channel without grey levels, holds numbers of objects (0: none; 255 of a palette:
     void, as in DAVIS). Any other picture is the object where it is at least half as bright as white. One picture,
-    instead of a folder or a clip, serves for all frames. Raises SyncbenchError for another number of masks.
+    instead of a folder or a clip, serves for all frames. Raises SyncbenchError for another number of masks, for masks
+    of another shape than the clip's, and for a folder of masks where `cut` counts by seconds.
     """
     place, name = Path(path), quoted(path)
+    pixels = [Fraction(1)] * count
     if is_folder(place):
+        if cut.fps:
+            raise SyncbenchError(f"{name}: pictures have no clock, so leave out fps, or give the masks as a clip")
         files = [file for number, file in enumerate(picture_files(place)) if cut.wanted(number)][:count]
         masks = [_mask(file) for file in files]
     elif place.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"):
         masks = [_mask(place)] * count
     else:
-        shown = _timed(path, cut) if cut.fps else _numbered(path, cut)
-        masks = [(picture.mean(1, keepdim=True) >= 0.5).float() for picture, _ in _first(shown, count)]
+        taken = list(_first(_timed(path, cut) if cut.fps else _numbered(path, cut), count))
+        masks = [(picture.mean(1, keepdim=True) >= 0.5).float() for picture, _ in taken]
+        pixels = [pixel for _, pixel in taken]
     if len(masks) != count:
         raise SyncbenchError(
             f"{name}: {len(masks)} masks for the {count} frames that are taken; there must be one each"
         )
-    return torch.cat([(_fitted(mask, Fraction(1), cut, name) >= 0.5).float() for mask in masks])
+    shown, stretch = _opening(clip)
+    wide, high = shown.shape[3] * float(stretch), shown.shape[2]
+    for mask, pixel in zip(masks, pixels, strict=True):
+        broad, tall = mask.shape[3] * float(pixel), mask.shape[2]
+        if not 1 - STRETCH <= broad * high / (tall * wide) <= 1 + STRETCH:
+            raise SyncbenchError(
+                f"{name}: a mask of {broad:g} x {tall} px does not fit a clip of {wide:g} x {high} px; it may be "
+                "larger or smaller, but of the same shape"
+            )
+    size = _fitted(shown, stretch, cut, clip).shape[2:]
+    fitted = [_fitted(mask, pixel, cut, name) for mask, pixel in zip(masks, pixels, strict=True)]
+    return torch.cat([(F.interpolate(mask, size) >= 0.5).float() for mask in fitted])
+
+
+def _opening(path: str) -> tuple[Float[Tensor, "1 3 h w"], Fraction]:
+    """A clip's first frame as a player shows it, and the width of its pixels over their height."""
+    if is_folder(path):
+        return read_picture(picture_files(Path(path))[0]), Fraction(1)
+    return _shown(*next(_decoded(path)), quoted(path))
 
 
 def _first(frames: Taken, count: int) -> Taken:

@@ -96,7 +96,7 @@ class Videos:
             fit=self.fit,
         )
         clip = read_clip(row["video"], cut)
-        masks = {"mask": read_masks(row["mask"], cut, len(clip))} if row["mask"] else {}
+        masks = {"mask": read_masks(row["mask"], cut, len(clip), row["video"])} if row["mask"] else {}
         known: dict[str, Callable[[], Tensor]] = {name: lambda name=name: masks[name] for name in masks}
         if self.edges:
             known["edge"] = lambda: edges(conditions["video"])

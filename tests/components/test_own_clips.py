@@ -276,3 +276,33 @@ def test_deep_levels_become_eight_bits_and_high_dynamic_range_is_refused(tmp_pat
     np.testing.assert_allclose(levels(items(path)[0]), [0, 128, 255], atol=2)
     bright = video(tmp_path / "b.mkv", deep, layout="yuv420p10le", color_trc=16)
     assert "high dynamic range (PQ); tone-map it" in refused(bright)
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox", "keep"])
+def test_masks_have_the_shape_of_their_clip(tmp_path: Path, fit: str):
+    """A mask of another shape would lie on other things than it was drawn for; another size is no fault."""
+    frames(tmp_path / "clip", high=48, wide=85)
+    listed = tmp_path / "clips.jsonl"
+    listed.write_text(json.dumps({"video": "clip", "prompt": "a robot", "mask": "mask.png"}))
+    Image.new("L", (192, 108), 255).save(tmp_path / "mask.png")
+    (item,) = items(listed, fit=fit)
+    assert item.conditions["mask"].shape[2:] == item.conditions["video"].shape[2:]
+    for wide, high in ((96, 24), (48, 85)):
+        Image.new("L", (wide, high), 255).save(tmp_path / "mask.png")
+        assert f"a mask of {wide} x {high} px does not fit a clip of 85 x 48 px" in refused(listed, fit=fit)
+
+
+def test_a_folder_of_masks_has_no_clock(tmp_path: Path):
+    """Masks by number beside frames by time would belong to other moments."""
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        for number in range(10):
+            grey = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    frames(tmp_path / "masks", count=10)
+    listed = tmp_path / "clips.jsonl"
+    listed.write_text(json.dumps({"video": "clip.mp4", "prompt": "a robot", "mask": "masks"}))
+    assert items(listed)[0].conditions["mask"].shape == (3, 1, 32, 32)
+    assert "masks: pictures have no clock" in refused(listed, fps=5)
