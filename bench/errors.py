@@ -23,3 +23,7 @@ class CapacityWarning(SyncbenchWarning):
 
 class DamagedWarning(SyncbenchWarning):
     """Warns, in one sentence, of stored results that cannot be read and count as missing; all others are read."""
+
+
+class UnscoredWarning(SyncbenchWarning):
+    """A folder holds samples without scores, which no table shows."""

@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import DamagedWarning
+from ..errors import DamagedWarning, UnscoredWarning, quoted
 from ..files.temporary import alive, clear_stale, owner, remove, temporary_file
 from ..files.writing import disk, seal, sync_folder, write_bytes, write_json, write_sealed
 from ..types import SCHEMA, Artifact, Json, Record, SyncbenchError
@@ -180,6 +180,11 @@ class Store:
             self.damage[self.root / "jobs" / key / "scores.json"] = str(error)
             return []
 
+    def unscored(self, key: str) -> bool:
+        """Whether the job `key` has a whole sample and no file of scores."""
+        folder = self.folder(key)
+        return (folder / "job.json").exists() and not (folder / "scores.json").exists()
+
     def save_scores(self, key: str, rows: Sequence[Record | Json]) -> None:
         """Write the rows of a job's `scores.json`, in place of earlier ones."""
         with disk(self.root):
@@ -222,7 +227,7 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
     """One row per job and metric of all `folders`, with exactly the columns of `Record`; failed jobs included.
 
     A row that two folders have (a copy, or shards that overlap) appears once. Damaged rows are left out, with a
-    `DamagedWarning`.
+    `DamagedWarning`, and so are samples without scores, with an `UnscoredWarning`.
     """
     import pandas as pd
 
@@ -234,6 +239,11 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
         for row in listed:
             rows.setdefault((row.key, row.metric, row.fingerprint), row)
         store.warn()
+        left = [key for key in store.finished() if store.unscored(key)]
+        if left:
+            many = "1 sample is" if len(left) == 1 else f"{len(left)} samples are"
+            text = f"{many} not scored and in no table: syncbench score {quoted(folder)} scores what is there"
+            warnings.warn(text, UnscoredWarning, stacklevel=2)
     frame = pd.DataFrame([vars(row) for row in rows.values()], columns=Record.columns())
     return frame.astype({"value": "float64", "coverage": "float64", "primary": "Int64"})
 

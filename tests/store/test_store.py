@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.errors import SyncbenchError, UnscoredWarning
 from syncbench.bench.files.temporary import temporary_file
 from syncbench.bench.files.writing import unseal, write_json, write_sealed
 from syncbench.bench.store import folder as module
@@ -187,3 +187,13 @@ def test_records_have_exactly_the_columns_even_when_there_are_none(store: Store)
     assert list(frame.columns) == Record.columns()
     assert frame.empty
     assert str(frame["value"].dtype) == "float64"
+
+
+def test_samples_without_scores_are_told(store: Store, artifact: Artifact, recwarn: pytest.WarningsRecorder) -> None:
+    store.save("k", JOB, artifact)
+    with pytest.warns(UnscoredWarning, match="1 sample is not scored and in no table: syncbench score"):
+        assert load_records([store.root]).empty
+    store.save_scores("k", [])
+    recwarn.clear()
+    load_records([store.root])
+    assert not recwarn.list
