@@ -129,7 +129,7 @@ class Cost:
     """Images sent through the decoder, in units of one view (a canvas four views wide counts as four)."""
     seconds: float = 0.0
     """Wall time of the method after warm-up, device synchronised. While a method runs: seconds that were spent for it
-    earlier, on results that it found kept."""
+    earlier, on results that it found kept, less those that it spent on measurements."""
     peak_mb: float = 0.0
     """Peak memory in MiB: allocated on the GPU, or resident set on the CPU."""
 

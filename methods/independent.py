@@ -17,6 +17,7 @@ class Independent(Sync):
 
     version: ClassVar[int] = 2
     anchor: ClassVar[Anchor | None] = "floor"
+    along_tracks: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {"shared": {"shared_noise": True}}
 
     shared_noise: bool = False

@@ -15,34 +15,25 @@ compare on the same items only.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from annotated_types import Interval
 
 from ..bench.backbones.clip import Clip, clip
 from ..bench.backbones.judge import judge_refusal
-from ..bench.types import Artifact, Family, Item, Role, Score
+from ..bench.types import Artifact, Item, Score
 from .strips.crops import INPUT, metric_device
 from .views.images import stored_views
-from .views.lags import frame_pairs, mean_cosine
+from .views.lags import LAGS, FramePairs, frame_pairs, mean_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameClip:
+class FrameClip(FramePairs):
     """Mean cosine between the embeddings of frames, times 100."""
 
     version: ClassVar[int] = 1
-    role: ClassVar[Role] = "consistency"
-    direction: ClassVar[str] = "higher"
-    unit: ClassVar[str] = "x100"
-    families: ClassVar[tuple[Family, ...]] = ("frames",)
-    estimates: ClassVar[str] = "warping_error"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "all": {"pairs": "all"},
-        "lag2": {"lag": 2},
-        "lag4": {"lag": 4},
-        "lag8": {"lag": 8},
+        **LAGS,
         "b16": {"backbone": "ViT-B-16"},
         "b32": {"backbone": "ViT-B-32"},
         "l14": {"backbone": "ViT-L-14"},
@@ -53,10 +44,6 @@ class FrameClip:
     """`ViT-B-16`, `ViT-B-32`, `ViT-L-14`, `ViT-L-14-336` or `reference`; None takes the first that is fetched."""
     folder: str | None = None
     """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
-    pairs: Literal["adjacent", "all"] = "adjacent"
-    """Which frames are compared: each with the one `lag` later (`adjacent`: the next), or every two (`all`)."""
-    lag: Annotated[int, Interval(ge=1, le=1000)] = 1
-    """How many frames apart the compared ones are; without effect for `all` pairs."""
 
     def provider(self) -> Clip:
         """The CLIP network that embeds frames."""
@@ -71,13 +58,11 @@ class FrameClip:
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over pairs of frames; coverage is 1."""
         frames = stored_views(artifact)
-        if len(frames) < 2:
-            return Score.none("there is only one frame")
+        if why := self.too_short(len(frames)):
+            return Score.none(why)
         provider = self.provider()
         refusal = judge_refusal(provider.name, self.folder, item, "clip")
         if refusal:
             return Score.none(refusal)
-        if self.pairs == "adjacent" and len(frames) <= self.lag:
-            return Score.none(f"a clip of {len(frames)} frames has no two that are {self.lag} apart")
         seen = torch.cat([provider.image(frame[None]) for frame in frames]).double()
         return Score(value=100 * mean_cosine(seen, self.pairs, self.lag))

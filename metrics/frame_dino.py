@@ -14,39 +14,22 @@ value: no network of this package stands in for them.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from annotated_types import Interval
 
 from ..bench.backbones.dino import ABSENT, MODEL, Dino, dino
-from ..bench.types import Artifact, Family, Item, Role, Score
+from ..bench.types import Artifact, Item, Score
 from .strips.crops import INPUT, metric_device
 from .views.images import stored_views
-from .views.lags import frame_pairs, mean_cosine
+from .views.lags import FramePairs, frame_pairs, mean_cosine
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameDino:
+class FrameDino(FramePairs):
     """Mean cosine between the DINO features of frames, times 100."""
 
     version: ClassVar[int] = 1
-    role: ClassVar[Role] = "consistency"
-    direction: ClassVar[str] = "higher"
-    unit: ClassVar[str] = "x100"
-    families: ClassVar[tuple[Family, ...]] = ("frames",)
-    estimates: ClassVar[str] = "warping_error"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "all": {"pairs": "all"},
-        "lag2": {"lag": 2},
-        "lag4": {"lag": 4},
-        "lag8": {"lag": 8},
-    }
-
-    pairs: Literal["adjacent", "all"] = "adjacent"
-    """Which frames are compared: each with the one `lag` later (`adjacent`: the next), or every two (`all`)."""
-    lag: Annotated[int, Interval(ge=1, le=1000)] = 1
-    """How many frames apart the compared ones are; without effect for `all` pairs."""
 
     def provider(self) -> Dino | None:
         """The network; None where its weights are not on this machine."""
@@ -65,10 +48,8 @@ class FrameDino:
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean over pairs of frames; coverage is 1."""
         frames, provider = stored_views(artifact), self.provider()
-        if len(frames) < 2:
-            return Score.none("there is only one frame")
-        if self.pairs == "adjacent" and len(frames) <= self.lag:
-            return Score.none(f"a clip of {len(frames)} frames has no two that are {self.lag} apart")
+        if why := self.too_short(len(frames)):
+            return Score.none(why)
         if provider is None:
             return Score.none(ABSENT)
         seen = torch.cat([provider.image(frame[None]) for frame in frames]).double()

@@ -20,11 +20,11 @@ divides by twice the variance of the compared pixels, the error of pixels paired
 not help.
 
 Traps. Blurred clips, clips in one colour and low contrast win (E scales with contrast squared): read it beside
-`sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene
-does not win here, but does where flow is estimated on the output itself. A flow's own errors are in the value, of the
-source clip too. Neighbouring frames cannot show slow drift: `long` can; its gap is odd, because an even one cannot
-see brightness that alternates from frame to frame. Published tables mix up powers of ten, MSE with RMSE and masks;
-these values are comparable with none of them.
+`sharpness`. So does handing back an edit's source: read it beside `edit_strength`. A frozen clip of a moving scene does
+not win here, but does where flow is estimated on the output itself. A flow's own errors are in the value, of the source
+clip too; a method that moves along tracks of the very flow that judges is not scored. Neighbouring frames cannot show
+slow drift: `long` can; its gap is odd, because an even one cannot see brightness that alternates from frame to frame.
+Published tables mix up powers of ten, MSE with RMSE and masks; these values are comparable with none of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -167,6 +167,11 @@ class WarpingError:
                 return f"the clip has {size}, the true flow starts from {true}"
         elif why := refusal(self._which, self.folder, item):
             return why
+        elif str(artifact.notes.get("followed", "")).startswith(estimator(self._which, self.folder).fingerprint):
+            return (
+                "the method moved along this very flow, so that it says nothing: take another, such as "
+                "warping_error@raft (syncbench fetch raft), or tracks of another (videos.motion)"
+            )
         if self.over == "truth" and unlike(views, item.truth["views"]):
             return "the true clip is of another length or size than the output"
         if source is not None and (not exact or self.over == "source"):

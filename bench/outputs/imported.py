@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from ..catalogue.fields import as_json
-from ..run.job import Identity, Job, Named, dataset_identity, job_key, make_job
+from ..run.job import Identity, Job, Named, dataset_identity, item_identity, job_key, make_job
 from ..suites.suite import Entry
 from ..types import Header, Item, Json
 
@@ -71,7 +71,7 @@ def imported_job(
         method={"id": told.method, "version": 1, "fields": params, "output": digest.hexdigest()},
         model={"id": model, "revision": UNSTATED},
         dataset=dataset_identity(dataset.entry, dataset.made),
-        item={"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)},
+        item=item_identity(item, content),
         protocol=protocol,
         seed=seed,
     )

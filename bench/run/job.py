@@ -84,6 +84,11 @@ class Named(NamedTuple):
         return label(split(self.entry.spec)[0])
 
 
+def item_identity(item: Item, content: str) -> Json:
+    """The item in an `Identity`. `content` is the item's (`content_of`)."""
+    return {"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)}
+
+
 def make_job(model: Named, dataset: Named, method: Named, item: Item, content: str, seed: int) -> Job:
     """One cell of the cross product. `content` is the item's (`content_of`)."""
     network: Model = model.made
@@ -93,7 +98,7 @@ def make_job(model: Named, dataset: Named, method: Named, item: Item, content: s
         method={"id": method.id, "version": rule.version, "fields": params},
         model={"id": network.id, "revision": network.revision, "dtype": str(network.dtype)},
         dataset=dataset_identity(dataset.entry, dataset.made),
-        item={"id": item.id, "content": content, "prompts": list(item.prompts), "surface": as_json(item.surface)},
+        item=item_identity(item, content),
         protocol=asdict(item.protocol),
         seed=seed,
     )

@@ -164,6 +164,9 @@ class Sync(Method):
     """Whether the network was trained to denoise all views together."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Conditions that the method itself reads, whether the model does or not."""
+    along_tracks: ClassVar[bool] = True
+    """Whether views that share cells of the surface exchange anything there. A metric that estimates the same tracks
+    does not judge such a method."""
 
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
@@ -244,6 +247,9 @@ class Sync(Method):
         if canvas.borders:
             artifact.notes["borders"] = [b * model.factor for b in canvas.borders]
         artifact.notes["views"] = views
+        flow: str | None = getattr(item.surface, "flow", None)
+        if self.along_tracks and flow is not None:
+            artifact.notes["followed"] = flow
         unseen = sorted(set(item.conditions) - model.capabilities - {*self.reads})
         if unseen:
             artifact.notes["unseen"] = unseen

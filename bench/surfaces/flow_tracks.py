@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..canvas import Canvas
-from ..limits import check_factor, check_size
+from .clip import Clip
 from .warp import pixel_grid, sample
 
 Step = tuple[Float[Tensor, "2 h w"], Bool[Tensor, "1 h w"]]
@@ -21,16 +21,13 @@ Step = tuple[Float[Tensor, "2 h w"], Bool[Tensor, "1 h w"]]
 
 
 @dataclass(frozen=True)
-class FlowTracks:
+class FlowTracks(Clip):
     """The frames of a clip that look at tracks of estimated flow: pixels that see one point share a cell.
 
     A track begins at a pixel that no earlier track reaches and ends where its point is hidden, leaves the picture, or
     reaches a pixel to whose middle another track comes nearer. `shape` is flat, with one cell for each track.
     """
 
-    frames: int
-    height: int
-    width: int
     flow: str
     """The estimate of flow in one line: method, version, weights."""
     digest: str
@@ -39,23 +36,8 @@ class FlowTracks:
     """Function from t to the step from frame t to t + 1, called when the tracks are laid out; it keeps its answers."""
 
     def __post_init__(self, step: Callable[[int], Step]) -> None:
-        check_size("a clip", self.frames, self.height, self.width)
+        Clip.__post_init__(self)
         object.__setattr__(self, "_step", step)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Height and width of one frame in pixels."""
-        return self.height, self.width
-
-    @property
-    def views(self) -> int:
-        """The number of views, one for each frame."""
-        return self.frames
-
-    @property
-    def picture(self) -> bool:
-        """False: the frames are the result."""
-        return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """The canvas with one view for each frame, `factor` pixels to a side of a cell; `stride` is ignored."""
@@ -76,11 +58,6 @@ class FlowTracks:
             index.append(cell.reshape(high, wide))
         stacked = torch.stack(index)
         return Canvas(stacked, torch.ones(stacked.shape), (cells,))
-
-    def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of frames. Raises SyncbenchError where `canvas` would."""
-        check_factor("frames", self.height, self.width, factor)
-        return self.frames
 
 
 def coarser(flow: Float[Tensor, "2 h w"], seen: Bool[Tensor, "1 h w"], factor: int) -> Step:

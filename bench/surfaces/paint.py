@@ -5,7 +5,7 @@ A textured scan knows how it looks, so renders of it are a true answer: without 
 
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -250,7 +250,8 @@ class _Beside(Resolver):
         raise FileNotFoundError(key)
 
     def write(self, name: str, data: Any) -> None:
-        raise NotImplementedError
+        """Refuse: the files beside a mesh are only read."""
+        raise UnsupportedOperation(f"the files beside a mesh are only read, not '{name}' written")
 
     def namespaced(self, namespace: str) -> "_Beside":
         return self

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..canvas import Canvas
 from ..catalogue.content import digest
-from ..limits import check_factor, check_size
 from .camera import Array, Cameras, inverse
+from .clip import Clip
 from .mesh import Ids
 
 Mask = npt.NDArray[np.bool_]
@@ -95,43 +95,25 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Tracks:
+class Tracks(Clip):
     """The frames of a clip that look at tracks: pixels that see one point share a cell.
 
     A pixel joins the cell of the earliest frame in which its point is seen; a point that is seen first opens a cell. So
     `shape` is flat, with one cell for each track, and nothing drifts: correspondence is never chained over frames.
     """
 
-    frames: int
-    height: int
-    width: int
     digest: str
     """Hash of the film; two instances are equal if their fields are."""
     film: InitVar[Film]
 
     def __post_init__(self, film: Film) -> None:
-        check_size("a clip", self.frames, self.height, self.width)
+        Clip.__post_init__(self)
         object.__setattr__(self, "_film", film)
 
     @staticmethod
     def of(film: Film) -> "Tracks":
         """The tracks of a film."""
         return Tracks(len(film), film.cameras.height, film.cameras.width, film.digest, film)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Height and width of one frame in pixels."""
-        return self.height, self.width
-
-    @property
-    def views(self) -> int:
-        """The number of views, one for each frame."""
-        return self.frames
-
-    @property
-    def picture(self) -> bool:
-        """False: the frames are the result."""
-        return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
         """The canvas with one view for each frame, `factor` pixels to a side of a cell; `stride` is ignored."""
@@ -153,11 +135,6 @@ class Tracks:
             index.append(cell)
         stacked = torch.as_tensor(np.stack(index))
         return Canvas(stacked, torch.ones(stacked.shape), (cells,))
-
-    def check(self, factor: int = 1, stride: float | None = None) -> int:
-        """The number of frames. Raises SyncbenchError where `canvas` would."""
-        check_factor("frames", self.height, self.width, factor)
-        return self.frames
 
 
 def _reached(

@@ -30,6 +30,7 @@ class Flatten(Edit):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2310.05922"
     licence: ClassVar[str] = "Apache-2.0"
+    along_tracks: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("text", "attention")
     presets: ClassVar[dict[str, dict[str, Any]]] = {"dense": {"along": False}}
 

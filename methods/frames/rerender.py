@@ -35,6 +35,7 @@ class Rerender(Edit):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2306.07954"
     licence: ClassVar[str] = "S-Lab License 1.0"
+    along_tracks: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("text", "attention")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "attention": {"shape": 0.0, "pixels_end": 0.5, "colour": 1.0},

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from syncbench.bench.backbones.flow import flow
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.catalogue.registry import load
+from syncbench.bench.models.interface import Condition
 from syncbench.bench.models.parts.attention import layers
+from syncbench.bench.sampling.loop import Noise
+from syncbench.bench.surfaces.flow_tracks import FlowTracks
 from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.methods.frames._beside import Source
@@ -22,7 +26,7 @@ from syncbench.methods.frames.rerender import carried, like
 from syncbench.methods.frames.text2video_zero import translated
 from torch import Tensor
 
-from .test_methods import loud
+from .test_methods import COUPLED, loud, make_model, pile_item
 
 EDITS = (
     "per_frame", "pix2video", "fatezero", "tokenflow", "flatten", "vidtome", "rerender", "rave", "text2video_zero",
@@ -279,8 +283,6 @@ def test_rave_lays_hints_and_frames_out_alike() -> None:
         def predict(self, x: Tensor, level: Any, condition: Any) -> tuple[Tensor, Tensor]:
             return condition.given["hint"], x
 
-    from syncbench.bench.models.interface import Condition
-
     words = torch.arange(5.0)[:, None]
     condition = Condition(2.0, ({"hint": hints, "words": words},), 5)
     order = torch.tensor([3, 1, 4, 0, 2, 3, 1, 4])
@@ -327,8 +329,6 @@ def test_all_layers_attend_again_afterwards(model: Any) -> None:
 
 
 def test_freenoise_repeats_noise_in_shuffled_blocks() -> None:
-    from syncbench.bench.sampling.loop import Noise
-
     frames = 14
     canvas = Apart(frames, 64, 64).canvas(8)
     gauss = load("models", "gauss")
@@ -341,8 +341,6 @@ def test_freenoise_repeats_noise_in_shuffled_blocks() -> None:
 
 
 def test_freenoise_in_one_window_is_the_network_itself() -> None:
-    from .test_methods import COUPLED, make_model, pile_item
-
     model = make_model(COUPLED, kind="reference", dtype="float64")
     item = pile_item(("a circle", "a red star", "nothing"))
     one = load("methods", "freenoise", {"window": 3})(item, model, 0).views
@@ -370,3 +368,20 @@ def test_what_lies_outside_the_mask_is_the_sources(model: Any) -> None:
     )
     with pytest.raises(Exception, match="needs initial = inverted"):
         load("methods", "per_frame", {"confined": True, "initial": "noised"})
+
+
+def test_no_method_is_judged_by_the_flow_that_it_followed(model: Any) -> None:
+    """Along tracks by DIS, `warping_error@dis` is null for what follows them and a number for what does not."""
+    still = torch.zeros(2, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool)
+    name = f"{flow('dis').fingerprint}, checked"
+    item = clip_item(4, 2, surface=FlowTracks(4, 64, 64, name, "clip", lambda t: still))
+    judge = load("metrics", "warping_error@dis")
+    for spec, followed in {"synctweedies": True, "flatten": True, "rerender": True, "per_frame": False}.items():
+        artifact = load("methods", spec)(item, model, 0)
+        assert ("followed" in artifact.notes) == followed, spec
+        score = judge(artifact, item)
+        assert (score.value is None) == followed, spec
+        assert not followed or "moved along this very flow" in str(score.reason)
+    other = FlowTracks(4, 64, 64, "raft_large", "clip", lambda t: still)
+    artifact = load("methods", "flatten")(replace(item, surface=other), model, 0)
+    assert judge(artifact, item).value is not None

@@ -112,7 +112,7 @@ def test_an_inversion_is_kept_with_its_cost(count: Callable[..., tuple[Any, Cost
     first, bill, called = count(clip_item(), iterations=2)
     assert bill.evaluations == 3 * 4 * 2
     assert called == 3 * 4 * 2 + 3 * 4, "and once more, to measure the error"
-    assert bill.seconds == 0, "they passed here"
+    assert bill.seconds < 0, "its seconds passed here; those of the measurement are taken off"
     again, later, called = count(clip_item(), iterations=2)
     assert called == 0
     assert (later.evaluations, later.encodes) == (bill.evaluations, bill.encodes) == (24, 3)

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention import replaced
+from .attention import Processor, replaced
 from .shared_attention import SharedAttention, lines_of
+from .tapped import Wrapping
 
 
 @contextmanager
@@ -38,24 +39,18 @@ def decoupled(
         yield
 
 
-class _Beside:
+class _Beside(Wrapping):
     """A processor: the layer's own, to whose output that of another layer is added."""
 
-    def __init__(self, inner: Callable[..., Tensor], branch: Callable[[Tensor], Tensor]) -> None:
-        self.inner, self.branch = inner, branch
+    def __init__(self, inner: Processor, branch: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(inner)
+        self.branch = branch
 
-    # A layer passes only arguments that its processor's `__call__` names, so they are named.
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-    ) -> Tensor:
+    def run(
+        self, attn: Any, hidden: Tensor, others: Tensor | None, mask: Tensor | None, *args: Any, **more: Any
+    ) -> Any:
         """Attention of hidden states (rows, tokens, c); the output has the same shape."""
-        own = self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb=temb)
-        return own + self.branch(hidden_states)
+        return self.inner(attn, hidden, others, mask, *args, **more) + self.branch(hidden)
 
 
 @dataclass
