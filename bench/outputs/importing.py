@@ -14,7 +14,6 @@ from ..catalogue.content import content_of
 from ..catalogue.fields import check_text
 from ..catalogue.listing import list_components
 from ..errors import SyncbenchError, quoted
-from ..files.reading import read_object
 from ..files.temporary import clear_stale, temporary_file
 from ..files.writing import disk
 from ..isolation.guard import unchanged
@@ -38,6 +37,7 @@ from .leaves import find_leaves
 from .manifest import match_rows, read_manifest
 from .match import Matched, Output, match_names
 from .metrics import family_metrics
+from .publish import publish, superseded
 from .read import Reading, read_output
 
 ANCHORS = ("truth", "source", "redrawn", "shortcut@blur", "shortcut@frozen", "shortcut@source")
@@ -208,49 +208,13 @@ def _write(
             result.no_anchor = "the items have no pictures of their own of which anchors could be made"
         kept = [entry for entry in entries if entry.label in result.anchors]
         suite = replace(suite, parts=(replace(part, methods=tuple(kept)),))
-        result.replaced = _superseded(earlier, made, remove=not dry_run)
-        if not dry_run:
-            _publish(draft, root, earlier, suite, facts, made)
-
-
-def _publish(
-    draft: Path, root: Path, earlier: Store | None, suite: Suite, facts: Json, made: Mapping[str, Made]
-) -> None:
-    """Make the finished folder `draft` the results folder, or move its jobs into the one that exists."""
-    described: Json = {"suite": suite.as_json(), **facts, "machine": machine()}
-    if earlier is None and not root.exists():
-        Store.create(draft, described)
-        draft.rename(root)
-        return
-    if earlier is not None:
-        before = read_object(root / "run.json")
-        parts = [*before.get("suite", {}).get("parts", ()), *described["suite"]["parts"]]
-        unique = [part for number, part in enumerate(parts) if part not in parts[:number]]
-        described = {**before, "suite": {**before.get("suite", {}), "parts": unique}}
-        described.pop("schema", None)
-    Store.create(root, described)
-    for key in made:
-        if not (root / "jobs" / key).exists():
-            (draft / "jobs" / key).rename(root / "jobs" / key)
-
-
-def _superseded(earlier: Store | None, made: Mapping[str, Made], *, remove: bool) -> int:
-    """Remove samples of an earlier import of the same method, item and seed whose files were others; their number."""
-    if earlier is None:
-        return 0
-    names = ("method", "model", "dataset", "dataset_version", "item", "protocol", "seed", "door")
-    new = {str([one.job["header"][name] for name in names]) for one in made.values()}
-    old: list[str] = []
-    for key in earlier.finished():
-        job = earlier.job(key)
-        if job is None or key in made or job.header.door != "imported":
-            continue
-        if str([getattr(job.header, name) for name in names]) in new:
-            old.append(key)
-    if remove:
-        for key in old:
-            earlier.drop(key)
-    return len(old)
+        old = [] if earlier is None else superseded(earlier, made)
+        result.replaced = len(old)
+        if dry_run:
+            return
+        publish(draft, root, earlier, suite, facts, made)
+        for key in old:  # last, so that nothing is lost where the new ones do not arrive
+            Store(root).drop(key)
 
 
 def _encoded(artifact: Artifact, item: Item, name: str) -> dict[str, bytes]:

@@ -157,10 +157,31 @@ def test_an_interrupted_import_leaves_no_results(tmp_path: Path, monkeypatch: py
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "_publish", stop)
+    monkeypatch.setattr(importing, "publish", stop)
     done = CliRunner().invoke(app, ["import", str(tmp_path / "theirs"), *FRAMES, "--out", str(tmp_path / "out")])
     assert done.exit_code == 130
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs"]
+
+
+def test_an_interrupted_replacement_keeps_the_earlier_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames(tmp_path / "theirs")
+    call("import", tmp_path / "theirs", *FRAMES, "--out", tmp_path / "out")
+    before = sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir())
+    changed = next((tmp_path / "theirs").rglob("*.png"))
+    Image.new("RGB", (32, 32), "red").save(changed)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "publish", stop)
+        done = CliRunner().invoke(app, ["import", str(tmp_path / "theirs"), *FRAMES, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir()) == before
+    call("import", tmp_path / "theirs", *FRAMES, "--out", tmp_path / "out")
+    after = sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir())
+    assert len(after) == len(before)
+    assert after != before
 
 
 def test_a_dry_run_writes_nothing_and_lists_what_is_left_over(tmp_path: Path) -> None:
