@@ -80,4 +80,6 @@ def power_text(table: pd.DataFrame) -> str:
         for row in _rows(table)
     ]
     note = "of: how many comparisons answer the same question; the figures are after correction for them.\n"
+    if not any(isfinite(row["spread"]) for row in _rows(table)):
+        note = f"No spread is known: that takes at least {stats.FEWEST} items that two methods both have.\n"
     return tabulate(lines, heads, disable_numparse=True) + "\n" + note

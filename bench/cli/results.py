@@ -13,7 +13,9 @@ from .options import AsJson, Cards, Comma, Folders, Margins, app, print_json, sp
 @app.command("report")
 def report(
     folders: Folders,
-    format: Annotated[str, typer.Option(metavar="text|md|csv|json|tex|html")] = "text",
+    format: Annotated[
+        str | None, typer.Option(metavar="text|md|csv|json|tex|html", help="[text, or what --out ends in]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     families: Annotated[str | None, Comma] = None,
     primary: Annotated[str | None, typer.Option(metavar="A,B", help="Metrics of the paired differences.")] = None,

@@ -19,6 +19,10 @@ SEAL = b'{"sha256": "%s",'
 """Beginning of a sealed file; the digest is that of all bytes after it."""
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to a JSON file, all of it or nothing."""
     _replace(path, dump_json(content))
@@ -87,6 +91,8 @@ def whole(path: Path, *, follow: bool = True) -> Generator[Path]:
             yield draft
             if target.is_file() and not target.is_symlink():
                 shutil.copymode(target, draft)
+            elif draft.is_file():
+                draft.chmod(0o666 & ~_UMASK)  # safetensors makes files that nobody else may read
             draft.replace(target)
         sync_folder(target.parent)
 

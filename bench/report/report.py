@@ -37,7 +37,7 @@ def unread_conditions(r: Table, unseen: Mapping[str, tuple[str, ...]]) -> dict[t
 
 def report(
     folders: Sequence[str | Path] | str | Path,
-    format: Format | str = "text",
+    format: Format | str | None = None,
     *,
     out: str | Path | None = None,
     families: Sequence[str] | None = None,
@@ -52,7 +52,7 @@ def report(
     width: int | None = None,
     color: bool = False,
 ) -> str:
-    """Leaderboards and paired differences of results folders (or `.parquet` files) as text in `format`.
+    """Leaderboards and paired differences of results folders (or `.parquet` files) in `format` (default: text).
 
     `out` is a file that gets the text, too; a known suffix of it overrides `format`. `families` are those that are
     reported (default: all). `primary` names the metrics of the differences (default: the family's primary ones);
@@ -62,10 +62,16 @@ def report(
     small table per leaderboard, of the primary metrics. `cards` are files of report cards (`validate --out`) besides
     the shipped ones; metrics that fail theirs are marked. `sheets` are the PNG contact sheets in html (default: every
     `sheet*.png` of the folders). `width` and `color` are those of the terminal. csv and json have the rows of the
-    leaderboards (`summary.COLUMNS`). Raises SyncbenchError for an unknown format, and for folders without results.
+    leaderboards (`summary.COLUMNS`). Raises SyncbenchError for an unknown format or an `out` whose suffix tells none,
+    and for folders without results.
     """
-    if out is not None:
-        format = SUFFIXES.get(Path(out).suffix.lower(), format)
+    suffix = "" if out is None else Path(out).suffix.lower()
+    if format is None and suffix and suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise SyncbenchError(
+            f"'{out}': no format is written to {suffix} files; end the name in {known}, or give a format"
+        )
+    format = SUFFIXES.get(suffix, format or "text")
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     if sheets is None:

@@ -149,6 +149,20 @@ def test_power_before_a_run(suite: Path, results: Path) -> None:
     rows = json.loads(call("power", results, "--primary", "network_evaluations", "--json").stdout)
     assert [(row["spread"], row["needed"], row["n_items"]) for row in rows] == [(0.0, 6, 4)]
     assert "needs items" in call("power", results, "--primary", "network_evaluations").stdout
+    call("run", suite, "--out", results.with_name("one"), "--limit", 1)
+    few = call("power", results.with_name("one"), "--primary", "network_evaluations").stdout
+    assert "No spread is known: that takes at least 3 items" in few
+
+
+def test_a_report_is_not_written_to_a_file_of_another_kind(suite: Path, results: Path) -> None:
+    call("run", suite, "--out", results, "--limit", 1)
+    done = call("report", results, "--out", results / "table.docx")
+    assert done.exit_code == 2
+    assert "no format is written to .docx files; end the name in one of .txt, .md" in done.output
+    assert not (results / "table.docx").exists()
+    assert call("report", results, "--format", "md", "--out", results / "table.docx").exit_code == 0
+    assert "| method" in (results / "table.docx").read_text()
+    assert call("report", results, "--out", results / "table").exit_code == 0
 
 
 def test_cite_names_what_the_table_shows(suite: Path, results: Path) -> None:

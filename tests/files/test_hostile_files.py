@@ -365,3 +365,15 @@ def test_only_regular_files_of_a_size_are_read(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"12345")
     with pytest.raises(SyncbenchError, match="has 5 bytes, and at most 4 bytes are read"):
         read_bytes(tmp_path / "x", 4)
+
+
+def test_a_written_file_may_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    path, mask = tmp_path / "new", os.umask(0)
+    os.umask(mask)
+    with whole(path) as draft:
+        draft.touch(mode=0o600)  # as safetensors does
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    path.chmod(0o640)
+    with whole(path) as draft:
+        draft.touch(mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
