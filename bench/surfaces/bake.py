@@ -19,7 +19,7 @@ from .atlas import Atlas, unwrap
 from .buffers import cast, facing
 from .camera import Array, Cameras
 from .charts import Unwrapped, own_charts, usable
-from .mesh import Mesh
+from .mesh import Ids, Mesh
 from .texels import Mask, Texels, texels
 
 SLANTED = 0.1
@@ -43,6 +43,8 @@ class Baked:
     """Colours (h, w, 3) in [0, 1], row 0 at the top, without empty texels."""
     seen: Mask
     """Whether a view colours the texel (h, w)."""
+    best: Ids
+    """Number (h, w) of the view that sees the texel least slanted, the first of equal ones; -1 where none does."""
 
     @property
     def unseen(self) -> float:
@@ -64,14 +66,15 @@ def bake(
     """
     covered, points = texels.covered, texels.points
     face = texels.face[covered]
-    total, colours, best = np.zeros(len(points)), np.zeros((len(points), 3)), np.zeros(len(points))
+    total, colours = np.zeros(len(points)), np.zeros((len(points), 3))
+    straight, best = np.zeros(len(points)), np.full(len(points), -1)
     pictures = views.detach().float().cpu().permute(0, 2, 3, 1).numpy()
     for number, picture in enumerate(pictures):
         colour, cosine = _looked_up(texels.mesh, cameras, number, face, points, picture)
+        better = cosine > straight
+        straight[better], best[better] = cosine[better], number
         if winner:
-            better = cosine > best
-            colours[better], best[better] = colour[better], cosine[better]
-            total[better] = 1.0
+            colours[better], total[better] = colour[better], 1.0
             continue
         weight = cosine**power * (cosine > 0)
         total += weight
@@ -84,7 +87,9 @@ def bake(
     filled = np.where((nearest >= 0)[:, None], colours[nearest], 0.5)
     texture = np.full((*covered.shape, 3), 0.5, np.float32)
     texture[covered] = filled
-    return Baked(texels, texels.padded(texture), painted)
+    first = np.full(covered.shape, -1, np.int64)
+    first[covered] = best
+    return Baked(texels, texels.padded(texture), painted, first)
 
 
 def bake_views(
@@ -120,7 +125,7 @@ def _looked_up(
     mesh: Mesh,
     cameras: Cameras,
     number: int,
-    face: npt.NDArray[np.int64],
+    face: Ids,
     points: Array,
     picture: npt.NDArray[np.float32],
 ) -> tuple[Array, Array]:
@@ -148,7 +153,7 @@ def _bilinear(
     mesh: Mesh,
     cameras: Cameras,
     number: int,
-    face: npt.NDArray[np.int64],
+    face: Ids,
     points: Array,
     pixels: Array,
     picture: npt.NDArray[np.float32],
