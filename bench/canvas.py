@@ -119,6 +119,24 @@ class Canvas:
         """This canvas with other weights."""
         return replace(self, weight=weight)
 
+    def raised(self, power: float) -> "Canvas":
+        """This canvas with its weights to the `power`: cos^p of an atlas, equal weights for 0."""
+        return self if power == 1 else replace(self, weight=self.weight**power)
+
+    def winners(self) -> "Canvas":
+        """This canvas with weight 1 for the pixel of the largest weight of each cell, the first of equal ones, else 0.
+
+        `paint` is then winner-takes-all, and of a background pixel that is a cell of its own nothing changes.
+        """
+        seen, cell, weight = self._flat
+        largest = torch.zeros_like(self.mass).scatter_reduce(0, cell, weight, "amax")
+        best = (weight == largest[cell]) & (weight > 0)
+        earliest = torch.full((self.cells,), self.index.numel(), device=seen.device)
+        earliest = earliest.scatter_reduce(0, cell[best], seen[best], "amin")
+        winner = torch.zeros(self.index.numel(), dtype=self.weight.dtype, device=seen.device)
+        winner[seen] = (earliest[cell] == seen).to(winner.dtype)
+        return replace(self, weight=winner.reshape(self.index.shape))
+
     def every(self, pace: int) -> "Canvas":
         """The canvas of the first view and of every `pace`-th one after it."""
         return self if pace == 1 else replace(self, index=self.index[::pace], weight=self.weight[::pace])

@@ -9,7 +9,7 @@ has textures or vertex colours says what the mesh looks like: renders of it are 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -17,10 +17,12 @@ from torch import Tensor
 from ..bench.errors import quoted
 from ..bench.limits import Density, Length, Views, check_size
 from ..bench.surfaces.atlas import Atlas
+from ..bench.surfaces.buffers import cast
 from ..bench.surfaces.camera import Cameras, orbit, pinhole
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.mesh import Mesh, read_mesh
 from ..bench.surfaces.paint import painted_views, read_painted
+from ..bench.surfaces.rigs import RIGS, RigName, published_cameras
 from ..bench.surfaces.visible import NAMES, visible_geometry
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.grammar import is_caption
@@ -49,8 +51,10 @@ class Meshes:
     without light on white."""
     up: str = "y"
     """Which axis of the mesh file points up: `y` (as in most formats), `z` or `x`. Scanned Objects have z up anyway."""
+    rig: Literal["orbit"] | RigName = "orbit"
+    """Where the cameras stand: on an `orbit` of `views` cameras, or as a published method's (`surfaces.rigs`)."""
     views: Views = 8
-    """Number of cameras around the mesh, alternately low and high."""
+    """Number of cameras of the `orbit`, alternately low and high. Published rigs have their own number."""
     held: Views = 4
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 512
@@ -62,15 +66,14 @@ class Meshes:
         """One item for each mesh and prompt, in order. Raises SyncbenchError for a file that cannot be used."""
         if min(self.views, self.held, self.size) < 1:
             raise SyncbenchError("meshes needs at least one view, one held-out camera and one pixel")
-        check_size("an item", self.views + self.held, self.size, self.size)
+        count = self.views if self.rig == "orbit" else len(RIGS[self.rig].azimuth)
+        check_size("an item", count + self.held, self.size, self.size)
         return [self._item(row) for row in mesh_rows(self.path, self.prompt)]
 
     def _item(self, row: dict[str, str]) -> Item:
         up = row["up"] or self.up
         mesh, paint = read_painted(row["mesh"], up) if self.colours else (read_mesh(row["mesh"], up), None)
-        every = np.arange(self.views)
-        shown = self._cameras(360 / self.views * every, np.where(every % 2, 30, 10), mesh)
-        apart = self._cameras(180 / self.views + 360 / self.held * np.arange(self.held), 20, mesh)
+        shown, apart = self._rig(mesh)
         check_fills(mesh, replace(self, size=GLANCE)._cameras(45 * np.arange(8), 20, mesh), row["mesh"])
         seen, held = cache(lambda: visible_geometry(mesh, shown)), cache(lambda: visible_geometry(mesh, apart))
         truth: dict[str, Callable[[], Tensor]] = {name: lambda name=name: seen()[name] for name in NAMES}
@@ -90,6 +93,14 @@ class Meshes:
             content=" ".join([mesh.digest, shown.digest, apart.digest, *([paint.digest] if paint else [])]),
         )
 
+    def _rig(self, mesh: Mesh) -> tuple[Cameras, Cameras]:
+        """The cameras of the views, and the held-out ones."""
+        if self.rig != "orbit":
+            return published_cameras(self.rig, self.held, mesh.vertices, self.size)
+        every = np.arange(self.views)
+        shown = self._cameras(360 / self.views * every, np.where(every % 2, 30, 10), mesh)
+        return shown, self._cameras(180 / self.views + 360 / self.held * np.arange(self.held), 20, mesh)
+
     def _cameras(self, azimuth: Any, elevation: Any, mesh: Mesh) -> Cameras:
         """Cameras on an orbit (angles in degrees) from which the whole mesh fills about three quarters of a view."""
         poses = orbit(azimuth, elevation, 2.0, (0.0, 0.0, float(mesh.sphere[0][2])))
@@ -99,9 +110,8 @@ class Meshes:
 
 def check_fills(mesh: Mesh, cameras: Cameras, name: str) -> None:
     """Raises SyncbenchError for a mesh that fills less than FAINTEST of what the cameras see; `name` is its file."""
-    rays = (cameras.rays(number) for number in range(len(cameras)))
-    hits = [mesh.first(origin, directions.reshape(-1, 3))[0] >= 0 for origin, directions in rays]
-    filled = float(np.concatenate(hits).mean())
+    hits = sum(len(cast(mesh, cameras, number).hit) for number in range(len(cameras)))
+    filled = hits / (len(cameras) * cameras.height * cameras.width)
     if filled < FAINTEST:
         raise SyncbenchError(
             f"{quoted(name)}: the mesh fills {filled:.2%} of its views, as if a few vertices lay far away from all "

@@ -5,13 +5,15 @@ truth of held-out cameras, which no method sees.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from ..bench.limits import Density, Length, Views
 from ..bench.surfaces.atlas import Atlas
+from ..bench.surfaces.camera import Array, Cameras
 from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.rigs import RigName, published_cameras
 from ..bench.types import Family, Item, Sampling
 from ..bench.world.stage import object_pose, orbit_cameras, stage
 from ..bench.world.trace import Take
@@ -67,8 +69,11 @@ class WorldMeshes:
     version: ClassVar[int] = 2
     family: ClassVar[Family] = "geometry"
 
+    rig: Literal["orbit"] | RigName = "orbit"
+    """Where the cameras stand: on the world's own `orbit` of `views` cameras, or as those of a published method
+    (`surfaces.rigs`), from places and through lenses that the bundled networks have not learnt."""
     views: Views = 8
-    """Number of cameras all around the object, alternately low and high."""
+    """Number of cameras of the `orbit`, alternately low and high. Published rigs have their own number."""
     held: Views = 4
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
@@ -86,13 +91,10 @@ class WorldMeshes:
 
     def _item(self, name: str, caption: str, number: int) -> Item:
         scene = stage(caption, SCENES + number, name, azimuth=20.0)
-        turn = 360 / self.views
-        every = np.arange(self.views)
-        shown = orbit_cameras(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
-        apart = orbit_cameras(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)
         pose = object_pose(stretch=scene.stretch)
-        take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
-        held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
+        shown, apart = self._cameras(scene.shape.mesh.vertices @ pose[:3, :3].T)
+        take = Take(scene, shown, np.tile(pose, (len(shown), 1, 1)))
+        held = Take(scene, apart, np.tile(pose, (len(apart), 1, 1)))
         return Item(
             id=f"{name}-{number % 2 + 1}",
             family=self.family,
@@ -104,3 +106,12 @@ class WorldMeshes:
             truth=truth(take, held),
             content=f"{take.digest} {held.digest}",
         )
+
+    def _cameras(self, vertices: Array) -> tuple[Cameras, Cameras]:
+        """The cameras of the views, and the held-out ones, around the object's vertices (n, 3)."""
+        if self.rig != "orbit":
+            return published_cameras(self.rig, self.held, vertices, self.size)
+        turn = 360 / self.views
+        every = np.arange(self.views)
+        shown = orbit_cameras(20 + turn * every, np.where(every % 2, 19, 7), 2.0, self.size)
+        return shown, orbit_cameras(20 + turn / 2 + 360 / self.held * np.arange(self.held), 13, 1.95, self.size)

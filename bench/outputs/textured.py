@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file
+from ..surfaces.buffers import cast
 from ..surfaces.camera import Array, Cameras
 from ..surfaces.mesh import FORMATS, MAX_FACES, Ids, Mesh, check_declared, checked_mesh
 from .pictures import check_pixels
@@ -39,9 +40,9 @@ class Textured:
     textures: list[Array | None]
     """Texture (h, w, 3) in [0, 1] of each part, its colour factor multiplied in; None for colours at the corners."""
 
-    def colours(self, face: Ids, points: Array) -> Array:
-        """Colours (n, 3) in [0, 1] at `points` (n, 3) of `face` (n,); textures are read bilinearly and repeat."""
-        at = np.einsum("ni,nij->nj", self.mesh.barycentric(face, points), self.corners[face])
+    def colours(self, face: Ids, weights: Array) -> Array:
+        """Colours (n, 3) in [0, 1] at barycentric `weights` (n, 3) of `face` (n,); textures are bilinear and repeat."""
+        at = np.einsum("ni,nij->nj", weights, self.corners[face])
         found = np.clip(at, 0, 1)
         for number, texture in enumerate(self.textures):
             own = self.part[face] == number
@@ -93,12 +94,9 @@ def drawn(textured: Textured, cameras: Cameras) -> Float[Tensor, "n 3 h w"]:
         total = np.zeros((cameras.height * cameras.width, 3))
         for right in offsets:
             for down in offsets:
-                origin, directions = cameras.rays(number, cameras.pixels + np.array([right, down]))
-                flat = directions.reshape(-1, 3)
-                face, along = textured.mesh.first(origin, flat)
-                hit = np.flatnonzero(face >= 0)
-                colour = np.ones((len(flat), 3))
-                colour[hit] = textured.colours(face[hit], origin + along[hit, None] * flat[hit])
+                seen = cast(textured.mesh, cameras, number, (float(right), float(down)))
+                colour = np.ones((cameras.height * cameras.width, 3))
+                colour[seen.hit] = textured.colours(seen.face, seen.weights)
                 total += colour
         views.append((total / SAMPLES**2).reshape(cameras.height, cameras.width, 3))
     return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float().contiguous()

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections import OrderedDict
 from dataclasses import InitVar, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from signal import SIGKILL
@@ -22,7 +23,8 @@ from ..catalogue.content import digest
 from ..errors import SyncbenchError
 from ..limits import check_factor, check_size
 from . import atlas_cache
-from .camera import Array, Cameras, inverse
+from .buffers import SurfaceBuffers, cast, surface_buffers
+from .camera import Array, Cameras
 from .mesh import Ids, Mesh
 from .unwrap import GUTTER, unwrapped_charts
 
@@ -158,7 +160,7 @@ class Atlas:
         """The unwrapped mesh for views with `factor` pixels to a side of a cell."""
         mesh, cameras = self._parts()
         middle = np.append(mesh.sphere[0], 1.0)
-        depth = (cameras.extrinsics @ middle)[:, 2].mean()
+        depth = 1.0 if cameras.orthographic else (cameras.extrinsics @ middle)[:, 2].mean()
         scale = cameras.intrinsics[:, 0, 0].mean() / depth
         return unwrap(mesh, float(self.density * scale / factor))
 
@@ -172,18 +174,18 @@ class Atlas:
         shape = (len(cameras), cameras.height, cameras.width)
         index, cosine = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
         for number in range(len(cameras)):
-            origin, directions = cameras.rays(number)
-            flat = directions.reshape(-1, 3)
-            face, along = mesh.first(origin, flat)
-            hit = np.flatnonzero(face >= 0)
-            points = origin + along[hit, None] * flat[hit]
-            index[number].reshape(-1)[hit] = atlas.texels(face[hit], mesh.barycentric(face[hit], points))
-            # In camera axes, because a pose that stretches the mesh turns its normals.
-            turn = cameras.extrinsics[number, :3, :3]
-            towards, normal = flat[hit] @ turn.T, mesh.normals[face[hit]] @ inverse(turn)
-            length = np.linalg.norm(towards, axis=1) * np.linalg.norm(normal, axis=1)
-            cosine[number].reshape(-1)[hit] = np.abs((towards * normal).sum(1)) / np.maximum(length, 1e-300)
+            seen = cast(mesh, cameras, number)
+            index[number].reshape(-1)[seen.hit] = atlas.texels(seen.face, seen.weights)
+            cosine[number].reshape(-1)[seen.hit] = seen.cosine
         return index, cosine
+
+    def buffers(self, factor: int = 1) -> SurfaceBuffers:
+        """What the views show of the mesh, with `factor` pixels to a side of a cell. The last two results are kept.
+
+        Positions are in the mesh's own coordinates, normals in camera axes. Raises SyncbenchError where `canvas` would.
+        """
+        self.check(factor)
+        return _buffers(self, factor)
 
     @property
     def picture(self) -> bool:
@@ -208,3 +210,9 @@ class Atlas:
 
     def _parts(self) -> tuple[Mesh, Cameras]:
         return self.__dict__["_mesh"], self.__dict__["_cameras"]
+
+
+@lru_cache(maxsize=2)
+def _buffers(atlas: Atlas, factor: int) -> SurfaceBuffers:
+    mesh, cameras = atlas._parts()
+    return surface_buffers(mesh, cameras.coarser(factor), atlas.unwrapped(factor))

@@ -16,6 +16,9 @@ front of an object faces +x, so azimuth 0 sees it from the front.
 
 `extrinsics` (n, 4, 4) take world to camera, `intrinsics` (n, 3, 3) are in pixels of the image, and depth is the
 camera's z (not the ray's length) in world units, 0 where there is no surface.
+
+The last entry of the intrinsics is 1 for perspective cameras, as usual, and 0 for orthographic ones, whose rays are
+parallel: u = fx x + cx, v = fy y + cy, where fx and fy are pixels per world unit.
 """
 
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ def inverse(matrix: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """n pinhole cameras of one image size (height, width) in pixels."""
+    """n cameras of one image size (height, width) in pixels, all perspective or all orthographic."""
 
     extrinsics: Array
     """(n, 4, 4) world to camera."""
@@ -65,6 +68,11 @@ class Cameras:
         """12 hex digits of everything that determines what the cameras see."""
         return digest([self.extrinsics, self.intrinsics, self.height, self.width])
 
+    @property
+    def orthographic(self) -> bool:
+        """Whether the rays of a camera are parallel."""
+        return bool(self.intrinsics[0, 2, 2] == 0)
+
     def coarser(self, factor: int) -> "Cameras":
         """These cameras with `factor` x `factor` pixels merged into one, whose centre is that of the block."""
         scale = np.diag([1 / factor, 1 / factor, 1.0])
@@ -77,14 +85,20 @@ class Cameras:
         return np.asarray(np.stack([column, row], -1), np.float64)
 
     def rays(self, number: int, pixels: Array | None = None) -> tuple[Array, Array]:
-        """Origin (3,) and directions (..., 3) of the rays of camera `number` through `pixels` (..., 2): column, row.
+        """Origin and directions (..., 3) of the rays of camera `number` through `pixels` (..., 2): column, row.
 
-        Directions have camera z = 1, so that a ray's parameter is the depth. Without `pixels` the rays go through all
-        pixel centres, (height, width, 3).
+        The direction's camera z is 1, so `origin + depth * direction` is the point at that depth. The origin is the
+        camera's place (3,), or of an orthographic camera a point (..., 3) of the plane through it for each pixel.
+        Without `pixels` the rays go through all pixel centres.
         """
         at = self.pixels if pixels is None else pixels
-        flat: Array = np.concatenate([at, np.ones((*at.shape[:-1], 1))], -1)
         world = self.to_world[number]
+        if self.orthographic:
+            lens = self.intrinsics[number]
+            aside = (at - lens[:2, 2]) / np.diag(lens)[:2]
+            origins: Array = world[:3, 3] + aside @ world[:3, :2].T
+            return origins, np.broadcast_to(world[:3, 2], origins.shape)
+        flat: Array = np.concatenate([at, np.ones((*at.shape[:-1], 1))], -1)
         turn = world[:3, :3] @ inverse(self.intrinsics[number])
         return world[:3, 3], flat @ turn.T
 
@@ -96,8 +110,11 @@ class Cameras:
         pose = self.extrinsics[number]
         there = points @ pose[:3, :3].T + (0.0 if directions else pose[:3, 3])
         depth = there[..., 2]
+        lens = self.intrinsics[number]
+        if self.orthographic:
+            return there[..., :2] @ lens[:2, :2].T + lens[:2, 2], depth
         safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
-        image = there @ self.intrinsics[number].T
+        image = there @ lens.T
         return image[..., :2] / safe[..., None], depth
 
 
@@ -132,6 +149,12 @@ def orbit(
 def pinhole(count: int, focal: float, centre: tuple[float, float]) -> Array:
     """Intrinsics (count, 3, 3) of square pixels: focal length and principal point (cx, cy) in pixels."""
     one = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
+    return np.tile(one, (count, 1, 1))
+
+
+def orthographic(count: int, scale: float, centre: tuple[float, float]) -> Array:
+    """Intrinsics (count, 3, 3) of orthographic cameras: pixels per world unit and the image's centre (cx, cy)."""
+    one = np.array([[scale, 0, centre[0]], [0, scale, centre[1]], [0, 0, 0.0]])
     return np.tile(one, (count, 1, 1))
 
 

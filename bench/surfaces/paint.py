@@ -21,6 +21,7 @@ from trimesh.resolvers import Resolver
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file, read_bytes
 from ..limits import PIXELS
+from .buffers import cast
 from .camera import Array, Cameras
 from .light import linear_to_srgb, srgb_to_linear
 from .mesh import Ids, Mesh, Part, fitted_mesh, joined_parts, mesh_parts
@@ -129,14 +130,11 @@ def painted_views(mesh: Mesh, paint: Paint, cameras: Cameras) -> Float[Tensor, "
     for number, view in enumerate(views):
         focal = float(cameras.intrinsics[number, 0, 0])
         for down, right in product(steps, steps):
-            origin, directions = cameras.rays(number, cameras.pixels + np.array([right, down]))
-            flat = directions.reshape(-1, 3)
-            face, along = mesh.first(origin, flat)
-            hit = np.flatnonzero(face >= 0)
-            weights = mesh.barycentric(face[hit], origin + along[hit, None] * flat[hit])
-            seen = np.ones((len(flat), 3))
-            coarse = scale[face[hit]] * along[hit] / focal / RAYS
-            seen[hit] = paint.colours(textures, face[hit], weights, coarse)
+            rays = cast(mesh, cameras, number, (float(right), float(down)))
+            seen = np.ones((cameras.height * cameras.width, 3))
+            pixel = (1.0 if cameras.orthographic else rays.depth) / focal
+            coarse = scale[rays.face] * pixel / RAYS
+            seen[rays.hit] = paint.colours(textures, rays.face, rays.weights, coarse)
             view += seen.reshape(shape) / RAYS**2
     return linear_to_srgb(torch.from_numpy(views).permute(0, 3, 1, 2).clamp(0, 1)).float().contiguous()
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .buffers import cast
 from .camera import Array, Cameras, closeness
 from .mesh import Ids, Mesh
 
@@ -22,18 +23,15 @@ def visible_geometry(mesh: Mesh, cameras: Cameras) -> dict[str, Tensor]:
     points: list[Array] = []
     normals: list[Array] = []
     for number in range(len(cameras)):
-        origin, directions = cameras.rays(number)
-        flat = directions.reshape(-1, 3)
-        face, along = mesh.first(origin, flat)
-        hit = face >= 0
-        depth = np.where(hit, along, 0)
-        own = mesh.normals[face]
-        away = np.einsum("ij,ij->i", own, flat) > 0
-        normal = np.where(away[:, None], -own, own) @ np.transpose(cameras.extrinsics[number, :3, :3])
+        seen = cast(mesh, cameras, number)
+        face, depth = np.full((1, shape[0] * shape[1]), -1), np.zeros((1, shape[0] * shape[1]))
+        point, normal = np.zeros((3, shape[0] * shape[1])), np.zeros((3, shape[0] * shape[1]))
+        face[0, seen.hit], depth[0, seen.hit] = seen.face, seen.depth
+        point[:, seen.hit], normal[:, seen.hit] = seen.points.T, seen.normal.T
         faces.append(face.reshape(1, *shape))
         depths.append(depth.reshape(1, *shape))
-        points.append(np.where(hit, (origin + depth[:, None] * flat).T, 0).reshape(3, *shape))
-        normals.append(np.where(hit, normal.T, 0).reshape(3, *shape))
+        points.append(point.reshape(3, *shape))
+        normals.append(normal.reshape(3, *shape))
     number = torch.as_tensor(np.stack(faces))
     depth = np.stack(depths)
     covered = (number >= 0).float()

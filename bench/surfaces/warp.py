@@ -26,12 +26,16 @@ def sample(images: Float[Tensor, "n c H W"], pixels: Float[Tensor, "n h w 2"]) -
 def project(
     points: Float[Tensor, "3 h w"], extrinsics: Float[Tensor, "n 4 4"], intrinsics: Float[Tensor, "n 3 3"]
 ) -> tuple[Float[Tensor, "n h w 2"], Float[Tensor, "n 1 h w"]]:
-    """Pixel coordinates (column, row) and depth of world points in n cameras; depth <= 0 lies behind the camera."""
+    """Pixel coordinates (column, row) and depth of world points in n cameras; depth <= 0 lies behind the camera.
+
+    The last entry of `intrinsics` is 1 for perspective cameras and 0 for orthographic ones (see `camera`).
+    """
     height, width = points.shape[1:]
     flat = points.reshape(3, -1).double()
     there = extrinsics[:, :3, :3].double() @ flat + extrinsics[:, :3, 3:].double()
-    image = intrinsics.double() @ there
     depth = there[:, 2]
-    safe = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
-    pixels = (image[:, :2] / safe[:, None]).transpose(1, 2).reshape(len(extrinsics), height, width, 2)
+    divisor = torch.where((intrinsics[:, 2, 2] == 0)[:, None], torch.ones_like(depth), depth)
+    image = intrinsics[:, :2].double() @ torch.cat([there[:, :2], divisor[:, None]], 1)
+    safe = torch.where(divisor.abs() < 1e-9, torch.full_like(depth, 1e-9), divisor)
+    pixels = (image / safe[:, None]).transpose(1, 2).reshape(len(extrinsics), height, width, 2)
     return pixels.to(points.dtype), depth.reshape(len(extrinsics), 1, height, width).to(points.dtype)

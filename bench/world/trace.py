@@ -69,12 +69,12 @@ class View:
 
 
 def cast_rays(shape: Solid, pose: np.ndarray, origin: np.ndarray, directions: np.ndarray) -> Hits:
-    """First hits of rays from `origin` (3,) along `directions` (n, 3), where the object stands at `pose` (4, 4)."""
+    """First hits of rays from `origin` (3,) or (n, 3) along `directions` (n, 3); the object stands at `pose` (4, 4)."""
     back = np.linalg.inv(pose)
     mesh = shape.mesh
     face, along = mesh.first(origin @ back[:3, :3].T + back[:3, 3], directions @ back[:3, :3].T)
     with np.errstate(divide="ignore", invalid="ignore"):
-        down = np.where(directions[:, 2] < 0, -origin[2] / directions[:, 2], np.inf)
+        down = np.where(directions[:, 2] < 0, -origin[..., 2] / directions[:, 2], np.inf)
         reach = down * np.hypot(directions[:, 0], directions[:, 1])
     floor = (reach < FAR) & (down < along) & (down > 0)
     hit = np.where(floor, GROUND, np.where(face >= 0, OBJECT, SKY)).astype(np.int64)
@@ -123,11 +123,11 @@ def _edges(hits: Hits, height: int, width: int) -> np.ndarray:
 
 def _view(shape: Solid, pose: np.ndarray, camera: Cameras) -> View:
     origin, directions = camera.rays(0)
-    directions = directions.reshape(-1, 3)
+    directions, origin = directions.reshape(-1, 3), origin.reshape(-1, 3) if origin.ndim > 1 else origin
     hits = cast_rays(shape, pose, origin, directions)
     edge = _edges(hits, camera.height, camera.width)
     centre = np.stack([edge % camera.width, edge // camera.width], 1) + 0.5
-    fine = camera.rays(0, (centre[:, None] + _GRID).reshape(-1, 2))[1]
+    origin, fine = camera.rays(0, (centre[:, None] + _GRID).reshape(-1, 2))
     return View(directions, hits, edge, fine, cast_rays(shape, pose, origin, fine))
 
 

@@ -82,7 +82,7 @@ class SyncTweedies(Sync):
         return views_artifact(model.decode(state), item, canvas, model.factor)
 
     def _agreed(self, x: Tensor, canvas: Canvas) -> Tensor:
-        canvas = canvas if self.power == 1 else canvas.with_weight(canvas.weight**self.power)
+        canvas = canvas.raised(self.power)
         return canvas.look(canvas.paint(x))
 
     def _through_pixels(self, s: Step) -> Tensor:

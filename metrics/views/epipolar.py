@@ -56,6 +56,8 @@ def cameras_of(artifact: Artifact, item: Item) -> tuple[Tensor, Tensor] | str:
         return f"there are {len(known[0])} cameras for {len(artifact.views)} views"
     if len(artifact.views) < 2:
         return "there is only one view"
+    if bool((known[1][:, 2, 2] == 0).any()):
+        return "epipolar lines are those of perspective cameras, and these are orthographic"
     return known[0], known[1]
 
 

@@ -48,6 +48,8 @@ class TrueCamera:
 
     def facing(self, at: Float[Tensor, "3 p"], normal: Float[Tensor, "3 p"]) -> Float[Tensor, " p"]:
         """Cosine between each point's normal and the direction from the point to the camera."""
+        if self.intrinsics[2, 2] == 0:  # orthographic: all rays have one direction
+            return -self.extrinsics[2, :3] @ normal
         eye = -self.extrinsics[:3, :3].T @ self.extrinsics[:3, 3:]
         return (torch.nn.functional.normalize(eye - at, dim=0) * normal).sum(0)
 
