@@ -10,7 +10,7 @@ later view counts it as not painted.
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,7 @@ from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Setting, Step, canvas_artifact, pixel_canvas
 from ...bench.types import Artifact, Item
+from ._buffers import buffers_of, outlines, spread_out, texture_of
 from ._directions import Directed
 
 FAINT = 1e-3
@@ -121,10 +122,10 @@ class Painter(Directed):
         blank = torch.zeros(4, canvas.cells, dtype=setting.model.dtype, device=setting.model.device)
         grid = texture_of(setting.item)
         sure = (canvas.weight > self.grazing)[:, None]
-        if grid is not None:
-            outside = (canvas.index >= grid[0] * grid[1])[:, None]
-            edge = odd(setting.model.factor + 1) / outside.shape[-1]
-            sure = outside | (sure & ~grown(outside, edge))
+        buffers = buffers_of(setting.item)
+        if buffers is not None:
+            edges = grown(outlines(buffers), (setting.model.factor + 1) / buffers.depth.shape[-1])
+            sure = (sure & ~edges.to(sure.device)) | ~buffers.visible[:, None].to(sure.device)
         return Painting(canvas, grid, blank[:3], blank[3], sure, noise)
 
     @abstractmethod
@@ -189,21 +190,12 @@ class Painter(Directed):
 
     def finish(self, state: Painting, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The views of the painted surface."""
-        everywhere = range(state.canvas.views)
-        pictures, known = state.seen(everywhere)
+        state.colours = spread_out(state.colours, state.best > FAINT, state.canvas, item)
+        pictures, known = state.seen(range(state.canvas.views))
         pictures = completed(pictures, known > 0).clamp(0, 1).float()
         if item.surface.picture:
             return canvas_artifact(state.canvas.paint(pictures), item)
         return Artifact(views=pictures.cpu())
-
-
-def texture_of(item: Item) -> tuple[int, int] | None:
-    """Height and width in cells of an item's texture, if its surface is a mesh with one."""
-    unwrapped: Any = getattr(item.surface, "unwrapped", None)
-    if unwrapped is None:
-        return None
-    made = unwrapped(1)
-    return made.height, made.width
 
 
 def completed(pictures: Float[Tensor, "k 3 H W"], known: Bool[Tensor, "k 1 H W"]) -> Float[Tensor, "k 3 H W"]:
