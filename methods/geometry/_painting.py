@@ -43,6 +43,8 @@ class Painting:
     """The weight with which each cell was painted; FAINT: for want of better; 0: not painted."""
     sure: Bool[Tensor, "views 1 H W"]
     """Pixels that are painted for good."""
+    top: Float[Tensor, " cells"]
+    """The largest weight with which any view sees each cell or, in a texture, one of those around it."""
     noise: Float[Tensor, "views c h w"]
     """The noise that each view starts from."""
     views: list[int] = field(default_factory=list[int])
@@ -126,7 +128,12 @@ class Painter(Directed):
         if buffers is not None:
             edges = grown(outlines(buffers), (setting.model.factor + 1) / buffers.depth.shape[-1])
             sure = (sure & ~edges.to(sure.device)) | ~buffers.visible[:, None].to(sure.device)
-        return Painting(canvas, grid, blank[:3], blank[3], sure, noise)
+        top = torch.zeros(canvas.cells, dtype=canvas.weight.dtype, device=canvas.weight.device)
+        top.scatter_reduce_(0, canvas.index.clamp(min=0).flatten(), canvas.weight.flatten(), "amax")
+        if grid is not None:
+            texels = grid[0] * grid[1]
+            top[:texels] = F.max_pool2d(top[:texels].reshape(1, 1, *grid), 3, 1, 1).flatten()
+        return Painting(canvas, grid, blank[:3], blank[3], sure, top.to(blank), noise)
 
     @abstractmethod
     def levels(self, state: Painting, setting: Setting) -> Iterable[Level]:
