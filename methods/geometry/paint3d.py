@@ -25,7 +25,6 @@ from ...bench.sampling.loop import Reported, Setting, Step
 from .._tiled import tiled
 from ._painting import FAINT, Painter, Painting, grown
 
-
 ANGLE = cos(radians(68))
 """Upstream's."""
 
