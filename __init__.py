@@ -62,6 +62,7 @@ _HOMES = {
     "store.folder": ("load_records",),
     "report.report": ("report",),
     "report.board": ("board",),
+    "report.meshes": ("bake",),
     "report.sheets": ("show",),
     "gate.gate": ("gate",),
 }
@@ -88,6 +89,7 @@ __all__ = [
     "SyncbenchError",
     "TrainingMetric",
     "__version__",
+    "bake",
     "board",
     "canvas_artifact",
     "gate",

@@ -59,6 +59,9 @@ class Meshes:
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 512
     """Height and width of a view in pixels; the model's native size."""
+    uv: Literal["xatlas", "own"] = "xatlas"
+    """The texture that views share: unwrapped by `xatlas`, or the file's `own` wherever its coordinates can be used
+    (in one texture, without overlaps)."""
     density: Density = 1.0
     """Texels of the texture atlas per pixel of a view, along an edge."""
 
@@ -86,7 +89,7 @@ class Meshes:
             family=self.family,
             world=is_caption(row["prompt"]),
             prompts=(row["prompt"],),
-            surface=Atlas.of(mesh, shown, density=self.density),
+            surface=Atlas.of(mesh, shown, density=self.density, own=self.uv == "own"),
             protocol=Sampling(negative=row["negative"]),
             conditions=Lazy(depth=lambda: seen()["closeness"], camera=lambda: seen()["camera"]),
             truth=Lazy(**truth),

@@ -1,4 +1,4 @@
-"""Commands that make results: list, run, score, show, train."""
+"""Commands that make results: list, run, score, show, bake, train."""
 
 import sys
 from collections import Counter
@@ -202,6 +202,43 @@ def show(
     from ..report.sheets import show as draw
 
     for path in draw(folder, out, items=item or None, seed=seed, borders=borders):
+        print(path)
+
+
+@app.command("bake")
+def bake(
+    folder: Folder,
+    methods: Annotated[str | None, Comma] = None,
+    items: Annotated[str | None, Comma] = None,
+    seed: Annotated[int | None, typer.Option(help="Which samples [all].")] = None,
+    density: Annotated[float, typer.Option(metavar="X", help="Texels per pixel of a view.")] = 2.0,
+    power: Annotated[float, typer.Option(metavar="P", help="Views are averaged with weights cos^P.")] = 6.0,
+    winner: Annotated[bool, typer.Option("--winner", help="The least slanted view takes each texel.")] = False,
+    formats: Annotated[str, typer.Option("--format", metavar="glb,obj", help="Files to write.")] = "glb,obj",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="[DIR/meshes]")] = None,
+) -> None:
+    """Write textured meshes (GLB; OBJ with MTL and PNG) of the samples on given meshes."""
+    from ..report.meshes import bake as write
+    from ..run.progress import told
+    from ..surfaces.textured_files import KINDS
+
+    kinds = [kind for kind in KINDS if kind in formats.split(",")]
+    if not kinds or set(formats.split(",")) - set(KINDS):
+        raise SyncbenchError(f"--format {quoted(formats, 60)}: glb, obj or glb,obj")
+    with told("baking") as progress:
+        paths = write(
+            folder,
+            out,
+            methods=split_names(methods),
+            items=split_names(items),
+            seed=seed,
+            density=density,
+            power=power,
+            winner=winner,
+            kinds=kinds,
+            progress=progress,
+        )
+    for path in paths:
         print(path)
 
 

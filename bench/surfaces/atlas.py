@@ -1,7 +1,7 @@
 """A texture atlas: the surface of a mesh unwrapped by xatlas, and the views that look at it.
 
-Any mesh can be used. Texture coordinates of the mesh file are ignored, so they may be missing or overlap; xatlas
-unwraps non-manifold parts too.
+Any mesh can be used. Texture coordinates of the mesh file are ignored unless they are asked for (see `charts`), so
+they may be missing or overlap; xatlas unwraps non-manifold parts too.
 """
 
 import subprocess
@@ -19,12 +19,13 @@ import numpy.typing as npt
 import torch
 
 from ..canvas import Canvas
-from ..catalogue.content import digest
+from ..catalogue.content import digest as content_digest
 from ..errors import SyncbenchError
 from ..limits import check_factor, check_size
 from . import atlas_cache
 from .buffers import SurfaceBuffers, cast, surface_buffers
 from .camera import Array, Cameras
+from .charts import Unwrapped, own_charts, usable
 from .mesh import Ids, Mesh
 from .unwrap import GUTTER, unwrapped_charts
 
@@ -36,39 +37,25 @@ PATIENCE = 3600
 """Seconds after which unwrapping is stopped, with an error."""
 FAINTEST = 0.05
 """Smallest weight of a pixel, at a grazing angle."""
-_KEPT: OrderedDict[tuple[str, float], "Unwrapped"] = OrderedDict()
+_KEPT: OrderedDict[tuple[str, float, int], "Unwrapped"] = OrderedDict()
 
 
-@dataclass(frozen=True, eq=False)
-class Unwrapped:
-    """A mesh with a texture of (height, width) texels."""
+def unwrap(mesh: Mesh, density: float, gutter: int = GUTTER) -> Unwrapped:
+    """The mesh unwrapped into a texture with `density` texels per world unit and `gutter` empty ones around charts.
 
-    corners: Array
-    """Texture coordinates (m, 3, 2) of each face's corners in texels: column, row from the top left."""
-    height: int
-    width: int
-
-    def texels(self, face: Ids, weights: Array) -> Ids:
-        """Flat texel numbers (n,) at barycentric `weights` (n, 3) of faces (n,)."""
-        at = np.einsum("ni,nij->nj", weights, self.corners[face])
-        column = np.clip(np.floor(at[:, 0]), 0, self.width - 1).astype(np.int64)
-        return np.clip(np.floor(at[:, 1]), 0, self.height - 1).astype(np.int64) * self.width + column
-
-
-def unwrap(mesh: Mesh, density: float) -> Unwrapped:
-    """The mesh unwrapped into a texture with `density` texels per world unit. The last 32 results are kept in memory.
+    The last 32 results are kept in memory.
 
     A mesh of up to WHOLE faces is unwrapped in one piece; it is cut up first if it has more, or if xatlas crashes on
     the whole. A mesh that is not `trusted` is unwrapped in another process, because xatlas may crash it, and the result
     is kept in the user's cache folder (see `atlas_cache`). Raises SyncbenchError where unwrapping fails or takes longer
     than PATIENCE.
     """
-    key = (mesh.digest, round(density, 6))
+    key = (mesh.digest, round(density, 6), gutter)
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key]
     if mesh.trusted:
-        unwrapped = Unwrapped(*unwrapped_charts(mesh.vertices, mesh.faces, density, False))
+        unwrapped = Unwrapped(*unwrapped_charts(mesh.vertices, mesh.faces, density, False, gutter))
     else:
         unwrapped = Unwrapped(*_untrusted_charts(mesh, *key))
     _KEPT[key] = unwrapped
@@ -77,32 +64,32 @@ def unwrap(mesh: Mesh, density: float) -> Unwrapped:
     return unwrapped
 
 
-def _untrusted_charts(mesh: Mesh, content: str, density: float) -> atlas_cache.Charts:
+def _untrusted_charts(mesh: Mesh, content: str, density: float, gutter: int) -> atlas_cache.Charts:
     """Charts of a mesh on which xatlas may crash, from the cache or from another process.
 
     Raises SyncbenchError where xatlas fails.
     """
-    rules = [content, density, WHOLE, GUTTER, version("xatlas")]
-    name, faces = digest(rules), len(mesh.faces)
+    rules = [content, density, WHOLE, gutter, version("xatlas")]
+    name, faces = content_digest(rules), len(mesh.faces)
     charts = atlas_cache.read(name, faces)
     if charts is not None:
         return charts
     for cut in (False, True)[faces > WHOLE :]:
-        charts = charts or _charts_of_process(mesh, density, cut)
+        charts = charts or _charts_of_process(mesh, density, cut, gutter)
     if charts is None or not min(charts[1:]):
         raise SyncbenchError(f"xatlas cannot unwrap this mesh of {faces:,} faces; {MESH_ADVICE}")
     atlas_cache.write(name, charts)
     return charts
 
 
-def _charts_of_process(mesh: Mesh, density: float, cut: bool) -> atlas_cache.Charts | None:
+def _charts_of_process(mesh: Mesh, density: float, cut: bool, gutter: int) -> atlas_cache.Charts | None:
     """Charts made by another process; None where xatlas crashes on this mesh.
 
     Raises SyncbenchError where the process is killed or takes longer than PATIENCE.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "in.npz"), Path(folder, "out.npz")
-        np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut)
+        np.savez(given, vertices=mesh.vertices, faces=mesh.faces, density=density, cut=cut, gutter=gutter)
         command = [sys.executable, str(Path(__file__).with_name("unwrap.py")), str(given), str(made)]
         try:
             done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
@@ -131,19 +118,35 @@ class Atlas:
     mesh: InitVar[Mesh]
     cameras: InitVar[Cameras]
     """The cameras of the views, in the mesh's own coordinates."""
+    pose: InitVar[Array | None] = None
+    """Where the mesh stands in the world (4, 4); None: as it is."""
+    own: InitVar[bool] = False
+    """Whether the file's own texture coordinates are used, where they can be (see `charts`)."""
 
-    def __post_init__(self, mesh: Mesh, cameras: Cameras) -> None:
+    def __post_init__(self, mesh: Mesh, cameras: Cameras, pose: Array | None, own: bool) -> None:
         check_size("an item", self.views, self.height, self.width)
-        object.__setattr__(self, "_mesh", mesh)
-        object.__setattr__(self, "_cameras", cameras)
+        for name, value in (("_mesh", mesh), ("_cameras", cameras), ("_pose", pose), ("_own", own)):
+            object.__setattr__(self, name, value)
 
     @staticmethod
-    def of(mesh: Mesh, cameras: Cameras, pose: Array | None = None, density: float = 1.0) -> "Atlas":
-        """The atlas of a mesh that stands at `pose` (4, 4; None: as it is) before the cameras."""
+    def of(mesh: Mesh, cameras: Cameras, pose: Array | None = None, density: float = 1.0, own: bool = False) -> "Atlas":
+        """The atlas of a mesh that stands at `pose` (4, 4; None: as it is) before the cameras.
+
+        With `own` the texture is that of the file, where its coordinates can be used.
+        """
         if pose is not None:
             cameras = Cameras(cameras.extrinsics @ pose, cameras.intrinsics, cameras.height, cameras.width)
         digest = f"{mesh.digest}-{cameras.digest}"
-        return Atlas(len(cameras), cameras.height, cameras.width, density, digest, mesh, cameras)
+        own = own and usable(mesh)
+        if own and mesh.uv is not None:
+            digest += f"-{content_digest([mesh.uv])}"
+        return Atlas(len(cameras), cameras.height, cameras.width, density, digest, mesh, cameras, pose, own)
+
+    @property
+    def shape(self) -> tuple[Mesh, Cameras, Array]:
+        """The mesh, the cameras in the mesh's own coordinates, and the pose (4, 4) of the mesh in the world."""
+        pose = self.__dict__["_pose"]
+        return *self._parts(), np.eye(4) if pose is None else pose
 
     @property
     def window(self) -> tuple[int, int]:
@@ -154,15 +157,20 @@ class Atlas:
     def slow(self) -> bool:
         """Whether unwrapping may take long the first time on a machine, so that it gets a progress phase of its own."""
         mesh = self._parts()[0]
-        return not mesh.trusted and len(mesh.faces) > 5000
+        return not mesh.trusted and not self.__dict__["_own"] and len(mesh.faces) > 5000
 
-    def unwrapped(self, factor: int = 1) -> Unwrapped:
-        """The unwrapped mesh for views with `factor` pixels to a side of a cell."""
+    @property
+    def scale(self) -> float:
+        """Pixels per world unit at the middle of the mesh, as the cameras see it on average."""
         mesh, cameras = self._parts()
         middle = np.append(mesh.sphere[0], 1.0)
         depth = 1.0 if cameras.orthographic else (cameras.extrinsics @ middle)[:, 2].mean()
-        scale = cameras.intrinsics[:, 0, 0].mean() / depth
-        return unwrap(mesh, float(self.density * scale / factor))
+        return float(cameras.intrinsics[:, 0, 0].mean() / depth)
+
+    def unwrapped(self, factor: int = 1) -> Unwrapped:
+        """The unwrapped mesh for views with `factor` pixels to a side of a cell."""
+        mesh, per_unit = self._parts()[0], float(self.density * self.scale / factor)
+        return own_charts(mesh, per_unit) if self.__dict__["_own"] else unwrap(mesh, per_unit)
 
     def looks(self, cameras: Cameras, factor: int = 1) -> tuple[Ids, npt.NDArray[np.float32]]:
         """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), as any cameras see them.

@@ -5,7 +5,6 @@ several cameras, as tensors.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .camera import Array, Cameras, inverse
+from .charts import Unwrapped
 from .mesh import Ids, Mesh
-
-
-class Charts(Protocol):
-    """Texture coordinates of a mesh, such as those of `atlas.Unwrapped`."""
-
-    @property
-    def corners(self) -> Array:
-        """Texture coordinates (m, 3, 2) of each face's corners in texels: column, row from the top left."""
-        ...
-
-    def texels(self, face: Ids, weights: Array) -> Ids:
-        """Flat texel numbers (n,) at barycentric `weights` (n, 3) of faces (n,)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +51,22 @@ def cast(mesh: Mesh, cameras: Cameras, number: int, shift: tuple[float, float] =
     hit = np.flatnonzero(face >= 0)
     face, along, flat = face[hit], along[hit], flat[hit]
     points = (origins[hit] if origins.ndim > 1 else origins) + along[:, None] * flat
+    normal, cosine = facing(mesh, cameras, number, face, flat)
+    return Cast(hit, face, mesh.barycentric(face, points), along, points, normal, cosine, flat)
+
+
+def facing(mesh: Mesh, cameras: Cameras, number: int, face: Ids, directions: Array) -> tuple[Array, Array]:
+    """Unit normals (k, 3) of faces (k,) in camera axes, towards the camera, and cosines (k,) of the viewing angle.
+
+    `directions` (k, 3) are those of the rays to the faces, in the mesh's coordinates.
+    """
     turn = cameras.extrinsics[number, :3, :3]
     # In camera axes, because a pose that stretches the mesh turns its normals.
-    towards, normal = flat @ turn.T, mesh.normals[face] @ inverse(turn)
+    towards, normal = directions @ turn.T, mesh.normals[face] @ inverse(turn)
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
-    facing = np.einsum("ij,ij->i", towards, normal)
-    normal[facing > 0] *= -1
-    cosine = np.abs(facing) / np.linalg.norm(towards, axis=1)
-    return Cast(hit, face, mesh.barycentric(face, points), along, points, normal, cosine, flat)
+    along = np.einsum("ij,ij->i", towards, normal)
+    normal[along > 0] *= -1
+    return normal, np.abs(along) / np.linalg.norm(towards, axis=1)
 
 
 def jacobian(mesh: Mesh, cameras: Cameras, number: int, seen: Cast, corners: Array) -> Array:
@@ -139,13 +134,13 @@ class SurfaceBuffers:
         return seen[:, :texels]
 
 
-def surface_buffers(mesh: Mesh, cameras: Cameras, charts: Charts) -> SurfaceBuffers:
+def surface_buffers(mesh: Mesh, cameras: Cameras, charts: Unwrapped) -> SurfaceBuffers:
     """The buffers of all cameras, which are in the mesh's coordinates; about 90 bytes a pixel, so slice many."""
     views = [_stacked(mesh, cameras, charts, number) for number in range(len(cameras))]
     return SurfaceBuffers(**{name: torch.stack([view[name] for view in views]) for name in views[0]})
 
 
-def _stacked(mesh: Mesh, cameras: Cameras, charts: Charts, number: int) -> dict[str, Tensor]:
+def _stacked(mesh: Mesh, cameras: Cameras, charts: Unwrapped, number: int) -> dict[str, Tensor]:
     """The fields of `SurfaceBuffers` of one camera, without their first axis."""
     shape, seen = (cameras.height, cameras.width), cast(mesh, cameras, number)
 

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
+from trimesh.resolvers import Resolver
 
 from ..catalogue.content import digest
 from ..errors import SyncbenchError, quoted
@@ -36,6 +38,10 @@ class Mesh:
     faces: Ids
     corner_normals: Array | None = None
     """Unit normals (m, 3, 3) at the corners of every face, where the mesh approximates a smooth surface."""
+    uv: Array | None = None
+    """The file's own texture coordinates (m, 3, 2) of the faces' corners, to the right and up, 1 a side; None without.
+
+    They are no part of the `digest`, because nothing is looked up by them unless they are asked for."""
     trusted: bool = False
     """Whether the mesh is one of the package's own, on which xatlas is known not to crash."""
 
@@ -116,16 +122,35 @@ def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> np
     return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
 
 
+class _Alone(Resolver):
+    """Files that a mesh file names, none of which is read."""
+
+    def __init__(self) -> None:
+        """Nothing is kept."""
+
+    def get(self, key: str) -> bytes:
+        raise FileNotFoundError(key)
+
+    def write(self, name: str, data: Any) -> None:
+        raise UnsupportedOperation(name)
+
+    def namespaced(self, namespace: str) -> "_Alone":
+        return self
+
+    def keys(self) -> list[str]:
+        return []
+
+
 def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     """The mesh in a user's file, turned upright (`up` names the file's axis that points up) and standing on z = 0.
 
     The mesh is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
-    All parts are merged; texture coordinates in the file are ignored (see `atlas`); faces without area are left out.
+    All parts are merged; faces without area are left out. Texture coordinates are kept (`Mesh.uv`).
     Raises SyncbenchError for a file that cannot be read, has no faces, vertices that are not finite, no extent, or more
     than MAX_FACES faces.
     """
     name = quoted(path)
-    return checked_mesh(joined_parts(mesh_parts(Path(path), skip_materials=True)), name, up)
+    return checked_mesh(joined_parts(mesh_parts(Path(path), resolver=_Alone())), name, up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +199,26 @@ def _placed(geometry: Any, place: Array) -> Part:
 
 
 def joined_parts(parts: list[Part]) -> Mesh:
-    """One mesh of all parts, vertices and faces in their order; without parts it has none."""
+    """One mesh of all parts, vertices and faces in their order; without parts it has none.
+
+    It has texture coordinates where all parts have some, finite ones.
+    """
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     faces = [part.faces + start for part, start in zip(parts, starts, strict=False)]
+    uv = [own[part.faces] for part in parts if (own := _coordinates(part)) is not None]
     return Mesh(
         np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)]),
         np.concatenate([np.zeros((0, 3), np.int64), *faces]),
+        uv=np.concatenate(uv) if uv and len(uv) == len(parts) else None,
     )
+
+
+def _coordinates(part: Part) -> Array | None:
+    """The finite texture coordinates (n, 2) of a part's vertices; None where it has none."""
+    uv = getattr(part.visual, "uv", None)
+    if uv is None or np.ndim(uv) != 2 or len(uv) != len(part.vertices) or not np.isfinite(uv).all():
+        return None
+    return np.asarray(uv, float)[:, :2]
 
 
 def check_declared(file: Path, name: str) -> None:
@@ -265,4 +303,5 @@ def fitted_mesh(mesh: Mesh, name: str, up: str) -> tuple[Mesh, npt.NDArray[np.bo
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
     if not (area > 1e-12).any():
         raise SyncbenchError(f"{name}: no face has an area, so there is nothing to see")
-    return Mesh(vertices, faces[area > 1e-12]), area > 1e-12
+    kept = area > 1e-12
+    return Mesh(vertices, faces[kept], uv=None if mesh.uv is None else mesh.uv[kept]), kept

@@ -13,15 +13,16 @@ import numpy.typing as npt
 import xatlas
 
 GUTTER = 1
-"""Width of the empty border around every chart, in texels, so that no texel belongs to two charts."""
+"""Width of the empty border around every chart, in texels, so that no texel belongs to two charts: the default."""
 
 
 def unwrapped_charts(
-    vertices: npt.NDArray[Any], faces: npt.NDArray[Any], density: float, cut: bool
+    vertices: npt.NDArray[Any], faces: npt.NDArray[Any], density: float, cut: bool, gutter: int = GUTTER
 ) -> tuple[npt.NDArray[np.float64], int, int]:
     """Texture coordinates (m, 3, 2) of the faces' corners in texels, and the texture's height and width.
 
-    There are `density` texels to a world unit. With `cut` the mesh is cut into six parts first.
+    There are `density` texels to a world unit, and `gutter` empty ones around every chart. With `cut` the mesh is cut
+    into six parts first.
     """
     library: Any = xatlas
     atlas = library.Atlas()
@@ -31,7 +32,7 @@ def unwrapped_charts(
         used, where = np.unique(faces[rows], return_inverse=True)
         atlas.add_mesh(vertices[used].astype(np.float32), where.reshape(-1, 3).astype(np.uint32))
     options = library.PackOptions()
-    options.texels_per_unit, options.padding, options.bilinear = density, GUTTER, False
+    options.texels_per_unit, options.padding, options.bilinear = density, gutter, False
     atlas.generate(library.ChartOptions(), options)
     corners = np.zeros((len(faces), 3, 2))
     for number, rows in enumerate(parts):
@@ -49,5 +50,6 @@ def _facing(triangles: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 if __name__ == "__main__":
     given = np.load(sys.argv[1])
-    charts = unwrapped_charts(given["vertices"], given["faces"], float(given["density"]), bool(given["cut"]))
+    how = float(given["density"]), bool(given["cut"]), int(given["gutter"])
+    charts = unwrapped_charts(given["vertices"], given["faces"], *how)
     np.savez(sys.argv[2], corners=charts[0], size=np.array(charts[1:]))

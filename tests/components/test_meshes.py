@@ -168,9 +168,9 @@ def test_the_mesh_alone_decides_how_it_is_unwrapped(fresh: Path, monkeypatch: py
     asked: list[tuple[int, bool]] = []
     real = atlas._charts_of_process
 
-    def apart(mesh: Mesh, density: float, cut: bool) -> Any:
+    def apart(mesh: Mesh, density: float, cut: bool, gutter: int) -> Any:
         asked.append((len(mesh.faces), cut))
-        return real(mesh, density, cut)
+        return real(mesh, density, cut, gutter)
 
     monkeypatch.setattr(atlas, "_charts_of_process", apart)
     monkeypatch.setattr(atlas, "WHOLE", 100)
