@@ -171,6 +171,10 @@ class Sync(Method):
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
 
+    def prompts(self, item: Item, views: int) -> tuple[str, ...]:
+        """The prompt of each view. Default: the item's; where it has one for all, that one."""
+        return item.prompts * views if len(item.prompts) == 1 else item.prompts
+
     def start(self, noise: Noise, canvas: Canvas) -> Any:
         """The state before the first step. Default: unit noise on the canvas (c, *shape)."""
         return noise()
@@ -195,6 +199,13 @@ class Sync(Method):
     def step(self, state: Any, x: Tensor, s: Step) -> Any:
         """The next state from this one, the views `x` that the network saw, and its predictions `s.x0`, `s.eps`."""
 
+    def spread(self, state: Any, s: Step) -> float | None:
+        """How far the predicted clean views disagree; None where they cannot be compared. Default: `Canvas.spread`.
+
+        A method that predicts one view at a time overrides it.
+        """
+        return s.canvas.spread(s.x0)
+
     def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The artifact of the finished state.
 
@@ -218,7 +229,7 @@ class Sync(Method):
         canvas = item.surface.canvas(model.factor, self.stride).to(model.device)
         views, pace = canvas.views, pace_of(model, canvas.views) if self.together else 1
         names = channel_names(item, model)
-        prompts = (names or item.prompts * views) if len(item.prompts) == 1 else item.prompts
+        prompts = names if names and len(item.prompts) == 1 else self.prompts(item, views)
         canvas, prompts = canvas.every(pace), prompts[::pace]
         noise = Noise(canvas, model, seed)
         pixels = cache(lambda: pixel_canvas(item, canvas, model))
@@ -234,7 +245,7 @@ class Sync(Method):
                     s = Step(level, canvas, model, condition, sampling, noise, pixels)
                     x = self.look(state, s)
                     s.x0, s.eps = self.predict(state, x, s)
-                    spread = canvas.spread(s.x0)
+                    spread = self.spread(state, s)
                     if spread is not None:
                         spreads.append(spread)
                     state = self.step(state, x, s)

@@ -1,0 +1,39 @@
+"""A small decoder (TAESD and its like) that stands in for a checkpoint's own where gradients go through it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...bench.errors import SyncbenchError
+from ...bench.models.interface import Model
+from ...bench.models.parts.codec import Autoencoder
+from ...bench.models.parts.placement import Placement
+from ...bench.models.parts.weights import find
+
+Decode = Callable[[Tensor], Tensor]
+"""Latents (n, c, h, w) -> pictures (n, 3, H, W) in [0, 1]; differentiable."""
+WHAT = "small decoder"
+TINY = "AutoencoderTiny"
+
+
+def tiny_decoder(path: str, model: Model) -> Decode:
+    """The decoder of an AutoencoderTiny in a folder or the hub's cache, on the model's device.
+
+    Raises SyncbenchError for one whose latents are not those of the model.
+    """
+    codec = Autoencoder(find(path, Placement.of(model.device, model.dtype, model.dtype, {}), what=WHAT).weights(TINY))
+    if (codec.factor, codec.channels) != (model.factor, model.channels):
+        raise SyncbenchError(
+            f"{path} decodes latents of {codec.channels} channels with {codec.factor} pixels to a cell, and model "
+            f"{model.id} has {model.channels} and {model.factor}: name a small decoder of its family"
+        )
+    return codec.decode
+
+
+def tiny_revision(path: str) -> str:
+    """12 hex digits of such a decoder's weights; empty where it is not on this machine."""
+    try:
+        return find(path, Placement.of(torch.device("cpu"), torch.float32, torch.float32, {}), what=WHAT).revision()
+    except SyncbenchError:
+        return ""

@@ -1,0 +1,144 @@
+"""StochSync: sets of views in turn are noised afresh, denoised to the end, and replace the surface's colours.
+
+Yeo, Kim, Sung, ICLR 2025, arXiv 2501.15445; upstream code read (MIT, commit 253e8e8), nothing copied. An outer step
+takes one of several sets of views that hardly overlap, renders them from the surface, encodes them, adds fresh noise of
+the step's level (the whole of it, as score distillation does), denoises by the deterministic sampler down to a clean
+picture, decodes, and writes the pixels to the surface, where each cell has the view that sees it best. Levels fall from
+0.9 of the schedule to 0.27; the first two steps begin with noise alone. In the last two the level is doubled and a
+view's pixels are mixed with the surface's by a mask that fades towards where the view ends, which removes seams.
+
+Sets alternate, of every `sets`-th view; upstream's mesh runs have four sets of four views, its panoramas two of five.
+The denoiser takes those steps of the protocol's schedule that lie below the outer step's level, upstream as many in
+each (25). The number of outer steps is the protocol's unless `outer` says another (upstream 25).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Interval
+from jaxtyping import Float
+from torch import Tensor
+
+from ...bench.canvas import Canvas
+from ...bench.limits import Count, Fraction, Share
+from ...bench.models.interface import Model
+from ...bench.models.parts.schedule import Level
+from ...bench.sampling.loop import Setting, Step, canvas_artifact, pixel_canvas
+from ...bench.types import Artifact, Item
+from ._directions import Directed
+
+
+@dataclass
+class Coloured:
+    """A surface's colours, and the views that are denoised at present."""
+
+    canvas: Canvas
+    """The canvas of pixels."""
+    colours: Float[Tensor, "3 ..."]
+    views: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    """Numbers (k,) of the views of the present set."""
+    x: Tensor = field(default_factory=lambda: torch.empty(0))
+    """Their latents (k, c, h, w)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StochSync(Directed):
+    """Fresh noise, a whole denoising, colours replaced; one set of views after the other."""
+
+    version: ClassVar[int] = 1
+    paper: ClassVar[str] = "2501.15445"
+    licence: ClassVar[str] = "MIT"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"outer": 25}}
+
+    stride: Fraction | None = 0.5
+    """Step between windows of a strip as a fraction of a window: with two sets, those of a set do not overlap."""
+    outer: Count | None = None
+    """Number of outer steps; None: as many as the protocol has denoising steps."""
+    sets: Annotated[int, Interval(ge=1, le=16)] = 2
+    """Number of sets that take turns."""
+    highest: Share = 0.9
+    lowest: Share = 0.27
+    """Levels of the third and of the last outer step, as fractions of the schedule's largest time."""
+    soft: Annotated[int, Interval(ge=0, le=100)] = 2
+    """Number of the last outer steps with faded masks and doubled levels."""
+
+    def prepare(self, setting: Setting) -> Coloured:
+        """A grey surface."""
+        canvas = pixel_canvas(setting.item, setting.canvas, setting.model)
+        grey = torch.full((3, *canvas.shape), 0.5, dtype=setting.model.dtype, device=setting.model.device)
+        return Coloured(canvas, grey)
+
+    def levels(self, state: Coloured, setting: Setting) -> Iterator[Level]:
+        """The denoiser's steps of each outer step."""
+        model, levels = setting.model, [*setting.schedule]
+        outer, total = self.outer or len(levels), setting.canvas.views
+        for step in range(outer):
+            state.views = torch.arange(step % min(self.sets, total), total, self.sets)
+            within = state.canvas.index[state.views]
+            own = Canvas(within, state.canvas.weight[state.views], state.canvas.shape)
+            taken = levels[begin(levels, self.time(step, outer)) :]
+            noise = setting.canvas.look(setting.noise())[state.views]
+            if step < 2:
+                state.x = noise
+            else:
+                state.x = taken[0].a * model.encode(own.look(state.colours)) + taken[0].b * noise
+            yield from taken
+            soft = step >= max(2, outer - self.soft)
+            state.colours = replaced(state.colours, model.decode(state.x), own, soft)
+
+    def time(self, step: int, outer: int) -> float:
+        """The level of an outer step as a fraction of the largest time."""
+        if step < 2:
+            return 1.0
+        done = (step - 2) / max(outer - 3, 1)
+        time = self.highest + done * (self.lowest - self.highest)
+        return min(2 * time, 1.0) if step >= outer - self.soft else time
+
+    def look(self, state: Coloured, s: Step) -> Tensor:
+        """The views (k, c, h, w) of the present set."""
+        return state.x
+
+    def predict(self, state: Coloured, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+        """Clean latents and noise of these views."""
+        return s.model.predict(x, s.level, s.condition.rows(state.views))
+
+    def step(self, state: Coloured, x: Tensor, s: Step) -> Coloured:
+        """These views at the next noise level, by the deterministic sampler whatever the protocol says."""
+        state.x = s.level.move(s.x0, s.eps)
+        return state
+
+    def spread(self, state: Coloured, s: Step) -> None:
+        """None: views of one set hardly overlap, and sets are denoised one after the other."""
+        return
+
+    def finish(self, state: Coloured, item: Item, canvas: Canvas, model: Model) -> Artifact:
+        """The views of the coloured surface."""
+        if item.surface.picture:
+            return canvas_artifact(state.colours.clamp(0, 1), item)
+        return Artifact(views=state.canvas.look(state.colours).clamp(0, 1).float().cpu())
+
+
+def begin(levels: list[Level], time: float) -> int:
+    """Number of the first step at or below a fraction of the largest time; the last step at the latest."""
+    found = [level.index for level in levels if level.t <= time * levels[0].t + 1e-9]
+    return found[0] if found else len(levels) - 1
+
+
+def replaced(
+    colours: Float[Tensor, "3 ..."], pictures: Float[Tensor, "k 3 H W"], own: Canvas, soft: bool
+) -> Float[Tensor, "3 ..."]:
+    """Colours whose cells that the views see have the pixel of the view that sees them best.
+
+    `soft`: mixed with what was there; a pixel's part is its nearness to the view's middle column, times its weight.
+    """
+    best = own.winners()
+    seen = (best.mass > 0).reshape(own.shape)
+    painted = best.paint(pictures.to(colours))
+    if not soft:
+        return torch.where(seen, painted, colours)
+    wide = own.index.shape[2]
+    fade = 1 - (torch.arange(wide, device=colours.device) + 0.5 - wide / 2).abs() * 2 / wide
+    part = best.paint((fade * own.weight.to(fade)).clamp(0, 1)[:, None].to(colours))
+    return torch.where(seen, torch.lerp(colours, painted, part), colours)
