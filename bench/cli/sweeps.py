@@ -197,11 +197,14 @@ def show(
     seed: Annotated[int | None, typer.Option(help="Which sample [the lowest].")] = None,
     borders: Annotated[bool, typer.Option("--borders", help="Mark where windows end.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/sheet.png]")] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="mp4|webp", help="Of clips in motion [mp4, if it can be written].")
+    ] = None,
 ) -> None:
-    """Draw contact sheets: methods down, items across."""
+    """Draw contact sheets: methods down, items across. Clips move in a film, beside their source."""
     from ..report.sheets import show as draw
 
-    for path in draw(folder, out, items=item or None, seed=seed, borders=borders):
+    for path in draw(folder, out, items=item or None, seed=seed, borders=borders, format=format):
         print(path)
 
 

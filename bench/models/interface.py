@@ -28,6 +28,8 @@ class Condition:
     views: int = 1
     together: bool = False
     """Whether a network that can denoise views jointly (as frames, tiles) does so."""
+    tiles: int = 1
+    """Views that each latent shows side by side: a latent counts as so many evaluations."""
 
     @property
     def given(self) -> dict[str, Tensor]:
@@ -73,6 +75,9 @@ class Model(Protocol):
     is denoised together has 1 + k latents, which become its frames when decoded together. `makes`: the channels of a
     picture that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded
     views as the suite writes those channels.
+
+    `entering(part, change)`: a context in which `change(name, hidden)` enters each block of a part of its network, e.g.
+    `up_blocks`, in the place of the hidden states that come to it; see `bench.models.parts.features.entering`.
 
     `rehearses`: whether it only counts calls, so that what it answers must not be kept.
     """

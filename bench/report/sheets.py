@@ -1,4 +1,4 @@
-"""Contact sheets: one PNG per dataset with a row per method and a column per item; clips also as animated WebP."""
+"""Contact sheets: one PNG per dataset with a row per method and a column per item; clips also as a film."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from ..store.folder import Store
 from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
 from ..suites.recorded import entry as recorded
+from . import films
 
 if TYPE_CHECKING:
     from ..run.loaded import Loaded
@@ -67,15 +68,17 @@ def show(
     items: Sequence[str] | None = None,
     seed: int | None = None,
     borders: bool = False,
+    format: str | None = None,
 ) -> list[Path]:
     """Write the contact sheets of a results folder and return their paths.
 
     One sheet is written to `out` (default: sheet.png in the folder); of several, each has the dataset's name appended.
-    A dataset of clips gets an animation of that name (.webp), too. `items` chooses columns, `seed` the sample (default:
+    A dataset of clips gets a film of that name, too, the source at the left of the methods: `format` is `mp4` (H.264)
+    or `webp` (animated), by default MP4 where it can be written. `items` chooses columns, `seed` the sample (default:
     the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a `DamagedWarning`.
-    Raises SyncbenchError for unknown items and for a folder without samples.
+    Raises SyncbenchError for unknown items, for a folder without samples and for a format that cannot be written.
     """
-    root = Path(folder)
+    root, kind = Path(folder), films.chosen(format)
     store = Store(root)
     sheets: dict[str, list[StoredJob]] = {}
     for key in store.finished():
@@ -109,13 +112,11 @@ def show(
         with whole(name, follow=out is not None) as draft:
             sheet.save(draft, "PNG", optimize=True)
         paths.append(name)
-        frames = _length(cells)
-        if jobs[0].header.family == "frames" and frames > 1:
-            moving = [draw_sheet(cells, order, title, frame=t) for t in range(frames)]
-            path = name.with_suffix(".webp")
-            rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
+        if jobs[0].header.family == "frames" and _length(cells) > 1:
+            path, scenes = name.with_suffix(f".{kind}"), _scenes(cells, order)
+            wide = max(clip.frames[0].width for scene in scenes for clip in scene.every() if clip.frames)
             with whole(path, follow=out is not None) as draft:
-                moving[0].save(draft, "WEBP", save_all=True, **rest)
+                films.write(draft, films.film(scenes, title, _scale(wide)), kind, SECOND)
             paths.append(path)
     store.warn()
     return paths
@@ -126,15 +127,14 @@ def draw_sheet(
     order: Sequence[str],
     title: str,
     borders: bool = False,
-    frame: int | None = None,
 ) -> Image.Image:
     """One sheet of the cells, by row label and item, of one dataset. Raises SyncbenchError for one without pictures.
 
-    `order` is that of the method labels; `frame` is the number of the one view of each cell that is drawn (None: all).
+    `order` is that of the method labels.
     """
-    methods = sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
+    methods = _rows(cells, order)
     columns = sorted({item for _, item in cells})
-    pictures = {at: cell_picture(cell, frame) for at, cell in cells.items()}
+    pictures = {at: cell_picture(cell) for at, cell in cells.items()}
     sizes = [picture.size for picture in pictures.values() if picture]
     if not sizes:
         raise SyncbenchError(f"every job of {title} failed or is damaged: see `syncbench report`")
@@ -182,6 +182,30 @@ def draw_sheet(
                     at = x + round(column * scale)
                     pen.line((at, y - GAP + 1, at, y - 2), TICK)
     return sheet
+
+
+def _rows(cells: Mapping[tuple[str, str], SheetCell], order: Sequence[str]) -> list[str]:
+    """Labels of the rows: what methods were given, then methods in their order."""
+    return sorted({m for m, _ in cells}, key=lambda m: (m != INPUT, _place(m, order), m))
+
+
+def _scenes(cells: Mapping[tuple[str, str], SheetCell], order: Sequence[str]) -> list[films.Scene]:
+    """The clips of the cells, item by item."""
+
+    def clip(method: str, item: str) -> films.Clip:
+        cell = cells.get((method, item))
+        if cell is None:
+            return films.Clip(method, (), "not run")
+        count = 0 if cell.views is None else 1 if cell.canvas else len(cell.views)
+        pictures = [picture for t in range(count) if (picture := cell_picture(cell, t))]
+        return films.Clip(method, pictures, cell.why)
+
+    methods, scenes = [name for name in _rows(cells, order) if name != INPUT], []
+    for item in sorted({item for _, item in cells}):
+        prompt = next(cell.job.prompts[0] for (_, name), cell in cells.items() if name == item)
+        source = clip(INPUT, item) if (INPUT, item) in cells else None
+        scenes.append(films.Scene(f"{item}: {prompt}"[:LONGEST], source, [clip(m[:LONGEST], item) for m in methods]))
+    return scenes
 
 
 def _held(job: StoredJob) -> tuple[str, str]:

@@ -233,6 +233,17 @@ class Rehearsal(Denoiser):
         finally:
             self.whole = before
 
+    @contextmanager
+    def entering(
+        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
+    ) -> Generator[list[str]]:
+        """A context in which nothing enters; what is done with hidden states is not counted."""
+        before, self.whole = self.whole, True
+        try:
+            yield []
+        finally:
+            self.whole = before
+
     def _predict(self, x: Tensor, level: Level, condition: Condition) -> tuple[Tensor, Tensor]:
         rows = tuple(sorted((name, tuple(value.shape[1:])) for name, value in condition.given.items()))
         asked = Asked(

@@ -75,17 +75,28 @@ class Trajectories:
         return attend
 
 
-def along(x: Float[Tensor, "groups heads tokens d"], tracks: Tracks, scale: float | None) -> Tensor:
-    """Tokens of all frames after each attended to those of its track: softmax(X X^T scale) X within a track.
+def along(
+    x: Float[Tensor, "groups heads tokens d"],
+    tracks: Tracks,
+    scale: float | None,
+    query: Float[Tensor, "groups heads tokens d"] | None = None,
+    key: Float[Tensor, "groups heads tokens d"] | None = None,
+) -> Float[Tensor, "groups heads tokens d"]:
+    """Tokens of all frames after each attended to those of its track: softmax(Q K^T scale) X within a track.
 
-    Tokens of no track are unchanged.
+    Queries and keys are the tokens themselves if not given. Tokens of no track are unchanged.
     """
     place, there = tracks.place.to(x.device), tracks.there.to(x.device)
-    found = x[:, :, place].movedim(2, 0)  # (cells, groups, heads, longest, d)
+
+    def found(tokens: Tensor) -> Tensor:
+        return tokens[:, :, place].movedim(2, 0)  # (cells, groups, heads, longest, d)
+
+    value = found(x)
+    q, k = (value if tokens is None else found(tokens) for tokens in (query, key))
     bias = torch.zeros(there.shape, device=x.device, dtype=x.dtype).masked_fill(~there, float("-inf"))
     factor = x.shape[-1] ** -0.5 if scale is None else scale
-    share = (found @ found.transpose(-1, -2) * factor + bias[:, None, None, None]).softmax(-1)
-    mixed = (share @ found).movedim(0, 2)
+    share = (q @ k.transpose(-1, -2) * factor + bias[:, None, None, None]).softmax(-1)
+    mixed = (share @ value).movedim(0, 2)
     out = x.clone()
     out[:, :, place[there]] = mixed[:, :, there]
     return out

@@ -106,8 +106,9 @@ def carried(
     return there, (count[at] > 0)[:, None]
 
 
-def like(x: Float[Tensor, "frames c h w"], model: Float[Tensor, "1 c h w"]) -> Float[Tensor, "frames c h w"]:
-    """Latents with the means and standard deviations of another's channels: adaptive instance normalisation."""
-    spread, mean = torch.std_mean(x, (2, 3), keepdim=True)
-    other_spread, other_mean = torch.std_mean(model, (2, 3), keepdim=True)
+def like(x: Float[Tensor, "frames c h w"], model: Float[Tensor, "#frames c h w"]) -> Float[Tensor, "frames c h w"]:
+    """Latents with the means and standard deviations of others' channels, one's or each its own: adaptive instance
+    normalisation."""
+    spread, mean = torch.std_mean(x, (2, 3), correction=0, keepdim=True)
+    other_spread, other_mean = torch.std_mean(model, (2, 3), correction=0, keepdim=True)
     return (x - mean) / spread.clamp(min=1e-6) * other_spread + other_mean

@@ -5,9 +5,9 @@ first frame is denoised for a part of the steps; its latent is copied to every f
 flow; frames are noised again to an earlier level, and all are denoised with the keys and values of the first frame.
 
 With a hint for every frame (depth, edges) upstream starts all frames from one noise and moves nothing, because the hint
-says how things move: here so wherever the model reads a condition of the item. Steps are fractions of the schedule, of
-which upstream's 44 and 47 of 50 are special cases. Left out: the smoothing of the background, which needs a detector of
-salient objects.
+says how things move: here so wherever the model reads a condition of the item. Levels are fractions of the schedule, so
+that any number of steps has them; of 50 they are upstream's (881 and 941 of 1000). Left out: the smoothing of the
+background, which needs a detector of salient objects.
 """
 
 from contextlib import AbstractContextManager
@@ -30,7 +30,7 @@ from ._edit import Edit, Editing, Initial
 class Text2VideoZero(Edit):
     """Cross-frame attention to the first frame, and motion in the latents where no hint gives it."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "2303.13439"
     licence: ClassVar[str] = "CreativeML OpenRAIL-M"
     reads: ClassVar[tuple[str, ...]] = ()
@@ -50,8 +50,7 @@ class Text2VideoZero(Edit):
     def prepare(self, setting: Setting) -> Editing:
         """One noise for all frames where the item's conditions say how frames move, else moved latents."""
         state = super().prepare(setting)
-        total = len(setting.schedule)
-        high, low = round((1 - self.renoised) * total), round((1 - self.warped) * total)
+        high, low = self.marks(len(setting.schedule))
         if taken_conditions(setting.item, setting.model) or self.initial != "noise" or low <= high:
             return state
         model, levels = setting.model, [*setting.schedule]
@@ -67,6 +66,17 @@ class Text2VideoZero(Edit):
         spread = max(schedule.b[high] ** 2 - (scale * schedule.b[low]) ** 2, 0.0) ** 0.5
         again = scale * moved[1:] + spread * setting.noise(moved[1:].shape)
         return replace(state, x=torch.cat([kept, again]), first=high)
+
+    def marks(self, total: int) -> tuple[int, int]:
+        """Numbers of the levels, of `total`, to which moved frames are noised again, and at which they are moved.
+
+        The second is later than the first, by one step at least; both are 0 where nothing can be moved.
+
+        >>> Text2VideoZero().marks(50), Text2VideoZero().marks(16), Text2VideoZero().marks(2), Text2VideoZero().marks(1)
+        ((2, 5), (0, 1), (0, 1), (0, 0))
+        """
+        high, low = (max(0, total - 1 - round(share * total)) for share in (self.renoised, self.warped))
+        return (high, min(max(low, high + 1), total - 1)) if self.renoised > self.warped else (0, 0)
 
     def hooks(self, state: Editing, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which every frame attends to the first."""

@@ -24,6 +24,9 @@ from syncbench.bench.models.parts.ldm import stock_config, stock_weights
 from syncbench.bench.models.parts.levels import Discrete
 from syncbench.bench.models.parts.placement import Memory, channels_last
 from syncbench.bench.models.parts.vision import shrunk
+from syncbench.bench.sampling.loop import Noise
+from syncbench.bench.surfaces.shared import Apart
+from syncbench.bench.types import Item, Sampling
 from syncbench.datasets.world_views import WorldViews
 from torch.nn import functional as F
 
@@ -242,6 +245,27 @@ def test_animatediff_steps_as_its_pipeline(folders: dict[str, Path], follow: boo
             assert (eps - model.predict(x, level, plain)[1]).abs().max() > 1e-3
     alone = model.predict(x, level, model.condition(["a dog"] * 4, 7.5, "fog"))[0]
     assert (alone - x0).abs().max() > 1e-3, "temporal layers act only where views are denoised together"
+
+
+def test_animatediff_samples_as_its_pipeline(folders: dict[str, Path]) -> None:
+    """The whole loop, from noise to frames: the method against the pipeline, at the same levels."""
+    schedule = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "linspace"}
+    euler = diffusers.EulerDiscreteScheduler(**schedule, steps_offset=1, final_sigmas_type="sigma_min")
+    adapter = diffusers.MotionAdapter.from_pretrained(folders["motion"], torch_dtype=torch.float64)
+    pipe = diffusers.AnimateDiffPipeline.from_pretrained(
+        folders["sd_animatediff"], motion_adapter=adapter, scheduler=euler, torch_dtype=torch.float64
+    )
+    pipe.set_progress_bar_config(disable=True)
+    model = model_of(folders, "sd_animatediff", dtype="float64")
+    protocol = Sampling(steps=4, guidance=7.5, negative="fog")
+    item = Item(id="dog", family="frames", prompts=("a dog",), surface=Apart(3, 64, 64), protocol=protocol)
+    start, levels = Noise(item.surface.canvas(model.factor), model, 5).alone(), list(model.schedule(4))
+    latents = (start / levels[0].b).transpose(0, 1)[None]  # Euler's samples are x / a
+    found = pipe("a dog", negative_prompt="fog", num_inference_steps=4, guidance_scale=7.5, height=64, width=64,
+                 latents=latents, num_frames=3, output_type="latent").frames  # fmt: skip
+    made = load("methods", "animatediff")(item, model, 5).views
+    torch.testing.assert_close(made, model.decode(levels[-1].a_next * flat(found)).float(), rtol=0, atol=1e-4)
+    assert (load("methods", "independent")(item, model, 5).views - made).abs().max() > 1e-2
 
 
 def test_animatediff_xl_steps_as_its_pipeline(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from .channels import Channel, shown
 from .codec import Codec
 from .conditioners import Conditioner, Request, Rows
 from .denoiser import Denoiser, digest
+from .features import entering
 from .guidance import Guidance, Plain
 from .levels import Levels
 from .network import OFFERS, Network
@@ -242,6 +243,18 @@ class Composed(Denoiser):
         try:
             with replaced(self.network.module(together), processor, where or spatial) as made:
                 yield made
+        finally:
+            self.whole = before
+
+    @contextmanager
+    def entering(
+        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
+    ) -> Generator[list[str]]:
+        """A context in which something else enters the network's blocks; see `parts.features.entering`."""
+        before, self.whole = self.whole, True
+        try:
+            with entering(self.network.module(together), part, change) as names:
+                yield names
         finally:
             self.whole = before
 

@@ -79,10 +79,13 @@ class Denoiser(ABC):
     def predict(
         self, x: Float[Tensor, "views c h w"], level: Level, condition: Condition
     ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
-        """(x0, eps) after guidance, `batch` views in a network call, in order; all at once where views interact."""
+        """(x0, eps) after guidance, `batch` views in a network call, in order; all at once where views interact.
+
+        Each view counts as one evaluation in each pass of guidance, a picture of several as so many.
+        """
         if len(x) != condition.views:
             raise ValueError(f"{len(x)} views but conditions for {condition.views}")
-        rows = len(x) * len(condition.passes)
+        rows = len(x) * len(condition.passes) * condition.tiles
         self.cost.evaluations += rows
         if torch.is_grad_enabled() and x.requires_grad:
             self.cost.backward += rows
@@ -118,6 +121,12 @@ class Denoiser(ABC):
     ) -> AbstractContextManager[Any]:
         """Raise SyncbenchError: this model has no attention layers."""
         raise SyncbenchError(f"model {self.id} has no attention layers to share: choose a network, e.g. reference")
+
+    def entering(
+        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
+    ) -> AbstractContextManager[Any]:
+        """Raise SyncbenchError: this model has no blocks."""
+        raise SyncbenchError(f"model {self.id} has no network of blocks: choose a network, e.g. reference")
 
     def refuse(self, inputs: dict[str, Tensor]) -> None:
         """Raise SyncbenchError for conditions that this model does not take."""
