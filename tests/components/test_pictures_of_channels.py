@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.channels import GAMMA, HABITS, Channel, Habit
-from syncbench.bench.surfaces.light import srgb_to_linear
+from syncbench.bench.surfaces.light import linear_to_srgb, srgb_to_linear
+from syncbench.bench.surfaces.shared import Shared
 from syncbench.bench.types import Artifact, Item
 from syncbench.datasets.world_channels import WorldChannels
 from syncbench.datasets.world_pictures import WorldPictures
 from syncbench.methods.channels.xrgb import XToRGB
 from syncbench.metrics.albedo_error import AlbedoError
+from syncbench.metrics.channel_reconstruction import ChannelReconstruction
+from syncbench.metrics.normal_accuracy import NormalAccuracy
 from syncbench.metrics.normal_error import NormalError
 from syncbench.metrics.picture_error import PictureError
 from syncbench.metrics.round_trip import RoundTrip
@@ -146,3 +150,63 @@ def test_a_flipped_axis_of_normals_is_caught() -> None:
         found[axis] = judge(Artifact(views=turned), item).value or 0
     assert upright < 2
     assert min(found.values()) > 20
+
+
+def test_an_ensemble_is_the_median_of_samples_and_nearer_to_the_truth() -> None:
+    """Its first sample is the method's own; normals have unit length; the spread of the samples is told."""
+    model = load("models", "channels_joint", {"dtype": "float32", "device": "cpu"})
+    item = WorldChannels(count=1).items()[0]
+    one, many = load("methods", "marigold_iid"), load("methods", "marigold_iid", {"ensemble": 5})
+    single, made = one(item, model, 3), many(item, model, 3)
+    seeds = np.random.SeedSequence([3, 5]).generate_state(4)
+    samples = torch.stack([single.views, *(one(item, model, int(seed)).views for seed in seeds)])
+    torch.testing.assert_close(made.views[0], samples[:, 0].median(0).values)
+    torch.testing.assert_close(made.views[2], samples[:, 2].median(0).values)
+    lengths = (2 * made.views[1] - 1).norm(dim=0)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths), atol=1e-4, rtol=0)
+    judge = AlbedoError()
+    errors = [judge(Artifact(views=sample), item).value or 0 for sample in samples]
+    assert (judge(made, item).value or 0) < sum(errors) / len(errors)
+    spread = made.extras["uncertainty"]
+    assert spread.shape == (3, 1, 128, 128)
+    assert 0 < float(spread.mean()) < 0.1
+    assert made.notes["ensemble"] == 5
+    assert "uncertainty" not in single.extras
+
+
+def test_normals_within_an_angle_are_those_planted_within_it() -> None:
+    """A quarter of the object's pixels turned by 10, 20, 28 and 40 degrees each."""
+    item = WorldChannels(count=1).items()[0]
+    true = item.truth["normal"][0].double()
+    axis = torch.tensor([0.3, 0.5, 0.8]).double().view(3, 1, 1).expand_as(true)
+    other = torch.nn.functional.normalize(torch.linalg.cross(true, axis, dim=0), dim=0)
+    quarter = torch.arange(true.shape[2]) % 4
+    degrees = torch.tensor([10.0, 20.0, 28.0, 40.0]).double()[quarter].deg2rad()
+    turned = true * degrees.cos() + other * degrees.sin()
+    views = item.truth["views"].clone()
+    views[1] = (turned / 2 + 0.5).float()
+    shares = {a: NormalAccuracy(angle=a)(Artifact(views=views), item).value for a in (11.25, 22.5, 30.0, 90.0)}
+    assert shares == pytest.approx({11.25: 0.25, 22.5: 0.5, 30.0: 0.75, 90.0: 1.0}, abs=0.02)
+    judge = NormalAccuracy()
+    made = Artifact(views=item.truth["views"])
+    assert judge(made, item).value == judge.reference(made, item) == 1
+
+
+def test_a_residual_closes_the_product() -> None:
+    """I = A S + R with a planted highlight: without the residual it is missing, with it the picture is whole."""
+    item = WorldChannels(count=1).items()[0]
+    albedo, _, shading = item.truth["views"]
+    spot = torch.zeros(3, 128, 128)
+    spot[:, 40:60, 40:60] = 0.2
+    product = srgb_to_linear(albedo) * 1.25 * srgb_to_linear(shading)
+    image = linear_to_srgb((product * 0.8 + spot).clamp(0, 1))[None]
+    given = replace(
+        item,
+        surface=Shared(("albedo", "shading", "residual"), 128, 128),
+        conditions={"image": image},
+        truth={},
+    )
+    made = Artifact(views=torch.stack([albedo, shading, linear_to_srgb(spot / 0.5)]))
+    plain, closed = ChannelReconstruction(), ChannelReconstruction(residual=True)
+    assert (closed(made, given).value or 1) < 0.02 < (plain(made, given).value or 0)
+    assert "no residual" in (closed(Artifact(views=item.truth["views"]), item).reason or "")
