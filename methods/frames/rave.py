@@ -7,19 +7,16 @@ and hints are laid out alike. Where the frames do not fill the last picture, fra
 second prediction is not used.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...bench.models.interface import Condition, Model
-from ...bench.models.parts.schedule import Level
-from ...bench.models.parts.wrappers import canvas_of, tiles_of
 from ...bench.sampling.inversion import Predict
 from ...bench.sampling.loop import Setting, Step
+from .._tiling import filled, tiled
 from ._edit import Edit, Editing
 
 
@@ -43,38 +40,14 @@ class Rave(Edit):
     def way(self, setting: Setting) -> tuple[str, Predict] | None:
         """Predictions of pictures whose layout is the order of the frames."""
         order, model = self.order(setting.canvas.views), setting.model
-        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, self.grid)
+        shape = self.grid, self.grid
+        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, shape)
 
     def order(self, frames: int, noise: Tensor | None = None) -> Tensor:
         """Numbers of the frames in the tiles of all pictures, row by row; `noise` (frames,) decides on the order."""
-        first = torch.arange(frames) if noise is None else noise.cpu().argsort()
-        return first[torch.arange(-(-frames // self.grid**2) * self.grid**2) % frames]
+        return filled(torch.arange(frames) if noise is None else noise.cpu().argsort(), self.grid**2)
 
     def predict(self, state: Editing, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean frames and noise, predicted as tiles of pictures in a new layout."""
         noise = s.noise((len(x),)) if self.shuffle else None
-        return tiled(s.model, x, s.level, s.condition, self.order(len(x), noise), self.grid)
-
-
-def tiled(
-    model: Model,
-    x: Float[Tensor, "frames c h w"],
-    level: Level,
-    condition: Condition,
-    order: Int[Tensor, " tiles"],
-    grid: int,
-) -> tuple[Float[Tensor, "frames c h w"], Float[Tensor, "frames c h w"]]:
-    """x0 and eps of frames that are predicted as the tiles of pictures; a frame in two tiles has those of the first.
-
-    Conditions that are pictures are laid out alike; of others a picture has those of its first tile.
-    """
-
-    def laid(rows: Tensor) -> Tensor:
-        rows = rows[order.to(rows.device)]
-        return canvas_of(rows, grid, grid) if rows.ndim == 4 else rows[:: grid**2]
-
-    passes = tuple({name: laid(rows) for name, rows in one.items()} for one in condition.passes)
-    whole = replace(condition, passes=passes, views=len(order) // grid**2)
-    found = [tiles_of(part, grid, grid) for part in model.predict(laid(x), level, whole)]
-    first = torch.stack([(order == frame).nonzero()[0, 0] for frame in range(len(x))]).to(x.device)
-    return found[0][first], found[1][first]
+        return tiled(s.model, x, s.level, s.condition, self.order(len(x), noise), (self.grid, self.grid))
