@@ -5,12 +5,13 @@ the caption is as good, so exact metrics judge how views agree, not whether they
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from ..bench.limits import Length, Views
 from ..bench.surfaces.lazy import Lazy
+from ..bench.surfaces.network_rigs import PUBLISHED, NetworkRig
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.stage import object_pose, orbit_cameras, stage
@@ -46,6 +47,8 @@ class WorldViews:
     views: int = 4
     """Number of cameras. 4: a quarter turn apart at one elevation, from the prompt alone. 6: the poses of Zero123++,
     from `conditions["image"]`."""
+    rig: Literal["", "mvdream", "imagedream", "mvadapter", "zero123plus-v1.1", "zero123plus-v1.2"] = ""
+    """Poses of a published network in place of `views`; see `surfaces.network_rigs`. Some are given `conditions["image"]`."""
     held: Views = 4
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
@@ -62,25 +65,30 @@ class WorldViews:
         first, level = float(rng.uniform(25, 65)), float(rng.uniform(8, 16))
         scene = stage(caption, SCENES + number, azimuth=first)
         pose = object_pose(stretch=scene.stretch)
-        if self.views == 4:
-            shown = orbit_cameras(first + 90 * np.arange(4), level, 2.0, self.size)
-        else:
-            shown = orbit_cameras(first + np.array(GRID_AZIMUTH), GRID_ELEVATION, 2.0, self.size)
+        rig = PUBLISHED[self.rig] if self.rig else self._rig(level)
+        count = len(rig.azimuth)
+        shown = orbit_cameras(first + np.array(rig.azimuth), rig.elevation, 2.0, self.size)
         apart = orbit_cameras(first + 45 + 360 / self.held * np.arange(self.held), level, 2.0, self.size)
-        take = Take(scene, shown, np.tile(pose, (self.views, 1, 1)))
+        take = Take(scene, shown, np.tile(pose, (count, 1, 1)))
         held = Take(scene, apart, np.tile(pose, (self.held, 1, 1)))
         conditions, content = {"camera": lambda: camera(take)}, f"{take.digest} {held.digest}"
-        if self.views == 6:
-            given = Take(scene, orbit_cameras(first, level, 2.0, self.size), pose[None])
+        if rig.given is not None:
+            given = Take(scene, orbit_cameras(first, rig.given, 2.0, self.size), pose[None])
             conditions["image"], content = lambda: views(given), f"{content} {given.digest}"
         return Item(
             id=f"{number:02d}-{'-'.join(caption.split()[1:3])}",
             family=self.family,
             world=True,
             prompts=(caption,),
-            surface=Apart(self.views, self.size, self.size),
+            surface=Apart(count, self.size, self.size),
             protocol=Sampling(steps=16, guidance=4.0),
             conditions=Lazy(**conditions),
             truth=truth(take, held),
             content=content,
         )
+
+    def _rig(self, level: float) -> NetworkRig:
+        """The rig of `views` cameras, at elevation `level` unless it is Zero123++'s."""
+        if self.views == 4:
+            return NetworkRig((0, 90, 180, 270), (level,) * 4)
+        return NetworkRig(GRID_AZIMUTH, GRID_ELEVATION, given=level)

@@ -15,18 +15,14 @@ until they are flipped.
 """
 
 from dataclasses import dataclass
-from math import pi
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from ..bench.types import Artifact, Family, Item, Role, Score
+from .views.angles import SHORTEST, normal_angles
 from .views.light import decoded_channels, scored_mask
 from .views.shots import Region
-
-SHORTEST = 0.1
-"""Length below which a predicted normal names no direction; rounding to 8 bits alone makes 0.007."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +53,12 @@ class NormalError:
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The angle; coverage is the fraction of the picture that was scored."""
-        predicted = decoded_channels(artifact, item)
-        if predicted is None or predicted.normal is None:
-            return Score.none("the artifact has no normals")
-        if "normal" not in item.truth:
-            return Score.none("the item's truth has no normals")
-        truth = item.truth["normal"][0].double()
-        if truth.shape != predicted.normal.shape:
-            return Score.none("the true normals are of another size")
-        # a true normal of zero length (the sky) is no surface, and would count as 90 degrees
-        inner = (truth.norm(dim=0) > 0.5) & (scored_mask(item, self.region, *truth.shape[1:])[0] > 0.5)
-        if not bool(inner.any()):
-            return Score.none(f"the picture shows no {self.region}")
-        made, truth = predicted.normal[:, inner], truth[:, inner]
-        length = made.norm(dim=0)
-        cosine = (made * truth).sum(0) / (length * truth.norm(dim=0)).clamp(min=1e-9)
-        cosine = torch.where(length < SHORTEST, 0.0, cosine.clamp(-1, 1))
-        angle = cosine.acos() * 180 / pi
+        found = normal_angles(artifact, item, self.region)
+        if isinstance(found, str):
+            return Score.none(found)
+        angle, coverage = found
         pooled = {"mean": angle.mean(), "median": angle.median(), "rms": angle.square().mean().sqrt()}
-        return Score(value=float(pooled[self.statistic]), coverage=float(inner.double().mean()))
+        return Score(value=float(pooled[self.statistic]), coverage=coverage)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
         """The angle by its tangent, |a x b| / a.b, to check the metric; None if a prediction has no direction."""

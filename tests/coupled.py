@@ -20,9 +20,8 @@ class Coupled(Tiny):
     @property
     def capabilities(self) -> frozenset[str]:
         """Everything."""
-        return frozenset(
-            {"text", "attention", "joint", "camera", "image", "video", "poses", "time", "channels", "rows"}
-        )
+        offers = {"text", "attention", "joint", "camera", "image", "video", "poses", "time", "channels", "rows"}
+        return frozenset(offers | {"albedo", "shading"})
 
     def refuse(self, inputs: dict[str, object]) -> None:
         """Nothing."""

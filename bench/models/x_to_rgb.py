@@ -8,16 +8,14 @@ SNR and trailing times. Left out: the exposure of EXR files. On the axes of norm
 
 from typing import ClassVar, Unpack
 
-from torch import Tensor
-
-from .parts.channels import turned, unit
+from .parts.channels import Channel
 from .parts.composed import Parts
 from .parts.denoiser import Precision
 from .parts.guidance import TextAndImage
 from .parts.pictures import Picture, Thumbnail
 from .parts.placement import Memory
 from .parts.recipe import Recipe
-from .parts.rgbx import LEVELS, fingerprint, light
+from .parts.rgbx import LEVELS, fingerprint
 from .parts.stable_diffusion import StableDiffusion
 from .parts.wrappers import Concatenated
 
@@ -32,9 +30,14 @@ FACTORS = {
 """What the encoder's mean of each channel is multiplied by, in the order in which the network reads them."""
 
 
-def upward(normals: Tensor) -> Tensor:
-    """The suite's normals, of unit length, in axes x right, y up, z to the viewer."""
-    return turned(unit(normals))
+CHANNELS = {
+    "albedo": Channel("albedo", "gamma"),
+    "normal": Channel("normal", "normal"),
+    "shading": Channel("shading", "gamma"),
+    "roughness": Channel("roughness"),
+    "metallic": Channel("metallic"),
+}
+"""How the network reads each channel."""
 
 
 class XToRgb(Recipe):
@@ -68,16 +71,15 @@ class XToRgb(Recipe):
     def parts(self) -> Parts:
         """The network's input is the noisy latent, then the latents of the channels, then the irradiance."""
         found, factor = StableDiffusion(self.source, LEVELS), StableDiffusion(self.source).codec.factor
-        before = {"albedo": light, "normal": upward}
         pictures = [
-            Picture(name, name, True, "zeros", "nothing", scale=scale, prepared=before.get(name))
+            Picture(name, name, True, "zeros", "nothing", scale=scale, prepared=CHANNELS[name].given)
             for name, scale in FACTORS.items()
         ]
         return Parts(
             network=Concatenated(
                 found.unet, after=(*FACTORS, "shading"), optional={**dict.fromkeys(FACTORS, 4), "shading": 3}
             ),
-            conditioners=(found.text, *pictures, Thumbnail("shading", "shading", factor, light)),
+            conditioners=(found.text, *pictures, Thumbnail("shading", "shading", factor, CHANNELS["shading"].given)),
             codec=found.codec,
             levels=found.levels,
             guidance=self._guidance,

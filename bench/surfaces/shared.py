@@ -10,6 +10,8 @@ from ..types import SyncbenchError
 
 SHADING_MAX = 1.25
 """Shading in linear light that white stands for in a shading image, in every dataset and metric of channels."""
+PICTURE = "picture"
+"""Name of the view of an item whose channels are given, and whose picture is to be made."""
 
 
 def _check(views: int, height: int, width: int, factor: int) -> int:

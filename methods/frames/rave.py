@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...bench.sampling.inversion import Predict
 from ...bench.sampling.loop import Setting, Step
-from .._tiled import tiled
+from .._tiling import filled, tiled
 from ._edit import Edit, Editing
 
 
@@ -40,14 +40,14 @@ class Rave(Edit):
     def way(self, setting: Setting) -> tuple[str, Predict] | None:
         """Predictions of pictures whose layout is the order of the frames."""
         order, model = self.order(setting.canvas.views), setting.model
-        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, self.grid)
+        shape = self.grid, self.grid
+        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, shape)
 
     def order(self, frames: int, noise: Tensor | None = None) -> Tensor:
         """Numbers of the frames in the tiles of all pictures, row by row; `noise` (frames,) decides on the order."""
-        first = torch.arange(frames) if noise is None else noise.cpu().argsort()
-        return first[torch.arange(-(-frames // self.grid**2) * self.grid**2) % frames]
+        return filled(torch.arange(frames) if noise is None else noise.cpu().argsort(), self.grid**2)
 
     def predict(self, state: Editing, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean frames and noise, predicted as tiles of pictures in a new layout."""
         noise = s.noise((len(x),)) if self.shuffle else None
-        return tiled(s.model, x, s.level, s.condition, self.order(len(x), noise), self.grid)
+        return tiled(s.model, x, s.level, s.condition, self.order(len(x), noise), (self.grid, self.grid))

@@ -22,7 +22,7 @@ from torch import Tensor
 from ...bench.limits import Share
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Reported, Setting, Step
-from .._tiled import tiled
+from .._tiling import tiled
 from ._painting import FAINT, Painter, Painting, grown
 
 ANGLE = cos(radians(68))

@@ -23,6 +23,8 @@ class Channels:
     """Normals, 2 v - 1 of the stored values v, so not of unit length."""
     shading: Float[Tensor, "1 h w"] | None
     """Grey shading in linear light, in [0, SHADING_MAX]."""
+    residual: Float[Tensor, "3 h w"] | None = None
+    """What the picture has beside albedo times shading, in linear light, up to a factor."""
 
 
 def view_channels(item: Item) -> tuple[str, ...]:
@@ -41,6 +43,7 @@ def decoded_channels(artifact: Artifact, item: Item) -> Channels | None:
         albedo=srgb_to_linear(view["albedo"]) if "albedo" in view else None,
         normal=2 * view["normal"] - 1 if "normal" in view else None,
         shading=None if grey is None else SHADING_MAX * srgb_to_linear(grey),
+        residual=srgb_to_linear(view["residual"]) if "residual" in view else None,
     )
 
 

@@ -13,6 +13,7 @@ from .test_methods import digest, same
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "trained"
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "xrgb": ("channels_to_rgb", "world_pictures", {}),
     "rgbx": ("channels_prompted", "world_channels", {}),
     "marigold_iid": ("channels_joint", "world_channels", {}),
     "synctweedies@pixels": ("depth", "world_meshes", {}),

@@ -370,14 +370,47 @@ def test_prompts_choose_the_channel(served: dict[str, Any]) -> None:
     assert (named.given["text"][0] - named.given["text"][1]).abs().max() > 1e-2
 
 
-def test_a_missing_channel_is_a_latent_of_zeros(served: dict[str, Any]) -> None:
+def test_a_missing_channel_is_a_latent_of_zeros_at_any_size(served: dict[str, Any]) -> None:
     model = served["channels_to_rgb"]
-    shading = rand(1, 3, 128, 128)
-    rows = model.condition(["a red cube"], 1.0, shading=shading).given
-    assert rows["albedo"].shape == rows["normal"].shape == (1, 8, 16, 16)
-    assert not rows["albedo"].any()
-    assert not rows["normal"].any()
-    torch.testing.assert_close(rows["shading"], model.encode(shading))
+    for side in (64, 128):
+        shading, cells = rand(1, 3, side, side), side // 8
+        rows = model.condition(["a red cube"], 1.0, shading=shading).given
+        torch.testing.assert_close(rows["shading"], model.encode(shading))
+        x, level = randn(1, 8, cells, cells), next(iter(model.schedule(4)))
+        zeros = {name: torch.zeros_like(rows["shading"]) for name in ("albedo", "normal")}
+        told = model.condition(["a red cube"], 1.0, shading=shading)
+        named = replace(told, passes=tuple({**one, **zeros} for one in told.passes))
+        with torch.no_grad():
+            torch.testing.assert_close(model.predict(x, level, told)[0], model.predict(x, level, named)[0])
+
+
+def test_pictures_from_channels_are_guided_by_three_passes(served: dict[str, Any]) -> None:
+    """out = nothing + image (channels - nothing) + text (both - channels), each pass alone through the network."""
+    folders = {"path": served["channels_to_rgb"]._path, "base": served["channels_to_rgb"]._base}
+    model, alone = (
+        ChannelsToRgb(**folders, device="cpu", dtype="float32", image_guidance=scale) for scale in (1.5, 1.0)
+    )
+    torch.nn.init.normal_(model.network.module().conv_out.weight, std=0.1)
+    alone.network.module().load_state_dict(model.network.module().state_dict())
+    assert model.revision != alone.revision
+    shown = {"albedo": rand(1, 3, 128, 128), "shading": rand(1, 3, 128, 128)}
+    x, level = randn(1, 8, 16, 16), list(model.schedule(4))[1]
+    with torch.no_grad():
+        guided = model.predict(x, level, model.condition(["a red cube"], 4.0, **shown))
+        assert len(model.condition(["a red cube"], 4.0, **shown).passes) == 3
+        plain = {
+            key: level.output_of(x, model.predict(x, level, alone.condition([words], 1.0, **given))[0], "v")
+            for key, words, given in (
+                ("nothing", "", {}),
+                ("channels", "", shown),
+                ("both", "a red cube", shown),
+            )
+        }
+    mixed = plain["nothing"] + 1.5 * (plain["channels"] - plain["nothing"]) + 4 * (plain["both"] - plain["channels"])
+    wanted = level.split(x, mixed, "v")
+    torch.testing.assert_close(guided[0], wanted[0], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(plain["nothing"], plain["channels"], atol=1e-3)
+    assert not torch.allclose(plain["both"], plain["channels"], atol=1e-3)
 
 
 def test_depth_steers_and_its_absence_is_the_reference(served: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""Channels of a picture (albedo, normal, shading, ...): their names, and how networks write them as pictures.
+"""Channels of a picture (albedo, normal, shading, ...): their names, and how networks write and read them as pictures.
 
 The suite writes albedo and shading in sRGB encoding and normals as (n + 1) / 2 in the camera's axes x right, y down,
-z forward (`bench.world.truth.channels`). Published networks have other conventions; see HABITS.
+z forward (`bench.world.truth.channels`). Published networks have other conventions, which a recipe declares for each
+channel; see HABITS. They are converted here and nowhere else.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...surfaces.light import linear_to_srgb
+from ...surfaces.light import linear_to_srgb, srgb_to_linear
 
-Habit = Literal["suite", "linear", "normal", "grey", "first"]
+Habit = Literal["suite", "linear", "gamma", "normal", "grey", "first"]
+GAMMA = 2.2
+"""The exponent of `gamma`, which stands for linear light in the released code of RGB-to-X."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,11 @@ class Channel:
     name: str
     """The suite's name (`albedo`, `normal`, `shading`), or the network's own where the suite has none."""
     habit: Habit = "suite"
-    """How the network writes it; see HABITS."""
+    """How the network writes or reads it; see HABITS."""
+
+    def given(self, picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The suite's picture of the channel, in [0, 1], as a network of this habit reads it."""
+        return HABITS[self.habit].read(picture)
 
 
 def unit(normals: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
@@ -42,17 +49,33 @@ def turned(normals: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     return torch.cat([normals[:, :1], 1 - normals[:, 1:]], 1)
 
 
-HABITS: dict[Habit, Callable[[Tensor], Tensor]] = {
-    "suite": lambda picture: picture,
-    "linear": linear_to_srgb,
-    "normal": lambda picture: turned(unit(picture)),
-    "grey": lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1),
-    "first": lambda picture: picture[:, :1].expand(-1, 3, -1, -1),
-}
-"""Functions from a decoded picture (n, 3, h, w) in [0, 1] to the suite's convention, by the network's convention.
+@dataclass(frozen=True)
+class Convention:
+    """A convention of networks: functions of pictures (n, 3, h, w) in [0, 1]."""
 
-`suite`: the same; `linear`: linear light; `normal`: normals of any length in axes x right, y up, z to the viewer;
-`grey`: one number, the mean of the three channels; `first`: one number, the first channel."""
+    shown: Callable[[Tensor], Tensor]
+    """From what a network of the convention makes to the suite's."""
+    read: Callable[[Tensor], Tensor]
+    """From the suite's to what a network of the convention reads; the inverse of `shown`, where that loses nothing."""
+
+
+def _same(picture: Tensor) -> Tensor:
+    return picture
+
+
+HABITS: dict[Habit, Convention] = {
+    "suite": Convention(_same, _same),
+    "linear": Convention(linear_to_srgb, srgb_to_linear),
+    "gamma": Convention(lambda light: light ** (1 / GAMMA), lambda picture: picture**GAMMA),
+    "normal": Convention(lambda picture: turned(unit(picture)), lambda picture: turned(unit(picture))),
+    "grey": Convention(lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1), _same),
+    "first": Convention(lambda picture: picture[:, :1].expand(-1, 3, -1, -1), _same),
+}
+"""Conventions by name.
+
+`suite`: as in the suite; `linear`: linear light; `gamma`: levels to the power 2.2; `normal`: normals of any length in
+axes x right, y up, z to the viewer; `grey`: one number, the mean of the three channels; `first`: one number, the first
+channel."""
 
 
 def shown(
@@ -60,5 +83,5 @@ def shown(
 ) -> Float[Tensor, "n 3 h w"]:
     """Decoded views (n, 3, h, w) in the suite's convention; `names` has the channel of every view."""
     habits: dict[str, Habit] = {channel.name: channel.habit for channel in channels}
-    pictures = [HABITS[habits[name]](view[None]) for name, view in zip(names, views, strict=True)]
+    pictures = [HABITS[habits[name]].shown(view[None]) for name, view in zip(names, views, strict=True)]
     return torch.cat(pictures)

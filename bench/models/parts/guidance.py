@@ -76,16 +76,17 @@ class TextAndImage:
     rescale: float = 0.0
 
     def passes(self, scale: float) -> tuple[frozenset[str], ...]:
-        """Three passes: all groups dropped, the text dropped, none dropped."""
-        if scale == self.image == 1.0:
-            return (frozenset(),)
+        """Three passes: all groups dropped, the text dropped, none dropped; fewer where a scale of 1 needs none."""
+        if self.image == 1.0:
+            return (frozenset(),) if scale == 1.0 else (frozenset({"text"}), frozenset())
         return (EVERYTHING, frozenset({"text"}), frozenset())
 
     def combine(self, outputs: Sequence[Tensor], scale: float, together: bool = False) -> Tensor:
         """The guided output (views, c, h, w) from those of the passes."""
         if len(outputs) == 1:
             return outputs[0]
-        nothing, image, both = outputs
+        # where the scale of the image is 1, the pass without conditions cancels
+        nothing, image, both = outputs if len(outputs) == 3 else (outputs[0], *outputs)
         mixed = nothing + self.image * (image - nothing) + scale * (both - image)
         if not self.rescale:
             return mixed

@@ -22,16 +22,14 @@ class Picture:
     """Whether the latent is the encoder's own mean, neither shifted nor scaled."""
     absent: Literal["same", "zeros", "grey"] = "same"
     """What takes its place in passes that drop it: itself, a latent of zeros, or the latent of a grey picture."""
-    missing: Literal["refused", "nothing", "zeros"] = "refused"
-    """For an item without the condition: a SyncbenchError, no row, or a latent of zeros."""
+    missing: Literal["refused", "nothing"] = "refused"
+    """For an item without the condition: a SyncbenchError, or no row."""
     per: int | None = 1
     """Number of consecutive views that share a picture; None: all views have the first picture."""
     scale: float | tuple[float, ...] = 1.0
     """A factor on the latent: one number, or one for each channel."""
     prepared: Callable[[Tensor], Tensor] | None = None
     """A function of pictures (n, 3, h, w) in [0, 1] that comes before coding, e.g. from sRGB to linear light."""
-    shape: tuple[int, ...] = ()
-    """Shape (c, h, w) of a latent, for `missing` = `zeros`."""
     size: int = 0
     """Pixels along the short side after resizing, of which the middle square is kept; 0: the picture as it is."""
 
@@ -59,8 +57,7 @@ class Picture:
         """The latent of each view. Raises SyncbenchError if the condition is missing and `missing` is `refused`."""
         found = needed(request, self.name) if self.missing == "refused" else request.inputs.get(self.name)
         if found is None:
-            named = {self.out: torch.zeros(request.views, *self.shape)} if self.missing == "zeros" else {}
-            return named, named
+            return {}, {}
         per = request.views if self.per is None else self.per
         found = squared(found, self.size) if self.size else found
         kept = found[::per]

@@ -1,7 +1,6 @@
 """Fingerprint, noise levels and linear light of RGB-to-X and X-to-RGB (Zeng et al. 2024, arXiv 2405.00666)."""
 
-from torch import Tensor
-
+from .channels import Channel
 from .fingerprint import CLIP, CLIP_TOKENIZER, CODEC, TEXT_WIDTH, UNET, Fingerprint, Part
 
 LEVELS = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -24,6 +23,5 @@ def fingerprint(name: str, channels: int) -> Fingerprint:
     )
 
 
-def light(picture: Tensor) -> Tensor:
-    """Linear light of an sRGB picture in [0, 1], as in the released code: levels to the power 2.2."""
-    return picture**2.2
+light = Channel("image", "gamma").given
+"""Linear light of an sRGB picture in [0, 1], as in the released code: levels to the power 2.2."""

@@ -1,4 +1,4 @@
-"""Views that the network predicts as the tiles of one picture."""
+"""Views as tiles of larger pictures, which go through the network at once."""
 
 from dataclasses import replace
 
@@ -11,21 +11,25 @@ from ..bench.models.parts.schedule import Level
 from ..bench.models.parts.wrappers import canvas_of, tiles_of
 
 
+def filled(order: Int[Tensor, " views"], tiles: int) -> Int[Tensor, " places"]:
+    """The order of views, repeated from its beginning until it fills whole pictures of `tiles` tiles."""
+    return order[torch.arange(-(-len(order) // tiles) * tiles) % len(order)]
+
+
 def tiled(
     model: Model,
     x: Float[Tensor, "views c h w"],
     level: Level,
     condition: Condition,
-    order: Int[Tensor, " tiles"],
-    grid: int | tuple[int, int],
+    order: Int[Tensor, " places"],
+    grid: tuple[int, int],
 ) -> tuple[Float[Tensor, "views c h w"], Float[Tensor, "views c h w"]]:
     """x0 and eps of views that are predicted as the tiles of pictures; a view in two tiles has those of the first.
 
-    `order` has the number of the view in each tile of all pictures, row by row; `grid` is the number of tiles along a
-    side, or of rows and of columns. Conditions that are pictures are laid out alike; of others a picture has those of
-    its first tile.
+    `order` has the view of every tile, picture by picture and row by row, and `grid` rows and columns of a picture.
+    Conditions that are pictures are laid out alike; of others a picture has those of its first tile.
     """
-    rows, columns = (grid, grid) if isinstance(grid, int) else grid
+    rows, columns = grid
 
     def laid(values: Tensor) -> Tensor:
         values = values[order.to(values.device)]
