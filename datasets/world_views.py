@@ -48,7 +48,7 @@ class WorldViews:
     """Number of cameras. 4: a quarter turn apart at one elevation, from the prompt alone. 6: the poses of Zero123++,
     from `conditions["image"]`."""
     rig: Literal["", "mvdream", "imagedream", "mvadapter", "zero123plus-v1.1", "zero123plus-v1.2"] = ""
-    """Poses of a published network in place of `views`; see `surfaces.network_rigs`. Some are given `conditions["image"]`."""
+    """Poses of a published network in place of `views`; see `surfaces.network_rigs`. To some an image is given."""
     held: Views = 4
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
