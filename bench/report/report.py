@@ -67,10 +67,8 @@ def report(
     """
     suffix = "" if out is None else Path(out).suffix.lower()
     if format is None and suffix and suffix not in SUFFIXES:
-        known = ", ".join(SUFFIXES)
-        raise SyncbenchError(
-            f"'{out}': no format is written to {suffix} files; end the name in {known}, or give a format"
-        )
+        cure = f"end the name in one of {', '.join(SUFFIXES)}, or give a format"
+        raise SyncbenchError(f"'{out}': no format is written to {suffix} files; {cure}")
     format = SUFFIXES.get(suffix, format or "text")
     if format not in FORMATS:
         raise SyncbenchError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
