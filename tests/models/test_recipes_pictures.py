@@ -318,6 +318,11 @@ MESH: dict[str, Any] = {"id": "world_meshes", "size": SIDE, "views": 2, "held": 
 CLIP: dict[str, Any] = {"id": "world_videos", "size": SIDE, "frames": 2}
 OVERLAP = ["independent", {"id": "multidiffusion", "stride": 0.5}, "batch_attention"]
 GEOMETRY = ["independent", "synctweedies", "batch_attention"]
+TEXTURING: list[Any] = [
+    *("independent", "texture", "text2tex", "texfusion", "syncmvd", "paint3d", "stochsync", "texpainter@reencode"),
+    *({"id": "texpainter", "iterations": 2}, {"id": "fantasia3d", "rounds": 1, "entries": 12}),
+]
+"""What textures a mesh, with as little work as it can do."""
 
 
 def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[Any], out: Path) -> Any:
@@ -359,6 +364,15 @@ def test_controlnets_paint_a_mesh(replica: Callable[[str], Path], tmp_path: Path
 def test_stable_diffusion_2_with_depth_paints_a_mesh(replica: Callable[[str], Path], tmp_path: Path) -> None:
     model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
     sampled(sweep(model, MESH, GEOMETRY, tmp_path / "out"), rows=2)
+
+
+@pytest.mark.parametrize("name", ["controlnet", "sd2_depth"])
+def test_methods_of_given_geometry_run_on_depth_checkpoints(
+    replica: Callable[[str], Path], name: str, tmp_path: Path
+) -> None:
+    model: dict[str, Any] = {"id": name, "path": str(replica("sd15" if name == "controlnet" else name))}
+    model |= {"nets": {"depth": str(replica(NETS["depth"]))}} if name == "controlnet" else {}
+    sampled(sweep(model, MESH, TEXTURING, tmp_path / "out"), rows=2, methods=len(TEXTURING))
 
 
 def test_instruct_pix2pix_edits_a_clip(replica: Callable[[str], Path], tmp_path: Path) -> None:
