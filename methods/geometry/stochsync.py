@@ -129,7 +129,7 @@ class StochSync(Directed):
 
 def begin(levels: list[Level], time: float) -> int:
     """Number of the first step at or below a fraction of the largest time; the last step at the latest."""
-    found = [level.index for level in levels if level.t <= time * levels[0].t + 1e-9]
+    found = [number for number, level in enumerate(levels) if level.t <= time * levels[0].t + 1e-9]
     return found[0] if found else len(levels) - 1
 
 

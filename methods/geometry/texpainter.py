@@ -29,7 +29,7 @@ from ...bench.sampling.loop import Reported, Setting, Step, canvas_artifact, pix
 from ...bench.types import Artifact, Item
 from ._buffers import Colouring
 from ._directions import Directed
-from ._tiny import Decode, tiny_decoder, tiny_revision
+from ._second import Decode, revision_of, tiny_decoder
 
 
 @dataclass
@@ -83,17 +83,17 @@ class TexPainter(Directed):
 
     def loads(self) -> dict[str, str]:
         """The fingerprint of the small decoder, where there is one on this machine."""
-        return {"decoder_weights": tiny_revision(self.decoder)} if self.decoder and not self._missing else {}
+        return {"decoder_weights": revision} if (revision := self._revision) else {}
 
     def lacks(self, item: Item) -> str | None:
         """A reason where the small decoder is missing, or as for directions."""
-        if self.decoder and self._missing:
+        if self.decoder and not self._revision:
             return f"its small decoder is not on this machine: `syncbench fetch {self.decoder}` brings it"
         return super().lacks(item)
 
     @property
-    def _missing(self) -> bool:
-        return not tiny_revision(self.decoder)
+    def _revision(self) -> str:
+        return revision_of(self.decoder, "small decoder")
 
     def prepare(self, setting: Setting) -> Fused:
         """Noise in the latent texture, and no picture yet."""

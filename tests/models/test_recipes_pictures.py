@@ -375,6 +375,31 @@ def test_methods_of_given_geometry_run_on_depth_checkpoints(
     sampled(sweep(model, MESH, TEXTURING, tmp_path / "out"), rows=2, methods=len(TEXTURING))
 
 
+def test_texture_paints_some_steps_by_an_inpainting_checkpoint(replica: Callable[[str], Path], tmp_path: Path) -> None:
+    model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
+    second = {"id": "texture", "inpainter": str(replica("inpainting")), "inpainting_begin": 0.5, "inpainting_end": 1.0}
+    methods = ["independent", "texture", second]
+    sampled(sweep(model, MESH, methods, tmp_path / "out"), rows=2, methods=3)
+    away = load("methods", "texture", {"inpainter": "nobody/nothing"})
+    assert away.loads() == {}
+    assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])
+    assert set(load("methods", "texture", {"inpainter": second["inpainter"]}).loads()) == {"inpainter_weights"}
+
+
+def test_texpainter_optimises_through_a_small_decoder(replica: Callable[[str], Path], tmp_path: Path) -> None:
+    import diffusers
+
+    small = {"num_encoder_blocks": (1, 1, 1, 1), "num_decoder_blocks": (1, 1, 1, 1), "latent_channels": 4}
+    wide: Any = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    diffusers.AutoencoderTiny(**small, **wide).save_pretrained(tmp_path / "small")
+    model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
+    plain: dict[str, Any] = {"id": "texpainter", "iterations": 2}
+    methods = ["independent", plain, plain | {"decoder": str(tmp_path / "small")}]
+    sampled(sweep(model, MESH, methods, tmp_path / "out"), rows=2, methods=3)
+    away = load("methods", "texpainter", {"decoder": "nobody/nothing"})
+    assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])
+
+
 def test_instruct_pix2pix_edits_a_clip(replica: Callable[[str], Path], tmp_path: Path) -> None:
     model = {"id": "instruct_pix2pix", "path": str(replica("instruct_pix2pix")), "picture": "video"}
     sampled(sweep(model, CLIP, ["independent", "batch_attention"], tmp_path / "out"), rows=3, methods=2)
