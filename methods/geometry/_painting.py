@@ -155,6 +155,7 @@ class Painter(Directed):
         """
         state.views = list(views)
         noise, levels = state.noise[state.views], [*setting.schedule]
+        levels = levels[first:] or levels[-1:]  # a rehearsal may list a few of all
         size = noise.shape[-2:]
         state.mask = state.soft = F.adaptive_max_pool2d(mask.to(noise), size)
         pictures, known = state.seen(views)
@@ -166,9 +167,8 @@ class Painter(Directed):
             chequered = (torch.arange(size[0])[:, None] + torch.arange(size[1])) % 2
             only = F.adaptive_max_pool2d((mask & ~later).to(noise), size) == 0
             state.soft = torch.where(only, state.mask * chequered.to(noise), state.mask)
-        start = levels[first]
-        state.x = noise if first == 0 else start.a * state.given + start.b * noise
-        yield from levels[first:]
+        state.x = noise if first == 0 else levels[0].a * state.given + levels[0].b * noise
+        yield from levels
         return setting.model.decode(state.x)
 
     def opened(self, state: Painting, level: Level) -> Tensor:

@@ -3,7 +3,7 @@
 Yeo, Kim, Sung, ICLR 2025, arXiv 2501.15445; upstream code read (MIT, commit 253e8e8), nothing copied. An outer step
 takes one of several sets of views that hardly overlap, renders them from the surface, encodes them, adds fresh noise of
 the step's level (the whole of it, as score distillation does), denoises by the deterministic sampler down to a clean
-picture, decodes, and writes the pixels to the surface, where each cell has the view that sees it best. Levels fall from
+picture, decodes, and writes the pixels to the surface, whose cells have their mean with weights cos^6. Levels fall from
 0.9 of the schedule to 0.27; the first two steps begin with noise alone. In the last two the level is doubled and a
 view's pixels are mixed with the surface's by a mask that fades towards where the view ends, which removes seams.
 
@@ -27,16 +27,22 @@ from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Setting, Step, canvas_artifact, pixel_canvas
 from ...bench.types import Artifact, Item
+from ._buffers import Colouring
 from ._directions import Directed
+from ._painting import completed
+
+POWER = 6.0
+"""Exponent of the weights where views of a set overlap."""
 
 
 @dataclass
 class Coloured:
     """A surface's colours, and the views that are denoised at present."""
 
-    canvas: Canvas
-    """The canvas of pixels."""
-    colours: Float[Tensor, "3 ..."]
+    colouring: Colouring
+    colours: Float[Tensor, "3 cells"]
+    mass: Float[Tensor, " cells"]
+    """0 where no view has coloured the surface yet."""
     views: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     """Numbers (k,) of the views of the present set."""
     x: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -65,10 +71,10 @@ class StochSync(Directed):
     """Number of the last outer steps with faded masks and doubled levels."""
 
     def prepare(self, setting: Setting) -> Coloured:
-        """A grey surface."""
+        """A surface without colours."""
         canvas = pixel_canvas(setting.item, setting.canvas, setting.model)
-        grey = torch.full((3, *canvas.shape), 0.5, dtype=setting.model.dtype, device=setting.model.device)
-        return Coloured(canvas, grey)
+        blank = torch.zeros(4, canvas.cells, dtype=setting.model.dtype, device=setting.model.device)
+        return Coloured(Colouring.of(setting.item, canvas), blank[:3], blank[3])
 
     def levels(self, state: Coloured, setting: Setting) -> Iterator[Level]:
         """The denoiser's steps of each outer step."""
@@ -76,17 +82,17 @@ class StochSync(Directed):
         outer, total = self.outer or len(levels), setting.canvas.views
         for step in range(outer):
             state.views = torch.arange(step % min(self.sets, total), total, self.sets)
-            within = state.canvas.index[state.views]
-            own = Canvas(within, state.canvas.weight[state.views], state.canvas.shape)
+            own = state.colouring.views(state.views)
             taken = levels[begin(levels, self.time(step, outer)) :]
             noise = setting.canvas.look(setting.noise())[state.views]
             if step < 2:
                 state.x = noise
             else:
-                state.x = taken[0].a * model.encode(own.look(state.colours)) + taken[0].b * noise
+                seen = completed(*own.look(state.colours, state.mass))
+                state.x = taken[0].a * model.encode(seen) + taken[0].b * noise
             yield from taken
             soft = step >= max(2, outer - self.soft)
-            state.colours = replaced(state.colours, model.decode(state.x), own, soft)
+            replace(state, own, model.decode(state.x), soft)
 
     def time(self, step: int, outer: int) -> float:
         """The level of an outer step as a fraction of the largest time."""
@@ -116,29 +122,27 @@ class StochSync(Directed):
     def finish(self, state: Coloured, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The views of the coloured surface."""
         if item.surface.picture:
-            return canvas_artifact(state.colours.clamp(0, 1), item)
-        return Artifact(views=state.canvas.look(state.colours).clamp(0, 1).float().cpu())
+            return canvas_artifact(state.colours.clamp(0, 1).unflatten(1, item.surface.canvas().shape), item)
+        pictures = completed(*state.colouring.look(state.colours, state.mass))
+        return Artifact(views=pictures.clamp(0, 1).float().cpu())
 
 
 def begin(levels: list[Level], time: float) -> int:
     """Number of the first step at or below a fraction of the largest time; the last step at the latest."""
-    found = [level.index for level in levels if level.t <= time * levels[0].t + 1e-9]
+    found = [number for number, level in enumerate(levels) if level.t <= time * levels[0].t + 1e-9]
     return found[0] if found else len(levels) - 1
 
 
-def replaced(
-    colours: Float[Tensor, "3 ..."], pictures: Float[Tensor, "k 3 H W"], own: Canvas, soft: bool
-) -> Float[Tensor, "3 ..."]:
-    """Colours whose cells that the views see have the pixel of the view that sees them best.
+def replace(state: Coloured, own: Colouring, pictures: Float[Tensor, "k 3 H W"], soft: bool) -> None:
+    """Give the surface the colours of a set's pictures.
 
     `soft`: mixed with what was there; a pixel's part is its nearness to the view's middle column, times its weight.
     """
-    best = own.winners()
-    seen = (best.mass > 0).reshape(own.shape)
-    painted = best.paint(pictures.to(colours))
-    if not soft:
-        return torch.where(seen, painted, colours)
-    wide = own.index.shape[2]
-    fade = 1 - (torch.arange(wide, device=colours.device) + 0.5 - wide / 2).abs() * 2 / wide
-    part = best.paint((fade * own.weight.to(fade)).clamp(0, 1)[:, None].to(colours))
-    return torch.where(seen, torch.lerp(colours, painted, part), colours)
+    painted, mass = own.paint(pictures.to(state.colours), POWER)
+    wide = pictures.shape[3]
+    fade = 1 - (torch.arange(wide, device=mass.device) + 0.5 - wide / 2).abs() * 2 / wide
+    part = own.paint((fade * own.weight.to(fade)).clamp(0, 1)[:, None].to(painted), POWER)[0]
+    part = part if soft else torch.ones_like(part)
+    part = torch.where(state.mass > 0, part, 1.0)  # nothing to mix with
+    state.colours = torch.where(mass > 0, torch.lerp(state.colours, painted, part), state.colours)
+    state.mass = state.mass + mass

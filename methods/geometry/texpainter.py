@@ -25,10 +25,11 @@ from ...bench.canvas import Canvas
 from ...bench.limits import Fraction, Positive, Scale
 from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
-from ...bench.sampling.loop import Reported, Setting, Step, canvas_artifact
+from ...bench.sampling.loop import Reported, Setting, Step, canvas_artifact, pixel_canvas
 from ...bench.types import Artifact, Item
+from ._buffers import Colouring
 from ._directions import Directed
-from ._tiny import Decode, tiny_decoder, tiny_revision
+from ._second import Decode, revision_of, tiny_decoder
 
 
 @dataclass
@@ -37,12 +38,13 @@ class Fused:
 
     texture: Tensor
     """(c, *cells)"""
+    colouring: Colouring
     decode: Decode
     """The decoder through which latents are optimised."""
     pictures: Tensor
     """(views, 3, H, W) in [0, 1]."""
     colours: Tensor
-    """(3, *cells of pixels)."""
+    """(3, cells of pixels)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +83,24 @@ class TexPainter(Directed):
 
     def loads(self) -> dict[str, str]:
         """The fingerprint of the small decoder, where there is one on this machine."""
-        return {"decoder_weights": tiny_revision(self.decoder)} if self.decoder and not self._missing else {}
+        return {"decoder_weights": revision} if (revision := self._revision) else {}
 
     def lacks(self, item: Item) -> str | None:
         """A reason where the small decoder is missing, or as for directions."""
-        if self.decoder and self._missing:
+        if self.decoder and not self._revision:
             return f"its small decoder is not on this machine: `syncbench fetch {self.decoder}` brings it"
         return super().lacks(item)
 
     @property
-    def _missing(self) -> bool:
-        return not tiny_revision(self.decoder)
+    def _revision(self) -> str:
+        return revision_of(self.decoder, "small decoder")
 
     def prepare(self, setting: Setting) -> Fused:
         """Noise in the latent texture, and no picture yet."""
         model = setting.model
         decode = tiny_decoder(self.decoder, model) if self.decoder else model.decode
-        return Fused(setting.noise(), decode, torch.empty(0), torch.empty(0))
+        colouring = Colouring.of(setting.item, pixel_canvas(setting.item, setting.canvas, model))
+        return Fused(setting.noise(), colouring, decode, torch.empty(0), torch.empty(0))
 
     def levels(self, state: Fused, setting: Setting) -> list[Level]:
         """The steps that are taken."""
@@ -109,9 +112,8 @@ class TexPainter(Directed):
 
     def step(self, state: Fused, x: Tensor, s: Step) -> Fused:
         """The latent texture at the next noise level, after all views agree in colours."""
-        pixels = s.pixels().raised(self.power)
-        state.colours = pixels.paint(s.model.decode(s.x0))
-        state.pictures = pixels.look(state.colours)
+        state.colours, mass = state.colouring.paint(s.model.decode(s.x0), self.power)
+        state.pictures, _ = state.colouring.look(state.colours, mass)
         if self.iterations:
             fitted = optimised(s.x0, state.pictures, state.decode, self.iterations, self.rate)
         else:
@@ -123,7 +125,7 @@ class TexPainter(Directed):
     def finish(self, state: Fused, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The pictures of the colour texture."""
         if item.surface.picture:
-            return canvas_artifact(state.colours, item)
+            return canvas_artifact(state.colours.unflatten(1, item.surface.canvas().shape), item)
         return Artifact(views=state.pictures.float().cpu())
 
 

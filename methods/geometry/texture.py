@@ -7,14 +7,14 @@ steps what is refined is drawn in every second latent cell only, so that it foll
 
 Upstream's texture is fitted to the picture by Adam, 200 steps of squared error; here the minimum is written down: each
 texel has the mean of the pixels that see it. Lengths of masks are upstream's at 1200 px, as shares of a view. Upstream
-draws steps 11 to 19 of 50 with an inpainting checkpoint, without pasting: `free` names that window, and in it our one
-model draws without pasting; its default is empty, because a model that is not told what to keep does not keep it.
-Left out: the inpainting checkpoint, and cropping to the object's box. Views are the item's, in upstream's order around
-the object; upstream adds one from above and one from below.
+draws steps 11 to 19 of 50, from the second view on, with an inpainting checkpoint that reads the picture so far, and
+pastes nothing then; `inpainter` names one whose latents are the model's, and without it these steps are as the others.
+Left out: cropping to the object's box. Views are the item's, in their order on the ring to both sides of the first;
+upstream has ten (`rig=texture`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -23,13 +23,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...bench.limits import Share
+from ...bench.models.inpainting import Inpainting
+from ...bench.models.interface import Condition
 from ...bench.models.parts.schedule import Level
-from ...bench.sampling.loop import Reported, Setting
-from ...bench.types import SyncbenchError
-from ._painting import FAINT, Painter, Painting, alternating, grown, odd, shrunk
+from ...bench.sampling.loop import Reported, Setting, Step
+from ...bench.types import Item, SyncbenchError
+from ._painting import FAINT, Painter, Painting, alternating, completed, grown, odd, shrunk
+from ._second import revision_of
 
 SIDE = 1200
 """Side of upstream's renders in pixels, by which its masks are measured."""
+SECOND = "sd2-community/stable-diffusion-2-inpainting"
+"""A copy of upstream's inpainting checkpoint."""
+
+
+@dataclass
+class Inpainted(Painting):
+    """A surface that two networks paint."""
+
+    prompts: tuple[str, ...] = ()
+    second: Any = None
+    """The inpainting checkpoint."""
+    told: Condition | None = None
+    """What it was told of the views `asked`."""
+    asked: list[int] = field(default_factory=list[int])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +70,51 @@ class Texture(Painter):
             "source": "TexFusion, table of FID",
         },
     )
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"release": {"free_begin": 0.22, "free_end": 0.4}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "inpainting": {"inpainter": "sd2-community/stable-diffusion-2-inpainting"}
+    }
 
     better: Share = 0.2
     """A painted pixel is refined where its viewing angle's cosine is larger by this than when it was painted."""
     chequered: Share = 0.5
     """Leading fraction of the steps in which what is refined is drawn in every second cell."""
-    free_begin: Share = 0.0
-    free_end: Share = 0.0
-    """Steps in which nothing is pasted, from the second view on, as fractions of all (11 to 19 of 50 upstream)."""
+    inpainter: str = ""
+    """Folder or hub id of an inpainting checkpoint for some of the steps; empty: none."""
+    inpainting_begin: Share = 0.22
+    inpainting_end: Share = 0.4
+    """Begin and end of these steps, as fractions of all."""
     grow: Share = 19 / SIDE
     """Side of the square by which what is generated is dilated, as a share of a view's."""
 
-    def __post_init__(self) -> None:
-        if self.free_end < self.free_begin:
-            raise SyncbenchError(f"free_end = {self.free_end} lies before free_begin = {self.free_begin}")
+    def loads(self) -> dict[str, str]:
+        """The fingerprint of the inpainting checkpoint, where there is one on this machine."""
+        return {"inpainter_weights": revision} if (revision := self._revision) else {}
+
+    def lacks(self, item: Item) -> str | None:
+        """A reason where the inpainting checkpoint is missing, or as for directions."""
+        if self.inpainter and not self._revision:
+            return f"its inpainting checkpoint is not on this machine: `syncbench fetch {self.inpainter}` brings it"
+        return super().lacks(item)
+
+    @property
+    def _revision(self) -> str:
+        return revision_of(self.inpainter, "inpainting checkpoint")
+
+    def prepare(self, setting: Setting) -> Painting:
+        """A surface without colours; and the inpainting checkpoint, if one is named."""
+        state = super().prepare(setting)
+        if not self.inpainter:
+            return state
+        model = setting.model
+        kind = str(getattr(model, "precision", model.dtype)).removeprefix("torch.")
+        second: Any = Inpainting(path=self.inpainter, device=str(model.device), dtype=kind)  # type: ignore[arg-type]
+        if (second.factor, second.channels) != (model.factor, model.channels):
+            raise SyncbenchError(
+                f"{self.inpainter} paints latents of {second.channels} channels and {second.factor} pixels a cell, "
+                f"and model {model.id} has {model.channels} and {model.factor}: name one of its family"
+            )
+        second.cost = model.cost
+        return Inpainted(**vars(state), prompts=self.prompts(setting.item, setting.canvas.views), second=second)
 
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
         """All steps of one view after the other; after each, its pixels are painted."""
@@ -93,7 +140,25 @@ class Texture(Painter):
 
     def opened(self, state: Painting, level: Level) -> Tensor:
         """The mask of a step."""
-        done = level.index / level.total
-        if state.views != [0] and self.free_begin <= done < self.free_end:
+        if self.inpaints(state, level):
             return torch.ones_like(state.mask)
-        return state.soft if done < self.chequered else state.mask
+        return state.soft if level.index / level.total < self.chequered else state.mask
+
+    def inpaints(self, state: Painting, level: Level) -> bool:
+        """Whether a step is the inpainting checkpoint's."""
+        inside = self.inpainting_begin <= level.index / level.total < self.inpainting_end
+        return isinstance(state, Inpainted) and state.views != [0] and inside
+
+    def predict(self, state: Painting, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+        """Clean latents and noise of the present view, by the model or by the inpainting checkpoint."""
+        if not (isinstance(state, Inpainted) and self.inpaints(state, s.level)):
+            return super().predict(state, x, s)
+        if state.asked != state.views:
+            pictures, known = state.seen(state.views)
+            mask = F.interpolate(state.mask, pictures.shape[-2:])
+            given = {"image": completed(pictures, known > 0), "mask": mask}
+            words = [state.prompts[view] for view in state.views]
+            state.told = state.second.condition(words, s.sampling.guidance, s.sampling.negative, **given)
+            state.asked = list(state.views)
+        assert state.told is not None
+        return state.second.predict(x, s.level, state.told)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMPONENTS = {component.id: component for component in registry.list_components("methods")}
-PUBLISHED = {"syncdiffusion@paper"}
+PUBLISHED = {"syncdiffusion@paper", "texpainter@tiny", "texture@inpainting"}
 """What needs published weights, which no test has: see `test_real_pictures`."""
 SPECS = [
     spec

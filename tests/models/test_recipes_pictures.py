@@ -318,6 +318,11 @@ MESH: dict[str, Any] = {"id": "world_meshes", "size": SIDE, "views": 2, "held": 
 CLIP: dict[str, Any] = {"id": "world_videos", "size": SIDE, "frames": 2}
 OVERLAP = ["independent", {"id": "multidiffusion", "stride": 0.5}, "batch_attention"]
 GEOMETRY = ["independent", "synctweedies", "batch_attention"]
+TEXTURING: list[Any] = [
+    *("independent", "texture", "text2tex", "texfusion", "syncmvd", "paint3d", "stochsync", "texpainter@reencode"),
+    *({"id": "texpainter", "iterations": 2}, {"id": "fantasia3d", "rounds": 1, "entries": 12}),
+]
+"""What textures a mesh, with as little work as it can do."""
 
 
 def sweep(model: dict[str, Any], dataset: dict[str, Any], methods: list[Any], out: Path) -> Any:
@@ -359,6 +364,40 @@ def test_controlnets_paint_a_mesh(replica: Callable[[str], Path], tmp_path: Path
 def test_stable_diffusion_2_with_depth_paints_a_mesh(replica: Callable[[str], Path], tmp_path: Path) -> None:
     model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
     sampled(sweep(model, MESH, GEOMETRY, tmp_path / "out"), rows=2)
+
+
+@pytest.mark.parametrize("name", ["controlnet", "sd2_depth"])
+def test_methods_of_given_geometry_run_on_depth_checkpoints(
+    replica: Callable[[str], Path], name: str, tmp_path: Path
+) -> None:
+    model: dict[str, Any] = {"id": name, "path": str(replica("sd15" if name == "controlnet" else name))}
+    model |= {"nets": {"depth": str(replica(NETS["depth"]))}} if name == "controlnet" else {}
+    sampled(sweep(model, MESH, TEXTURING, tmp_path / "out"), rows=2, methods=len(TEXTURING))
+
+
+def test_texture_paints_some_steps_by_an_inpainting_checkpoint(replica: Callable[[str], Path], tmp_path: Path) -> None:
+    model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
+    second = {"id": "texture", "inpainter": str(replica("inpainting")), "inpainting_begin": 0.5, "inpainting_end": 1.0}
+    methods = ["independent", "texture", second]
+    sampled(sweep(model, MESH, methods, tmp_path / "out"), rows=2, methods=3)
+    away = load("methods", "texture", {"inpainter": "nobody/nothing"})
+    assert away.loads() == {}
+    assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])
+    assert set(load("methods", "texture", {"inpainter": second["inpainter"]}).loads()) == {"inpainter_weights"}
+
+
+def test_texpainter_optimises_through_a_small_decoder(replica: Callable[[str], Path], tmp_path: Path) -> None:
+    import diffusers
+
+    small = {"num_encoder_blocks": (1, 1, 1, 1), "num_decoder_blocks": (1, 1, 1, 1), "latent_channels": 4}
+    wide: Any = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    diffusers.AutoencoderTiny(**small, **wide).save_pretrained(tmp_path / "small")
+    model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
+    plain: dict[str, Any] = {"id": "texpainter", "iterations": 2}
+    methods = ["independent", plain, plain | {"decoder": str(tmp_path / "small")}]
+    sampled(sweep(model, MESH, methods, tmp_path / "out"), rows=2, methods=3)
+    away = load("methods", "texpainter", {"decoder": "nobody/nothing"})
+    assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])
 
 
 def test_instruct_pix2pix_edits_a_clip(replica: Callable[[str], Path], tmp_path: Path) -> None:

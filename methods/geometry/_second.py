@@ -1,4 +1,4 @@
-"""A small decoder (TAESD and its like) that stands in for a checkpoint's own where gradients go through it."""
+"""Second checkpoints that methods use beside the model: whether they are here, and a small decoder (TAESD)."""
 
 from collections.abc import Callable
 
@@ -31,9 +31,11 @@ def tiny_decoder(path: str, model: Model) -> Decode:
     return codec.decode
 
 
-def tiny_revision(path: str) -> str:
-    """12 hex digits of such a decoder's weights; empty where it is not on this machine."""
+def revision_of(path: str, what: str) -> str:
+    """12 hex digits of a checkpoint's weights; empty where none is named or it is not on this machine."""
+    if not path:
+        return ""
     try:
-        return find(path, Placement.of(torch.device("cpu"), torch.float32, torch.float32, {}), what=WHAT).revision()
+        return find(path, Placement.of(torch.device("cpu"), torch.float32, torch.float32, {}), what=what).revision()
     except SyncbenchError:
         return ""
