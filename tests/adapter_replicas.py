@@ -7,7 +7,7 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
-from .coupled_replicas import PNDM, SD2, SMALL, WIDTHS, sd15, sdxl, seeded, tower, words, written
+from .coupled_replicas import PNDM, SD2, SMALL, WIDTHS, resampler, sd15, sdxl, seeded, tower, words, written
 
 
 def sd21(folder: Path) -> Path:
@@ -55,22 +55,6 @@ def ip_adapter(folder: Path, base: Path, kind: str) -> Path:
         made = {f"image_proj.{k}": v for k, v in resampler(config.hidden_size, width, drawn).items()}
         save_file(made | read, place / "ip-adapter-plus_sd15.safetensors")
     return folder
-
-
-def resampler(reads: int, width: int, drawn: Any, inner: int = 64, depth: int = 4) -> dict[str, torch.Tensor]:
-    """What makes 16 tokens of an encoder's patches, under its published names."""
-    found = {"latents": drawn(1, 16, inner), "proj_in.weight": drawn(inner, reads), "proj_in.bias": drawn(inner)}
-    found |= {"proj_out.weight": drawn(width, inner), "proj_out.bias": drawn(width)}
-    found |= {"norm_out.weight": 1 + drawn(width), "norm_out.bias": drawn(width)}
-    for i in range(depth):
-        for norm in ("0.norm1", "0.norm2", "1.0"):
-            found |= {f"layers.{i}.{norm}.weight": 1 + drawn(inner), f"layers.{i}.{norm}.bias": drawn(inner)}
-        found[f"layers.{i}.0.to_q.weight"] = drawn(64, inner)
-        found[f"layers.{i}.0.to_kv.weight"] = drawn(128, inner)
-        found[f"layers.{i}.0.to_out.weight"] = drawn(inner, 64)
-        found[f"layers.{i}.1.1.weight"] = drawn(4 * inner, inner)
-        found[f"layers.{i}.1.3.weight"] = drawn(inner, 4 * inner)
-    return found
 
 
 def camera_encoder(kind: str) -> Any:

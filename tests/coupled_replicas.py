@@ -202,6 +202,49 @@ def mvdream(folder: Path, stock: bool = False) -> Path:
     return folder
 
 
+def imagedream(folder: Path) -> Path:
+    """ImageDream's folder: MVDream's, with layers that read a picture's tokens, and a vision tower."""
+    mvdream(folder)
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps({**config, "ip_dim": 16, "ip_weight": 1.0}))
+    draw = torch.Generator().manual_seed(29)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=draw) / shape[-1] ** 0.5
+
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    for name in [name for name in weights if name.endswith("attn2.to_k.weight")]:
+        for part in ("k", "v"):
+            weights[name.replace("to_k.", f"to_{part}_ip.")] = drawn(*weights[name].shape)
+    weights |= {f"image_embed.{name}": value for name, value in resampler(32, 32, drawn).items()}
+    save_file(weights, file, {"format": "pt"})
+    encoder = tower()
+    encoder.save_pretrained(folder / "image_encoder")
+    transformers.CLIPImageProcessor().save_pretrained(folder / "feature_extractor")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["image_encoder"] = ["transformers", "CLIPVisionModelWithProjection"]
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def resampler(reads: int, width: int, drawn: Any, inner: int = 64, depth: int = 4) -> dict[str, torch.Tensor]:
+    """What makes 16 tokens of an encoder's patches, under its published names."""
+    found = {"latents": drawn(1, 16, inner), "proj_in.weight": drawn(inner, reads), "proj_in.bias": drawn(inner)}
+    found |= {"proj_out.weight": drawn(width, inner), "proj_out.bias": drawn(width)}
+    found |= {"norm_out.weight": 1 + drawn(width), "norm_out.bias": drawn(width)}
+    for i in range(depth):
+        for norm in ("0.norm1", "0.norm2", "1.0"):
+            found |= {f"layers.{i}.{norm}.weight": 1 + drawn(inner), f"layers.{i}.{norm}.bias": drawn(inner)}
+        found[f"layers.{i}.0.to_q.weight"] = drawn(64, inner)
+        found[f"layers.{i}.0.to_kv.weight"] = drawn(128, inner)
+        found[f"layers.{i}.0.to_out.weight"] = drawn(inner, 64)
+        found[f"layers.{i}.1.1.weight"] = drawn(4 * inner, inner)
+        found[f"layers.{i}.1.3.weight"] = drawn(inner, 4 * inner)
+    return found
+
+
 def original_names(weights: dict[str, Any], layers: int) -> dict[str, Any]:
     """The names of the latent diffusion code for a UNet of four levels, written from the layout of its blocks."""
     resnet = {
@@ -297,6 +340,12 @@ def pieces() -> Any:
 
 
 REPLICAS: dict[str, Any] = {
-    **{"sd_animatediff": sd15, "sd_mvdream": mvdream, "svd": svd, "sd_zero123plus": zero123plus},
+    **{
+        "sd_animatediff": sd15,
+        "sd_mvdream": mvdream,
+        "sd_imagedream": imagedream,
+        "svd": svd,
+        "sd_zero123plus": zero123plus,
+    },
     **{"modelscope": modelscope, "wan": wan, "motion": motion, "control": control},
 }

@@ -48,14 +48,18 @@ class LdmUNet:
         with quiet():
             try:
                 weights = load_file(place / f"diffusion_pytorch_model{variant}.safetensors")
-                network = library_class("diffusers", "UNet2DConditionModel")(**self.config)
-                found = stock_weights(weights, self.config)
-                network.load_state_dict({name: value.to(torch.float32) for name, value in found.items()})
+                network = self.filled(library_class("diffusers", "UNet2DConditionModel")(**self.config), weights)
             except Exception as error:
                 raise SyncbenchError(
                     f"cannot read the network in {quoted(place)} as MVDream's: {first_line(error)}"
                 ) from error
         return self.folder.placement.put(network)
+
+    def filled(self, network: Any, weights: Json) -> Any:
+        """The stock network with the tensors of the file. Raises where one of them has no place in it."""
+        found = stock_weights(weights, self.config)
+        network.load_state_dict({name: value.to(torch.float32) for name, value in found.items()})
+        return network
 
 
 def stock_config(ldm: Mapping[str, Any], name: str) -> Json:

@@ -97,6 +97,20 @@ class Patches(Vision):
 
 
 @dataclass(frozen=True)
+class Tokens(Patches):
+    """The picture's tokens by a vision tower, of its last layer but one (ImageDream).
+
+    Passes that drop it have zeros in their place.
+    """
+
+    def __call__(self, request: Request) -> tuple[Rows, Rows]:
+        """The tokens for each view, (views, 1, tokens, d), the same for all views; and zeros."""
+        found = self.tokens(self.prepare(given_picture(request, self.otherwise)))
+        given = found[:, None].expand(request.views, -1, -1, -1)
+        return {self.out: given}, {self.out: torch.zeros_like(given)}
+
+
+@dataclass(frozen=True)
 class Ramp(Silent):
     """The empty text, to whose tokens the picture's embedding is added, each with a factor of its own (Zero123++).
 

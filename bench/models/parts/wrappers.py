@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -137,6 +137,38 @@ class Referring(Wrapper):
             self.inner(level.a * image + level.b * noise, call, rows, **more)
             state.store = False
             return self.inner(x, call, rows, **more)
+
+
+@dataclass(frozen=True)
+class PictureBeside(Wrapper):
+    """A network to which a given picture is one more view, clean in every call, if views are denoised together.
+
+    Reads row `image`, a latent. The picture's camera is zeros, its text that of the views, and what the network says of
+    it is dropped (the pixel controller of ImageDream).
+    """
+
+    def __call__(self, x: Tensor, call: Call, rows: Rows, **more: Any) -> Tensor:
+        """The inner network's raw output, one row per row of `x`."""
+        rest = {name: value for name, value in rows.items() if name != "image"}
+        if not call.together:
+            return self.inner(x, call, rest, **more)
+        if rows["image"].shape[-2:] != x.shape[-2:]:
+            read, asked = ("x".join(map(str, one.shape[-2:])) for one in (rows["image"], x))
+            raise SyncbenchError(
+                f"the picture is one more view, of {read} latent cells, and the views have {asked}: give the dataset "
+                "the model's native size"
+            )
+
+        def beside(views: Tensor, picture: Tensor) -> Tensor:
+            parts = views.unflatten(0, (-1, call.views)), picture.unflatten(0, (-1, call.views))[:, :1]
+            return torch.cat(parts, 1).flatten(0, 1)
+
+        wide = {name: beside(value, value) for name, value in rest.items()}
+        if "class_labels" in rest:
+            wide["class_labels"] = beside(rest["class_labels"], torch.zeros_like(rest["class_labels"]))
+        whole = replace(call, views=call.views + 1)
+        answer = self.inner(beside(x, rows["image"].to(x)), whole, wide, **more)
+        return answer.unflatten(0, (-1, whole.views))[:, :-1].flatten(0, 1)
 
 
 @dataclass(frozen=True)
