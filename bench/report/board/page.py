@@ -50,7 +50,8 @@ def three_bundle() -> bytes:
             page = archive.read("viewer.html.template").decode()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise SyncbenchError("this trimesh brings no three.js: install the pinned one, or say --meshes 0") from error
-    found = re.search(r"<script>(.*?)(?=\(function\(\)\{|</script>)", page, re.DOTALL)
+    # the library ends where its module does; helpers of the page follow it
+    found = re.search(r'<script>(.*?"__esModule",\{value:!0\}\)\}\)\);)', page, re.DOTALL)
     if found is None or "THREE={}" not in found[1]:
         raise SyncbenchError("this trimesh has another three.js: install the pinned one, or say --meshes 0")
     return found[1].encode()
