@@ -4,7 +4,7 @@ Kara, Kurtkaya, Yesiltepe, Rehg, Yanardag, CVPR 2024, arXiv 2312.04524; upstream
 frames goes through the network at once, so that its self-attention and convolutions make the frames of a picture alike,
 as in a character sheet; the random layouts carry that to all frames. The source clip is inverted in such pictures, too,
 and hints are laid out alike. Where the frames do not fill the last picture, frames of the first fill it and their
-second prediction is not used.
+second prediction is not used. A picture counts as the evaluations of its tiles, those that only fill it included.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from ._edit import Edit, Editing
 class Rave(Edit):
     """The frames of each step are predicted as `grid` x `grid` tiles of pictures."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "2312.04524"
     licence: ClassVar[str] = "MIT"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -43,7 +43,7 @@ class Rave(Edit):
     def way(self, setting: Setting) -> tuple[str, Predict] | None:
         """Predictions of pictures whose layout is the order of the frames."""
         order, model = self.order(setting.canvas.views), setting.model
-        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, self.grid)
+        return f"tiles {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, self.grid)
 
     def order(self, frames: int, noise: Tensor | None = None) -> Tensor:
         """Numbers of the frames in the tiles of all pictures, row by row; `noise` (frames,) decides on the order."""
@@ -74,7 +74,7 @@ def tiled(
         return canvas_of(rows, grid, grid) if rows.ndim == 4 else rows[:: grid**2]
 
     passes = tuple({name: laid(rows) for name, rows in one.items()} for one in condition.passes)
-    whole = replace(condition, passes=passes, views=len(order) // grid**2)
+    whole = replace(condition, passes=passes, views=len(order) // grid**2, tiles=grid**2)
     found = [tiles_of(part, grid, grid) for part in model.predict(laid(x), level, whole)]
     first = torch.stack([(order == frame).nonzero()[0, 0] for frame in range(len(x))]).to(x.device)
     return found[0][first], found[1][first]
