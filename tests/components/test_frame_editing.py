@@ -15,6 +15,7 @@ from syncbench.bench.models.parts.attention import inside, layers
 from syncbench.bench.sampling.loop import Noise
 from syncbench.bench.surfaces.flow_tracks import FlowTracks
 from syncbench.bench.surfaces.shared import Apart
+from syncbench.bench.trust.check import check
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._fusion import Alignment, Fusion
@@ -389,6 +390,13 @@ def test_all_layers_attend_again_afterwards(model: Any) -> None:
     for spec in EDITS:
         load("methods", spec)(clip_item(2, 1), model, 0)
     assert before == {name: layer.processor for name, layer in layers(model.network.module()).items()}
+
+
+@pytest.mark.parametrize("spec", ["per_frame", "fatezero", "fresco"])
+def test_methods_that_edit_a_clip_are_checked_with_one(spec: str) -> None:
+    verdicts = check(spec)
+    assert [verdict for verdict in verdicts if not verdict.kept] == []
+    assert any(verdict.promise == "same seed, same bytes" for verdict in verdicts), "it was tried"
 
 
 def test_freenoise_repeats_noise_in_shuffled_blocks() -> None:
