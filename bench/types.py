@@ -120,7 +120,8 @@ class Cost:
     """What one sample cost, counted where it happens."""
 
     evaluations: int = 0
-    """Latents sent through the denoising network; both halves of classifier-free guidance count."""
+    """Latents of views sent through the denoising network; both halves of classifier-free guidance count. A picture of
+    n x n views counts as n x n."""
     backward: int = 0
     """Latents whose network evaluation was differentiated."""
     encodes: int = 0

@@ -27,7 +27,8 @@ def tiled(
     """x0 and eps of views that are predicted as the tiles of pictures; a view in two tiles has those of the first.
 
     `order` has the view of every tile, picture by picture and row by row, and `grid` rows and columns of a picture.
-    Conditions that are pictures are laid out alike; of others a picture has those of its first tile.
+    Conditions that are pictures are laid out alike; of others a picture has those of its first tile. A picture counts as
+    the evaluations of its tiles.
     """
     rows, columns = grid
 
@@ -36,7 +37,7 @@ def tiled(
         return canvas_of(values, rows, columns) if values.ndim == 4 else values[:: rows * columns]
 
     passes = tuple({name: laid(values) for name, values in one.items()} for one in condition.passes)
-    whole = replace(condition, passes=passes, views=len(order) // (rows * columns))
+    whole = replace(condition, passes=passes, views=len(order) // (rows * columns), tiles=rows * columns)
     found = [tiles_of(part, rows, columns) for part in model.predict(laid(x), level, whole)]
     first = torch.stack([(order == view).nonzero()[0, 0] for view in range(len(x))]).to(x.device)
     return found[0][first], found[1][first]

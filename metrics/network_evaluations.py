@@ -1,10 +1,11 @@
 """Network evaluations
 
-Latents sent through the denoising network. Both halves of classifier-free guidance count; gradients do not. Lower is
-cheaper.
+Latents of views sent through the denoising network. Both halves of classifier-free guidance count; gradients do not.
+Lower is cheaper.
 
-Traps. The count is equal on every machine. A guided step through n windows costs 2 n. Encodes and decodes are not part
-of it.
+Traps. The count is equal on every machine. A guided step through n windows costs 2 n, and so does one through a picture
+in which n frames are tiles, though its attention, which all tiles share, takes longer. Encodes and decodes are not part
+of it, nor is what a method does beside the network.
 """
 
 from dataclasses import dataclass

@@ -76,8 +76,8 @@ class Model(Protocol):
     picture that it makes, by the suite's names and in order, which planning checks; `shown(names, views)`: its decoded
     views as the suite writes those channels.
 
-    `entering(part, change)`: a context in which `change(name, hidden)` enters each block of a part of its network, e.g.
-    `up_blocks`, in the place of the hidden states that come to it; see `bench.models.parts.features.entering`.
+    `within(change, together=False)`: a context in which `change(network)`, a context itself, holds of its denoising
+    network, e.g. `bench.models.parts.features.entering`; views are never chunked within.
 
     `rehearses`: whether it only counts calls, so that what it answers must not be kept.
     """

@@ -8,7 +8,7 @@ device `meta`, without their weights: of one view, where views do not interact.
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -234,13 +234,11 @@ class Rehearsal(Denoiser):
             self.whole = before
 
     @contextmanager
-    def entering(
-        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
-    ) -> Generator[list[str]]:
-        """A context in which nothing enters; what is done with hidden states is not counted."""
+    def within(self, change: Callable[[Any], AbstractContextManager[Any]], *, together: bool = False) -> Generator[Any]:
+        """A context in which nothing is changed; what a change costs is not counted."""
         before, self.whole = self.whole, True
         try:
-            yield []
+            yield None
         finally:
             self.whole = before
 

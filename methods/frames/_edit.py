@@ -14,7 +14,7 @@ from ...bench.models.interface import Model
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.inversion import Inverted, Predict, inverted, source_clip
 from ...bench.sampling.loop import Setting, Step, taken_conditions
-from ...bench.types import Anchor, Artifact, Item, SyncbenchError
+from ...bench.types import Anchor, Artifact, Item, Json, SyncbenchError
 from ..independent import Independent
 
 Initial = Literal["noise", "inverted", "noised"]
@@ -134,12 +134,15 @@ class Edit(Independent):
     def finish(self, state: Editing, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The decoded frames; notes tell what the samples started from."""
         artifact = super().finish(kept_outside(state, -1), item, canvas, model)
-        artifact.notes["initial"] = self.initial
-        artifact.notes["first_step"] = state.first
-        if state.source is not None:
-            artifact.notes["source_prompt"] = item.source
-            artifact.notes["inversion_error"] = round(state.source.error, 6)
+        artifact.notes.update(self.told(state, item))
         return artifact
+
+    def told(self, state: Editing, item: Item) -> Json:
+        """Notes on what the samples started from."""
+        notes: Json = {"initial": self.initial, "first_step": state.first}
+        if state.source is not None:
+            notes |= {"source_prompt": item.source, "inversion_error": round(state.source.error, 6)}
+        return notes
 
 
 def kept_outside(state: Editing, level: int) -> Tensor:

@@ -25,6 +25,7 @@ from torch import Tensor
 from ...bench.limits import Fraction, Share
 from ...bench.models.interface import Model
 from ...bench.models.parts.attention import inside
+from ...bench.models.parts.features import entering
 from ...bench.sampling.inversion import source_clip
 from ...bench.sampling.loop import Setting, Step
 from ...bench.types import SyncbenchError
@@ -99,8 +100,11 @@ class Fresco(Edit):
 @contextmanager
 def guidance(guided: Guided, model: Model) -> Generator[None]:
     """A context in which the model's decoder is guided. Raises SyncbenchError for a model that has none."""
-    entering: Callable[..., AbstractContextManager[Any]] | None = getattr(model, "entering", None)
-    if entering is None:
+    within: Callable[..., AbstractContextManager[Any]] | None = getattr(model, "within", None)
+    if within is None:
         raise SyncbenchError(f"fresco optimises the features of a decoder, and model {model.id} shows none")
-    with model.attach(guided.processor, inside("up_blocks")), entering("up_blocks", guided.enter):
+    with (
+        model.attach(guided.processor, inside("up_blocks")),
+        within(lambda network: entering(network, "up_blocks", guided.enter)),
+    ):
         yield

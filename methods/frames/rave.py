@@ -4,7 +4,7 @@ Kara, Kurtkaya, Yesiltepe, Rehg, Yanardag, CVPR 2024, arXiv 2312.04524; upstream
 frames goes through the network at once, so that its self-attention and convolutions make the frames of a picture alike,
 as in a character sheet; the random layouts carry that to all frames. The source clip is inverted in such pictures, too,
 and hints are laid out alike. Where the frames do not fill the last picture, frames of the first fill it and their
-second prediction is not used.
+second prediction is not used. A picture counts as the evaluations of its tiles, those that only fill it included.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from ._edit import Edit, Editing
 class Rave(Edit):
     """The frames of each step are predicted as `grid` x `grid` tiles of pictures."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "2312.04524"
     licence: ClassVar[str] = "MIT"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -41,7 +41,7 @@ class Rave(Edit):
         """Predictions of pictures whose layout is the order of the frames."""
         order, model = self.order(setting.canvas.views), setting.model
         shape = self.grid, self.grid
-        return f"rave {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, shape)
+        return f"tiles {self.grid}", lambda x, level, condition: tiled(model, x, level, condition, order, shape)
 
     def order(self, frames: int, noise: Tensor | None = None) -> Tensor:
         """Numbers of the frames in the tiles of all pictures, row by row; `noise` (frames,) decides on the order."""

@@ -15,6 +15,7 @@ from syncbench.bench.models.parts.attention import inside, layers
 from syncbench.bench.sampling.loop import Noise
 from syncbench.bench.surfaces.flow_tracks import FlowTracks
 from syncbench.bench.surfaces.shared import Apart
+from syncbench.bench.trust.check import check
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._fusion import Alignment, Fusion
@@ -31,6 +32,7 @@ from .test_methods import COUPLED, loud, make_model, pile_item
 
 EDITS = (
     "per_frame", "pix2video", "fatezero", "tokenflow", "flatten", "vidtome", "rerender", "rave", "text2video_zero",
+    "fresco",
 )  # fmt: skip
 
 
@@ -80,7 +82,8 @@ def test_evaluations_are_as_many_as_the_method_says(model: Any) -> None:
     assert found["tokenflow"] == inversion + sampling + source + 2 * 3, "and one keyframe"
     assert found["flatten"] == inversion + sampling + 4, "the source's pass in 40 % of three steps"
     assert found["text2video_zero"] >= sampling - 2
-    assert found["rave"] == (3 * 3 + 3 * 2) * 1, "one picture of nine tiles"
+    assert found["rave"] == (3 * 3 + 3 * 2) * 9, "one picture of nine tiles, of which five only fill it"
+    assert found["fresco"] == 4 * 2 * (2 + 1), "two of three steps are taken, and the source passes once"
 
 
 @pytest.mark.parametrize(
@@ -389,6 +392,13 @@ def test_all_layers_attend_again_afterwards(model: Any) -> None:
     assert before == {name: layer.processor for name, layer in layers(model.network.module()).items()}
 
 
+@pytest.mark.parametrize("spec", ["per_frame", "fatezero", "fresco"])
+def test_methods_that_edit_a_clip_are_checked_with_one(spec: str) -> None:
+    verdicts = check(spec)
+    assert [verdict for verdict in verdicts if not verdict.kept] == []
+    assert any(verdict.promise == "same seed, same bytes" for verdict in verdicts), "it was tried"
+
+
 def test_freenoise_repeats_noise_in_shuffled_blocks() -> None:
     frames = 14
     canvas = Apart(frames, 64, 64).canvas(8)
@@ -437,7 +447,13 @@ def test_no_method_is_judged_by_the_flow_that_it_followed(model: Any) -> None:
     name = f"{flow('dis').fingerprint}, checked"
     item = clip_item(4, 2, surface=FlowTracks(4, 64, 64, name, "clip", lambda t: still))
     judge = load("metrics", "warping_error@dis")
-    for spec, followed in {"synctweedies": True, "flatten": True, "rerender": True, "per_frame": False}.items():
+    for spec, followed in {
+        "synctweedies": True,
+        "flatten": True,
+        "rerender": True,
+        "fresco": True,
+        "per_frame": False,
+    }.items():
         artifact = load("methods", spec)(item, model, 0)
         assert ("followed" in artifact.notes) == followed, spec
         score = judge(artifact, item)

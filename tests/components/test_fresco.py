@@ -167,9 +167,9 @@ def test_what_enters_a_block_is_changed_and_nothing_stays(model: Any) -> None:
 
     with torch.no_grad():
         before = model.predict(x, level, condition)[1]
-        with model.entering("up_blocks", lambda name, hidden: hidden):
+        with model.within(lambda network: entering(network, "up_blocks", lambda name, hidden: hidden)):
             assert torch.equal(model.predict(x, level, condition)[1], before)
-        with model.entering("up_blocks", doubled):
+        with model.within(lambda network: entering(network, "up_blocks", doubled)):
             other = model.predict(x, level, condition)[1]
         assert torch.equal(model.predict(x, level, condition)[1], before)
     assert [name for name, _ in seen] == ["up_blocks.0", "up_blocks.1", "up_blocks.2"]
@@ -180,8 +180,8 @@ def test_what_enters_a_block_is_changed_and_nothing_stays(model: Any) -> None:
         entering(torch.nn.Linear(1, 1), "up_blocks", doubled),
     ):
         pass
-    with pytest.raises(SyncbenchError, match="has no network of blocks"):
-        load("models", "gauss").entering("up_blocks", doubled)
+    with pytest.raises(SyncbenchError, match="has no network whose layers"):
+        load("models", "gauss").within(lambda network: entering(network, "up_blocks", doubled))
 
 
 def test_with_everything_off_it_is_redrawing_frame_by_frame(model: Any) -> None:

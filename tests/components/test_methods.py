@@ -63,6 +63,7 @@ def asked(spec: str, model: Any, **layout: Any) -> Item:
 
 
 COUPLED = str(Path(__file__).parents[1] / "coupled.py:Coupled")
+TIMED = str(Path(__file__).parents[1] / "coupled.py:Timed")
 
 
 def build(spec: str, **overrides: Any) -> Method:
@@ -93,7 +94,10 @@ def traces(model: Any) -> list[Any]:
 
 def smallest(spec: str) -> str:
     """The cheapest model that has what a method requires."""
-    needed = set(COMPONENTS[spec.partition("@")[0]].requires)
+    id = spec.partition("@")[0]
+    needed = set(COMPONENTS[id].requires)
+    if id == "temporal_attention":  # which asks for layers of known classes
+        return TIMED
     if needed - {"text", "attention"}:
         return COUPLED
     return "tiny" if "attention" in needed else "gauss"

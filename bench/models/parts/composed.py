@@ -6,7 +6,7 @@ the cost, runs the passes of guidance and splits the network's output into (x0, 
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +24,10 @@ from .channels import Channel, shown
 from .codec import Codec
 from .conditioners import Conditioner, Request, Rows
 from .denoiser import Denoiser, digest
-from .features import entering
 from .guidance import Guidance, Plain
 from .levels import Levels
 from .network import OFFERS, Network
-from .placement import Memory, Placement
+from .placement import Memory, Placement, uncompiled
 from .schedule import Level, Schedule
 from .texts import Text
 from .weights import Folder, find, first_line, load_networks
@@ -247,16 +246,20 @@ class Composed(Denoiser):
             self.whole = before
 
     @contextmanager
-    def entering(
-        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
-    ) -> Generator[list[str]]:
-        """A context in which something else enters the network's blocks; see `parts.features.entering`."""
-        before, self.whole = self.whole, True
+    def within(self, change: Callable[[Any], AbstractContextManager[Any]], *, together: bool = False) -> Generator[Any]:
+        """A context in which `change(network)`, a context itself, holds of the denoising network; views are one call.
+
+        `together` says whether the calls in this context denoise views together. A compiled network is run as it was.
+        """
+        network, before = self.network.module(together), self.whole
+        self.whole, compiled = True, uncompiled(network)
         try:
-            with entering(self.network.module(together), part, change) as names:
-                yield names
+            with change(network) as made:
+                yield made
         finally:
             self.whole = before
+            if compiled is not None:
+                network.forward = compiled
 
     def load(self) -> None:
         """Load network and codec. Raises SyncbenchError where one cannot be loaded."""

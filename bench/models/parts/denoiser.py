@@ -122,11 +122,13 @@ class Denoiser(ABC):
         """Raise SyncbenchError: this model has no attention layers."""
         raise SyncbenchError(f"model {self.id} has no attention layers to share: choose a network, e.g. reference")
 
-    def entering(
-        self, part: str, change: Callable[[str, Tensor], Tensor], *, together: bool = False
+    def within(
+        self, change: Callable[[Any], AbstractContextManager[Any]], *, together: bool = False
     ) -> AbstractContextManager[Any]:
-        """Raise SyncbenchError: this model has no blocks."""
-        raise SyncbenchError(f"model {self.id} has no network of blocks: choose a network, e.g. reference")
+        """Raise SyncbenchError: this model has no network."""
+        raise SyncbenchError(
+            f"model {self.id} has no network whose layers could be changed: choose one, e.g. reference"
+        )
 
     def refuse(self, inputs: dict[str, Tensor]) -> None:
         """Raise SyncbenchError for conditions that this model does not take."""
