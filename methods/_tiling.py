@@ -27,8 +27,8 @@ def tiled(
     """x0 and eps of views that are predicted as the tiles of pictures; a view in two tiles has those of the first.
 
     `order` has the view of every tile, picture by picture and row by row, and `grid` rows and columns of a picture.
-    Conditions that are pictures are laid out alike; of others a picture has those of its first tile. A picture counts as
-    the evaluations of its tiles.
+    Conditions that are pictures are laid out alike; of others a picture has those of its first tile. A picture
+    counts as the evaluations of its tiles.
     """
     rows, columns = grid
 
