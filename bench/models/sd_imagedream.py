@@ -30,7 +30,7 @@ from .parts.wrappers import Joint, PictureBeside
 TOWER, SHOWN = "image_encoder", "feature_extractor"
 TOWERS = ("CLIPVisionModel", "CLIPVisionModelWithProjection")
 NATIVE = 256
-"""Pixels along a side of a view and of the picture."""
+"""Pixels along a side of a view and of the picture, which is of the size of the views."""
 
 
 class ImageDream(Recipe):
@@ -89,7 +89,7 @@ class ImageDream(Recipe):
                 replace(base.text, suffix=self._suffix),
                 Camera(orbit_numbers),
                 Tokens(tower, self.prepare, out="image_embeds"),
-                Picture(per=None, absent="zeros", size=NATIVE),
+                Picture(per=None, absent="zeros"),
             ),
             codec=base.codec,
             levels=base.levels,

@@ -47,11 +47,12 @@ RANGES: dict[str, Any] = {
     "rate": Annotated[float, Interval(gt=0, le=1)],
     "tail": Fraction,
     **dict.fromkeys(
-        ("size", "number", "flat_number", "scenes", "save_every", "crop", "width", "channels", "updates"), Amount
+        ("size", "number", "flat_number", "scenes", "save_every", "crop", "width", "channels", "updates", "sets"),
+        Amount,
     ),
     "frames": Annotated[int, Interval(ge=2, le=120)],
     **dict.fromkeys(("solid", "views", "measured"), Annotated[int, Interval(ge=0, le=10_000_000)]),
-    **dict.fromkeys(("share", "first", "drop"), Share),
+    **dict.fromkeys(("share", "first", "drop", "camera_drop"), Share),
     "lean": Annotated[float, Interval(gt=0, le=10)],
 }
 """Ranges of the arguments of all trainers, checked before anything is rendered."""

@@ -11,12 +11,18 @@ no new weights) and a camera of 16 numbers passes a small MLP into the time embe
    v = a eps - b x0, so here it is of v, which weighs the same error by 1 / a^2 (eps' - eps = a (v' - v)).
    `objective="eps"` puts the paper's weight back.
 
+The same trainer takes views of your own, `captures`, which are then the scenes of step 1; where no other pictures are
+given (`flat`), the independent images of step 1 are these views one by one, without their cameras. `camera_drop` leaves
+out the cameras of some scenes, whose views still attend to each other, so that the network makes views that agree
+without knowing from where.
+
 Differences to the paper: "no camera" is a camera of zeros, because diffusers' class requires one; the MLP's last layer
 starts at zero, so that training starts from the base; captions get no ", 3d asset".
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,9 +34,10 @@ from ..models.parts.cameras import camera_numbers
 from ..models.parts.joint import joint
 from ..types import SyncbenchError
 from .base import SHIPPED
+from .captures import own_scenes, read_scenes
 from .loop import Plan, generator, is_first, launch, train, where
 from .saved import read as saved
-from .scenes import prepare, scenes
+from .scenes import Scenes, prepare, scenes
 from .start import Noise, Words, altered, check, network, place, save
 from .stream import latents
 
@@ -101,46 +108,84 @@ def main(
     processes: int = 2,
     device: str = "auto",
     measured: int = 24,
+    captures: Path | None = None,
+    prompt: str = "",
+    views: int = 4,
+    sets: int = 1,
+    up: Literal["x", "y", "z"] = "z",
+    camera_drop: float = 0.0,
 ) -> None:
     """Fine-tune the base on `number` orbits (`size` pictures a step); leaves the network in ``out / "model"``.
 
     `data` holds the rendered orbits (default: beside `out`, shared with the depth trainer); `flat` a file of the base
     trainer's latents (``latents.pt``) for the independent images, made in `data` if not given. `measured` held-out
     captions are sampled for the card; 0 leaves it out.
+
+    `captures` is a folder, or a file that lists folders, of views of your own with cameras (see `captures.own_scenes`),
+    in place of rendered orbits: `sets` sets of `views` pictures of each, all with `prompt` unless the list has one, in
+    a world whose axis `up` points up. `camera_drop` is the fraction of scenes whose cameras are left out. There is no
+    card then.
     """
     codec, data = check(base), data or out.parent / "shots"
     device, processes = where(device, processes)
-    prepare(data, RIG, seed + 5, number, codec, processes)
-    if flat is None:
-        flat = data / "flat.pt"
-        latents(codec, flat, seed + 2, flat_number, processes)
-    elif not flat.exists():
+    if flat is not None and not flat.exists():
         raise SyncbenchError(f"no file {flat}: give the latents.pt of a base run, or leave flat out")
+    if captures is not None:
+        side: int = json.loads((base / "unet" / "config.json").read_text())["sample_size"]
+        own = own_scenes(data, captures, prompt, views, sets, up, codec, 8 * side)
+        source = Source(own=own, flat=flat)
+    else:
+        prepare(data, RIG, seed + 5, number, codec, processes)
+        if flat is None:
+            flat = data / "flat.pt"
+            latents(codec, flat, seed + 2, flat_number, processes)
+        source = Source(rendered=data, number=number, flat=flat)
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, tail=0.6, device=device)
     plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
-    launch(_run, processes, plan, base, data, number, flat, size // processes, share, objective, lean)
-    if measured:
+    launch(_run, processes, plan, base, source, size // processes, share, camera_drop, objective, lean)
+    if measured and captures is None:
         from .figures import views_card
 
         views_card(out, base, data, measured, device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a run's data lie: rendered orbits or views of one's own, and independent images."""
+
+    rendered: Path | None = None
+    number: int = 0
+    own: Path | None = None
+    flat: Path | None = None
+
+    def read(self, seed: int) -> tuple[Scenes, Tensor, list[str]]:
+        """The scenes, then latents (n, c, h, w) and captions of independent images."""
+        solid = scenes(self.rendered, RIG, seed + 5, self.number) if self.rendered else read_scenes(_given(self.own))
+        if self.flat is None:
+            captions = [caption for caption in solid.captions for _ in range(solid.views)]
+            return solid, solid.rgb.flatten(0, 1), captions
+        kept: dict[str, Any] = saved(self.flat, {"latents": Tensor, "captions": list}, mmap=True)
+        return solid, kept["latents"], kept["captions"]
+
+
+def _given(path: Path | None) -> Path:
+    assert path is not None, "a source has either rendered orbits or views of one's own"
+    return path
+
+
 def _run(
     plan: Plan,
     base: Path,
-    data: Path,
-    number: int,
-    flat: Path,
+    source: Source,
     size: int,
     share: float,
+    camera_drop: float,
     objective: Literal["v", "eps"],
     lean: float,
 ) -> None:
     torch.manual_seed(plan.seed)
-    solid = scenes(data, RIG, plan.seed + 5, number)
-    kept: dict[str, Any] = saved(flat, {"latents": Tensor, "captions": list}, mmap=True)
-    plain: Tensor = kept["latents"]
-    solid_words, plain_words = Words(base, solid.captions), Words(base, kept["captions"])
+    solid, plain, captions = source.read(plan.seed)
+    solid_words, plain_words = Words(base, solid.captions), Words(base, captions)
     unet = place(build(base), plan, trained=True)
     step_of = MultiView(unet=unet, noise=Noise(), plan=plan, objective=objective, lean=lean)
     cameras = camera_numbers(solid.camera.flatten(0, 1)).unflatten(0, (len(solid.captions), solid.views))
@@ -149,8 +194,10 @@ def _run(
         # one coin for all processes of the run: an iteration is of one kind, as in the paper
         if torch.rand((), generator=generator(plan.seed, step, shared=True)) < share:
             pick = torch.randint(len(cameras), (max(1, size // solid.views),), generator=random)
-            words = solid_words(pick, random)
-            return {"loss": step_of.loss(solid.rgb[pick].float(), words, cameras[pick], random)}
+            words, told = solid_words(pick, random), cameras[pick]
+            if camera_drop:  # so that runs without it draw the same numbers as before
+                told = told * (torch.rand(len(pick), 1, 1, generator=random) >= camera_drop)
+            return {"loss": step_of.loss(solid.rgb[pick].float(), words, told, random)}
         pick = torch.randint(len(plain), (size,), generator=random)
         return {"loss": step_of.loss(plain[pick, None].float(), plain_words(pick, random), None, random)}
 

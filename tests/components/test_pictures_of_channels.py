@@ -128,12 +128,14 @@ def test_conventions_of_channels_are_undone_once(habit: Habit) -> None:
     picture = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     if habit in ("grey", "first"):
         picture = picture[:, :1].expand(-1, 3, -1, -1)
-    if habit == "normal":
+    if habit in ("normal", "opposite"):
         picture = torch.nn.functional.normalize(2 * picture - 1, dim=1) / 2 + 0.5
     read = Channel("any", habit).given(picture)
     torch.testing.assert_close(HABITS[habit].shown(read), picture, atol=1e-5, rtol=0)
     if habit == "normal":
         torch.testing.assert_close(2 * read - 1, (2 * picture - 1) * torch.tensor([1.0, -1, -1]).view(3, 1, 1))
+    if habit == "opposite":
+        torch.testing.assert_close(2 * read - 1, (2 * picture - 1) * torch.tensor([-1.0, 1, 1]).view(3, 1, 1))
     if habit == "gamma":
         torch.testing.assert_close(read, picture**GAMMA)
 

@@ -7,15 +7,19 @@ The object is a cube around the point that cameras look at: its front (+x) is re
 from collections.abc import Callable
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 from syncbench.bench.models.parts.cameras import orbit_numbers
+from syncbench.bench.models.parts.levels import levels_of
 from syncbench.bench.models.parts.mv_adapter import ray_numbers
 from syncbench.bench.surfaces.camera import Cameras
 from syncbench.bench.surfaces.network_rigs import PUBLISHED, NetworkRig
 from syncbench.bench.world.stage import orbit_cameras
 from syncbench.datasets.world_views import WorldViews
+
+from .. import coupled_replicas as replicas
 
 SIDES = {(0, 1): "red", (1, 1): "green", (0, -1): "blue", (1, -1): "yellow", (2, 1): "top", (2, -1): "bottom"}
 HALF = 0.3
@@ -126,3 +130,27 @@ def test_the_worlds_views_are_those_of_the_rig(name: str) -> None:
     np.testing.assert_allclose(elevation, rig.elevation, atol=1e-3)
     assert ("image" in item.conditions) == (rig.given is not None)
     assert len(item.surface.canvas().index) == len(rig.azimuth)
+
+
+def test_zero123plus_ancestral_steps_are_those_of_the_protocol_with_eta_1() -> None:
+    """Euler's ancestral step of sample / a equals DDIM's with eta = 1, but for the last, which ends without noise."""
+    config = {key: value for key, value in replicas.ANCESTRAL.items() if key not in ("skip_prk_steps", "clip_sample")}
+    scheduler = diffusers.EulerAncestralDiscreteScheduler.from_config({**config, "timestep_spacing": "trailing"})
+    scheduler.set_timesteps(8)
+    levels = list(levels_of(replicas.ANCESTRAL, {"timestep_spacing": "trailing"}).schedule(8))
+    assert [round(float(t)) for t in scheduler.timesteps] == [level.t for level in levels]
+    random = torch.Generator().manual_seed(0)
+
+    def drawn() -> torch.Tensor:
+        return torch.randn(1, 4, 8, 8, generator=random, dtype=torch.float64)
+
+    x = drawn()
+    for level, t in zip(levels[:-1], scheduler.timesteps, strict=False):
+        v = drawn()
+        state = random.get_state()
+        theirs = scheduler.step(v, t, x / level.a, generator=random, return_dict=False)[0]
+        random.set_state(state)
+        x0, eps = level.split(x, v, "v")
+        ours = level.move(x0, eps, 1.0, drawn)
+        torch.testing.assert_close(ours, theirs * level.a_next, atol=1e-3, rtol=1e-3)
+        x = ours

@@ -81,9 +81,9 @@ def test_a_layer_adds_attention_to_the_pictures_tokens(model: Any) -> None:
 
 def test_the_picture_is_a_fifth_view_with_a_camera_of_zeros(model: Any) -> None:
     """Both passes of guidance; without the picture its view is a latent of zeros and its tokens are made of zeros."""
-    item = WorldViews(rig="imagedream", size=256).items()[0]
+    item = WorldViews(rig="imagedream", size=64).items()[0]
     camera, image = item.conditions["camera"], item.conditions["image"]
-    prompt, scale, z, level = "a dog", 5.0, randn(4, 4, 32, 32), list(model.schedule(4))[1]
+    prompt, scale, z, level = "a dog", 5.0, randn(4, 4, 8, 8), list(model.schedule(4))[1]
     condition = model.condition([prompt] * 4, scale, "fog", together=True, camera=camera, image=image)
     unet = model.network.module()
     with torch.no_grad():
@@ -112,19 +112,20 @@ def test_the_picture_is_a_fifth_view_with_a_camera_of_zeros(model: Any) -> None:
 
 
 def test_another_picture_makes_other_views_and_samples_end_to_end(model: Any) -> None:
-    item = WorldViews(rig="imagedream", size=256).items()[0]
+    item = WorldViews(rig="imagedream", size=64).items()[0]
     item = replace(item, protocol=replace(item.protocol, steps=1))
-    assert ImageDream.requires[2] in model.capabilities
     assert {"joint", "camera", "image"} <= model.capabilities
     assert model.needs == {"image"}
-    made = ImageDream()(item, model, 0)
-    dark = {**{name: item.conditions[name] for name in item.conditions}, "image": item.conditions["image"] / 4}
-    other = ImageDream()(replace(item, conditions=dark), model, 0)
-    assert made.views.shape == (4, 3, 256, 256)
+    given = {name: item.conditions[name] for name in item.conditions}
+    made, other = (
+        ImageDream()(replace(item, conditions={**given, "image": image}), model, 0)
+        for image in (given["image"], given["image"] / 4)
+    )
+    assert made.views.shape == (4, 3, 64, 64)
     assert (made.views - other.views).abs().max() > 1e-3
-    small = WorldViews(rig="imagedream", size=64).items()[0]
-    with pytest.raises(SyncbenchError, match="the views have 8x8"):
-        ImageDream()(small, model, 0)
+    large = {**given, "image": torch.nn.functional.interpolate(given["image"], scale_factor=2)}
+    with pytest.raises(SyncbenchError, match="of 16x16 latent cells, and the views have 8x8"):
+        ImageDream()(replace(item, conditions=large), model, 0)
 
 
 def test_folders_that_are_not_imagedreams_are_one_sentence(folder: Path, tmp_path: Path) -> None:

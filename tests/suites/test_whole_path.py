@@ -47,6 +47,7 @@ REPLICAS: dict[str, Callable[[Path], Path]] = {
     "guoyww/animatediff-motion-adapter-v1-5-2": coupled.motion,
     "timbrooks/instruct-pix2pix": lambda folder: pictures.saved("instruct_pix2pix", folder),
     "ashawkey/mvdream-sd2.1-diffusers": coupled.mvdream,
+    "ashawkey/imagedream-ipmv-diffusers": coupled.imagedream,
     "sudo-ai/zero123plus-v1.2": coupled.zero123plus,
     "zheng95z/rgb-to-x": rgb_to_x,
     "prs-eth/marigold-iid-lighting-v1-1": lighting,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...surfaces.light import linear_to_srgb, srgb_to_linear
 
-Habit = Literal["suite", "linear", "gamma", "normal", "grey", "first"]
+Habit = Literal["suite", "linear", "gamma", "normal", "opposite", "grey", "first"]
 GAMMA = 2.2
 """The exponent of `gamma`, which stands for linear light in the released code of RGB-to-X."""
 
@@ -68,14 +68,15 @@ HABITS: dict[Habit, Convention] = {
     "linear": Convention(linear_to_srgb, srgb_to_linear),
     "gamma": Convention(lambda light: light ** (1 / GAMMA), lambda picture: picture**GAMMA),
     "normal": Convention(lambda picture: turned(unit(picture)), lambda picture: turned(unit(picture))),
+    "opposite": Convention(lambda picture: turned(unit(1 - picture)), lambda picture: 1 - turned(unit(picture))),
     "grey": Convention(lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1), _same),
     "first": Convention(lambda picture: picture[:, :1].expand(-1, 3, -1, -1), _same),
 }
 """Conventions by name.
 
 `suite`: as in the suite; `linear`: linear light; `gamma`: levels to the power 2.2; `normal`: normals of any length in
-axes x right, y up, z to the viewer; `grey`: one number, the mean of the three channels; `first`: one number, the first
-channel."""
+axes x right, y up, z to the viewer; `opposite`: the same with the opposite sign; `grey`: one number, the mean of the
+three channels; `first`: one number, the first channel."""
 
 
 def shown(

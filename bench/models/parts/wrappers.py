@@ -120,6 +120,16 @@ class Joint(Wrapper):
 
 
 @dataclass(frozen=True)
+class CrossChannel(Joint):
+    """A network whose self-attention spans the channels of a picture, if denoised together (GeoWizard, Wonder3D)."""
+
+    @property
+    def couples(self) -> Couples | None:
+        """`channels`: views are channels of one picture."""
+        return "channels"
+
+
+@dataclass(frozen=True)
 class Referring(Wrapper):
     """A network whose self-attention also reads a reference picture, noised to the same level (Zero123++).
 
@@ -155,8 +165,8 @@ class PictureBeside(Wrapper):
         if rows["image"].shape[-2:] != x.shape[-2:]:
             read, asked = ("x".join(map(str, one.shape[-2:])) for one in (rows["image"], x))
             raise SyncbenchError(
-                f"the picture is one more view, of {read} latent cells, and the views have {asked}: give the dataset "
-                "the model's native size"
+                f"the picture is one more view, of {read} latent cells, and the views have {asked}: give condition "
+                "`image` the size of the views"
             )
 
         def beside(views: Tensor, picture: Tensor) -> Tensor:
