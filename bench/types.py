@@ -260,7 +260,11 @@ class Metric(Protocol):
 
 @runtime_checkable
 class GroupMetric(Protocol):
-    """Scores every artifact against the others of its method, dataset and seed. For class data see `Metric`."""
+    """Scores every artifact against the others of its method, dataset and seed. For class data see `Metric`.
+
+    A metric with `over: ClassVar[str] = "seeds"` compares the samples of one item instead: `group` is then called for
+    each item with the artifacts of all seeds, whose names are those of the seeds.
+    """
 
     version: int
     role: Role
@@ -273,7 +277,7 @@ class GroupMetric(Protocol):
         ...
 
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
-        """The score of each artifact, by item id. Both mappings have item ids as keys, the same ones."""
+        """The score of each artifact, by item id (or seed). Both mappings have the same keys."""
         ...
 
 

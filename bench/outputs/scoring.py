@@ -84,6 +84,9 @@ def answers(
 
 def ask_all(metric: Any, r: Ruler, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Answer]:
     """A metric's answer for each artifact, by item id."""
+    if r.grouped and r.over == "seeds":
+        alone = Score.none("outputs of one run have one seed, and this metric compares seeds")
+        return dict.fromkeys(artifacts, (alone, "ok"))
     if r.grouped:
         made = attempt(lambda: scores_of(metric.group(dict(artifacts), dict(items)), list(artifacts)))
         if isinstance(made, Failure):

@@ -1,4 +1,4 @@
-"""Scoring groups of samples: metrics that compare what a method made of several items or seeds."""
+"""Scoring groups of samples: metrics that compare what a method made of several items or with several seeds."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from .answers import score_of, scores_of
 from .dispatch import Outcome
 from .job import job_key
 from .loaded import Loaded
-from .score import Answer, Ruler, error_answer, record_of, ruler, stored_item
+from .score import Answer, Ruler, error_answer, group_over, record_of, ruler, stored_item
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def group_tasks(
     planned: Sequence[str] = (),
     retry: bool = False,
 ) -> dict[str, GroupTask]:
-    """Missing group metrics by key: one group is all items of a method, model, dataset, protocol and seed.
+    """Missing group metrics by key: one group is all items of a method, model, dataset, protocol and seed, or, for
+    metrics over seeds, all seeds of a method, model, dataset, protocol and item.
 
     `asked` are the metrics of each job; a group is scored by the metrics of any of its members. `datasets` have the
     items as they are now: samples of what an item was before its prompt, mesh or picture changed belong to no group of
@@ -65,14 +66,15 @@ def group_tasks(
         return {}
     present = {key: job for key in store.finished() if (job := store.job(key)) is not None}
     absent = set(planned) - set(present)
-    cells: dict[str, list[str]] = defaultdict(list)
+    cells: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key, job in present.items():
         if job.status == "ok":
-            cells[_cell(job.header)].append(key)
+            for over in ("items", "seeds"):
+                cells[over, _cell(job.header, over)].append(key)
     old = store.groups()
     found: dict[str, GroupTask] = {}
-    for cell, jobs in cells.items():
-        wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped}
+    for (over, cell), jobs in cells.items():
+        wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped and r.over == over}
         if not wanted or absent:
             continue
         label = present[jobs[0]].header.dataset
@@ -110,7 +112,7 @@ def _keep_group(
 ) -> Outcome:
     store, r = Store(task.root), ruler(task.metric, loaded)
     jobs = {key: job for key in (*task.members, *task.past) if (job := store.job(key)) is not None}
-    name = f"{r.label} of {len(task.members)} items"
+    name = f"{r.label} of {len(task.members)} {r.over}"
     if len(jobs) < len(task.members) + len(task.past):
         return Outcome(task.key, name, "a job is gone")
     answers = ask({key: jobs[key] for key in task.members}, r)
@@ -164,7 +166,7 @@ def _is_todays(job: StoredJob, entry: Entry, loaded: Loaded) -> bool:
     return loaded.is_from(job.origin, entry, replace(item, protocol=asked))
 
 
-def _cell(header: Header) -> str:
+def _cell(header: Header, over: str) -> str:
     names = (
         "dataset",
         "dataset_version",
@@ -174,7 +176,7 @@ def _cell(header: Header) -> str:
         "method_version",
         "params",
         "protocol",
-        "seed",
+        *(("seed",) if over == "items" else ("item", "content")),
     )
     return job_key({name: getattr(header, name) for name in names})
 
@@ -188,7 +190,8 @@ def _group_answers(
 
 
 def _group(store: Store, jobs: dict[str, StoredJob], entry: Entry, metric: Any, loaded: Loaded) -> dict[str, Answer]:
-    keys = {job.header.item: key for key, job in jobs.items()}
+    seeds = group_over(metric) == "seeds"
+    keys = {str(job.header.seed) if seeds else job.header.item: key for key, job in jobs.items()}
     items = {name: stored_item(jobs[key], entry, loaded) for name, key in keys.items()}
     first = next(iter(items.values()))
     if first.family not in metric.families:

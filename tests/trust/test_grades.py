@@ -32,8 +32,8 @@ CARD = Card(
 SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for f in load("metrics", c.id).families]
 
 
-SILENT = {"revisit_error"}
-"""Metrics without a value on the world: its clips do not say in words what their source shows."""
+SILENT = {"revisit_error", "picture_error", "seed_spread"}
+"""Metrics without a value on the scenes: these lack words for sources, pictures to be made, and a second seed."""
 
 
 @pytest.mark.parametrize(("name", "family"), SCORES)
