@@ -78,8 +78,8 @@ def show(
     One sheet is written to `out` (default: sheet.png in the folder); of several, each has the dataset's name appended.
     A dataset of clips gets an animation of that name (.webp), too. With `turntable` so does one of given meshes, whose
     samples are baked and turn, and whose textures then stand beside the views. `items` chooses columns, `seed` the
-    sample (default: the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a `DamagedWarning`.
-    Raises SyncbenchError for unknown items and for a folder without samples.
+    sample (default: the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a
+    `DamagedWarning`. Raises SyncbenchError for unknown items and for a folder without samples.
     """
     root = Path(folder)
     store = Store(root)
