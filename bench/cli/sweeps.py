@@ -196,6 +196,9 @@ def show(
     item: Items = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Which sample [the lowest].")] = None,
     borders: Annotated[bool, typer.Option("--borders", help="Mark where windows end.")] = False,
+    turntable: Annotated[
+        bool, typer.Option("--turntable", help="Bake samples on given meshes: textures, and meshes that turn.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/sheet.png]")] = None,
     format: Annotated[
         str | None, typer.Option(metavar="mp4|webp", help="Of clips in motion [mp4, if it can be written].")
@@ -203,8 +206,12 @@ def show(
 ) -> None:
     """Draw contact sheets: methods down, items across. Clips move in a film, beside their source."""
     from ..report.sheets import show as draw
+    from ..run.progress import told
 
-    for path in draw(folder, out, items=item or None, seed=seed, borders=borders, format=format):
+    how: dict[str, Any] = {"items": item or None, "seed": seed, "borders": borders, "format": format}
+    with told("turning") as progress:
+        paths = draw(folder, out, **how, turntable=turntable, progress=progress)
+    for path in paths:
         print(path)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from textwrap import wrap
@@ -18,6 +18,7 @@ from ..errors import SyncbenchError
 from ..escaping import visible
 from ..files.writing import whole
 from ..limits import PIXELS
+from ..run.events import Tally
 from ..store.folder import Store
 from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
@@ -59,6 +60,8 @@ class SheetCell:
     """Whether `views` is the one picture of a shared surface."""
     why: str = ""
     """Why there are no pictures."""
+    texture: Tensor | None = None
+    """The texture (3, H, W) that the views make, drawn beside them."""
 
 
 def show(
@@ -69,14 +72,18 @@ def show(
     seed: int | None = None,
     borders: bool = False,
     format: str | None = None,
+    turntable: bool = False,
+    progress: Tally = lambda done, total, text: None,
 ) -> list[Path]:
     """Write the contact sheets of a results folder and return their paths.
 
     One sheet is written to `out` (default: sheet.png in the folder); of several, each has the dataset's name appended.
     A dataset of clips gets a film of that name, too, the source at the left of the methods: `format` is `mp4` (H.264)
-    or `webp` (animated), by default MP4 where it can be written. `items` chooses columns, `seed` the sample (default:
-    the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a `DamagedWarning`.
-    Raises SyncbenchError for unknown items, for a folder without samples and for a format that cannot be written.
+    or `webp` (animated), by default MP4 where it can be written. With `turntable` so does one of given meshes, whose
+    samples are baked and turn, and whose textures then stand beside the views. `items` chooses columns, `seed` the
+    sample (default: the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a
+    `DamagedWarning`. Raises SyncbenchError for unknown items, for a folder without samples and for a format that cannot
+    be written.
     """
     root, kind = Path(folder), films.chosen(format)
     store = Store(root)
@@ -107,13 +114,22 @@ def show(
         unseen = [at for at, cell in cells.items() if at[0] == INPUT and cell.views is None]
         if len(unseen) == sum(name == INPUT for name, _ in cells):  # a line says as much as a row
             title += "".join(f"; {why}" for why in sorted({cells.pop(at).why for at in unseen}))
+        turned: dict[tuple[str, str], SheetCell] = {}
+        if turntable and jobs[0].header.family == "geometry":
+            from .turning import turning
+
+            shown = {at: c.job for at, c in cells.items() if c.views is not None and at[0] != INPUT}
+            for at, made in turning(store, shown, progress).items():
+                cells[at] = replace(cells[at], texture=made.texture)
+                turned[at] = SheetCell(cells[at].job, made.frames)
         sheet = draw_sheet(cells, order, title, borders)
         # the default place is in a folder that may be untrusted: a link there is not followed
         with whole(name, follow=out is not None) as draft:
             sheet.save(draft, "PNG", optimize=True)
         paths.append(name)
-        if jobs[0].header.family == "frames" and _length(cells) > 1:
-            path, scenes = name.with_suffix(f".{kind}"), _scenes(cells, order)
+        clips = turned or (cells if jobs[0].header.family == "frames" else {})
+        if _length(clips) > 1:
+            path, scenes = name.with_suffix(f".{kind}"), _scenes(clips, order)
             wide = max(clip.frames[0].width for scene in scenes for clip in scene.every() if clip.frames)
             with whole(path, follow=out is not None) as draft:
                 films.write(draft, films.film(scenes, title, _scale(wide)), kind, SECOND)
@@ -313,13 +329,21 @@ def _length(cells: dict[tuple[str, str], SheetCell]) -> int:
 
 
 def cell_picture(cell: SheetCell, frame: int | None = None) -> Image.Image | None:
-    """The picture of a cell: its canvas, its views in rows of four, or the view `frame`; None where it has none."""
+    """The picture of a cell: its canvas, its views in rows of four (and its texture), or the view `frame`; or None."""
     if cell.views is None:
         return None
     views = cell.views if frame is None or cell.canvas else cell.views[min(frame, len(cell.views) - 1)][None]
     wide = ceil(len(views) / ceil(len(views) / ROW))
     grid: Tensor = make_grid(views, nrow=wide, padding=0)
-    return Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+    picture = Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+    if cell.texture is None or frame is not None:
+        return picture
+    flat = Image.fromarray((cell.texture * 255).round().byte().permute(1, 2, 0).numpy())
+    flat = flat.resize((max(1, round(flat.width * picture.height / flat.height)), picture.height))
+    both = Image.new("RGB", (picture.width + GAP + flat.width, picture.height), PAPER)
+    both.paste(picture, (0, 0))
+    both.paste(flat, (picture.width + GAP, 0))
+    return both
 
 
 def _place(name: str, order: Sequence[str]) -> int:
