@@ -23,7 +23,7 @@ from torch import Tensor
 from .test_methods import loud, make_model, pile_item
 
 METHODS = (
-    "texture", "text2tex", "texfusion", "texpainter@reencode", "stochsync", "paint3d", "fantasia3d@quick",
+    "texture", "text2tex", "texfusion", "texpainter@reencode", "stochsync", "paint3d", "fantasia3d",
     "synctweedies@case5",
 )  # fmt: skip
 STEPS = 3
@@ -93,7 +93,7 @@ def test_syncmvd_of_one_view_is_independent_sampling() -> None:
 def test_network_evaluations_are_as_many_as_published(mesh: Item) -> None:
     """Of 4 views, 3 steps, guidance: 24 as in independent sampling, unless the method says otherwise."""
     found: dict[str, Cost] = {}
-    for spec in ("texture", "texfusion", "texpainter", "paint3d", "stochsync", "fantasia3d@quick", "text2tex"):
+    for spec in ("texture", "texfusion", "texpainter", "paint3d", "stochsync", "fantasia3d", "text2tex"):
         model = load("models", "gauss", {"window": 32})
         load("methods", spec, {"updates": 0} if spec == "text2tex" else {})(mesh, model, 0)
         found[spec] = model.cost
@@ -101,8 +101,8 @@ def test_network_evaluations_are_as_many_as_published(mesh: Item) -> None:
     assert (found["texpainter"].evaluations, found["texpainter"].decodes) == (24, 3 * (4 + 20 * 4))
     assert found["paint3d"].evaluations == 12, "a pair is one picture"
     assert found["stochsync"].evaluations == 2 * 2 * (3 + 3 + 3), "two views of a set, from noise three times"
-    assert found["fantasia3d@quick"].evaluations == 10 * 3 * 4 * 2
-    assert (found["fantasia3d@quick"].encodes, found["fantasia3d@quick"].decodes) == (10 * 3 * 4, 0)
+    assert found["fantasia3d"].evaluations == 10 * 3 * 4 * 2
+    assert (found["fantasia3d"].encodes, found["fantasia3d"].decodes) == (10 * 3 * 4, 0)
     assert found["text2tex"].evaluations >= 24
 
 
@@ -258,9 +258,9 @@ def test_noise_that_texfusion_adds_again_has_the_variance_of_the_level(gauss: An
 
 
 def test_optimised_latents_of_texpainter_lower_the_loss_and_are_not_the_encoded_ones() -> None:
-    model = make_model("tiny", kind="reference")
-    x0 = draw(2, model.channels, 8, 8).float()
-    goal = model.decode(draw(2, model.channels, 8, 8, seed=1).float()).detach()
+    model = make_model("tiny", kind="reference", dtype="float64")
+    x0 = draw(2, model.channels, 8, 8)
+    goal = model.decode(draw(2, model.channels, 8, 8, seed=1)).detach()
 
     def loss(x: Tensor) -> float:
         return float((model.decode(x) - goal).square().mean().detach())
@@ -271,7 +271,7 @@ def test_optimised_latents_of_texpainter_lower_the_loss_and_are_not_the_encoded_
     fitted = texpainter.optimised(x0, goal, model.decode, 20, 0.1)
     assert not torch.allclose(fitted, model.encode(goal), atol=1e-2)
     alone = texpainter.optimised(x0[:1], goal[:1], model.decode, 20, 0.1)
-    torch.testing.assert_close(alone, fitted[:1], atol=1e-3, rtol=0)
+    torch.testing.assert_close(alone, fitted[:1], atol=1e-6, rtol=0)
 
 
 def test_colours_are_read_and_written_bilinearly_on_a_mesh(mesh: Item) -> None:
@@ -351,14 +351,13 @@ def test_gradient_of_score_distillation_is_that_of_the_gaussian_field(gauss: Any
     assert min(found) > 0
 
 
-def test_score_distillation_moves_the_field_towards_what_the_model_finds_likely(gauss: Any) -> None:
-    """Of a Gaussian field around mid-grey, the likeliest picture is mid-grey."""
-    item = window(4)
-    far = []
-    for rounds in (1, 60):
-        views = load("methods", "fantasia3d", {"rounds": rounds})(item, gauss, 0).views
+def test_score_distillation_moves_the_field_towards_what_the_model_finds_likely() -> None:
+    """Of a Gaussian field close around mid-grey, the likeliest picture is mid-grey."""
+    model, item, far = load("models", "gauss", {"variance": 0.01}), window(4), list[float]()
+    for rounds in (1, 10):
+        views = load("methods", "fantasia3d", {"rounds": rounds, "rate": 0.03, "strategy": 0})(item, model, 0).views
         far.append(float((views - 0.5).abs().mean()))
-    assert far[1] < 0.6 * far[0]
+    assert far[1] < 0.4 * far[0]
 
 
 def test_weights_of_score_distillation(gauss: Any) -> None:

@@ -372,7 +372,8 @@ def test_methods_of_given_geometry_run_on_depth_checkpoints(
 ) -> None:
     model: dict[str, Any] = {"id": name, "path": str(replica("sd15" if name == "controlnet" else name))}
     model |= {"nets": {"depth": str(replica(NETS["depth"]))}} if name == "controlnet" else {}
-    sampled(sweep(model, MESH, TEXTURING, tmp_path / "out"), rows=2, methods=len(TEXTURING))
+    frame = sweep(model, MESH | {"views": 3}, TEXTURING, tmp_path / "out")  # of which neighbours see common texels
+    sampled(frame, rows=3, methods=len(TEXTURING))
 
 
 def test_texture_paints_some_steps_by_an_inpainting_checkpoint(replica: Callable[[str], Path], tmp_path: Path) -> None:
