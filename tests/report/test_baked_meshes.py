@@ -110,8 +110,8 @@ def test_names_lead_nowhere_and_differ() -> None:
 
 def test_sheets_turn(folder: Path, tmp_path: Path) -> None:
     still = show(folder, tmp_path / "still.png")
-    paths = show(folder, tmp_path / "sheet.png", turntable=True)
-    assert [path.name for path in paths] == ["sheet.png", "sheet.mp4"]
+    paths = show(folder, tmp_path / "sheet.png", turntable=True, format="webp")
+    assert [path.name for path in paths] == ["sheet.png", "sheet.webp"]
     assert Image.open(paths[0]).width > Image.open(still[0]).width, "the texture stands beside the views"
     moving: Any = Image.open(paths[1])
     assert moving.n_frames == 24
