@@ -113,7 +113,7 @@ def _ratio(images: Float[Tensor, "n 3 h w"], label: Int[Tensor, "n h w"], seen: 
     return Score(value=float(there.mean() / beside.mean()), coverage=(len(there) + len(beside)) / smooth)
 
 
-def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n h w"]:
+def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n a b"]:
     """Which neighbours along `axis` (1: rows, 2: columns) lie on one smooth part of the surface."""
     size = seen.face.shape[axis] - 1
     ahead, here = (
@@ -126,13 +126,13 @@ def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n h w"]:
     return _both(seen.visible, axis) & bend & gap
 
 
-def _both(mask: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n h w"]:
+def _both(mask: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n a b"]:
     """Whether both pixels of each pair along `axis` are in the mask."""
     size = mask.shape[axis] - 1
     return mask.narrow(axis, 0, size) & mask.narrow(axis, 1, size)
 
 
-def _pixels(pairs: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n h w"]:
+def _pixels(pairs: Bool[Tensor, "n a b"], axis: int) -> Bool[Tensor, "n h w"]:
     """The pixels of the pairs along `axis`."""
     before, after = ((0, 0, 0, 1), (0, 0, 1, 0)) if axis == 1 else ((0, 1), (1, 0))
     return F.pad(pairs, before) | F.pad(pairs, after)
