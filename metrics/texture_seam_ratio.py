@@ -39,6 +39,8 @@ BEND = 0.95
 """Smallest cosine between the normals of a pair's pixels."""
 JUMP = 0.02
 """Largest relative difference between their depths, beyond what their slant explains."""
+OUTLINE = 1
+"""Pixels inside the outline that are left out, because they mix with the background."""
 FEWEST = 32
 """Smallest number of pairs at seams, and near them."""
 
@@ -123,7 +125,7 @@ def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n a b"]:
     slope = (here[0][:, :2].norm(dim=1) / here[0][:, 2].abs().clamp(min=0.05)).clamp(max=20)
     # a pixel is about a thousandth to a hundredth of the depth wide; a plane's step is its slope times that
     gap = (ahead[1] - here[1]).abs() <= JUMP * here[1] * (1 + slope)
-    return _both(seen.visible, axis) & bend & gap
+    return _both(~dilated(~seen.visible, OUTLINE), axis) & bend & gap
 
 
 def _both(mask: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n a b"]:

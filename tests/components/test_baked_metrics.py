@@ -99,13 +99,13 @@ def test_reprojection_by_the_angle_between_cameras() -> None:
     """All pairs are those within and those beyond an angle: means weigh as their pixels do."""
     item = WorldMeshes(size=64).items()[0]
     views = Artifact(views=torch.rand(item.truth["views"].shape, generator=torch.Generator().manual_seed(3)))
-    every, narrow, wide = (Reprojection(**how)(views, item) for how in ({}, {"widest": 50.0}, {"narrowest": 50.0}))
+    every, narrow, wide = (Reprojection(**how)(views, item) for how in ({}, {"widest": 75.0}, {"narrowest": 75.0}))
     assert None not in (every.value, narrow.value, wide.value)
     assert min(narrow.value, wide.value) <= every.value <= max(narrow.value, wide.value)  # type: ignore
     assert wide.coverage < narrow.coverage <= every.coverage
     nothing = Reprojection(narrowest=170.0)(views, item)
     assert "170 to 180 degrees apart" in (nothing.reason or "")
-    assert len({Reprojection(**how).fingerprint() for how in ({}, {"widest": 50.0}, {"narrowest": 50.0})}) == 3
+    assert len({Reprojection(**how).fingerprint() for how in ({}, {"widest": 75.0}, {"narrowest": 75.0})}) == 3
 
 
 @pytest.mark.parametrize("rig", ["syncmvd", "texture"])
