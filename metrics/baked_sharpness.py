@@ -24,9 +24,9 @@ from .strips.detail import laplacian
 from .views.baked import RULES, baked_views
 from .views.sampling import dilated
 
-INNER = 4
+INNER = 2
 """Pixels inside an object's outline that are left out: an outline is an edge however blurred the object is."""
-CLEAR = 3
+CLEAR = 2
 """Pixels from a hand-over between views that are left out: a step there is no detail."""
 FEWEST = 64
 """Smallest number of pixels of a picture whose variance is taken; a picture with fewer is left out."""

@@ -10,7 +10,7 @@ mean square: PSNR = 20 log10(255 / rms).
 Traps. The error is blind to anything that stays the same in all views: blank and blurred views win, so read it beside
 `sharpness`; swapping the colour channels changes nothing, so read it beside `clip_text`. The truth does not score 0,
 because bilinear lookup softens texture. Values depend on how far apart the cameras are: compare within one set of
-cameras, or among pairs that see a point from within 50 degrees (`narrow`) and from more than that (`wide`). In the
+cameras, or among pairs that see a point from within 75 degrees (`narrow`) and from more than that (`wide`). In the
 family `prior` the object is imagined: a consistent object of another shape than the true one scores badly.
 """
 
@@ -37,8 +37,8 @@ class Reprojection:
     families: ClassVar[tuple[Family, ...]] = ("geometry", "prior")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "rms": {"statistic": "rms"},
-        "narrow": {"widest": 50.0},
-        "wide": {"narrowest": 50.0},
+        "narrow": {"widest": 75.0},
+        "wide": {"narrowest": 75.0},
     }
 
     region: Region = "object"

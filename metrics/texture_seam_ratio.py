@@ -39,6 +39,8 @@ BEND = 0.95
 """Smallest cosine between the normals of a pair's pixels."""
 JUMP = 0.02
 """Largest relative difference between their depths, beyond what their slant explains."""
+OUTLINE = 1
+"""Pixels inside the outline that are left out, because they mix with the background."""
 FEWEST = 32
 """Smallest number of pairs at seams, and near them."""
 
@@ -113,7 +115,7 @@ def _ratio(images: Float[Tensor, "n 3 h w"], label: Int[Tensor, "n h w"], seen: 
     return Score(value=float(there.mean() / beside.mean()), coverage=(len(there) + len(beside)) / smooth)
 
 
-def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n h w"]:
+def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n a b"]:
     """Which neighbours along `axis` (1: rows, 2: columns) lie on one smooth part of the surface."""
     size = seen.face.shape[axis] - 1
     ahead, here = (
@@ -123,16 +125,16 @@ def _pairs(seen: SurfaceBuffers, axis: int) -> Bool[Tensor, "n h w"]:
     slope = (here[0][:, :2].norm(dim=1) / here[0][:, 2].abs().clamp(min=0.05)).clamp(max=20)
     # a pixel is about a thousandth to a hundredth of the depth wide; a plane's step is its slope times that
     gap = (ahead[1] - here[1]).abs() <= JUMP * here[1] * (1 + slope)
-    return _both(seen.visible, axis) & bend & gap
+    return _both(~dilated(~seen.visible, OUTLINE), axis) & bend & gap
 
 
-def _both(mask: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n h w"]:
+def _both(mask: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n a b"]:
     """Whether both pixels of each pair along `axis` are in the mask."""
     size = mask.shape[axis] - 1
     return mask.narrow(axis, 0, size) & mask.narrow(axis, 1, size)
 
 
-def _pixels(pairs: Bool[Tensor, "n h w"], axis: int) -> Bool[Tensor, "n h w"]:
+def _pixels(pairs: Bool[Tensor, "n a b"], axis: int) -> Bool[Tensor, "n h w"]:
     """The pixels of the pairs along `axis`."""
     before, after = ((0, 0, 0, 1), (0, 0, 1, 0)) if axis == 1 else ((0, 1), (1, 0))
     return F.pad(pairs, before) | F.pad(pairs, after)

@@ -64,7 +64,7 @@ def turntable(atlas: Atlas, baked: Baked, size: int, frames: int = FRAMES) -> Fl
     middle = (places.min(0) + places.max(0)) / 2
     ball = float(np.linalg.norm(places - middle, axis=1).max())
     half = np.radians(ANGLE / 2)
-    poses = orbit(360 / frames * np.arange(frames), ELEVATION, 1.03 * ball / float(np.sin(half)), middle)
+    poses = orbit(360 / frames * np.arange(frames), ELEVATION, 1.08 * ball / float(np.sin(half)), middle)
     lens = pinhole(frames, size / 2 / float(np.tan(half)), (size / 2, size / 2))
     cameras = Cameras(poses @ pose, lens, size, size)
     return painted_views(mesh, texture_paint(baked.texels.corners, baked.texture), cameras)

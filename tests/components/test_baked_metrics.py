@@ -1,14 +1,19 @@
 """Metrics of the texture that views make together: the truth, views that disagree, and nulls with reasons."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.run.sweep import run
+from syncbench.bench.store.folder import Store
 from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.types import Artifact, Item
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.metrics.baked_sharpness import BakedSharpness
 from syncbench.metrics.janus import Janus, from_behind
+from syncbench.metrics.kid import Kid
 from syncbench.metrics.reprojection import Reprojection
 from syncbench.metrics.texel_variance import TexelVariance
 from syncbench.metrics.texture_seam_ratio import TextureSeamRatio
@@ -94,13 +99,13 @@ def test_reprojection_by_the_angle_between_cameras() -> None:
     """All pairs are those within and those beyond an angle: means weigh as their pixels do."""
     item = WorldMeshes(size=64).items()[0]
     views = Artifact(views=torch.rand(item.truth["views"].shape, generator=torch.Generator().manual_seed(3)))
-    every, narrow, wide = (Reprojection(**how)(views, item) for how in ({}, {"widest": 50.0}, {"narrowest": 50.0}))
+    every, narrow, wide = (Reprojection(**how)(views, item) for how in ({}, {"widest": 75.0}, {"narrowest": 75.0}))
     assert None not in (every.value, narrow.value, wide.value)
     assert min(narrow.value, wide.value) <= every.value <= max(narrow.value, wide.value)  # type: ignore
     assert wide.coverage < narrow.coverage <= every.coverage
     nothing = Reprojection(narrowest=170.0)(views, item)
     assert "170 to 180 degrees apart" in (nothing.reason or "")
-    assert len({Reprojection(**how).fingerprint() for how in ({}, {"widest": 50.0}, {"narrowest": 50.0})}) == 3
+    assert len({Reprojection(**how).fingerprint() for how in ({}, {"widest": 75.0}, {"narrowest": 75.0})}) == 3
 
 
 @pytest.mark.parametrize("rig", ["syncmvd", "texture"])
@@ -139,3 +144,62 @@ def test_the_back_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     views[4], views[9] = 0.9, 0.1
     score = Janus()(Artifact(views=views), item)
     assert (score.value, score.coverage) == (0.5, 0.2)
+
+
+def test_kid_against_what_the_model_makes_of_each_view_alone(tmp_path: Path) -> None:
+    part = {
+        "model": "gauss",
+        "datasets": [{"id": "world_meshes", "size": 32, "views": 4, "held": 1}],
+        "methods": ["independent", "trap@blur"],
+        "metrics": ["network_evaluations"],
+        "seeds": [0],
+        "limit": 3,
+        "protocol": {"steps": 2, "guidance": 1.0},
+    }
+    run(part, tmp_path / "r")
+    store = Store(tmp_path / "r")
+    items = {one.id: one for one in WorldMeshes(size=32, views=4, held=1).items()[:3]}
+    made: dict[str, dict[str, Artifact]] = {}
+    for key in store.finished():
+        job = store.job(key)
+        assert job is not None
+        made.setdefault(job.header.method, {})[job.header.item] = store.artifact(key)
+    for how in ({}, {"kernel": "gaussian"}):
+        metric = Kid(against=str(tmp_path / "r"), backbone="reference", **how)  # type: ignore[arg-type]
+        own, blurred = (metric.group(made[name], items) for name in ("independent", "trap@blur"))
+        assert all(abs(score.value) < 1e-6 for score in own.values()), "its own views are where they are"  # type: ignore
+        assert sum(score.value for score in blurred.values()) > 0  # type: ignore[misc]
+        assert metric.fingerprint() != Kid(backbone="reference", **how).fingerprint()  # type: ignore[arg-type]
+    others = {f"{name}-other": one for name, one in items.items()}
+    said = metric.group({f"{name}-other": made["independent"][name] for name in items}, others)
+    assert {score.reason for score in said.values()} == {"the folder has no sample of independent of this item"}
+    run({**part, "methods": ["trap@blur"]}, tmp_path / "none")
+    with pytest.raises(SyncbenchError, match="no samples of independent"):
+        Kid(against=str(tmp_path / "none"), backbone="reference").fingerprint()
+
+
+def test_cmmd_is_its_formula() -> None:
+    """With CLIP's unit embeddings and a Gaussian kernel of width 10, over images of unlike items."""
+    items = WorldMeshes(size=32, views=2, held=1).items()[:2]
+    generator = torch.Generator().manual_seed(4)
+    made = [torch.rand(2, 3, 32, 32, generator=generator) for _ in items]
+    names = [one.id for one in items]
+    metric = Kid(kernel="gaussian", backbone="reference")
+    found = metric.group(
+        {name: Artifact(views=views) for name, views in zip(names, made, strict=True)},
+        dict(zip(names, items, strict=True)),
+    )
+    embed = metric.provider().embed
+    sides = [
+        [embed((v * 255).round() / 255).double() for v in views] for views in (made, [i.truth["views"] for i in items])
+    ]
+
+    def mean(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float(torch.exp(-(a[:, None] - b[None]).square().sum(-1) / 200).mean())
+
+    (a, b), (c, d) = sides
+    expected = 1000 * (mean(a, b) + mean(c, d) - mean(a, d) - mean(b, c))
+    assert [found[name].value for name in names] == pytest.approx([expected] * 2, rel=1e-6)
+    assert metric.fingerprint().startswith("cmmd[reference]")
+    with pytest.raises(ValueError, match="gaussian kernel is for CLIP"):
+        Kid(kernel="gaussian", backbone="inception")
