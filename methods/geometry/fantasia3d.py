@@ -11,8 +11,8 @@ defaults are upstream's strategy 2, which its author recommends; batches are of 
 jitter. Upstream's guidance is 50 to 100, and its negative prompt "shadow, oversaturated, low quality, unrealistic"
 (`protocol`); with the guidance of samplers results stay blurred. Iterations are counted in steps of the protocol; the
 preset `paper` has upstream's 2,000 for 50 steps, and its black background. Models of the reference world draw ground
-and sky, so by default each view has a coarse background of its own that is distilled, too, in a quarter of the
-time. Left out: the stage that makes the mesh, and normals that vary within a face.
+and sky, so by default each view has a coarse background of its own that is distilled, too, in a quarter of the time.
+Left out: the stage that makes the mesh, and normals that vary within a face.
 """
 
 from collections.abc import Iterator
