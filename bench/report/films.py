@@ -1,5 +1,6 @@
 """Clips side by side in motion: the source at the left, methods labelled at its right; as MP4 or as animated WebP."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -207,5 +208,6 @@ def chosen(kind: str | None) -> Kind:
 
 
 def _lines(label: str, wide: int) -> list[str]:
-    """A label in lines that are as wide as a frame, three at most."""
-    return wrap(visible(label), max(10, wide // 7))[:3]
+    """A label in lines that are as wide as a frame, three at most, broken before its preset and between its fields."""
+    parts = re.sub(r"(?=[@\[])|(?<=,)", " ", visible(label))
+    return wrap(parts, max(10, wide // 7))[:3] if len(label) > wide // 7 else [visible(label)]
