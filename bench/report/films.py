@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import av
 import numpy as np
+from av.codec.codec import UnknownCodecError
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import SyncbenchError
@@ -193,7 +194,7 @@ def encoder() -> str | None:
 def _encodes(name: str) -> bool:
     try:
         return av.Codec(name, "w").is_encoder
-    except av.codec.codec.UnknownCodecError:
+    except UnknownCodecError:
         return False
 
 

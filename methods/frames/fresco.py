@@ -103,8 +103,9 @@ def guidance(guided: Guided, model: Model) -> Generator[None]:
     within: Callable[..., AbstractContextManager[Any]] | None = getattr(model, "within", None)
     if within is None:
         raise SyncbenchError(f"fresco optimises the features of a decoder, and model {model.id} shows none")
-    with (
-        model.attach(guided.processor, inside("up_blocks")),
-        within(lambda network: entering(network, "up_blocks", guided.enter)),
-    ):
+
+    def blocks(network: Any) -> AbstractContextManager[Any]:
+        return entering(network, "up_blocks", guided.enter)
+
+    with model.attach(guided.processor, inside("up_blocks")), within(blocks):
         yield

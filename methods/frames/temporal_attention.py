@@ -77,9 +77,14 @@ class TemporalAttention(Edit):
         if within is None:
             raise SyncbenchError(f"model {setting.model.id} shows no layers along time to weigh")
         places = PLACES[self.layers]
-        return within(
-            lambda network: weighed(network, self.strength, lambda name: name.startswith(places)), together=True
-        )
+
+        def there(name: str) -> bool:
+            return name.startswith(places)
+
+        def layers(network: Any) -> AbstractContextManager[Any]:
+            return weighed(network, self.strength, there)
+
+        return within(layers, together=True)
 
     @property
     def _plain(self) -> bool:

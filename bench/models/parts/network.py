@@ -143,7 +143,8 @@ class MotionUNet:
     def clip(self) -> Any:
         """The network of whole clips: the picture network's layers and the temporal ones."""
         plain, adapter = self.image.module(), self.adapter.module
-        with quiet(), building(plain.device):
+        # its layers are drawn before they get their weights; what is drawn later must not depend on that
+        with quiet(), building(plain.device), torch.random.fork_rng(devices=[]):
             try:
                 made = library_class("diffusers", "UNetMotionModel").from_unet2d(plain, adapter)
             except ValueError as error:
