@@ -97,9 +97,11 @@ def test_nothing_comparable_is_null_with_a_reason(metric: BakedSharpness | Textu
 
 def test_reprojection_by_the_angle_between_cameras() -> None:
     """All pairs are those within and those beyond an angle: means weigh as their pixels do."""
-    item = WorldMeshes(size=64).items()[0]
+    item = WorldMeshes(size=96).items()[0]
     views = Artifact(views=torch.rand(item.truth["views"].shape, generator=torch.Generator().manual_seed(3)))
-    every, narrow, wide = (Reprojection(**how)(views, item) for how in ({}, {"widest": 75.0}, {"narrowest": 75.0}))
+    every, narrow, wide = (
+        Reprojection(least=0.0, **how)(views, item) for how in ({}, {"widest": 75.0}, {"narrowest": 75.0})
+    )
     assert None not in (every.value, narrow.value, wide.value)
     assert min(narrow.value, wide.value) <= every.value <= max(narrow.value, wide.value)  # type: ignore
     assert wide.coverage < narrow.coverage <= every.coverage
