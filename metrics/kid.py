@@ -11,6 +11,11 @@ are never compared with each other, made or true, since they are not independent
 (Gretton et al., JMLR 2012, Lemma 6, by items), and 0 for outputs that equal the truth, where the usual estimate
 (`usual`, torchmetrics' with all images in one subset) is far below 0. Published values subsample 100 times 1,000.
 
+With `against=DIR` the samples of `independent` in a results folder take the place of the true images: what the same
+model makes of each view alone, the reference of TexFusion (Cao et al., ICCV 2023, arXiv 2310.13772). The preset `cmmd`
+has the kernel exp(-|x - y|^2 / 200) and CLIP's unit embeddings (Jayasumana et al., CVPR 2024, arXiv 2401.09603), whose
+own estimate compares images of one item, too.
+
 The distance belongs to a set of images. Each item's value is its jackknife pseudo-value, n U - (n - 1) U_i of U over
 all items and U_i without it, so that intervals over items are those of the distance; one value means nothing alone.
 
@@ -28,14 +33,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.image.kid import poly_kernel
 
-from ..bench.backbones.inception import Embedding, embedding
+from ..bench.backbones.inception import Embedding, embedding, unit_embedding
 from ..bench.backbones.judge import judge_refusal
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.crops import INPUT, NO_CANVAS, canvas_pixels, metric_device, window_boxes
 from .views.pictures import evenly_spaced, judged_images
+from .views.samples import ALONE, samples_alone, samples_digest
 
 MOST = 4
 """Largest number of views of an item that are compared."""
+WIDTH = 10.0
+"""Standard deviation of the Gaussian kernel, as in CMMD."""
+EMPTY = torch.zeros(0, 3, 1, 1)
 FEWEST = 2
 """Smallest number of items."""
 
@@ -50,34 +59,49 @@ class Kid:
     unit: ClassVar[str] = "x1e-3"
     families: ClassVar[tuple[Family, ...]] = ("channels", "overlap", "geometry", "prior", "frames")
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"usual": {"usual": True}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"usual": {"usual": True}, "cmmd": {"kernel": "gaussian"}}
 
     usual: bool = False
     """Whether images of one item are compared too, as in the estimate that assumes independent images."""
+    kernel: Literal["polynomial", "gaussian"] = "polynomial"
+    """`polynomial` with Inception's features, or `gaussian` with those of CLIP ViT-L/14 at 336 px (CMMD)."""
+    against: str = ""
+    """Results folder whose samples of `independent` are compared with; empty: the true images."""
     backbone: Literal["inception", "reference"] | None = None
     """`inception` or `reference`, the judge; None takes the published weights if they are on the machine."""
     folder: str | None = None
     """Folder of a judge that the backbone `reference` loads; None takes the bundled judge."""
 
+    def __post_init__(self) -> None:
+        if self.kernel == "gaussian" and self.backbone == "inception":
+            raise ValueError("the gaussian kernel is for CLIP's embeddings: leave `backbone` open, or say reference")
+
     def provider(self) -> Embedding:
         """The network whose features are compared."""
+        if self.kernel == "gaussian":
+            return unit_embedding(self.backbone, self.folder, metric_device())
         return embedding(self.backbone, self.folder, metric_device())
 
     def fingerprint(self) -> str:
         """One line that names the backbone, its weights and the images."""
         provider = self.provider()
         images = f"window crops or {MOST} views against the true ones"
+        if self.against:
+            images = f"{MOST} views against those of {ALONE} {samples_digest(self.against)}"
         images += ", all at once" if self.usual else " of other items"
-        return f"kid{provider.name}, {images}, {provider.fingerprint}, {INPUT}"
+        name = "kid" if self.kernel == "polynomial" else "cmmd"
+        return f"{name}{provider.name}, {images}, {provider.fingerprint}, {INPUT}"
 
     def group(self, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Score]:
         """The pseudo-value by item id; coverage is the fraction of the items that have true images."""
         provider = self.provider()
+        weights = "inception" if self.kernel == "polynomial" else "clip-l14-336"
         scores: dict[str, Score] = {}
         sides: dict[str, tuple[Tensor, Tensor]] = {}
+        alone = samples_alone(self.against, items) if self.against else None
         for name in sorted(artifacts):
-            refusal = judge_refusal(provider.name, self.folder, items[name], "inception")
-            both = refusal or _both(artifacts[name], items[name])
+            refusal = judge_refusal(provider.name, self.folder, items[name], weights)
+            both = refusal or _both(artifacts[name], items[name], None if alone is None else alone.get(name, EMPTY))
             if isinstance(both, str):
                 scores[name] = Score.none(both)
             else:
@@ -86,7 +110,8 @@ class Kid:
             return scores | dict.fromkeys(sides, Score.none("a set of images needs at least 2 items with true ones"))
         made, true = (torch.cat(parts).double() for parts in zip(*sides.values(), strict=True))
         here, there = (torch.arange(len(sides)).repeat_interleave(torch.tensor(n)) for n in _counts(sides))
-        kernels = tuple(poly_kernel(a, b) for a, b in ((made, made), (true, true), (made, true)))
+        kernel = poly_kernel if self.kernel == "polynomial" else _gaussian
+        kernels = tuple(kernel(a, b) for a, b in ((made, made), (true, true), (made, true)))
         whole = self._distance(kernels, here, there)
         n, share = len(sides), len(sides) / len(artifacts)
         for number, name in enumerate(sides):
@@ -114,8 +139,23 @@ def _counts(sides: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[list[int], list
     return [len(made) for made, _ in sides.values()], [len(true) for _, true in sides.values()]
 
 
-def _both(artifact: Artifact, item: Item) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]] | str:
-    """The images of an artifact and the true ones, or the reason why there are none to compare."""
+def _gaussian(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    return torch.exp(-torch.cdist(a, b).square() / (2 * WIDTH**2))
+
+
+def _both(
+    artifact: Artifact, item: Item, alone: Float[Tensor, "m 3 h w"] | None
+) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "k 3 h w"]] | str:
+    """The images of an artifact and those to compare with, or the reason why there are none.
+
+    `alone` are images of single views that take the place of the true ones; None: the true ones.
+    """
+    if alone is not None:
+        if not len(alone):
+            return f"the folder has no sample of {ALONE} of this item"
+        if item.surface.picture:
+            return f"samples of {ALONE} are compared view by view, and this item is one picture"
+        return evenly_spaced(judged_images(artifact, item), MOST), evenly_spaced(alone, MOST)
     if item.surface.picture:
         image, true = canvas_pixels(artifact), item.truth.get("canvas")
         if image is None:

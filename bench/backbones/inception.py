@@ -4,6 +4,7 @@ The Inception network is that of Heusel et al. 2017 in torch-fidelity's form, wh
 299 px itself. Nothing is downloaded.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ from ..types import SyncbenchError
 from .clip import Clip, clip
 from .published import INCEPTION, checkpoint, file_sha256, required
 
+LARGE = "ViT-L-14-336"
+"""The CLIP of CMMD."""
 CHOICES = ("inception", "reference")
 
 
@@ -51,6 +54,29 @@ def embedding(
     if which == "reference":
         return JudgeEmbedding(clip("reference", folder, device))
     raise SyncbenchError(f"unknown backbone {which!r}: choose one of {', '.join(CHOICES)}")
+
+
+def unit_embedding(
+    which: str | None = None, folder: str | Path | None = None, device: torch.device | str = "cpu"
+) -> Embedding:
+    """Unit embeddings of images by CLIP ViT-L/14 at 336 px if it is fetched, else (or by name) of the judge."""
+    if which is None and folder is None:
+        with suppress(SyncbenchError):
+            return UnitEmbedding(clip(LARGE, None, device))
+    return UnitEmbedding(clip("reference", folder, device))
+
+
+class UnitEmbedding:
+    """CLIP's image embeddings of length 1."""
+
+    def __init__(self, network: Clip) -> None:
+        self._network = network
+        self.name = f"[{network.name.partition('[')[2] or network.name}"
+        self.fingerprint = f"{network.fingerprint}, unit embeddings"
+
+    def embed(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Embeddings, one image at a time so that no batch size can change a number."""
+        return torch.cat([self._network.image(image[None]) for image in images])
 
 
 class JudgeEmbedding:

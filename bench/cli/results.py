@@ -60,6 +60,7 @@ def board(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/board.html]")] = None,
     families: Annotated[str | None, Comma] = None,
     items: Annotated[int, typer.Option(metavar="N", help="Items of each dataset with pictures; 0: none.")] = 6,
+    meshes: Annotated[int, typer.Option(metavar="N", help="Of those of given meshes: how many turn in 3-D.")] = 1,
     cards: Cards = [],  # noqa: B006
 ) -> None:
     """One offline HTML file: sortable leaderboards, plots, galleries, report cards, where every number comes from."""
@@ -67,7 +68,11 @@ def board(
     from ..run.progress import told
 
     with told("drawing") as progress:
-        print(make(folders, out, families=split_names(families), cards=cards, items=items, progress=progress))
+        print(
+            make(
+                folders, out, families=split_names(families), cards=cards, items=items, meshes=meshes, progress=progress
+            )
+        )
 
 
 @app.command("gate")

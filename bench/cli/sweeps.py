@@ -196,12 +196,20 @@ def show(
     item: Items = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Which sample [the lowest].")] = None,
     borders: Annotated[bool, typer.Option("--borders", help="Mark where windows end.")] = False,
+    turntable: Annotated[
+        bool, typer.Option("--turntable", help="Bake samples on given meshes: textures, and meshes that turn.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[DIR/sheet.png]")] = None,
 ) -> None:
     """Draw contact sheets: methods down, items across."""
     from ..report.sheets import show as draw
+    from ..run.progress import told
 
-    for path in draw(folder, out, items=item or None, seed=seed, borders=borders):
+    with told("turning") as progress:
+        paths = draw(
+            folder, out, items=item or None, seed=seed, borders=borders, turntable=turntable, progress=progress
+        )
+    for path in paths:
         print(path)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from textwrap import wrap
@@ -18,6 +18,7 @@ from ..errors import SyncbenchError
 from ..escaping import visible
 from ..files.writing import whole
 from ..limits import PIXELS
+from ..run.events import Tally
 from ..store.folder import Store
 from ..store.png import TOGETHER
 from ..store.stored import Spec, StoredJob
@@ -58,6 +59,8 @@ class SheetCell:
     """Whether `views` is the one picture of a shared surface."""
     why: str = ""
     """Why there are no pictures."""
+    texture: Tensor | None = None
+    """The texture (3, H, W) that the views make, drawn beside them."""
 
 
 def show(
@@ -67,13 +70,16 @@ def show(
     items: Sequence[str] | None = None,
     seed: int | None = None,
     borders: bool = False,
+    turntable: bool = False,
+    progress: Tally = lambda done, total, text: None,
 ) -> list[Path]:
     """Write the contact sheets of a results folder and return their paths.
 
     One sheet is written to `out` (default: sheet.png in the folder); of several, each has the dataset's name appended.
-    A dataset of clips gets an animation of that name (.webp), too. `items` chooses columns, `seed` the sample (default:
-    the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a `DamagedWarning`.
-    Raises SyncbenchError for unknown items and for a folder without samples.
+    A dataset of clips gets an animation of that name (.webp), too. With `turntable` so does one of given meshes, whose
+    samples are baked and turn, and whose textures then stand beside the views. `items` chooses columns, `seed` the
+    sample (default: the lowest), and `borders` marks where the methods' windows end. Damaged samples are named in a
+    `DamagedWarning`. Raises SyncbenchError for unknown items and for a folder without samples.
     """
     root = Path(folder)
     store = Store(root)
@@ -104,14 +110,23 @@ def show(
         unseen = [at for at, cell in cells.items() if at[0] == INPUT and cell.views is None]
         if len(unseen) == sum(name == INPUT for name, _ in cells):  # a line says as much as a row
             title += "".join(f"; {why}" for why in sorted({cells.pop(at).why for at in unseen}))
+        turned: dict[tuple[str, str], SheetCell] = {}
+        if turntable and jobs[0].header.family == "geometry":
+            from .turning import turning
+
+            shown = {at: c.job for at, c in cells.items() if c.views is not None and at[0] != INPUT}
+            for at, made in turning(store, shown, progress).items():
+                cells[at] = replace(cells[at], texture=made.texture)
+                turned[at] = SheetCell(cells[at].job, made.frames)
         sheet = draw_sheet(cells, order, title, borders)
         # the default place is in a folder that may be untrusted: a link there is not followed
         with whole(name, follow=out is not None) as draft:
             sheet.save(draft, "PNG", optimize=True)
         paths.append(name)
-        frames = _length(cells)
-        if jobs[0].header.family == "frames" and frames > 1:
-            moving = [draw_sheet(cells, order, title, frame=t) for t in range(frames)]
+        clips = turned or (cells if jobs[0].header.family == "frames" else {})
+        frames = _length(clips)
+        if frames > 1:
+            moving = [draw_sheet(clips, order, title, frame=t) for t in range(frames)]
             path = name.with_suffix(".webp")
             rest = {"append_images": moving[1:], "duration": 1000 // SECOND, "loop": 0, "quality": 80}
             with whole(path, follow=out is not None) as draft:
@@ -289,13 +304,21 @@ def _length(cells: dict[tuple[str, str], SheetCell]) -> int:
 
 
 def cell_picture(cell: SheetCell, frame: int | None = None) -> Image.Image | None:
-    """The picture of a cell: its canvas, its views in rows of four, or the view `frame`; None where it has none."""
+    """The picture of a cell: its canvas, its views in rows of four (and its texture), or the view `frame`; or None."""
     if cell.views is None:
         return None
     views = cell.views if frame is None or cell.canvas else cell.views[min(frame, len(cell.views) - 1)][None]
     wide = ceil(len(views) / ceil(len(views) / ROW))
     grid: Tensor = make_grid(views, nrow=wide, padding=0)
-    return Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+    picture = Image.fromarray((grid * 255).round().byte().permute(1, 2, 0).numpy())
+    if cell.texture is None or frame is not None:
+        return picture
+    flat = Image.fromarray((cell.texture * 255).round().byte().permute(1, 2, 0).numpy())
+    flat = flat.resize((max(1, round(flat.width * picture.height / flat.height)), picture.height))
+    both = Image.new("RGB", (picture.width + GAP + flat.width, picture.height), PAPER)
+    both.paste(picture, (0, 0))
+    both.paste(flat, (picture.width + GAP, 0))
+    return both
 
 
 def _place(name: str, order: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..files.writing import write_whole
 from .camera import Array
-from .mesh import Mesh
+from .mesh import Ids, Mesh
 from .paint import Paint
 
 Kind = Literal["glb", "obj"]
@@ -54,11 +54,8 @@ def write_textured(
     Each file is written whole or not at all, folders are made.
     """
     library: Any = trimesh
-    places = mesh.triangles.reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
-    rows, where = np.unique(
-        np.concatenate([places, _upward(corners, texture).reshape(-1, 2)], 1), axis=0, return_inverse=True
-    )
-    png, faces = texture_png(texture), where.reshape(-1, 3)
+    places, uv, faces = indexed(mesh, pose, corners, texture)
+    png = texture_png(texture)
     image = Image.open(BytesIO(png))
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
@@ -69,8 +66,8 @@ def write_textured(
         paths.append(path)
 
     def made(material: Any) -> Any:
-        visual = library.visual.TextureVisuals(uv=rows[:, 3:], material=material)
-        return library.Trimesh(rows[:, :3][:, OUT], faces, visual=visual, process=False)
+        visual = library.visual.TextureVisuals(uv=uv, material=material)
+        return library.Trimesh(places, faces, visual=visual, process=False)
 
     if "glb" in kinds:
         plain = library.visual.material.PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0)
@@ -84,6 +81,18 @@ def write_textured(
         written(".mtl", f"newmtl {stem.name}\nKd 1 1 1\nmap_Kd {stem.name}.png\n".encode())
         written(".png", png)
     return paths
+
+
+def indexed(mesh: Mesh, pose: Array, corners: Array, texture: npt.NDArray[np.float32]) -> tuple[Array, Array, Ids]:
+    """Vertices (v, 3) of the mesh at `pose` (4, 4), y up, their texture coordinates (v, 2), and faces (m, 3).
+
+    Texture coordinates run to the right and up, 1 a side. Vertices are as many as differ in place or coordinates.
+    """
+    places = mesh.triangles.reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
+    rows, where = np.unique(
+        np.concatenate([places[:, OUT], _upward(corners, texture).reshape(-1, 2)], 1), axis=0, return_inverse=True
+    )
+    return rows[:, :3], rows[:, 3:], where.reshape(-1, 3).astype(np.int64)
 
 
 def _upward(corners: Array, texture: npt.NDArray[np.float32]) -> Array:

@@ -48,10 +48,14 @@ class TrueCamera:
 
     def facing(self, at: Float[Tensor, "3 p"], normal: Float[Tensor, "3 p"]) -> Float[Tensor, " p"]:
         """Cosine between each point's normal and the direction from the point to the camera."""
-        if self.intrinsics[2, 2] == 0:  # orthographic: all rays have one direction
-            return -self.extrinsics[2, :3] @ normal
+        return (self.towards(at) * normal).sum(0)
+
+    def towards(self, at: Float[Tensor, "3 p"]) -> Float[Tensor, "3 p"]:
+        """Unit directions from points to the camera; of an orthographic camera they are all one."""
+        if self.intrinsics[2, 2] == 0:
+            return -self.extrinsics[2, :3, None].expand_as(at)
         eye = -self.extrinsics[:3, :3].T @ self.extrinsics[:3, 3:]
-        return (torch.nn.functional.normalize(eye - at, dim=0) * normal).sum(0)
+        return torch.nn.functional.normalize(eye - at, dim=0)
 
 
 def view_cameras(truth: Mapping[str, Tensor], region: Region) -> list[TrueCamera]:

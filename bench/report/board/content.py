@@ -39,6 +39,7 @@ def board_content(
     families: Sequence[str] | None,
     grades: Grades,
     items: int,
+    meshes: int,
     progress: Tally,
 ) -> dict[str, Any]:
     """Everything that the board shows. Text is as in the records; the page escapes it. Raises SyncbenchError."""
@@ -66,7 +67,7 @@ def board_content(
         table, differences(r), grades=grades, pairs="best", more=unread_conditions(r, unseen_conditions(folders))
     )
     values, named = _by_item(r, table)
-    pictures = _gallery(stores, r, items, progress) if items and stores else {}
+    pictures = _gallery(stores, r, items, meshes, progress) if items and stores else {}
     for store in stores:
         store.warn()
     shown = [
@@ -87,14 +88,18 @@ def board_content(
     }
 
 
-def _gallery(stores: list[Store], r: Table, items: int, progress: Tally) -> dict[tuple[Any, ...], Json]:
+def _gallery(stores: list[Store], r: Table, items: int, meshes: int, progress: Tally) -> dict[tuple[Any, ...], Json]:
     from .gallery import GallerySample, gallery  # torch and PyAV, which records alone do not need
 
     # the lowest seed of every line and item
     first = r.sort_values("seed", kind="stable").drop_duplicates([*BOARD, "name", "item"])
     jobs = first[["key", "name", "item", *BOARD]].itertuples(index=False, name=None)
     return gallery(
-        stores, [GallerySample(key, name, str(item), tuple(board)) for key, name, item, *board in jobs], items, progress
+        stores,
+        [GallerySample(key, name, str(item), tuple(board)) for key, name, item, *board in jobs],
+        items,
+        meshes,
+        progress,
     )
 
 

@@ -15,14 +15,18 @@ from torch import Tensor
 from ...run.events import Tally
 from ...run.loaded import Loaded
 from ...store.folder import Store
+from ...store.stored import StoredJob
 from ...types import Json
 from ..sheets import DAMAGED, INPUT, SECOND, SheetCell, cell_picture, input_cell, stored_cell
+from .solids import solid
 
 QUALITY = 88
 """Quality of WebP pictures, 0 to 100. Metrics are computed from the stored PNG files, never from these."""
 SMALL = 256
 """Clips smaller than this, in pixels, are magnified by a whole factor, because codecs are made for larger frames."""
 
+TEXTURE = 1024
+"""Largest side in pixels of a texture of the viewer."""
 LARGEST = 16383
 """Largest side of a WebP picture in pixels; larger pictures are scaled down."""
 
@@ -42,12 +46,13 @@ class GallerySample(NamedTuple):
 
 
 def gallery(
-    stores: Sequence[Store], samples: Sequence[GallerySample], items: int, progress: Tally
+    stores: Sequence[Store], samples: Sequence[GallerySample], items: int, meshes: int, progress: Tally
 ) -> dict[Board, Json]:
     """The gallery of each leaderboard: its first `items` items by id, their prompts, and pictures by item and method.
 
     A picture is `{"kind", "src"}`, or has `why` there is none. A row `INPUT` shows what methods were given, where that
-    is a picture. Samples that no store has are left out.
+    is a picture. Samples that no store has are left out. Of the first `meshes` items on given meshes a picture has a
+    `texture`, too, for the item's shape in `shapes`.
     """
     grouped: dict[Board, dict[str, list[GallerySample]]] = {}
     for one in samples:
@@ -60,9 +65,11 @@ def gallery(
     for board, some in shown.items():
         pictures: dict[str, dict[str, Json]] = {}
         prompts: dict[str, str] = {}
+        shapes: dict[str, Json] = {}
         for item in some:
             for one in grouped[board][item]:
-                cell = next((stored_cell(store, job) for store in stores if (job := store.job(one.key))), None)
+                found = next(((store, job) for store in stores if (job := store.job(one.key))), None)
+                cell = stored_cell(*found) if found else None
                 if cell is None and any(store.folder(one.key) in store.damage for store in stores):
                     pictures.setdefault(item, {})[one.name] = {"kind": "none", "why": DAMAGED}
                 if cell is not None:
@@ -71,11 +78,34 @@ def gallery(
                         pictures.setdefault(item, {}).update({} if given is None else {INPUT: _encoded(given)})
                         prompts[item] = cell.job.prompts[0]
                     pictures[item][one.name] = _encoded(cell)
+                    solid_too = cell.views is not None and cell.job.header.family == "geometry"
+                    if found and solid_too and (len(shapes) < meshes or item in shapes):
+                        _add_solid(pictures[item][one.name], shapes, item, found, loaded)
                 done += 1
                 progress(done, total, f"{one.name} {item}")
         prompts = {item: prompts.get(item, "") for item in pictures}
-        galleries[board] = {"items": list(pictures), "prompts": prompts, "pictures": pictures, "input": INPUT}
+        galleries[board] = {
+            "items": list(pictures),
+            "prompts": prompts,
+            "pictures": pictures,
+            "input": INPUT,
+            "shapes": shapes,
+        }
     return galleries
+
+
+def _add_solid(
+    picture: Json, shapes: dict[str, Json], item: str, found: tuple[Store, StoredJob], loaded: Loaded
+) -> None:
+    """Add a sample's texture to its `picture` and the shape of its item to `shapes`, where there are some."""
+    made = solid(*found, loaded)
+    if isinstance(made, str):
+        return
+    shapes.setdefault(item, made[0])
+    flat = cell_picture(SheetCell(found[1], made[1], canvas=True))
+    assert flat is not None
+    flat.thumbnail((TEXTURE, TEXTURE))
+    picture["texture"] = _uri("image/webp", webp(flat))
 
 
 def _encoded(cell: SheetCell) -> Json:

@@ -1,8 +1,11 @@
-"""The board as one HTML file: template, style, script, data, and the two libraries that the script uses."""
+"""The board as one HTML file: template, style, script, data, and the libraries that the script uses."""
 
 import base64
 import gzip
+import io
 import json
+import re
+import zipfile
 from importlib.resources import files
 from typing import Any
 
@@ -10,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ...analysis.drawing import vega_bundle
+from ...errors import SyncbenchError
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
@@ -32,9 +36,29 @@ def board_html(content: dict[str, Any]) -> str:
         content=Markup(embedded(content)),
         tables=_packed(files("itables").joinpath("html", "dt_bundle.js").read_bytes()),
         plots=_packed(vega_bundle()),  # the wheel of vl-convert holds Vega, Vega-Lite and Vega-Embed
+        solids=_packed(three_bundle()) if _has_meshes(content) else "",
         empty=not content["boards"],
         version=content["version"],
     )
+
+
+def three_bundle() -> bytes:
+    """three.js as one script, from the page in which trimesh shows scenes. Raises SyncbenchError where it has none."""
+    try:
+        data = files("trimesh").joinpath("resources", "templates", "viewer.zip").read_bytes()
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            page = archive.read("viewer.html.template").decode()
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise SyncbenchError("this trimesh brings no three.js: install the pinned one, or say --meshes 0") from error
+    # the library ends where its module does; helpers of the page follow it
+    found = re.search(r'<script>(.*?"__esModule",\{value:!0\}\)\}\)\);)', page, re.DOTALL)
+    if found is None or "THREE={}" not in found[1]:
+        raise SyncbenchError("this trimesh has another three.js: install the pinned one, or say --meshes 0")
+    return found[1].encode()
+
+
+def _has_meshes(content: dict[str, Any]) -> bool:
+    return any((board.get("gallery") or {}).get("shapes") for board in content["boards"])
 
 
 def embedded(content: Any) -> str:

@@ -307,7 +307,8 @@ function gallery(board) {
   const draw = () => {
     prompt.textContent = kept.prompts[state.item];
     const of = kept.pictures[state.item];
-    const framed = (label) => el("figure", {}, media(of[label], label), el("figcaption", {}, label));
+    for (const one of opened.splice(0)) one.close();
+    const framed = (label) => el("figure", {}, solidMedia(kept, state.item, label), el("figcaption", {}, label));
     pair.hidden = state.mode === "all";
     if (state.mode === "all") stage.replaceChildren(el("div", { class: "grid" }, labels().map(framed)));
     else if (state.mode === "side") {
@@ -345,6 +346,78 @@ function gallery(board) {
     section.scrollIntoView({ behavior: calm ? "auto" : "smooth" });
   });
   return section;
+}
+
+// ---- samples on given meshes, in 3-D: dragged or turned with the arrow keys, nearer and farther with the wheel or + and -
+const opened = []; // browsers allow few WebGL pages at once: the oldest is closed
+async function turn(shape, picture, label, spot) {
+  await library("solids");
+  const three = globalThis.THREE;
+  const numbers = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const geometry = new three.BufferGeometry();
+  geometry.setAttribute("position", new three.BufferAttribute(numbers(shape.places, Float32Array), 3));
+  geometry.setAttribute("uv", new three.BufferAttribute(numbers(shape.uv, Float32Array), 2));
+  geometry.setIndex(new three.BufferAttribute(numbers(shape.faces, Uint32Array), 1));
+  geometry.center();
+  geometry.computeBoundingSphere();
+  const renderer = new three.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true });
+  const map = await new three.TextureLoader().loadAsync(picture.texture);
+  const mesh = new three.Mesh(geometry, new three.MeshBasicMaterial({ map, side: three.DoubleSide }));
+  const scene = new three.Scene();
+  scene.add(mesh);
+  const camera = new three.PerspectiveCamera(30, 1, 0.01, 100);
+  const far = 1.08 * geometry.boundingSphere.radius / Math.sin(Math.PI / 12);
+  const view = { across: 0.5, up: 0.3, far };
+  const canvas = renderer.domElement;
+  const draw = () => {
+    const side = Math.max(64, Math.min(spot.clientWidth, 640));
+    renderer.setPixelRatio(devicePixelRatio);
+    renderer.setSize(side, side);
+    camera.position.set(view.far * Math.cos(view.up) * Math.sin(view.across), view.far * Math.sin(view.up), view.far * Math.cos(view.up) * Math.cos(view.across));
+    camera.lookAt(0, 0, 0);
+    renderer.render(scene, camera);
+  };
+  const move = (across, up, times = 1) => {
+    view.across += across;
+    view.up = Math.max(-1.55, Math.min(1.55, view.up + up));
+    view.far = Math.max(far / 4, Math.min(far * 4, view.far * times));
+    draw();
+  };
+  const keys = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, 0.15], ArrowDown: [0, -0.15], "+": [0, 0, 0.9], "-": [0, 0, 1.1] };
+  canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons) move(-event.movementX / 120, event.movementY / 120); });
+  canvas.addEventListener("wheel", (event) => { event.preventDefault(); move(0, 0, Math.exp(event.deltaY / 900)); }, { passive: false });
+  canvas.addEventListener("keydown", (event) => { if (keys[event.key]) { event.preventDefault(); move(...keys[event.key]); } });
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Textured mesh of ${label}. Arrow keys turn it, plus and minus bring it nearer and farther.`);
+  canvas.className = "solid";
+  spot.replaceChildren(canvas);
+  draw();
+  const close = () => { map.dispose(); geometry.dispose(); renderer.dispose(); renderer.forceContextLoss(); };
+  opened.push({ close, spot });
+}
+
+function solidMedia(kept, item, label) {
+  const picture = kept.pictures[item][label];
+  const shape = kept.shapes?.[item];
+  const flat = media(picture, label);
+  if (!shape || !picture?.texture) return [flat];
+  const spot = el("div", {}, flat);
+  const button = el("button", { type: "button", class: "turn", "aria-pressed": "false", onclick: async () => {
+    const here = opened.findIndex((one) => one.spot === spot);
+    if (here >= 0) { // back to the picture
+      opened.splice(here, 1)[0].close();
+      spot.replaceChildren(flat);
+    } else try {
+      if (opened.length >= 8) { const [oldest] = opened.splice(0, 1); oldest.close(); oldest.back(); }
+      await turn(shape, picture, label, spot);
+      opened.at(-1).back = () => { spot.replaceChildren(flat); mark(false); };
+    } catch (error) { spot.replaceChildren(el("div", { class: "absent" }, `no 3-D here: ${error.message}`)); }
+    mark(opened.some((one) => one.spot === spot));
+  } }, "Turn in 3-D");
+  const mark = (on) => { button.setAttribute("aria-pressed", String(on)); button.textContent = on ? "Back to the views" : "Turn in 3-D"; };
+  return [spot, button];
 }
 
 function swipe(of, a, b) {
