@@ -48,7 +48,7 @@ class SyncMvd(Directed):
     )
     presets: ClassVar[dict[str, dict[str, Any]]] = {"release": {"zero_is_one": True}, "plain": {"sharing": False}}
 
-    stride: Fraction | None = 0.125
+    stride: Fraction | None = 0.25
     """Step between windows of a strip as a fraction of a window."""
     power: Scale = 6.0
     """Exponent of the weights in the last step; it grows from 0 in equal parts."""
