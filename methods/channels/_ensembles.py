@@ -11,6 +11,9 @@ from torch import Tensor
 from ...bench.models.interface import Model
 from ...bench.types import Artifact, Item
 
+SHORTEST = 0.5
+"""Length below which a mean of normals has no direction worth the name."""
+
 
 def ensemble_of(
     sample: Callable[[Item, Model, int], Artifact],
@@ -45,6 +48,10 @@ def ensemble_of(
 
 
 def mean_direction(normals: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "3 h w"]:
-    """The picture (m + 1) / 2 of the mean m of pictures of normals, of unit length where it has a direction."""
+    """The picture (m + 1) / 2 of the mean m of pictures of normals, brought to unit length.
+
+    Where the mean is shorter than `SHORTEST`, as in the sky, which has no normal, it stays as it is.
+    """
     mean = (2 * normals - 1).mean(0)
-    return mean / mean.norm(dim=0, keepdim=True).clamp_min(1e-6) / 2 + 0.5
+    length = mean.norm(dim=0, keepdim=True)
+    return torch.where(length < SHORTEST, mean, mean / length.clamp_min(SHORTEST)) / 2 + 0.5

@@ -164,8 +164,12 @@ def test_an_ensemble_is_the_median_of_samples_and_nearer_to_the_truth() -> None:
     samples = torch.stack([single.views, *(one(item, model, int(seed)).views for seed in seeds)])
     torch.testing.assert_close(made.views[0], samples[:, 0].median(0).values)
     torch.testing.assert_close(made.views[2], samples[:, 2].median(0).values)
-    lengths = (2 * made.views[1] - 1).norm(dim=0)
-    torch.testing.assert_close(lengths, torch.ones_like(lengths), atol=1e-4, rtol=0)
+    mean = (2 * samples[:, 1] - 1).mean(0)
+    lengths, clear = (2 * made.views[1] - 1).norm(dim=0), mean.norm(dim=0) > 0.5
+    torch.testing.assert_close(lengths[clear], torch.ones_like(lengths[clear]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(2 * made.views[1][:, ~clear] - 1, mean[:, ~clear])
+    sky = item.truth["surface"][0, 0] < 0.5
+    assert float(lengths[sky].mean()) < 0.3, "the sky has no normals to be made longer"
     judge = AlbedoError()
     errors = [judge(Artifact(views=sample), item).value or 0 for sample in samples]
     assert (judge(made, item).value or 0) < sum(errors) / len(errors)
