@@ -223,8 +223,8 @@ class Store:
         return load_artifact(self.folder(key))
 
 
-def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
-    """One row per job and metric of all `folders`, with exactly the columns of `Record`; failed jobs included.
+def load_records(folders: Sequence[Path | str] | Path | str) -> "pd.DataFrame":
+    """One row per job and metric of one folder or several, with exactly the columns of `Record`; failed jobs included.
 
     A row that two folders have (a copy, or shards that overlap) appears once. Damaged rows are left out, with a
     `DamagedWarning`, and so are samples without scores, with an `UnscoredWarning`.
@@ -232,7 +232,7 @@ def load_records(folders: Sequence[Path | str]) -> "pd.DataFrame":
     import pandas as pd
 
     rows: dict[tuple[str, str, str], Record] = {}
-    for folder in folders:
+    for folder in [folders] if isinstance(folders, (str, Path)) else folders:
         store = Store(Path(folder))
         listed = [row for key in store.finished() for row in store.scores(key)]
         listed += [row for group in store.groups().values() for row in group.rows]

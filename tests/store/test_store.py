@@ -197,3 +197,10 @@ def test_samples_without_scores_are_told(store: Store, artifact: Artifact, recwa
     recwarn.clear()
     load_records([store.root])
     assert not recwarn.list
+
+
+def test_one_folder_is_read_as_a_list_of_one(store: Store, artifact: Artifact) -> None:
+    store.save("k", JOB, artifact)
+    store.save_scores("k", [])
+    for folder in (store.root, str(store.root)):
+        assert load_records(folder).equals(load_records([store.root]))
