@@ -230,10 +230,12 @@ def bake(
     """Write textured meshes (GLB; OBJ with MTL and PNG) of the samples on given meshes."""
     from ..report.meshes import bake as write
     from ..run.progress import told
-    from ..surfaces.textured_files import KINDS
+    from ..surfaces.textured_files import KINDS as WRITTEN
+    from ..surfaces.textured_files import Kind as FileKind
 
-    kinds = [kind for kind in KINDS if kind in formats.split(",")]
-    if not kinds or set(formats.split(",")) - set(KINDS):
+    asked = formats.split(",")
+    kinds: list[FileKind] = [kind for kind in WRITTEN if kind in asked]
+    if set(asked) - set(WRITTEN):
         raise SyncbenchError(f"--format {quoted(formats, 60)}: glb, obj or glb,obj")
     with told("baking") as progress:
         paths = write(

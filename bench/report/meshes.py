@@ -7,7 +7,6 @@ give the same meshes at any time, also those of other programs that were importe
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import SyncbenchError
 from ..run.events import Tally
@@ -19,7 +18,6 @@ from ..suites.recorded import entry as recorded
 from ..surfaces.atlas import Atlas
 from ..surfaces.bake import DENSITY, POWER, Baked, bake_views
 from ..surfaces.textured_files import KINDS, Kind, write_textured
-from ..types import Json
 
 NAME = "meshes"
 """Folder of the meshes in a results folder."""
@@ -117,17 +115,17 @@ def sample_places(jobs: Sequence[StoredJob]) -> dict[str, Path]:
     of one name have) are told apart by digits of their keys.
     """
     several = len({job.header.model for job in jobs}) > 1
-    names: dict[str, Json] = {}
+    names: dict[str, tuple[str, str, str]] = {}
     for job in jobs:
         header = job.header
         method = f"{header.method}--{header.model}" if several else header.method
-        names[job.key] = [_slug(header.dataset), _slug(method), f"{_slug(header.item)}-s{header.seed}"]
+        names[job.key] = _slug(header.dataset), _slug(method), f"{_slug(header.item)}-s{header.seed}"
     taken: dict[str, int] = {}
     for parts in names.values():
         taken["/".join(parts)] = taken.get("/".join(parts), 0) + 1
     places: dict[str, Path] = {}
     for key, parts in names.items():
-        last: Any = parts[2] if taken["/".join(parts)] == 1 else f"{parts[2]}-{key[:6]}"
+        last = parts[2] if taken["/".join(parts)] == 1 else f"{parts[2]}-{key[:6]}"
         places[key] = Path(parts[0], parts[1], last)
     return places
 

@@ -222,5 +222,5 @@ class Atlas:
 
 @lru_cache(maxsize=2)
 def _buffers(atlas: Atlas, factor: int) -> SurfaceBuffers:
-    mesh, cameras = atlas._parts()
+    mesh, cameras, _ = atlas.shape
     return surface_buffers(mesh, cameras.coarser(factor), atlas.unwrapped(factor))

@@ -6,13 +6,14 @@ the edges that their faces share, so that distances are those of walks on the su
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .camera import Array
 from .mesh import Ids, Mesh
@@ -93,7 +94,7 @@ class Texels:
         """
         if not self.covered.any():
             return texture
-        row, column = distance_transform_edt(~self.covered, return_distances=False, return_indices=True)
+        row, column = _nearest_in_picture(self.covered)
         return texture[row, column]
 
     def nearest(self, painted: Mask) -> Ids:
@@ -124,7 +125,7 @@ class Texels:
         left = np.flatnonzero(found < 0)
         if len(left):
             solid = np.flatnonzero(done)
-            found[left] = solid[cKDTree(self.points[solid]).query(self.points[left])[1]]
+            found[left] = solid[KDTree(self.points[solid]).query(self.points[left])[1]]
         return found
 
     def _links(self) -> tuple[Ids, Ids, Array]:
@@ -155,7 +156,7 @@ class Texels:
         at = edges.at[edges.seam]
         if not len(at):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        near = distance_transform_edt(place < 0, return_distances=False, return_indices=True)
+        near = _nearest_in_picture(place >= 0)
         long = np.linalg.norm(at[:, :, 1] - at[:, :, 0], axis=-1).max(1)
         steps = np.ceil(long).astype(np.int64) + 1
         edge = np.repeat(np.arange(len(at)), steps)
@@ -181,9 +182,15 @@ def texels(mesh: Mesh, corners: Array, height: int, width: int) -> Texels:
     """
     flat = Mesh(np.pad(corners.reshape(-1, 2), ((0, 0), (0, 1))), np.arange(3 * len(corners)).reshape(-1, 3))
     column, row = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    centre = np.stack([column.ravel(), row.ravel(), np.ones(height * width)], 1)
+    centre: Array = np.stack([column.ravel(), row.ravel(), np.ones(height * width)], 1).astype(np.float64)
     face, _ = flat.first(centre, np.broadcast_to([0.0, 0.0, -1.0], centre.shape))
     weights = np.zeros((len(face), 3))
     hit = face >= 0
     weights[hit] = flat.barycentric(face[hit], centre[hit] - [0, 0, 1])
     return Texels(mesh, corners, face.reshape(height, width), weights.reshape(height, width, 3))
+
+
+def _nearest_in_picture(mask: Mask) -> tuple[Ids, Ids]:
+    """Row and column (h, w) of the nearest texel in the mask, which has some."""
+    found: Any = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return found[0], found[1]
