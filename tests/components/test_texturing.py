@@ -198,7 +198,7 @@ def test_what_is_painted_for_want_of_better_yields_to_all_else() -> None:
     state.sure[:] = False
     state.paint(torch.full((1, 3, 4, 4), 0.4), everywhere)
     assert state.colours[0].reshape(4, 4)[0].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.4])
-    state.best = state.best.double()
+    state.colours, state.best = state.colours.double(), state.best.double()
     state.paint(torch.full((1, 3, 4, 4), 0.6), everywhere)
     assert float((state.best <= FAINT).double().mean()) == 0.5, "in every precision"
 
