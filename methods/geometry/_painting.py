@@ -26,8 +26,8 @@ from ...bench.types import Artifact, Item
 from ._buffers import buffers_of, outlines, spread_out, texture_of
 from ._directions import Directed
 
-FAINT = 1e-3
-"""The weight of what is painted for want of better."""
+FAINT = 2.0**-10
+"""The weight of what is painted for want of better; exact in every precision, because weights are compared with it."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.methods.geometry import _field, fantasia3d, texfusion, texpainter, text2tex, texture
 from syncbench.methods.geometry._buffers import Colouring, outlines
-from syncbench.methods.geometry._painting import Painting, completed
+from syncbench.methods.geometry._painting import FAINT, Painting, completed
 from syncbench.methods.geometry.syncmvd import beside
 from torch import Tensor
 
@@ -124,10 +124,10 @@ class Watched(texture.Texture):
         assert torch.equal(x[outside], kept[outside]), "what is kept is the picture, noised"
         return x
 
-    def finish(self, state: Painting, *args: Any) -> Any:
+    def finish(self, state: Painting, item: Item, canvas: Canvas, model: Any) -> Any:
         self.notes.append((-1, state.colours.clone(), state.best.clone(), None))  # type: ignore[attr-defined]
         self.notes[0] += (state,)  # type: ignore[attr-defined]
-        return super().finish(state, *args)
+        return super().finish(state, item, canvas, model)
 
 
 def test_texture_keeps_what_it_does_not_update_bit_for_bit(mesh: Item, gauss: Any) -> None:
@@ -198,6 +198,9 @@ def test_what_is_painted_for_want_of_better_yields_to_all_else() -> None:
     state.sure[:] = False
     state.paint(torch.full((1, 3, 4, 4), 0.4), everywhere)
     assert state.colours[0].reshape(4, 4)[0].tolist() == pytest.approx([0.2, 0.2, 0.4, 0.4])
+    state.colours, state.best = state.colours.double(), state.best.double()
+    state.paint(torch.full((1, 3, 4, 4), 0.6), everywhere)
+    assert float((state.best <= FAINT).double().mean()) == 0.5, "in every precision"
 
 
 def test_cells_that_no_pixel_met_have_the_mean_of_those_around() -> None:
