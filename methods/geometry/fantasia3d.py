@@ -48,7 +48,7 @@ FINE = 200
 
 
 @dataclass
-class Appearance:
+class _Appearance:
     """A field on a surface, and the views that are distilled at present."""
 
     field: Field
@@ -108,7 +108,7 @@ class Fantasia3d(Directed):
     entries: Annotated[int, Interval(ge=10, le=22)] = 19
     """Largest number of corners that a grid keeps, as a power of 2."""
 
-    def prepare(self, setting: Setting) -> Appearance:
+    def prepare(self, setting: Setting) -> _Appearance:
         """A field that is nearly the same everywhere."""
         item, device, dtype = setting.item, setting.model.device, setting.model.dtype
         canvas = pixel_canvas(item, setting.canvas, setting.model)
@@ -122,9 +122,9 @@ class Fantasia3d(Directed):
         descent = torch.optim.AdamW(values, lr=self.rate)
         none = torch.empty(0, device=device, dtype=dtype)
         corners = [field.corners(place[inside[0] > 0]) for place, inside in zip(points, shown, strict=True)]
-        return Appearance(field, corners, shown, lit, behind, descent, none.long(), none, none)
+        return _Appearance(field, corners, shown, lit, behind, descent, none.long(), none, none)
 
-    def levels(self, state: Appearance, setting: Setting) -> Iterator[Level]:
+    def levels(self, state: _Appearance, setting: Setting) -> Iterator[Level]:
         """A level for every iteration, drawn among all that the model has."""
         levels, views = [*setting.model.schedule(FINE)], setting.canvas.views
         number = self.rounds * len(setting.schedule)
@@ -136,18 +136,18 @@ class Fantasia3d(Directed):
             time = (self.earliest + drawn * max(top - self.earliest, 0.0)) * levels[0].t
             yield min(levels, key=lambda level: abs(level.t - time))
 
-    def look(self, state: Appearance, s: Step) -> Tensor:
+    def look(self, state: _Appearance, s: Step) -> Tensor:
         """Noised latents (k, c, h, w) of the present views."""
         with torch.enable_grad():
             state.latents = s.model.encode(self.rendered(state, state.views))
         state.noise = s.noise(state.latents.shape)
         return s.level.a * state.latents.detach() + s.level.b * state.noise
 
-    def predict(self, state: Appearance, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+    def predict(self, state: _Appearance, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean latents and noise of these views."""
         return s.model.predict(x, s.level, s.condition.rows(state.views))
 
-    def step(self, state: Appearance, x: Tensor, s: Step) -> Appearance:
+    def step(self, state: _Appearance, x: Tensor, s: Step) -> _Appearance:
         """The field after one step along the gradient of score distillation."""
         if state.latents.requires_grad:  # no model that only counts calls
             gradient = self.weight(s.level, state.late) * (s.eps - state.noise)
@@ -161,11 +161,11 @@ class Fantasia3d(Directed):
         first = self.strategy == 0 or (self.strategy == 2 and not late)
         return level.a * level.b**2 if first else 1 / level.b**2
 
-    def spread(self, state: Appearance, s: Step) -> None:
+    def spread(self, state: _Appearance, s: Step) -> None:
         """None: views are pictures of one field."""
         return
 
-    def rendered(self, state: Appearance, views: Tensor) -> Float[Tensor, "k 3 H W"]:
+    def rendered(self, state: _Appearance, views: Tensor) -> Float[Tensor, "k 3 H W"]:
         """Pictures in [0, 1] of some views."""
         colour, rough = self.materials(state, views)
         if self.light:
@@ -176,7 +176,7 @@ class Fantasia3d(Directed):
         behind = F.interpolate(state.background[views].sigmoid(), shown.shape[-2:], mode="bilinear")
         return torch.where(shown > 0, linear_to_srgb(colour.clamp(0, 1)), behind)
 
-    def materials(self, state: Appearance, views: Tensor) -> tuple[Tensor, Tensor]:
+    def materials(self, state: _Appearance, views: Tensor) -> tuple[Tensor, Tensor]:
         """Diffuse colour (k, 3, H, W) in linear light and roughness (k, 1, H, W); 0 off the surface."""
         inside = state.shown[views, 0] > 0
         places, weights = zip(*(state.corners[int(view)] for view in views), strict=True)
@@ -184,7 +184,7 @@ class Fantasia3d(Directed):
         values = found.new_zeros(*inside.shape, 4).index_put(inside.nonzero(as_tuple=True), found).movedim(-1, 1)
         return 0.03 + 0.94 * values[:, :3], 0.08 + 0.9 * values[:, 3:]
 
-    def finish(self, state: Appearance, item: Item, canvas: Canvas, model: Model) -> Artifact:
+    def finish(self, state: _Appearance, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The pictures of all views; on a mesh also colour and roughness, as extras `albedo` and `roughness`."""
         pixels, every = pixel_canvas(item, canvas, model), torch.arange(canvas.views)
         pictures = torch.cat([self.rendered(state, view) for view in every.split(1)]).clamp(0, 1).detach()
@@ -199,7 +199,7 @@ class Fantasia3d(Directed):
 def geometry(item: Item, canvas: Canvas, light: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Points (views, H, W, 3) in the unit cube, what shows the surface (views, 1, H, W), and cosines of light.
 
-    Cosines (views, 3, H, W) are those of `Appearance.lit`. Without a mesh, points are places of cells on the canvas,
+    Cosines (views, 3, H, W) are those of `_Appearance.lit`. Without a mesh, points are places of cells on the canvas,
     seen at a right angle; without cameras the light comes from the viewer.
     """
     buffers = buffers_of(item)

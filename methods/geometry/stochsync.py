@@ -36,7 +36,7 @@ POWER = 6.0
 
 
 @dataclass
-class Coloured:
+class _Coloured:
     """A surface's colours, and the views that are denoised at present."""
 
     colouring: Colouring
@@ -70,13 +70,13 @@ class StochSync(Directed):
     soft: Annotated[int, Interval(ge=0, le=100)] = 2
     """Number of the last outer steps with faded masks and doubled levels."""
 
-    def prepare(self, setting: Setting) -> Coloured:
+    def prepare(self, setting: Setting) -> _Coloured:
         """A surface without colours."""
         canvas = pixel_canvas(setting.item, setting.canvas, setting.model)
         blank = torch.zeros(4, canvas.cells, dtype=setting.model.dtype, device=setting.model.device)
-        return Coloured(Colouring.of(setting.item, canvas), blank[:3], blank[3])
+        return _Coloured(Colouring.of(setting.item, canvas), blank[:3], blank[3])
 
-    def levels(self, state: Coloured, setting: Setting) -> Iterator[Level]:
+    def levels(self, state: _Coloured, setting: Setting) -> Iterator[Level]:
         """The denoiser's steps of each outer step."""
         model, levels = setting.model, [*setting.schedule]
         outer, total = self.outer or len(levels), setting.canvas.views
@@ -102,24 +102,24 @@ class StochSync(Directed):
         time = self.highest + done * (self.lowest - self.highest)
         return min(2 * time, 1.0) if step >= outer - self.soft else time
 
-    def look(self, state: Coloured, s: Step) -> Tensor:
+    def look(self, state: _Coloured, s: Step) -> Tensor:
         """The views (k, c, h, w) of the present set."""
         return state.x
 
-    def predict(self, state: Coloured, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+    def predict(self, state: _Coloured, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean latents and noise of these views."""
         return s.model.predict(x, s.level, s.condition.rows(state.views))
 
-    def step(self, state: Coloured, x: Tensor, s: Step) -> Coloured:
+    def step(self, state: _Coloured, x: Tensor, s: Step) -> _Coloured:
         """These views at the next noise level, by the deterministic sampler whatever the protocol says."""
         state.x = s.level.move(s.x0, s.eps)
         return state
 
-    def spread(self, state: Coloured, s: Step) -> None:
+    def spread(self, state: _Coloured, s: Step) -> None:
         """None: views of one set hardly overlap, and sets are denoised one after the other."""
         return
 
-    def finish(self, state: Coloured, item: Item, canvas: Canvas, model: Model) -> Artifact:
+    def finish(self, state: _Coloured, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The views of the coloured surface."""
         if item.surface.picture:
             return canvas_artifact(state.colours.clamp(0, 1).unflatten(1, item.surface.canvas().shape), item)
@@ -133,7 +133,7 @@ def begin(levels: list[Level], time: float) -> int:
     return found[0] if found else len(levels) - 1
 
 
-def replace(state: Coloured, own: Colouring, pictures: Float[Tensor, "k 3 H W"], soft: bool) -> None:
+def replace(state: _Coloured, own: Colouring, pictures: Float[Tensor, "k 3 H W"], soft: bool) -> None:
     """Give the surface the colours of a set's pictures.
 
     `soft`: mixed with what was there; a pixel's part is its nearness to the view's middle column, times its weight.

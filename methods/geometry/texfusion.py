@@ -33,7 +33,7 @@ from ._directions import Directed
 
 
 @dataclass
-class Turns:
+class _Turns:
     """A latent texture on which views take turns."""
 
     texture: Float[Tensor, "c cells"]
@@ -74,13 +74,13 @@ class TexFusion(Directed):
     stride: Fraction | None = 0.5
     """Step between windows of a strip as a fraction of a window."""
 
-    def prepare(self, setting: Setting) -> Turns:
+    def prepare(self, setting: Setting) -> _Turns:
         """Noise in the texture."""
         quality = -footprints(setting.item, setting.canvas, setting.model.factor)
         noise = setting.noise().flatten(1)
-        return Turns(noise, noise, quality.to(setting.model.device))
+        return _Turns(noise, noise, quality.to(setting.model.device))
 
-    def levels(self, state: Turns, setting: Setting) -> Iterator[Level]:
+    def levels(self, state: _Turns, setting: Setting) -> Iterator[Level]:
         """Each step once for every view, in the item's order."""
         for level in [*setting.schedule]:
             state.best = torch.full_like(state.texture[0], -torch.inf)
@@ -90,16 +90,16 @@ class TexFusion(Directed):
                 yield level
             state.texture = state.written
 
-    def look(self, state: Turns, s: Step) -> Tensor:
+    def look(self, state: _Turns, s: Step) -> Tensor:
         """The view (1, c, h, w) whose turn it is, at the step's level."""
         texture = torch.where(state.best > -torch.inf, noised(state.written, s), state.texture)
         return one_view(s.canvas, state.view).look(texture)
 
-    def predict(self, state: Turns, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+    def predict(self, state: _Turns, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean latents and noise of that view."""
         return s.model.predict(x, s.level, s.condition.rows(slice(state.view, state.view + 1)))
 
-    def step(self, state: Turns, x: Tensor, s: Step) -> Turns:
+    def step(self, state: _Turns, x: Tensor, s: Step) -> _Turns:
         """The texture after the view was written where it shows texels larger than the views before."""
         own = one_view(s.canvas, state.view)
         moved = s.level.move(s.x0, s.eps, s.sampling.eta, lambda: own.look(s.noise().flatten(1)))
@@ -111,13 +111,13 @@ class TexFusion(Directed):
         state.found.append(s.x0)
         return state
 
-    def spread(self, state: Turns, s: Step) -> float | None:
+    def spread(self, state: _Turns, s: Step) -> float | None:
         """How far the predictions of a step disagree, once its last view has been predicted."""
         if state.view < s.canvas.views - 1:
             return None
         return s.canvas.spread(torch.cat([*state.found, s.x0]))
 
-    def finish(self, state: Turns, item: Item, canvas: Canvas, model: Model) -> Artifact:
+    def finish(self, state: _Turns, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The decoded views of the texture."""
         views = canvas.look(state.texture.reshape(-1, *canvas.shape))
         return views_artifact(model.decode(views), item, canvas, model.factor)

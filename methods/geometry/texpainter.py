@@ -33,7 +33,7 @@ from ._second import Decode, revision_of, tiny_decoder
 
 
 @dataclass
-class Fused:
+class _Fused:
     """The latent texture at the level that the next step starts from, and the pictures of the colour texture."""
 
     texture: Tensor
@@ -95,22 +95,22 @@ class TexPainter(Directed):
     def _revision(self) -> str:
         return revision_of(self.decoder, "small decoder")
 
-    def prepare(self, setting: Setting) -> Fused:
+    def prepare(self, setting: Setting) -> _Fused:
         """Noise in the latent texture, and no picture yet."""
         model = setting.model
         decode = tiny_decoder(self.decoder, model) if self.decoder else model.decode
         colouring = Colouring.of(setting.item, pixel_canvas(setting.item, setting.canvas, model))
-        return Fused(setting.noise(), colouring, decode, torch.empty(0), torch.empty(0))
+        return _Fused(setting.noise(), colouring, decode, torch.empty(0), torch.empty(0))
 
-    def levels(self, state: Fused, setting: Setting) -> list[Level]:
+    def levels(self, state: _Fused, setting: Setting) -> list[Level]:
         """The steps that are taken."""
         return [*setting.schedule][: ceil(self.end * len(setting.schedule) - 1e-9)]
 
-    def look(self, state: Fused, s: Step) -> Tensor:
+    def look(self, state: _Fused, s: Step) -> Tensor:
         """The views of the latent texture."""
         return s.canvas.look(state.texture)
 
-    def step(self, state: Fused, x: Tensor, s: Step) -> Fused:
+    def step(self, state: _Fused, x: Tensor, s: Step) -> _Fused:
         """The latent texture at the next noise level, after all views agree in colours."""
         state.colours, mass = state.colouring.paint(s.model.decode(s.x0), self.power)
         state.pictures, _ = state.colouring.look(state.colours, mass)
@@ -122,7 +122,7 @@ class TexPainter(Directed):
         state.texture = s.move(texture, s.level.eps_of(state.texture, texture))
         return state
 
-    def finish(self, state: Fused, item: Item, canvas: Canvas, model: Model) -> Artifact:
+    def finish(self, state: _Fused, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The pictures of the colour texture."""
         if item.surface.picture:
             return canvas_artifact(state.colours.unflatten(1, item.surface.canvas().shape), item)

@@ -38,7 +38,7 @@ SECOND = "sd2-community/stable-diffusion-2-inpainting"
 
 
 @dataclass
-class Inpainted(Painting):
+class _Inpainted(Painting):
     """A surface that two networks paint."""
 
     prompts: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ class Texture(Painter):
                 f"and model {model.id} has {model.channels} and {model.factor}: name one of its family"
             )
         second.cost = model.cost
-        return Inpainted(**vars(state), prompts=self.prompts(setting.item, setting.canvas.views), second=second)
+        return _Inpainted(**vars(state), prompts=self.prompts(setting.item, setting.canvas.views), second=second)
 
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
         """All steps of one view after the other; after each, its pixels are painted."""
@@ -147,11 +147,11 @@ class Texture(Painter):
     def inpaints(self, state: Painting, level: Level) -> bool:
         """Whether a step is the inpainting checkpoint's."""
         inside = self.inpainting_begin <= level.index / level.total < self.inpainting_end
-        return isinstance(state, Inpainted) and state.views != [0] and inside
+        return isinstance(state, _Inpainted) and state.views != [0] and inside
 
     def predict(self, state: Painting, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean latents and noise of the present view, by the model or by the inpainting checkpoint."""
-        if not (isinstance(state, Inpainted) and self.inpaints(state, s.level)):
+        if not (isinstance(state, _Inpainted) and self.inpaints(state, s.level)):
             return super().predict(state, x, s)
         if state.asked != state.views:
             pictures, known = state.seen(state.views)

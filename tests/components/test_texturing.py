@@ -336,7 +336,7 @@ def test_gradient_of_score_distillation_is_that_of_the_gaussian_field(gauss: Any
     found = list[float]()
 
     class Checked(fantasia3d.Fantasia3d):
-        def step(self, state: fantasia3d.Appearance, x: Tensor, s: Step) -> fantasia3d.Appearance:
+        def step(self, state: Any, x: Tensor, s: Step) -> Any:
             covariance = torch.kron(gauss.correlation(16), gauss.covariance(16))
             a, b, flat = s.level.a, s.level.b, x.flatten(2)
             gain = a * covariance @ torch.linalg.inv(a**2 * covariance + b**2 * torch.eye(256))
