@@ -23,9 +23,9 @@ def samples_digest(folder: str) -> str:
 
 
 def samples_alone(folder: str, items: Mapping[str, Item]) -> dict[str, Float[Tensor, "n 3 h w"]]:
-    """The images of `independent`, of all its seeds and models, for each of the items of the same content.
+    """The images of `independent`, of all its seeds, for each of the items of the same content.
 
-    Raises SyncbenchError where the folder has no samples of `independent`.
+    Raises SyncbenchError where the folder has no samples of `independent`, or of several models.
     """
     store, contents = Store(Path(folder)), {name: content_of(item) for name, item in items.items()}
     found: dict[str, list[Tensor]] = {}
@@ -42,4 +42,9 @@ def _jobs(folder: str) -> list[StoredJob]:
     alone = [job for job in jobs if job.header.method == ALONE]
     if not alone:
         raise SyncbenchError(f"'{folder}' has no samples of {ALONE}: run it there with the model to compare with")
+    models = sorted({job.header.model for job in alone})
+    if len(models) > 1:
+        raise SyncbenchError(
+            f"'{folder}' has samples of {ALONE} by several models, {', '.join(models)}: name a folder of the one"
+        )
     return alone

@@ -178,6 +178,9 @@ def test_kid_against_what_the_model_makes_of_each_view_alone(tmp_path: Path) -> 
     run({**part, "methods": ["trap@blur"]}, tmp_path / "none")
     with pytest.raises(SyncbenchError, match="no samples of independent"):
         Kid(against=str(tmp_path / "none"), backbone="reference").fingerprint()
+    run({**part, "model": "tiny", "methods": ["independent"], "limit": 1}, tmp_path / "r")
+    with pytest.raises(SyncbenchError, match="independent by several models, gauss, tiny"):
+        Kid(against=str(tmp_path / "r"), backbone="reference").fingerprint()
 
 
 def test_cmmd_is_its_formula() -> None:
