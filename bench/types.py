@@ -262,7 +262,7 @@ class Metric(Protocol):
 class GroupMetric(Protocol):
     """Scores every artifact against the others of its method, dataset and seed. For class data see `Metric`.
 
-    A metric with `over: ClassVar[str] = "seeds"` compares the samples of one item instead: `group` is then called for
+    A metric with `across: ClassVar[str] = "seeds"` compares the samples of one item instead: `group` is then called for
     each item with the artifacts of all seeds, whose names are those of the seeds.
     """
 

@@ -31,7 +31,7 @@ class SeedSpread:
     direction: ClassVar[str] = "lower"
     unit: ClassVar[str] = "levels"
     families: ClassVar[tuple[Family, ...]] = ("channels",)
-    over: ClassVar[str] = "seeds"
+    across: ClassVar[str] = "seeds"
 
     def fingerprint(self) -> str:
         """One line that names the statistic."""

@@ -84,7 +84,7 @@ def answers(
 
 def ask_all(metric: Any, r: Ruler, artifacts: Mapping[str, Artifact], items: Mapping[str, Item]) -> dict[str, Answer]:
     """A metric's answer for each artifact, by item id."""
-    if r.grouped and r.over == "seeds":
+    if r.grouped and r.across == "seeds":
         alone = Score.none("outputs of one run have one seed, and this metric compares seeds")
         return dict.fromkeys(artifacts, (alone, "ok"))
     if r.grouped:

@@ -49,7 +49,7 @@ class Ruler:
     entry: Entry
     label: str
     grouped: bool
-    over: str
+    across: str
     """What a group metric compares: the `items` of one seed, or the `seeds` of one item."""
     columns: Json
     """The columns of `Record` that describe the metric."""
@@ -86,19 +86,19 @@ def ruler(entry: Entry, loaded: Loaded) -> Ruler:
         entry=entry,
         label=entry.label,
         grouped=hasattr(metric, "group"),
-        over=group_over(metric),
+        across=group_across(metric),
         columns=columns,
         primary=places,
         machine=bool(getattr(metric, "machine", False)),
     )
 
 
-def group_over(metric: Any) -> str:
+def group_across(metric: Any) -> str:
     """What a group metric compares, `items` or `seeds`; see `GroupMetric`. Raises SyncbenchError for anything else."""
-    over = getattr(metric, "over", "items")
-    if over not in ("items", "seeds"):
-        raise SyncbenchError(f"a group metric is over items or seeds, not {ascii(over)[:60]}")
-    return over
+    across = getattr(metric, "across", "items")
+    if across not in ("items", "seeds"):
+        raise SyncbenchError(f"a group metric is across items or seeds, not {ascii(across)[:60]}")
+    return across
 
 
 def missing(store: Store, key: str, rulers: Sequence[Ruler], retry: bool = False) -> tuple[Entry, ...]:

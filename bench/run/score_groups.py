@@ -15,7 +15,7 @@ from .answers import score_of, scores_of
 from .dispatch import Outcome
 from .job import job_key
 from .loaded import Loaded
-from .score import Answer, Ruler, error_answer, group_over, record_of, ruler, stored_item
+from .score import Answer, Ruler, error_answer, group_across, record_of, ruler, stored_item
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ def group_tasks(
     cells: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key, job in present.items():
         if job.status == "ok":
-            for over in ("items", "seeds"):
-                cells[over, _cell(job.header, over)].append(key)
+            for across in ("items", "seeds"):
+                cells[across, _cell(job.header, across)].append(key)
     old = store.groups()
     found: dict[str, GroupTask] = {}
-    for (over, cell), jobs in cells.items():
-        wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped and r.over == over}
+    for (across, cell), jobs in cells.items():
+        wanted = {r.label: r for key in jobs for r in asked.get(key, ()) if r.grouped and r.across == across}
         if not wanted or absent:
             continue
         label = present[jobs[0]].header.dataset
@@ -112,7 +112,7 @@ def _keep_group(
 ) -> Outcome:
     store, r = Store(task.root), ruler(task.metric, loaded)
     jobs = {key: job for key in (*task.members, *task.past) if (job := store.job(key)) is not None}
-    name = f"{r.label} of {len(task.members)} {r.over}"
+    name = f"{r.label} of {len(task.members)} {r.across}"
     if len(jobs) < len(task.members) + len(task.past):
         return Outcome(task.key, name, "a job is gone")
     answers = ask({key: jobs[key] for key in task.members}, r)
@@ -166,7 +166,7 @@ def _is_todays(job: StoredJob, entry: Entry, loaded: Loaded) -> bool:
     return loaded.is_from(job.origin, entry, replace(item, protocol=asked))
 
 
-def _cell(header: Header, over: str) -> str:
+def _cell(header: Header, across: str) -> str:
     names = (
         "dataset",
         "dataset_version",
@@ -176,7 +176,7 @@ def _cell(header: Header, over: str) -> str:
         "method_version",
         "params",
         "protocol",
-        *(("seed",) if over == "items" else ("item", "content")),
+        *(("seed",) if across == "items" else ("item", "content")),
     )
     return job_key({name: getattr(header, name) for name in names})
 
@@ -190,7 +190,7 @@ def _group_answers(
 
 
 def _group(store: Store, jobs: dict[str, StoredJob], entry: Entry, metric: Any, loaded: Loaded) -> dict[str, Answer]:
-    seeds = group_over(metric) == "seeds"
+    seeds = group_across(metric) == "seeds"
     keys = {str(job.header.seed) if seeds else job.header.item: key for key, job in jobs.items()}
     items = {name: stored_item(jobs[key], entry, loaded) for name, key in keys.items()}
     first = next(iter(items.values()))

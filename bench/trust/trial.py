@@ -91,7 +91,7 @@ class Trial:
     def _scores(self, name: str, made: Mapping[str, Artifact]) -> dict[str, Score]:
         judge = self.asked[name]
         with blamed(f"metric {name}"):
-            if getattr(judge, "over", "items") == "seeds":  # a scene has one truth, so no other seed
+            if getattr(judge, "across", "items") == "seeds":  # a scene has one truth, so no other seed
                 return {item: judge.group({"0": one}, {"0": self.items[item]})["0"] for item, one in made.items()}
             if hasattr(judge, "group"):
                 return judge.group(made, {item: self.items[item] for item in made})

@@ -342,7 +342,7 @@ def test_rave_lays_hints_and_frames_out_alike() -> None:
     condition = Condition(2.0, ({"hint": hints, "words": words},), 5)
     order = torch.tensor([3, 1, 4, 0, 2, 3, 1, 4])
     x = draw(5, 2, 3, 3, seed=1)
-    x0, eps = tiled(Copying(), x, None, condition, order, 2)  # type: ignore[arg-type]
+    x0, eps = tiled(Copying(), x, None, condition, order, (2, 2))  # type: ignore[arg-type]
     assert torch.equal(x0, hints)
     assert torch.equal(eps, x)
 

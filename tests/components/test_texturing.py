@@ -99,7 +99,7 @@ def test_network_evaluations_are_as_many_as_published(mesh: Item) -> None:
         found[spec] = model.cost
     assert found["texture"].evaluations == found["texfusion"].evaluations == 24
     assert (found["texpainter"].evaluations, found["texpainter"].decodes) == (24, 3 * (4 + 20 * 4))
-    assert found["paint3d"].evaluations == 12, "a pair is one picture"
+    assert found["paint3d"].evaluations == 24, "the halves of a picture count, each"
     assert found["stochsync"].evaluations == 2 * 2 * (3 + 3 + 3), "two views of a set, from noise three times"
     assert found["fantasia3d"].evaluations == 10 * 3 * 4 * 2
     assert (found["fantasia3d"].encodes, found["fantasia3d"].decodes) == (10 * 3 * 4, 0)

@@ -210,7 +210,8 @@ LOADED: dict[str, dict[str, Any]] = {
     "tiny": {"kind": "sd21", "sample_size": 16, "seed": 1, "dtype": "float64"},
     "diffusers": {"variant": "fp16", "dtype": "bfloat16", "tiled": True},
     **{name: {"dtype": "float32"} for name in ("reference", "depth", "views", "grid", "motion")},
-    **{name: {"dtype": "float32"} for name in ("channels_joint", "channels_prompted", "channels_to_rgb")},
+    **{name: {"dtype": "float32"} for name in ("channels_joint", "channels_prompted")},
+    "channels_to_rgb": {"dtype": "float32", "image_guidance": 2.0, "rescale": 0.5},
 }
 """Another value of every option of every model that changes what is computed."""
 FOLDERS = {"path", "base", "control", "file"}
