@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -34,9 +33,9 @@ TIES = (
 def text_page(boards: Sequence[Leaderboard], *, width: int | None = None, color: bool = False) -> str:
     """Leaderboards as text for a terminal, one panel under another.
 
-    Tables are at most `width` characters wide (default: the terminal's width, or 120 where there is none).
+    Tables are at most `width` characters wide (default: 120, whatever the terminal).
     """
-    size = max(width or shutil.get_terminal_size((120, 40)).columns, NARROWEST)
+    size = max(width or 120, NARROWEST)
     target = io.StringIO()
     console = Console(file=target, width=size, force_terminal=color, color_system="standard" if color else None)
     for board in boards:
