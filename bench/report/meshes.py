@@ -70,27 +70,35 @@ def bake(
     if not jobs:
         raise SyncbenchError(f"no sample of seed {seed} in '{root}'")
     target = root / NAME if out is None else Path(out)
-    if out is None and target.is_symlink():
-        raise SyncbenchError(f"'{target}' is a link, which is not followed: name another folder with --out")
-    loaded, paths = Loaded(), list[Path]()
     places = sample_places(jobs)
+    if out is None:
+        for inner in sorted({place.parent for place in places.values()}):
+            _check_no_link(root, Path(NAME, inner))
+    loaded, paths = Loaded(), list[Path]()
     for done, job in enumerate(sorted(jobs, key=lambda one: (one.header.dataset, one.header.item, one.header.method))):
         progress(done, len(jobs), f"{job.header.method} {job.header.item}")
         stem = target / places[job.key]
-        if out is None and stem.parent.exists() and not stem.parent.resolve().is_relative_to(root.resolve()):
-            raise SyncbenchError(f"'{stem.parent}' is a link, which is not followed: name another folder with --out")
         try:
             atlas, made = baked_sample(store, job, loaded, density, power, winner)
         except SyncbenchError as error:
             store.damage[store.folder(job.key)] = str(error)
             continue
         mesh, _, pose = atlas.shape
-        paths += write_textured(mesh, pose, made.texels.corners, made.texture, stem, tuple(kinds))
+        paths += write_textured(
+            mesh, pose, made.texels.corners, made.texture, stem, tuple(kinds), follow=out is not None
+        )
     progress(len(jobs), len(jobs), "")
     if not paths:
         raise SyncbenchError(f"no sample of '{root}' could be baked: {next(iter(store.damage.values()))}")
     store.warn()
     return paths
+
+
+def _check_no_link(root: Path, inner: Path) -> None:
+    """Raises SyncbenchError where a part of `inner`, a path below `root`, is a symbolic link, also a broken one."""
+    for part in [*reversed(inner.parents), inner]:
+        if (root / part).is_symlink() and part != Path():
+            raise SyncbenchError(f"'{root / part}' is a link, which is not followed: name another folder with --out")
 
 
 def baked_sample(

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
-from trimesh.resolvers import Resolver
 
 from ..catalogue.content import digest
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file, read_bytes
+from .beside import BUFFERS, Beside
 from .camera import Array
 
 Ids = npt.NDArray[np.int64]
@@ -122,35 +121,17 @@ def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> np
     return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
 
 
-class _Alone(Resolver):
-    """Files that a mesh file names, none of which is read."""
-
-    def __init__(self) -> None:
-        """Nothing is kept."""
-
-    def get(self, key: str) -> bytes:
-        raise FileNotFoundError(key)
-
-    def write(self, name: str, data: Any) -> None:
-        raise UnsupportedOperation(name)
-
-    def namespaced(self, namespace: str) -> "_Alone":
-        return self
-
-    def keys(self) -> list[str]:
-        return []
-
-
 def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     """The mesh in a user's file, turned upright (`up` names the file's axis that points up) and standing on z = 0.
 
     The mesh is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
-    All parts are merged; faces without area are left out. Texture coordinates are kept (`Mesh.uv`).
+    All parts are merged; faces without area are left out. Texture coordinates are kept (`Mesh.uv`). Of the files that
+    the mesh names only a glTF's buffers are read.
     Raises SyncbenchError for a file that cannot be read, has no faces, vertices that are not finite, no extent, or more
     than MAX_FACES faces.
     """
     name = quoted(path)
-    return checked_mesh(joined_parts(mesh_parts(Path(path), resolver=_Alone())), name, up)
+    return checked_mesh(joined_parts(mesh_parts(Path(path), resolver=Beside(Path(path), BUFFERS))), name, up)
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,6 +94,33 @@ def test_links_in_a_folder_are_not_followed(folder: Path, tmp_path: Path) -> Non
         assert not list(tmp_path.iterdir())
     finally:
         (folder / "meshes").unlink()
+    kept = bake(folder, methods=["truth"], kinds=["glb"])[0]
+    method, dataset = kept.parent, kept.parent.parent
+    outer = tmp_path / "outer"
+    for inner in (dataset, method):
+        for there in (False, True):  # a link to nowhere, then to a folder
+            outer.mkdir() if there else None
+            inner.rename(folder / "aside")
+            inner.symlink_to(outer)
+            try:
+                with pytest.raises(SyncbenchError, match=f"'{inner}' is a link, which is not followed"):
+                    bake(folder, methods=["truth"], kinds=["glb"])
+                assert not list(outer.iterdir()) if there else not outer.exists()
+            finally:
+                inner.unlink()
+                (folder / "aside").rename(inner)
+        outer.rmdir()
+    (tmp_path / "precious").write_text("mine")
+    kept.unlink()
+    kept.symlink_to(tmp_path / "precious")
+    assert bake(folder, methods=["truth"], kinds=["glb"]) == [kept]
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not kept.is_symlink()
+    kept.rename(other := tmp_path / "link.glb")
+    (named := tmp_path / "named").mkdir()
+    (named / dataset.name).symlink_to(outer)  # where the user said where to write, links are the user's own
+    outer.mkdir()
+    assert bake(folder, named, methods=["truth"], kinds=["glb"])[0].read_bytes() == other.read_bytes()
 
 
 def test_names_lead_nowhere_and_differ() -> None:
