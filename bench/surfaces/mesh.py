@@ -17,6 +17,7 @@ from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file, read_bytes
 from .beside import BUFFERS, Beside
 from .camera import Array
+from .scene_files import SCENES, load_scene
 
 Ids = npt.NDArray[np.int64]
 MAX_FACES = 200_000
@@ -131,7 +132,7 @@ def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     than MAX_FACES faces.
     """
     name = quoted(path)
-    return checked_mesh(joined_parts(mesh_parts(Path(path), resolver=Beside(Path(path), BUFFERS))), name, up)
+    return checked_mesh(joined_parts(mesh_parts(Path(path), Beside(Path(path), BUFFERS))), name, up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +147,8 @@ class Part:
     """Trimesh's object for the colours of its vertices or its texture."""
 
 
-def mesh_parts(file: Path, **options: Any) -> list[Part]:
-    """The parts of a mesh file that have faces, in its order. `options` go to `trimesh.load_scene`.
+def mesh_parts(file: Path, beside: Beside) -> list[Part]:
+    """The parts of a mesh file that have faces, in its order; other files that it names come from `beside`.
 
     Raises SyncbenchError for a file that cannot be read, and for more than MAX_FACES faces.
     """
@@ -155,9 +156,8 @@ def mesh_parts(file: Path, **options: Any) -> list[Part]:
     if not is_file(file):
         raise SyncbenchError(f"no mesh file '{name}'")
     check_declared(file, name)
-    library: Any = trimesh
     try:
-        scene = library.load_scene(file, process=False, **options)
+        scene = load_scene(file, beside)
         nodes = [scene.graph.get(node) for node in scene.graph.nodes_geometry]
         many = sum(len(getattr(scene.geometry[part], "faces", ())) for _, part in nodes)
         solid = [(place, scene.geometry[part]) for place, part in nodes if hasattr(scene.geometry[part], "faces")]
@@ -222,7 +222,7 @@ def check_declared(file: Path, name: str) -> None:
     if kind == ".ply":
         head = data[: data.find(b"end_header")]
         counts = [int(match[1]) for match in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
-    elif kind in (".glb", ".gltf"):
+    elif kind in SCENES:
         size = int.from_bytes(data[12:16], "little")
         try:
             content = json.loads(data[20 : 20 + size] if kind == ".glb" else data)

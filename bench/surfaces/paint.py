@@ -24,13 +24,12 @@ from .buffers import cast
 from .camera import Array, Cameras
 from .light import linear_to_srgb, srgb_to_linear
 from .mesh import Ids, Mesh, Part, fitted_mesh, joined_parts, mesh_parts
+from .scene_files import SCENES
 
 WIDEST = 4096
 """Largest side in texels of a texture; larger ones are halved until they fit, which no view of 1024 px shows."""
 RAYS = 2
 """Rays per pixel along each side, so that edges and texture are smooth."""
-SCENES = (".glb", ".gltf")
-"""Endings of files whose factors and vertex colours are linear light, as glTF 2.0 says; in others they are sRGB."""
 
 
 Levels = tuple[npt.NDArray[np.float32], ...]
@@ -86,14 +85,14 @@ class Paint:
 def read_painted(path: str | Path, up: str = "y") -> tuple[Mesh, Paint | None]:
     """The mesh of a file as `read_mesh` has it, and its colours; None where the file has none, or one for all of it.
 
-    Colours are textures (`map_Kd` alone, as most readers do; glTF's base colour with its factor), material colours
-    (`Kd`) and vertex colours; parts without any are white, alpha is left out. Images lie in the mesh's folder, below
-    it, or, as in Google Scanned Objects, in `../materials/textures`. A missing mtl file leaves a mesh without colours.
-    Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too large.
+    Colours are textures (`map_Kd` alone, as most readers do; glTF's base or diffuse colour with its factor), material
+    colours (`Kd`) and vertex colours; parts without any are white, alpha is left out. Images lie in the mesh's folder,
+    below it, or, as in Google Scanned Objects, in `../materials/textures`. A missing mtl file leaves a mesh without
+    colours. Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too large.
     """
     file, name = Path(path), quoted(path)
     beside = Beside(file)
-    parts = mesh_parts(file, resolver=beside)
+    parts = mesh_parts(file, beside)
     mesh, kept = fitted_mesh(joined_parts(parts), name, up)
     if beside.missing:
         raise SyncbenchError(
