@@ -88,7 +88,8 @@ def read_painted(path: str | Path, up: str = "y") -> tuple[Mesh, Paint | None]:
     Colours are textures (`map_Kd` alone, as most readers do; glTF's base or diffuse colour with its factor), material
     colours (`Kd`) and vertex colours; parts without any are white, alpha is left out. Images lie in the mesh's folder,
     below it, or, as in Google Scanned Objects, in `../materials/textures`. A missing mtl file leaves a mesh without
-    colours. Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too large.
+    colours. Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too
+    large.
     """
     file, name = Path(path), quoted(path)
     beside = Beside(file)

@@ -230,7 +230,10 @@ def test_a_sample_turns_in_the_browser(folder: Path, tmp_path: Path) -> None:
             """b => {
                 window.made = new Set();
                 const before = HTMLCanvasElement.prototype.getContext;
-                HTMLCanvasElement.prototype.getContext = function (...a) { made.add(this); return before.apply(this, a); };
+                HTMLCanvasElement.prototype.getContext = function (...a) {
+                    made.add(this);
+                    return before.apply(this, a);
+                };
                 b.click();
                 b.click();  // while the texture is loaded
             }""",
