@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file
+from ..surfaces.beside import Beside
 from ..surfaces.buffers import cast
 from ..surfaces.camera import Array, Cameras
 from ..surfaces.mesh import FORMATS, MAX_FACES, Ids, Mesh, check_declared, checked_mesh
+from ..surfaces.scene_files import load_scene
 from .pictures import check_pixels
 
 ENDINGS = frozenset(FORMATS)
@@ -57,9 +58,8 @@ def read_textured(path: Path, up: str = "y") -> Textured:
     if not is_file(path):
         raise SyncbenchError(f"no mesh file '{name}'")
     check_declared(path, name)
-    library: Any = trimesh
     try:
-        scene = library.load_scene(path, process=False)
+        scene = load_scene(path, Beside(path))
         parts = [(np.asarray(pose, float), scene.geometry[key]) for pose, key in map(scene.graph.get, _nodes(scene))]
         parts = [(pose, part) for pose, part in parts if len(getattr(part, "faces", ()))]
         if sum(len(part.faces) for _, part in parts) > MAX_FACES:

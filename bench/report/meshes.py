@@ -5,10 +5,11 @@ give the same meshes at any time, also those of other programs that were importe
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import SyncbenchError
+from ..errors import SyncbenchError, SyncbenchWarning
 from ..run.events import Tally
 from ..run.loaded import Loaded
 from ..run.score import stored_item
@@ -41,7 +42,8 @@ def bake(
     Files lie in `out` (default: meshes in the folder), by data set and method: ITEM-sSEED.glb, .obj, .mtl and .png.
     `methods` (labels), `items` and `seed` choose samples; by default all are baked. `density` is the number of texels
     per pixel of a view, `power` the exponent of the cosine by which views are averaged; `winner` takes the least
-    slanted view alone. Damaged samples are named in a `DamagedWarning`. Raises SyncbenchError where no sample is of a
+    slanted view alone. Damaged samples are named in a `DamagedWarning`, and others that
+    cannot be baked in a `SyncbenchWarning`. Raises SyncbenchError where no sample is of a
     given mesh, for unknown methods and items, and for a `density` or `power` that is no number above 0.
     """
     root = Path(folder)
@@ -68,29 +70,49 @@ def bake(
         and seed in (None, job.header.seed)
     ]
     if not jobs:
-        raise SyncbenchError(f"no sample of seed {seed} in '{root}'")
+        asked = [f"{what} {', '.join(names)}" for what, names in (("method", methods), ("item", items)) if names]
+        asked += [] if seed is None else [f"seed {seed}"]
+        raise SyncbenchError(f"no sample of {' and '.join(asked)} in '{root}'")
     target = root / NAME if out is None else Path(out)
-    if out is None and target.is_symlink():
-        raise SyncbenchError(f"'{target}' is a link, which is not followed: name another folder with --out")
-    loaded, paths = Loaded(), list[Path]()
     places = sample_places(jobs)
+    if out is None:
+        for inner in sorted({place.parent for place in places.values()}):
+            _check_no_link(root, Path(NAME, inner))
+    loaded, paths, reasons = Loaded(), list[Path](), list[str]()
     for done, job in enumerate(sorted(jobs, key=lambda one: (one.header.dataset, one.header.item, one.header.method))):
         progress(done, len(jobs), f"{job.header.method} {job.header.item}")
         stem = target / places[job.key]
-        if out is None and stem.parent.exists() and not stem.parent.resolve().is_relative_to(root.resolve()):
-            raise SyncbenchError(f"'{stem.parent}' is a link, which is not followed: name another folder with --out")
         try:
             atlas, made = baked_sample(store, job, loaded, density, power, winner)
         except SyncbenchError as error:
-            store.damage[store.folder(job.key)] = str(error)
+            if store.folder(job.key) not in store.damage:
+                reasons.append(str(error))
             continue
         mesh, _, pose = atlas.shape
-        paths += write_textured(mesh, pose, made.texels.corners, made.texture, stem, tuple(kinds))
+        paths += write_textured(
+            mesh, pose, made.texels.corners, made.texture, stem, tuple(kinds), follow=out is not None
+        )
     progress(len(jobs), len(jobs), "")
     if not paths:
-        raise SyncbenchError(f"no sample of '{root}' could be baked: {next(iter(store.damage.values()))}")
+        raise SyncbenchError(f"no sample of '{root}' could be baked: {[*reasons, *store.damage.values()][0]}")
+    warn_unbaked(reasons)
     store.warn()
     return paths
+
+
+def _check_no_link(root: Path, inner: Path) -> None:
+    """Raises SyncbenchError where a part of `inner`, a path below `root`, is a symbolic link, also a broken one."""
+    for part in [*reversed(inner.parents), inner]:
+        if (root / part).is_symlink() and part != Path():
+            raise SyncbenchError(f"'{root / part}' is a link, which is not followed: name another folder with --out")
+
+
+def warn_unbaked(reasons: Sequence[str]) -> None:
+    """Emit one `SyncbenchWarning` with the first of the reasons why samples could not be baked, if there are any."""
+    if reasons:
+        told = "; ".join([*dict.fromkeys(reasons)][:3])
+        many = "1 sample" if len(reasons) == 1 else f"{len(reasons)} samples"
+        warnings.warn(f"{many} could not be baked: {told}", SyncbenchWarning, stacklevel=3)
 
 
 def baked_sample(
@@ -101,11 +123,26 @@ def baked_sample(
     power: float = POWER,
     winner: bool = False,
 ) -> tuple[Atlas, Baked]:
-    """The surface of a stored sample, and the sample baked. Raises SyncbenchError where there is no given mesh."""
+    """The surface of a stored sample, and the sample baked.
+
+    Raises SyncbenchError where there is no given mesh or it cannot be baked, and for a damaged sample, which the
+    store's `damage` then names.
+    """
+    surface = sample_surface(job, loaded)
+    try:
+        views = store.artifact(job.key).views
+    except SyncbenchError as error:
+        store.damage[store.folder(job.key)] = str(error)
+        raise
+    return surface, bake_views(surface, views, density, power, winner)
+
+
+def sample_surface(job: StoredJob, loaded: Loaded) -> Atlas:
+    """The surface of a stored sample. Raises SyncbenchError where there is no given mesh."""
     item = stored_item(job, recorded("datasets", job.dataset), loaded)
     if not isinstance(item.surface, Atlas):
         raise SyncbenchError(f"item {item.id} of {job.header.dataset} has no mesh to be textured")
-    return item.surface, bake_views(item.surface, store.artifact(job.key).views, density, power, winner)
+    return item.surface
 
 
 def sample_places(jobs: Sequence[StoredJob]) -> dict[str, Path]:

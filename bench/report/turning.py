@@ -18,7 +18,7 @@ from ..surfaces.bake import Baked
 from ..surfaces.camera import Cameras, orbit, pinhole
 from ..surfaces.paint import painted_views
 from ..surfaces.textured_files import texture_paint
-from .meshes import baked_sample
+from .meshes import baked_sample, warn_unbaked
 
 FRAMES = 24
 """Pictures of one turn."""
@@ -41,19 +41,21 @@ class Turning(NamedTuple):
 
 
 def turning(store: Store, jobs: Mapping[Place, StoredJob], progress: Tally) -> dict[Place, Turning]:
-    """The jobs' samples baked and turning, by place. Those that cannot be baked are left out, and told in `damage`."""
-    loaded, made = Loaded(), dict[Place, Turning]()
+    """The jobs' samples baked and turning, by place. Those that cannot be baked are left out, with a warning."""
+    loaded, made, reasons = Loaded(), dict[Place, Turning](), list[str]()
     for done, (place, job) in enumerate(jobs.items()):
         progress(done, len(jobs), f"{job.header.method} {job.header.item}")
         try:
             atlas, baked = baked_sample(store, job, loaded)
         except SyncbenchError as error:
-            store.damage[store.folder(job.key)] = str(error)
+            if store.folder(job.key) not in store.damage:
+                reasons.append(str(error))
             continue
         shown = np.where(baked.texels.covered[..., None], baked.texture, 1).astype(np.float32)
         flat = torch.from_numpy(shown).permute(2, 0, 1).contiguous()
         made[place] = Turning(flat, turntable(atlas, baked, min(WIDE, max(atlas.window))))
     progress(len(jobs), len(jobs), "")
+    warn_unbaked(reasons)
     return made
 
 

@@ -137,9 +137,10 @@ class Atlas:
         if pose is not None:
             cameras = Cameras(cameras.extrinsics @ pose, cameras.intrinsics, cameras.height, cameras.width)
         digest = f"{mesh.digest}-{cameras.digest}"
-        own = own and usable(mesh)
-        if own and mesh.uv is not None:
+        if own and mesh.uv is not None and usable(mesh, density * scale_of(mesh, cameras)):
             digest += f"-{content_digest([mesh.uv])}"
+        else:
+            own = False
         return Atlas(len(cameras), cameras.height, cameras.width, density, digest, mesh, cameras, pose, own)
 
     @property
@@ -162,10 +163,7 @@ class Atlas:
     @property
     def scale(self) -> float:
         """Pixels per world unit at the middle of the mesh, as the cameras see it on average."""
-        mesh, cameras = self._parts()
-        middle = np.append(mesh.sphere[0], 1.0)
-        depth = 1.0 if cameras.orthographic else (cameras.extrinsics @ middle)[:, 2].mean()
-        return float(cameras.intrinsics[:, 0, 0].mean() / depth)
+        return scale_of(*self._parts())
 
     def unwrapped(self, factor: int = 1) -> Unwrapped:
         """The unwrapped mesh for views with `factor` pixels to a side of a cell."""
@@ -218,6 +216,13 @@ class Atlas:
 
     def _parts(self) -> tuple[Mesh, Cameras]:
         return self.__dict__["_mesh"], self.__dict__["_cameras"]
+
+
+def scale_of(mesh: Mesh, cameras: Cameras) -> float:
+    """Pixels per unit of the mesh's coordinates at its middle, as the cameras see it on average."""
+    middle = np.append(mesh.sphere[0], 1.0)
+    depth = 1.0 if cameras.orthographic else (cameras.extrinsics @ middle)[:, 2].mean()
+    return float(cameras.intrinsics[:, 0, 0].mean() / depth)
 
 
 @lru_cache(maxsize=2)

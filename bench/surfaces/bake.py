@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import SyncbenchError
+from ..limits import PIXELS
 from .atlas import Atlas, unwrap
 from .buffers import cast, facing
 from .camera import Array, Cameras
@@ -148,7 +149,7 @@ def bake_views(
 
     The texture is the file's own where its coordinates can be used (`charts.usable`), else xatlas unwraps the mesh with
     GUTTER empty texels around charts. Raises SyncbenchError for views of another number or size than the atlas's, and
-    where the mesh cannot be unwrapped.
+    where the mesh cannot be unwrapped or its texture would be too large.
     """
     cameras = atlas.shape[1]
     if tuple(views.shape) != (len(cameras), 3, cameras.height, cameras.width):
@@ -169,7 +170,12 @@ class _Kept:
         key = (atlas, per_unit)
         if key not in self._made:
             mesh, cameras, _ = atlas.shape
-            charts = own_charts(mesh, per_unit) if usable(mesh) else unwrap(mesh, per_unit, GUTTER)
+            charts = own_charts(mesh, per_unit) if usable(mesh, per_unit) else unwrap(mesh, per_unit, GUTTER)
+            if charts.height * charts.width > PIXELS:
+                raise SyncbenchError(
+                    f"a texture of {charts.height:,} x {charts.width:,} texels is larger than the {PIXELS:,} that are "
+                    "baked: lower the density"
+                )
             self._made[key] = bakery(texels(mesh, charts.corners, charts.height, charts.width), cameras)
         self._made.move_to_end(key)
         while len(self._made) > 1 and sum(one.lookups for one in self._made.values()) > MOST:

@@ -15,7 +15,9 @@ GLANCE = 512
 OVERLAP = 1.05
 """Largest ratio of the faces' areas in the texture to the area that they cover together."""
 WIDEST = 8192
-"""Largest side in texels of a file's own texture."""
+"""Largest side in texels of what is used of a file's own texture."""
+MARGIN = 8
+"""Empty texels that are kept around the used part of a file's own texture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +36,39 @@ class Unwrapped:
         return np.clip(np.floor(at[:, 1]), 0, self.height - 1).astype(np.int64) * self.width + column
 
 
-def usable(mesh: Mesh) -> bool:
+def usable(mesh: Mesh, density: float) -> bool:
     """Whether the file's own texture coordinates give each point of the surface texels of its own.
 
     They must lie in one texture (0 to 1), give nearly all of the surface an area, and not overlap, as those of mirrored
-    halves or of several textures do.
+    halves or of several textures do. What is used of the texture must not be wider than WIDEST at `density` texels per
+    world unit, as it is where small islands lie far apart.
     """
-    return _own_areas(mesh) is not None
+    return _own_charts(mesh, density) is not None
 
 
 def own_charts(mesh: Mesh, density: float) -> Unwrapped:
-    """The file's own texture with `density` texels per world unit on average. Raises SyncbenchError if not `usable`."""
+    """The file's own texture with `density` texels per world unit on average, cut to the part that is used.
+
+    Raises SyncbenchError if not `usable`.
+    """
+    charts = _own_charts(mesh, density)
+    if charts is None:
+        raise SyncbenchError(
+            "the mesh file's texture coordinates are missing, overlap, leave the texture or use little of it: unwrap it"
+        )
+    return charts
+
+
+def _own_charts(mesh: Mesh, density: float) -> Unwrapped | None:
+    """What is used of the file's own texture; None where its coordinates cannot be used."""
     areas = _own_areas(mesh)
     if areas is None or mesh.uv is None:
-        raise SyncbenchError("the mesh file's texture coordinates are missing, overlap or leave the texture: unwrap it")
-    side = min(max(1, round(density * (areas[0] / areas[1]) ** 0.5)), WIDEST)
-    return Unwrapped(np.stack([mesh.uv[..., 0], 1 - mesh.uv[..., 1]], -1).clip(0, 1) * side, side, side)
+        return None
+    side = max(1, round(density * (areas[0] / areas[1]) ** 0.5))
+    corners = np.stack([mesh.uv[..., 0], 1 - mesh.uv[..., 1]], -1).clip(0, 1) * side
+    low = np.maximum(np.floor(corners.min((0, 1))) - MARGIN, 0)
+    wide, high = (np.minimum(np.ceil(corners.max((0, 1))) + MARGIN, side) - low).astype(int).tolist()
+    return Unwrapped(corners - low, high, wide) if max(wide, high) <= WIDEST else None
 
 
 @lru_cache(maxsize=8)
@@ -63,5 +82,7 @@ def _own_areas(mesh: Mesh) -> tuple[float, float] | None:
     solid = np.linalg.norm(np.cross(side[:, 0], side[:, 1]), axis=1) / 2
     if solid[flat < 1e-12].sum() > 0.01 * solid.sum():
         return None
-    covered = texels(mesh, mesh.uv * GLANCE, GLANCE, GLANCE).covered.mean()
+    low = mesh.uv.min((0, 1))
+    extent = float((mesh.uv.max((0, 1)) - low).max())
+    covered = texels(mesh, (mesh.uv - low) * (GLANCE / extent), GLANCE, GLANCE).covered.mean() * extent**2
     return (float(solid.sum()), float(flat.sum())) if flat.sum() < OVERLAP * covered else None

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
-from trimesh.resolvers import Resolver
 
 from ..catalogue.content import digest
 from ..errors import SyncbenchError, quoted
 from ..files.reading import is_file, read_bytes
+from .beside import BUFFERS, Beside
 from .camera import Array
+from .scene_files import SCENES, load_scene
 
 Ids = npt.NDArray[np.int64]
 MAX_FACES = 200_000
@@ -122,35 +122,17 @@ def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> np
     return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
 
 
-class _Alone(Resolver):
-    """Files that a mesh file names, none of which is read."""
-
-    def __init__(self) -> None:
-        """Nothing is kept."""
-
-    def get(self, key: str) -> bytes:
-        raise FileNotFoundError(key)
-
-    def write(self, name: str, data: Any) -> None:
-        raise UnsupportedOperation(name)
-
-    def namespaced(self, namespace: str) -> "_Alone":
-        return self
-
-    def keys(self) -> list[str]:
-        return []
-
-
 def read_mesh(path: str | Path, up: str = "y") -> Mesh:
     """The mesh in a user's file, turned upright (`up` names the file's axis that points up) and standing on z = 0.
 
     The mesh is scaled to fit a ball of diameter 1.2 (as large as the world's own objects) and centred over the origin.
-    All parts are merged; faces without area are left out. Texture coordinates are kept (`Mesh.uv`).
+    All parts are merged; faces without area are left out. Texture coordinates are kept (`Mesh.uv`). Of the files that
+    the mesh names only a glTF's buffers are read.
     Raises SyncbenchError for a file that cannot be read, has no faces, vertices that are not finite, no extent, or more
     than MAX_FACES faces.
     """
     name = quoted(path)
-    return checked_mesh(joined_parts(mesh_parts(Path(path), resolver=_Alone())), name, up)
+    return checked_mesh(joined_parts(mesh_parts(Path(path), Beside(Path(path), BUFFERS))), name, up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +147,8 @@ class Part:
     """Trimesh's object for the colours of its vertices or its texture."""
 
 
-def mesh_parts(file: Path, **options: Any) -> list[Part]:
-    """The parts of a mesh file that have faces, in its order. `options` go to `trimesh.load_scene`.
+def mesh_parts(file: Path, beside: Beside) -> list[Part]:
+    """The parts of a mesh file that have faces, in its order; other files that it names come from `beside`.
 
     Raises SyncbenchError for a file that cannot be read, and for more than MAX_FACES faces.
     """
@@ -174,9 +156,8 @@ def mesh_parts(file: Path, **options: Any) -> list[Part]:
     if not is_file(file):
         raise SyncbenchError(f"no mesh file '{name}'")
     check_declared(file, name)
-    library: Any = trimesh
     try:
-        scene = library.load_scene(file, process=False, **options)
+        scene = load_scene(file, beside)
         nodes = [scene.graph.get(node) for node in scene.graph.nodes_geometry]
         many = sum(len(getattr(scene.geometry[part], "faces", ())) for _, part in nodes)
         solid = [(place, scene.geometry[part]) for place, part in nodes if hasattr(scene.geometry[part], "faces")]
@@ -241,7 +222,7 @@ def check_declared(file: Path, name: str) -> None:
     if kind == ".ply":
         head = data[: data.find(b"end_header")]
         counts = [int(match[1]) for match in re.finditer(rb"^element\s+\S+\s+(\d{1,18})", head, re.MULTILINE)]
-    elif kind in (".glb", ".gltf"):
+    elif kind in SCENES:
         size = int.from_bytes(data[12:16], "little")
         try:
             content = json.loads(data[20 : 20 + size] if kind == ".glb" else data)

@@ -4,8 +4,7 @@ A textured scan knows how it looks, so renders of it are a true answer: without 
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO, UnsupportedOperation
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,24 +15,21 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from trimesh.resolvers import Resolver
 
 from ..errors import SyncbenchError, quoted
-from ..files.reading import is_file, read_bytes
+from ..files.reading import read_bytes
 from ..limits import PIXELS
+from .beside import Beside
 from .buffers import cast
 from .camera import Array, Cameras
 from .light import linear_to_srgb, srgb_to_linear
 from .mesh import Ids, Mesh, Part, fitted_mesh, joined_parts, mesh_parts
+from .scene_files import SCENES
 
 WIDEST = 4096
 """Largest side in texels of a texture; larger ones are halved until they fit, which no view of 1024 px shows."""
 RAYS = 2
 """Rays per pixel along each side, so that edges and texture are smooth."""
-NO_PICTURES = (".mtl", ".bin")
-"""Endings of files beside a mesh that are no textures."""
-SCENES = (".glb", ".gltf")
-"""Endings of files whose factors and vertex colours are linear light, as glTF 2.0 says; in others they are sRGB."""
 
 
 Levels = tuple[npt.NDArray[np.float32], ...]
@@ -89,14 +85,15 @@ class Paint:
 def read_painted(path: str | Path, up: str = "y") -> tuple[Mesh, Paint | None]:
     """The mesh of a file as `read_mesh` has it, and its colours; None where the file has none, or one for all of it.
 
-    Colours are textures (`map_Kd` alone, as most readers do; glTF's base colour with its factor), material colours
-    (`Kd`) and vertex colours; parts without any are white, alpha is left out. Images lie in the mesh's folder, below
-    it, or, as in Google Scanned Objects, in `../materials/textures`. A missing mtl file leaves a mesh without colours.
-    Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too large.
+    Colours are textures (`map_Kd` alone, as most readers do; glTF's base or diffuse colour with its factor), material
+    colours (`Kd`) and vertex colours; parts without any are white, alpha is left out. Images lie in the mesh's folder,
+    below it, or, as in Google Scanned Objects, in `../materials/textures`. A missing mtl file leaves a mesh without
+    colours. Raises SyncbenchError for a mesh that cannot be textured, and for an image that is missing, damaged or too
+    large.
     """
     file, name = Path(path), quoted(path)
-    beside = _Beside(file)
-    parts = mesh_parts(file, resolver=beside)
+    beside = Beside(file)
+    parts = mesh_parts(file, beside)
     mesh, kept = fitted_mesh(joined_parts(parts), name, up)
     if beside.missing:
         raise SyncbenchError(
@@ -150,15 +147,6 @@ def _bilinear(image: npt.NDArray[np.float32], uv: Array) -> Array:
         for line in (row, row + 1)
     )
     return above * (1 - down) + below * down
-
-
-def _pictured(data: bytes) -> bool:
-    """Whether Pillow knows the header of a picture file."""
-    try:
-        Image.open(BytesIO(data))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
-    return True
 
 
 def _encoded(image: Image.Image) -> bytes:
@@ -223,36 +211,3 @@ def _linear(colours: npt.NDArray[Any], linear: bool) -> Array:
     top = float(np.iinfo(colours.dtype).max) if colours.dtype.kind in "iu" else 1.0
     share = torch.from_numpy(np.nan_to_num(np.asarray(colours, np.float64) / top)).clamp(0, 1)
     return np.asarray(share if linear else srgb_to_linear(share))
-
-
-class _Beside(Resolver):
-    """Files that a mesh file names, for trimesh: those in its folder or below, and GSO's textures."""
-
-    def __init__(self, mesh: Path) -> None:
-        self._folder, self.missing, self.seen = mesh.parent, list[str](), sha256()
-        self._places = (mesh.parent, mesh.parent.parent / "materials" / "textures")
-
-    def get(self, key: str) -> bytes:
-        name = Path(key.strip().replace("\\", "/"))
-        own = (self._folder / name).resolve()
-        inner = [own] if own.is_relative_to(self._folder.resolve()) else []
-        for path in (*inner, *(place / name.name for place in self._places)):
-            if is_file(path):
-                data = read_bytes(path)
-                self.seen.update(data)
-                if name.suffix.lower() not in NO_PICTURES and not _pictured(data):
-                    break
-                return data
-        if name.suffix.lower() not in NO_PICTURES:
-            self.missing.append(key.strip())
-        raise FileNotFoundError(key)
-
-    def write(self, name: str, data: Any) -> None:
-        """Refuse: the files beside a mesh are only read."""
-        raise UnsupportedOperation(f"the files beside a mesh are only read, not '{name}' written")
-
-    def namespaced(self, namespace: str) -> "_Beside":
-        return self
-
-    def keys(self) -> list[str]:
-        return []

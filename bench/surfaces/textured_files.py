@@ -48,21 +48,23 @@ def write_textured(
     texture: npt.NDArray[np.float32],
     stem: Path,
     kinds: tuple[Kind, ...] = KINDS,
+    *,
+    follow: bool = True,
 ) -> list[Path]:
     """Write the mesh at `pose` (4, 4) in the world with its texture as `stem`.glb, .obj, .mtl, .png; return the paths.
 
-    Each file is written whole or not at all, folders are made.
+    Each file is written whole or not at all, folders are made. Without `follow` a symbolic link in a file's place is
+    replaced, for folders that may be untrusted.
     """
     library: Any = trimesh
     places, uv, faces = indexed(mesh, pose, corners, texture)
     png = texture_png(texture)
     image = Image.open(BytesIO(png))
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
 
     def written(suffix: str, data: bytes) -> None:
         path = stem.with_name(f"{stem.name}{suffix}")
-        write_whole(path, data)
+        write_whole(path, data, follow=follow)
         paths.append(path)
 
     def made(material: Any) -> Any:

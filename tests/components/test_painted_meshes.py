@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import trimesh
 from PIL import Image
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.errors import SyncbenchError
+from syncbench.bench.outputs.textured import read_textured
 from syncbench.bench.surfaces.camera import Cameras, orbit, pinhole
 from syncbench.bench.surfaces.mesh import read_mesh
 from syncbench.bench.surfaces.paint import painted_views, read_painted
@@ -113,6 +115,33 @@ def test_factors_of_gltf_are_linear_and_material_colours_of_obj_are_srgb(tmp_pat
         _, paint = read_painted(tmp_path / name)
         assert paint is not None
         assert np.median(paint.corners) == pytest.approx(level, abs=0.002)
+
+
+def test_diffuse_colours_are_base_colours_and_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Materials of specular colours (an older extension of glTF) are not blended, for which trimesh takes gigabytes."""
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    image = Image.open(quarters(tmp_path / "quarters.png"))
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=image, baseColorFactor=[255, 255, 255, 255])
+    corners = [[0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]]
+    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], visual=visual, process=False).export(tmp_path / "plain.glb")
+    data = (tmp_path / "plain.glb").read_bytes()
+    size = int.from_bytes(data[12:16], "little")
+    content = json.loads(data[20 : 20 + size])
+    base = content["materials"][0].pop("pbrMetallicRoughness")
+    gloss = {"diffuseTexture": base["baseColorTexture"], "specularGlossinessTexture": base["baseColorTexture"]}
+    content["materials"][0]["extensions"] = {"KHR_materials_pbrSpecularGlossiness": gloss}
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    rest = data[20 + size :]
+    lengths = (20 + len(text) + len(rest)).to_bytes(4, "little") + len(text).to_bytes(4, "little")
+    (tmp_path / "glossy.glb").write_bytes(data[:8] + lengths + b"JSON" + text + rest)
+    monkeypatch.setattr("trimesh.visual.gloss.specular_to_pbr", blended := Mock(return_value={}))
+    mesh, same = read_mesh(tmp_path / "glossy.glb"), read_mesh(tmp_path / "plain.glb")
+    np.testing.assert_array_equal(mesh.uv, same.uv)
+    np.testing.assert_array_equal(front(tmp_path / "glossy.glb"), front(tmp_path / "plain.glb"))
+    assert read_textured(tmp_path / "glossy.glb").textures[0] is not None
+    assert not blended.called
 
 
 def items(path: Path, **fields: object) -> list[Item]:

@@ -191,6 +191,21 @@ def test_a_scene_that_repeats_its_mesh_is_counted_before_it_is_copied(tmp_path: 
         read_mesh(tmp_path / "many.glb")
 
 
+def test_buffers_of_a_gltf_are_read_from_its_folder_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name, data in trimesh.Scene(trimesh.creation.box()).export(file_type="gltf").items():
+        (home / name).write_bytes(data)
+    assert len(read_mesh(home / "model.gltf").faces) == 12
+    content = json.loads((home / "model.gltf").read_text())
+    for place in ("../secret.bin", str(tmp_path / "secret.bin")):
+        (home / "gltf_buffer_0.bin").replace(tmp_path / "secret.bin") if place.startswith("..") else None
+        content["buffers"][0]["uri"] = place
+        (home / "model.gltf").write_text(json.dumps(content))
+        with pytest.raises(SyncbenchError, match="cannot read this mesh"):
+            read_mesh(home / "model.gltf")
+
+
 def test_textures_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "m.mtl").write_text("newmtl a\nmap_Kd ../secret.png\n")
     (tmp_path / "m.obj").write_text("mtllib m.mtl\nusemtl a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")

@@ -13,12 +13,16 @@ import torch
 import trimesh
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from syncbench.bench.errors import SyncbenchError
-from syncbench.bench.report.board import board
+from syncbench.bench.errors import SyncbenchError, SyncbenchWarning
+from syncbench.bench.report import meshes
+from syncbench.bench.report.board import board, solids
 from syncbench.bench.report.board.page import three_bundle
 from syncbench.bench.report.meshes import bake, sample_places
 from syncbench.bench.report.sheets import show
+from syncbench.bench.report.turning import turning
+from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.sweep import run
+from syncbench.bench.store.folder import Store
 from syncbench.bench.store.stored import StoredJob
 from syncbench.datasets.meshes import Meshes
 
@@ -69,6 +73,10 @@ def test_every_sample_becomes_a_textured_mesh(folder: Path) -> None:
         ({"methods": ["trueth"]}, "no method 'trueth' in .*: it has independent, truth"),
         ({"items": ["cube"]}, "no item 'cube' in .*: it has ball-1"),
         ({"seed": 7}, "no sample of seed 7"),
+        (
+            {"methods": ["truth"], "items": ["ball-1"], "seed": 7},
+            "no sample of method truth and item ball-1 and seed 7",
+        ),
         ({"density": 0}, "use 0 to 8 texels per pixel"),
         ({"density": float("nan")}, "use 0 to 8 texels per pixel"),
     ],
@@ -94,6 +102,59 @@ def test_links_in_a_folder_are_not_followed(folder: Path, tmp_path: Path) -> Non
         assert not list(tmp_path.iterdir())
     finally:
         (folder / "meshes").unlink()
+    kept = bake(folder, methods=["truth"], kinds=["glb"])[0]
+    method, dataset = kept.parent, kept.parent.parent
+    outer = tmp_path / "outer"
+    for inner in (dataset, method):
+        for there in (False, True):  # a link to nowhere, then to a folder
+            outer.mkdir() if there else None
+            inner.rename(folder / "aside")
+            inner.symlink_to(outer)
+            try:
+                with pytest.raises(SyncbenchError, match=f"'{inner}' is a link, which is not followed"):
+                    bake(folder, methods=["truth"], kinds=["glb"])
+                assert not list(outer.iterdir()) if there else not outer.exists()
+            finally:
+                inner.unlink()
+                (folder / "aside").rename(inner)
+        outer.rmdir()
+    (tmp_path / "precious").write_text("mine")
+    kept.unlink()
+    kept.symlink_to(tmp_path / "precious")
+    assert bake(folder, methods=["truth"], kinds=["glb"]) == [kept]
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not kept.is_symlink()
+    kept.rename(other := tmp_path / "link.glb")
+    (named := tmp_path / "named").mkdir()
+    (named / dataset.name).symlink_to(outer)  # where the user said where to write, links are the user's own
+    outer.mkdir()
+    assert bake(folder, named, methods=["truth"], kinds=["glb"])[0].read_bytes() == other.read_bytes()
+
+
+def test_what_cannot_be_baked_is_not_called_damaged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, store = meshes.sample_surface, Store(folder)
+
+    def moved(job: StoredJob, loaded: Any) -> Any:
+        if job.header.method == "truth":
+            raise SyncbenchError("no mesh file 'cow.obj'")
+        return real(job, loaded)
+
+    jobs = {key: one for key in store.finished() if (one := store.job(key)) is not None}
+    monkeypatch.setattr(meshes, "sample_surface", moved)
+    with pytest.warns(SyncbenchWarning, match="^1 sample could not be baked: no mesh file 'cow.obj'$"):
+        assert len(bake(folder, kinds=["glb"])) == 1
+    with pytest.warns(SyncbenchWarning, match="^1 sample could not be baked: no mesh file 'cow.obj'$"):
+        assert len(turning(store, jobs, lambda done, total, text: None)) == 1
+    assert not store.damage
+
+
+def test_a_shape_of_too_many_faces_is_refused_before_it_is_baked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(folder)
+    job = store.job(store.finished()[0])
+    assert job is not None
+    monkeypatch.setattr(solids, "FACES", 3)
+    monkeypatch.setattr(solids, "baked_sample", lambda *_: pytest.fail("baked"))
+    assert solids.solid(store, job, Loaded()) == "more than 3 faces: see `syncbench bake`"
 
 
 def test_names_lead_nowhere_and_differ() -> None:
@@ -156,6 +217,7 @@ def test_a_sample_turns_in_the_browser(folder: Path, tmp_path: Path) -> None:
         button.click()
         canvas = page.wait_for_selector("canvas.solid", timeout=120_000)
         assert canvas is not None
+        assert button.is_enabled()
         look: Callable[[], bytes] = lambda: canvas.screenshot()  # noqa: E731
         first = look()
         page.keyboard.press("Tab")
@@ -164,14 +226,26 @@ def test_a_sample_turns_in_the_browser(folder: Path, tmp_path: Path) -> None:
         assert look() != first
         button.click()
         assert page.query_selector("canvas.solid") is None
+        page.evaluate(
+            """b => {
+                window.made = new Set();
+                const before = HTMLCanvasElement.prototype.getContext;
+                HTMLCanvasElement.prototype.getContext = function (...a) {
+                    made.add(this);
+                    return before.apply(this, a);
+                };
+                b.click();
+                b.click();  // while the texture is loaded
+            }""",
+            button,
+        )
+        page.wait_for_selector("canvas.solid", timeout=120_000)
+        assert page.evaluate("made.size") == 1
         assert set(asked) <= {"file", "data", "blob"}, "nothing is loaded from a network"
         found.close()
 
 
 def test_the_turning_mesh_is_whole(folder: Path) -> None:
-    from syncbench.bench.report.turning import turning
-    from syncbench.bench.store.folder import Store
-
     store = Store(folder)
     jobs = {key: one for key in store.finished() if (one := store.job(key)) is not None}
     made = turning(store, jobs, lambda done, total, text: None)

@@ -7,10 +7,11 @@ import pytest
 import torch
 import trimesh
 from scipy.sparse.csgraph import dijkstra
+from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.surfaces.atlas import Atlas, unwrap
-from syncbench.bench.surfaces.bake import bake
+from syncbench.bench.surfaces.bake import bake, bake_views
 from syncbench.bench.surfaces.camera import Cameras, orbit, orthographic, pinhole
-from syncbench.bench.surfaces.charts import usable
+from syncbench.bench.surfaces.charts import WIDEST, Unwrapped, own_charts, usable
 from syncbench.bench.surfaces.mesh import Mesh, read_mesh
 from syncbench.bench.surfaces.paint import painted_views
 from syncbench.bench.surfaces.texels import Texels, shared_edges, texels
@@ -209,7 +210,7 @@ def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
         scene: trimesh.Trimesh = trimesh.load(path, force="mesh")
         np.testing.assert_allclose(sorted(scene.extents), sorted([0.84, 0.72, 0.5]), atol=1e-5)
         assert scene.extents[1] == pytest.approx(0.5, abs=1e-5), "y is up"
-        assert usable(read_mesh(path))
+        assert usable(read_mesh(path), 60.0)
         item = Meshes(path=str(path), prompt="a box", size=64, uv="own").items()[0]
         looks.append(item.truth["views"])
         canvas = item.surface.canvas(1)
@@ -226,10 +227,35 @@ def test_a_files_own_coordinates_serve_only_where_each_point_has_its_own_texel(t
     uv = charts.corners / [charts.width, charts.height]
     at = {"whole": uv, "mirrored": np.where(np.arange(12)[:, None, None] < 6, uv, np.roll(uv, 6, 0)), "out": uv * 1.5}
     at["pointed"] = np.where(np.arange(12)[:, None, None] < 6, uv, 0.5)
-    assert {name: usable(Mesh(mesh.vertices, mesh.faces, uv=one)) for name, one in at.items()} == {
+    assert {name: usable(Mesh(mesh.vertices, mesh.faces, uv=one), 60.0) for name, one in at.items()} == {
         "whole": True, "mirrored": False, "out": False, "pointed": False
     }  # fmt: skip
-    assert not usable(mesh)
+    assert not usable(mesh, 60.0)
     views = around(32)
     plain, other = Atlas.of(mesh, views), Atlas.of(Mesh(mesh.vertices, mesh.faces, uv=at["mirrored"]), views, own=True)
     assert plain == other, "xatlas unwraps what has no usable coordinates"
+
+
+def test_islands_in_a_corner_of_a_files_texture_have_the_density_that_is_asked_for() -> None:
+    mesh = own(SHAPES["box"])
+    charts = unwrap(mesh, 60.0)
+    uv = 0.5 + charts.corners / max(charts.width, charts.height) / 1000
+    small = Mesh(mesh.vertices, mesh.faces, uv=np.stack([uv[..., 0], 1 - uv[..., 1]], -1))
+    made = own_charts(small, 60.0)
+    assert max(made.width, made.height) < 1.5 * max(charts.width, charts.height) + 20
+    edges = made.corners[:, 1] - made.corners[:, 0]
+    solid = small.triangles[:, 1] - small.triangles[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(edges, axis=1), 60 * np.linalg.norm(solid, axis=1), rtol=0.02)
+    assert made.corners.min() >= 4
+    assert not usable(small, 60.0 * WIDEST), "wider than the widest texture: xatlas unwraps it"
+    apart = Mesh(mesh.vertices, mesh.faces, uv=np.where(np.arange(12)[:, None, None] < 6, small.uv, small.uv - 0.49))
+    assert not usable(apart, 60.0), "tiny islands far apart"
+
+
+def test_a_texture_too_large_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh, cameras = own(SHAPES["box"]), around(8)
+    wide = Unwrapped(np.zeros((12, 3, 2)), 9000, 9000)
+    monkeypatch.setattr("syncbench.bench.surfaces.bake.unwrap", lambda *_: wide)
+    monkeypatch.setattr("syncbench.bench.surfaces.bake.texels", lambda *_: pytest.fail("gigabytes"))
+    with pytest.raises(SyncbenchError, match=r"9,000 x 9,000 texels is larger .* lower the density"):
+        bake_views(Atlas.of(mesh, cameras), torch.zeros(8, 3, 8, 8))

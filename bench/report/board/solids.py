@@ -14,7 +14,7 @@ from ...surfaces.atlas import Atlas
 from ...surfaces.bake import Baked
 from ...surfaces.textured_files import indexed
 from ...types import Json
-from ..meshes import baked_sample
+from ..meshes import baked_sample, sample_surface
 
 FACES = 60_000
 """Largest number of faces of a shape in the page."""
@@ -25,11 +25,11 @@ DENSITY = 1.0
 def solid(store: Store, job: StoredJob, loaded: Loaded) -> tuple[Json, torch.Tensor] | str:
     """The shape of a stored sample as JSON, and its texture (1, 3, h, w); or the reason why there is none."""
     try:
+        if len(sample_surface(job, loaded).shape[0].faces) > FACES:
+            return f"more than {FACES:,} faces: see `syncbench bake`"
         atlas, baked = baked_sample(store, job, loaded, DENSITY)
     except SyncbenchError as error:
         return str(error)
-    if len(atlas.shape[0].faces) > FACES:
-        return f"more than {FACES:,} faces: see `syncbench bake`"
     return _shape(atlas, baked), torch.from_numpy(baked.texture).permute(2, 0, 1)[None]
 
 

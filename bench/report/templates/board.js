@@ -350,7 +350,7 @@ function gallery(board) {
 
 // ---- samples on given meshes, in 3-D: dragged or turned with the arrow keys, nearer and farther with the wheel or + and -
 const opened = []; // browsers allow few WebGL pages at once: the oldest is closed
-async function turn(shape, picture, label, spot) {
+async function turn(shape, picture, label, spot, back) {
   await library("solids");
   const three = globalThis.THREE;
   const numbers = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
@@ -360,8 +360,9 @@ async function turn(shape, picture, label, spot) {
   geometry.setIndex(new three.BufferAttribute(numbers(shape.faces, Uint32Array), 1));
   geometry.center();
   geometry.computeBoundingSphere();
-  const renderer = new three.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true });
   const map = await new three.TextureLoader().loadAsync(picture.texture);
+  if (!spot.isConnected) { map.dispose(); geometry.dispose(); return; } // another page was opened in the meantime
+  const renderer = new three.WebGLRenderer({ antialias: true, alpha: true, preserveDrawingBuffer: true });
   const mesh = new three.Mesh(geometry, new three.MeshBasicMaterial({ map, side: three.DoubleSide }));
   const scene = new three.Scene();
   scene.add(mesh);
@@ -395,7 +396,7 @@ async function turn(shape, picture, label, spot) {
   spot.replaceChildren(canvas);
   draw();
   const close = () => { map.dispose(); geometry.dispose(); renderer.dispose(); renderer.forceContextLoss(); };
-  opened.push({ close, spot });
+  opened.push({ close, spot, back });
 }
 
 function solidMedia(kept, item, label) {
@@ -410,10 +411,11 @@ function solidMedia(kept, item, label) {
       opened.splice(here, 1)[0].close();
       spot.replaceChildren(flat);
     } else try {
+      button.disabled = true; // a second click would make a second renderer
       if (opened.length >= 8) { const [oldest] = opened.splice(0, 1); oldest.close(); oldest.back(); }
-      await turn(shape, picture, label, spot);
-      opened.at(-1).back = () => { spot.replaceChildren(flat); mark(false); };
+      await turn(shape, picture, label, spot, () => { spot.replaceChildren(flat); mark(false); });
     } catch (error) { spot.replaceChildren(el("div", { class: "absent" }, `no 3-D here: ${error.message}`)); }
+    finally { button.disabled = false; }
     mark(opened.some((one) => one.spot === spot));
   } }, "Turn in 3-D");
   const mark = (on) => { button.setAttribute("aria-pressed", String(on)); button.textContent = on ? "Back to the views" : "Turn in 3-D"; };
