@@ -9,8 +9,8 @@ Upstream's texture is fitted to the picture by Adam, 200 steps of squared error;
 texel has the mean of the pixels that see it. Lengths of masks are upstream's at 1200 px, as shares of a view. Upstream
 draws steps 11 to 19 of 50, from the second view on, with an inpainting checkpoint that reads the picture so far, and
 pastes nothing then; `inpainter` names one whose latents are the model's, and without it these steps are as the others.
-Left out: cropping to the object's box. Views are the item's, in their order on the ring to both sides of the first;
-upstream has ten (`rig=texture`).
+Left out: cropping to the object's box. Views are the item's: those around the object to both sides of the first in
+turn, then those from above and below; upstream has ten (`rig=texture`).
 """
 
 from collections.abc import Iterator
@@ -29,6 +29,7 @@ from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Reported, Setting, Step
 from ...bench.types import Item, SyncbenchError
 from ._painting import FAINT, Painter, Painting, alternating, completed, grown, odd, shrunk
+from ._ring import ring
 from ._second import revision_of
 
 SIDE = 1200
@@ -119,7 +120,7 @@ class Texture(Painter):
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
         """All steps of one view after the other; after each, its pixels are painted."""
         views = state.canvas.views
-        for view in range(views) if setting.item.surface.picture else alternating(views):
+        for view in range(views) if setting.item.surface.picture else order(setting.item, views):
             generate, refine = self.trimap(state, view)
             picture = yield from self.drawing(state, setting, [view], generate | refine, later=refine & ~generate)
             state.paint(picture, self.painted(state, view, generate | refine))
@@ -162,3 +163,9 @@ class Texture(Painter):
             state.asked = list(state.views)
         assert state.told is not None
         return state.second.predict(x, s.level, state.told)
+
+
+def order(item: Item, views: int) -> list[int]:
+    """Numbers of the views as they are painted: around the object to both sides of the first in turn, then others."""
+    around, others = ring(item, views)
+    return [*(around[place] for place in alternating(len(around))), *others]

@@ -14,10 +14,10 @@ from syncbench.bench.sampling.loop import Noise, Setting, Step
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.datasets.world_meshes import WorldMeshes
-from syncbench.methods.geometry import _field, fantasia3d, texfusion, texpainter, text2tex, texture
+from syncbench.methods.geometry import _field, fantasia3d, paint3d, texfusion, texpainter, text2tex, texture
 from syncbench.methods.geometry._buffers import Colouring, outlines
 from syncbench.methods.geometry._painting import FAINT, Painting, completed
-from syncbench.methods.geometry.syncmvd import beside
+from syncbench.methods.geometry._ring import attended
 from torch import Tensor
 
 from .test_methods import loud, make_model, pile_item
@@ -145,6 +145,32 @@ def test_texture_keeps_what_it_does_not_update_bit_for_bit(mesh: Item, gauss: An
         assert not torch.equal(before[:, written], after[:, written])
         kept += int((notes[-1][2][~written] > 0).sum())
     assert kept > 200
+
+
+def posed(rig: Any, views: int = 8) -> Item:
+    """A mesh with the cameras of a published rig, or on the world's orbit."""
+    return WorldMeshes(size=32, rig=rig, views=views).items()[0]
+
+
+def test_texture_paints_its_own_views_outwards_and_the_high_and_low_ones_last() -> None:
+    assert texture.order(posed("texture"), 10) == [*range(10)], "which stand in the order of the paper"
+    assert texture.order(posed("text2tex"), 10) == [0, 1, 7, 2, 6, 3, 5, 4, 8, 9]
+    assert texture.order(posed("orbit", 6), 6) == texture.order(window(), 6) == [0, 1, 5, 2, 4, 3]
+
+
+def test_paint3d_pairs_its_own_views_as_the_paper_does() -> None:
+    """Front and back, both sides of the front, above and below."""
+    assert paint3d.paired(posed("paint3d"), 6) == [[0, 1], [2, 3], [4, 5]]
+    assert paint3d.paired(posed("texture"), 10) == [[0, 7], [1, 2], [3, 4], [5, 6], [8, 9]]
+    assert paint3d.paired(posed("orbit"), 8) == paint3d.pairs(8)
+
+
+def test_views_of_syncmvd_attend_along_the_ring_and_the_high_ones_to_the_front_or_the_back() -> None:
+    neighbours = [sorted({i, (i - 1) % 8, (i + 1) % 8}) for i in range(8)]
+    assert attended(posed("syncmvd"), 10) == [*neighbours, [0, 8], [4, 9]]
+    assert attended(posed("orbit"), 8) == attended(window(), 8) == neighbours
+    assert attended(posed("texture"), 10)[0] == [0, 1, 2], "the front has those of 45 and 315 degrees"
+    assert [attended(window(), n)[0] for n in (1, 2)] == [[0], [0, 1]]
 
 
 def blank(views: int, side: int, weight: Tensor, grid: tuple[int, int] | None = None) -> Painting:
@@ -305,6 +331,9 @@ def test_syncmvd_attends_to_neighbours_and_at_first_half_to_the_first_view() -> 
 
     def seen(processor: Any) -> Tensor:
         return processor(layer, hidden)
+
+    def beside(i: int, n: int) -> list[int]:
+        return attended(window(), n)[i]
 
     near = SharedAttention(base, lambda rows: 2, beside)
     half = SharedAttention(SharedAttention(base, lambda rows: 2, first, strength=0.5), lambda rows: 2, beside)
