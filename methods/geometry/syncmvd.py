@@ -99,8 +99,12 @@ class SyncMvd(Directed):
 @contextmanager
 def _neighbourly(model: Model, near: list[list[int]], reference: float) -> Generator[None]:
     """A context in which each view attends to those `near` it, and at first half to the first view."""
+
+    def select(i: int, n: int) -> list[int]:
+        return near[i] if n == len(near) else [i]  # attention to the first view comes by as that of one sample
+
     with ExitStack() as stack:
         if reference:
             stack.enter_context(Sharing(select=first, strength=0.5, end=reference).attach(model))
-        stack.enter_context(Sharing(select=lambda i, n: near[i]).attach(model))  # wraps the other
+        stack.enter_context(Sharing(select=select).attach(model))  # wraps the other, which mixes its answer
         yield

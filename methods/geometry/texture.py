@@ -23,19 +23,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...bench.limits import Share
-from ...bench.models.inpainting import Inpainting
 from ...bench.models.interface import Condition
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Reported, Setting, Step
-from ...bench.types import Item, SyncbenchError
+from ...bench.types import Item
 from ._painting import FAINT, Painter, Painting, alternating, completed, grown, odd, shrunk
 from ._ring import ring
-from ._second import revision_of
+from ._second import SECOND, inpainting, revision_of
 
 SIDE = 1200
 """Side of upstream's renders in pixels, by which its masks are measured."""
-SECOND = "sd2-community/stable-diffusion-2-inpainting"
-"""A copy of upstream's inpainting checkpoint."""
 
 
 @dataclass
@@ -71,9 +68,7 @@ class Texture(Painter):
             "source": "TexFusion, table of FID",
         },
     )
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "inpainting": {"inpainter": "sd2-community/stable-diffusion-2-inpainting"}
-    }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"inpainting": {"inpainter": SECOND}}
 
     better: Share = 0.2
     """A painted pixel is refined where its viewing angle's cosine is larger by this than when it was painted."""
@@ -106,15 +101,7 @@ class Texture(Painter):
         state = super().prepare(setting)
         if not self.inpainter:
             return state
-        model = setting.model
-        kind = str(getattr(model, "precision", model.dtype)).removeprefix("torch.")
-        second: Any = Inpainting(path=self.inpainter, device=str(model.device), dtype=kind)  # type: ignore[arg-type]
-        if (second.factor, second.channels) != (model.factor, model.channels):
-            raise SyncbenchError(
-                f"{self.inpainter} paints latents of {second.channels} channels and {second.factor} pixels a cell, "
-                f"and model {model.id} has {model.channels} and {model.factor}: name one of its family"
-            )
-        second.cost = model.cost
+        second = inpainting(self.inpainter, setting.model)
         return _Inpainted(**vars(state), prompts=self.prompts(setting.item, setting.canvas.views), second=second)
 
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
