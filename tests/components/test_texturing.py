@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from syncbench.bench.canvas import Canvas
@@ -11,6 +12,9 @@ from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.attention import layers
 from syncbench.bench.models.parts.shared_attention import SharedAttention, first
 from syncbench.bench.sampling.loop import Noise, Setting, Step
+from syncbench.bench.surfaces.atlas import Atlas
+from syncbench.bench.surfaces.camera import Cameras, orbit, pinhole
+from syncbench.bench.surfaces.mesh import Mesh
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.datasets.world_meshes import WorldMeshes
@@ -274,6 +278,20 @@ def test_in_texfusion_the_view_that_shows_a_texel_largest_keeps_it(gauss: Any, m
     left = (torch.arange(64 * 64) % 64 < 32)[None]
     torch.testing.assert_close(state.written, torch.where(left, moved[0], moved[1]))
     assert not torch.allclose(moved[0], moved[1], atol=1e-2), "the second view was noised again"
+
+
+def test_in_texfusion_a_near_camera_shows_texels_larger_than_a_far_one(gauss: Any) -> None:
+    """Twice as far away, each pixel of the same square covers four times as many texels."""
+    corners = np.array([[0, -0.5, -0.5], [0, 0.5, -0.5], [0, 0.5, 0.5], [0, -0.5, 0.5]])
+    cameras = Cameras(orbit([0, 0], 0, [2.0, 4.0], (0, 0, 0)), pinhole(2, 96.0, (32, 32)), 64, 64)
+    surface = Atlas.of(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]])), cameras)
+    item = Item(id="square", family="geometry", prompts=("a square",), surface=surface, protocol=Sampling())
+    canvas = surface.canvas(1)
+    noise = Noise(canvas, gauss, 0)
+    setting = Setting(item, gauss, canvas, gauss.condition(["a", "a"], 1.0), noise, gauss.schedule(2))
+    near, far = texfusion.TexFusion().prepare(setting).quality[:, 32, 32].tolist()
+    assert far < near < 0
+    assert far / near == pytest.approx(4, rel=1e-3)
 
 
 def test_noise_that_texfusion_adds_again_has_the_variance_of_the_level(gauss: Any) -> None:
