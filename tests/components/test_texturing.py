@@ -1,12 +1,15 @@
 """Methods that texture a given mesh: what each promises, against formulas written out or a case with a known answer."""
 
+import tomllib
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from syncbench import bench
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.attention import layers
@@ -18,6 +21,7 @@ from syncbench.bench.surfaces.mesh import Mesh
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.datasets.world_meshes import WorldMeshes
+from syncbench.methods import geometry
 from syncbench.methods.geometry import _field, fantasia3d, paint3d, texfusion, texpainter, text2tex, texture
 from syncbench.methods.geometry._buffers import Colouring, outlines
 from syncbench.methods.geometry._painting import FAINT, Painting, completed
@@ -63,6 +67,15 @@ def test_a_mesh_is_textured(spec: str, mesh: Item, gauss: Any) -> None:
     assert 0 <= float(made.views.min()) < float(made.views.max()) <= 1
     assert torch.equal(made.views, again.views)
     assert not torch.equal(made.views, load("methods", spec)(mesh, gauss, 1).views)
+
+
+def test_the_suite_of_textures_has_every_method_of_geometry_and_says_how_many() -> None:
+    suite = tomllib.loads((Path(bench.__path__[0]) / "suites" / "texturing.toml").read_text())
+    used = {spec.partition("@")[0] for part in suite["parts"] for spec in part["methods"]}
+    own = {path.stem for path in Path(geometry.__path__[0]).glob("[a-z]*.py")}
+    assert own <= used
+    anchors = {"independent", "trap", "truth"}
+    assert f" {len(used - anchors)} methods" in suite["title"]
 
 
 ALONE: dict[str, dict[str, Any]] = {
