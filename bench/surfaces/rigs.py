@@ -54,16 +54,19 @@ RIGS: dict[RigName, Rig] = {
 """Published cameras, in the order in which the methods visit them.
 
 TEXTure: ten, the last two high and low behind. Text2Tex: its ten first views of Objaverse; it adds 20 of its choice.
-SyncMVD: ten, orthographic; SyncTweedies: the same ones in perspective. TexPainter: eight. Paint3D: three pairs of its
-coarse stage, the last above and below. Diff3F: a hundred. Text2Tex's and Paint3D's meshes are of a size that the frame
-holds, which here is the ball; fields of view that no paper names are 60 degrees, the renderers' default.
+SyncMVD: ten, orthographic; SyncTweedies: the same ones in perspective. TexPainter: eight, at its distance of 1.5 as if
+from meshes as large as TEXTure's (a ball of radius 0.6, seen from 1.5 too); with its narrow lens all cameras step back
+to 3.4 balls, so that the mesh fits. Paint3D: three pairs of its coarse stage, the last above and below. Diff3F: a
+hundred. Text2Tex's and Paint3D's meshes are of a size that the frame holds, which here is the ball; fields of view that
+no paper names are 60 degrees, the renderers' default.
 """
 
 
 def published_cameras(name: RigName, held: int, vertices: Array, size: int) -> tuple[Cameras, Cameras]:
     """The rig's cameras around vertices (n, 3), of `size` x `size` pixels, and `held` held-out ones.
 
-    Held-out cameras have the rig's lens and distance and stand 20 degrees up at azimuths that no rig has (22.5 and on).
+    Held-out cameras have the rig's lens and distance and stand evenly around the mesh from azimuth 22.5 on, all of them
+    20 degrees up, where no rig has a camera. Of many (16) some have the azimuth of a rig's.
     """
     rig = RIGS[name]
     azimuth = tuple(22.5 + 360 / held * k for k in range(held))

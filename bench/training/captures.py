@@ -35,7 +35,8 @@ def own_scenes(
         items = load("datasets", "posed_views", fields).items()
     except SyncbenchError as error:
         raise SyncbenchError(f"captures: {error}") from error
-    coded = [sha256(file.read_bytes()).hexdigest() for file in sorted(codec.glob("*.safetensors"))]
+    files = sorted([*codec.glob("*.safetensors"), *codec.glob("*.json")])
+    coded = [sha256(file.read_bytes()).hexdigest() for file in files]
     about = [[item.content, item.prompts[0]] for item in items]
     name = digest([about, views, sets, size, coded])
     file = folder / f"captures-{name}.pt"

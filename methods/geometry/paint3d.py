@@ -7,8 +7,9 @@ painted is kept; a pixel is painted where its angle is at most 68 degrees and no
 
 Upstream fills what is new in later pairs by an inpainting ControlNet beside that of depth; here what is known is noised
 and pasted before every step. Upstream has three pairs, never generates the two sides and sees the object from above and
-below; here pairs are those of the item's views. Left out: the second stage, which refines the texture in its own plane
-by networks that were trained for that (position-guided inpainting and upscaling); a smaller guidance in later pairs.
+below (`rig=paint3d`); here pairs are those of the item's views, the ones from above and below last. Left out: the
+second stage, which refines the texture in its own plane by networks that were trained for that (position-guided
+inpainting and upscaling); a smaller guidance in later pairs.
 """
 
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ from torch import Tensor
 from ...bench.limits import Share
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Reported, Setting, Step
+from ...bench.types import Item
 from .._tiling import tiled
 from ._painting import FAINT, Painter, Painting, grown
+from ._ring import ring
 
 ANGLE = cos(radians(68))
 """Upstream's."""
@@ -52,7 +55,7 @@ class Paint3d(Painter):
 
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
         """All steps of one pair after the other."""
-        for pair in pairs(state.canvas.views):
+        for pair in paired(setting.item, state.canvas.views):
             new = state.seen(pair)[1] <= FAINT
             pictures = yield from self.drawing(state, setting, pair, grown(new, self.grow))
             state.paint(pictures, new)
@@ -61,6 +64,13 @@ class Paint3d(Painter):
         """Clean latents and noise of a pair, predicted as the halves of one picture."""
         rows = s.condition.rows(torch.tensor(state.views))
         return tiled(s.model, x, s.level, rows, torch.arange(len(x)), (1, len(x)))
+
+
+def paired(item: Item, views: int) -> list[list[int]]:
+    """Pairs of an item's views: those around the object as in `pairs`, then of the others every two, as numbered."""
+    around, others = ring(item, views)
+    found = [[around[place] for place in pair] for pair in pairs(len(around))]
+    return [*found, *(others[k : k + 2] for k in range(0, len(others), 2))]
 
 
 def pairs(views: int) -> list[list[int]]:

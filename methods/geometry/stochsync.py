@@ -7,7 +7,8 @@ picture, decodes, and writes the pixels to the surface, whose cells have their m
 0.9 of the schedule to 0.27; the first two steps begin with noise alone. In the last two the level is doubled and a
 view's pixels are mixed with the surface's by a mask that fades towards where the view ends, which removes seams.
 
-Sets alternate, of every `sets`-th view; upstream's mesh runs have four sets of four views, its panoramas two of five.
+Sets alternate, of every `sets`-th view; upstream's panoramas have two sets of five views (preset `paper`), its mesh
+runs four of four (preset `mesh`, on 16 views).
 The denoiser takes those steps of the protocol's schedule that lie below the outer step's level, upstream as many in
 each (25). The number of outer steps is the protocol's unless `outer` says another (upstream 25).
 """
@@ -56,7 +57,7 @@ class StochSync(Directed):
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2501.15445"
     licence: ClassVar[str] = "MIT"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"outer": 25}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"outer": 25}, "mesh": {"outer": 25, "sets": 4}}
 
     stride: Fraction | None = 0.5
     """Step between windows of a strip as a fraction of a window: with two sets, those of a set do not overlap."""

@@ -3,7 +3,8 @@
 Liu, Xie, Liu, Wong, SIGGRAPH Asia 2024, arXiv 2311.12891; upstream code read (MIT, commit 04d7c4e), nothing copied. The
 predictions x0 of the views are averaged with weights cos^p of the viewing angle, p growing from 0 to 6 over the steps;
 the texture takes the sampler's step, with noise drawn in the texture; in the last fifth of the steps views are denoised
-alone. Views attend to their neighbours on the ring, and in the first fifth half of that to the first view.
+alone. Views around the object attend to their two neighbours, those from above to the front or the back. In the first
+fifth of the steps this attention is averaged with attention to the first view.
 
 Upstream samples by DDPM (`--set protocol.eta=1`), 30 steps, guidance 15.5, with a depth ControlNet; these belong to the
 data set and the model. Its code takes the exponent 0 of the first step for "not set" and uses 1 (preset `release`);
@@ -24,10 +25,11 @@ from ...bench.canvas import Canvas
 from ...bench.limits import Fraction, Scale, Share
 from ...bench.models.interface import Model
 from ...bench.models.parts.shared_attention import first
-from ...bench.sampling.loop import Noise, Reported, Step, views_artifact
+from ...bench.sampling.loop import Noise, Reported, Setting, Step, views_artifact
 from ...bench.sampling.sharing import Sharing
 from ...bench.types import Artifact, Item
 from ._directions import Directed
+from ._ring import attended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,15 @@ class SyncMvd(Directed):
     end: Share = 0.8
     """Leading fraction of the steps on which views are merged, rounded up; in the rest they are denoised alone."""
     sharing: bool = True
-    """Whether views attend to their two neighbours on the ring of views."""
+    """Whether views around the object attend to their two neighbours, and all others to the front or the back."""
     reference: Share = 0.2
     """Leading fraction of the steps in which half of the attention is to the first view."""
 
-    def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
+    def hooks(self, state: Tensor, setting: Setting) -> AbstractContextManager[Any]:
         """A context in which views attend to each other."""
-        return _neighbourly(model, self.reference) if self.sharing else nullcontext()
+        if not self.sharing:
+            return nullcontext()
+        return _neighbourly(setting.model, attended(setting.item, setting.canvas.views), self.reference)
 
     def start(self, noise: Noise, canvas: Canvas) -> Tensor:
         """Noise on the surface; where views are never merged, the views of it."""
@@ -92,20 +96,15 @@ class SyncMvd(Directed):
         return views_artifact(model.decode(state), item, canvas, model.factor)
 
 
-def beside(i: int, n: int) -> list[int]:
-    """The view itself and its neighbours on a ring.
-
-    >>> beside(0, 8), beside(0, 2), beside(0, 1)
-    ([0, 1, 7], [0, 1], [0])
-    """
-    return sorted({i, (i - 1) % n, (i + 1) % n})
-
-
 @contextmanager
-def _neighbourly(model: Model, reference: float) -> Generator[None]:
-    """A context in which views attend to their neighbours, and at first half to the first view."""
+def _neighbourly(model: Model, near: list[list[int]], reference: float) -> Generator[None]:
+    """A context in which each view attends to those `near` it, and at first half to the first view."""
+
+    def select(i: int, n: int) -> list[int]:
+        return near[i] if n == len(near) else [i]  # attention to the first view comes by as that of one sample
+
     with ExitStack() as stack:
         if reference:
             stack.enter_context(Sharing(select=first, strength=0.5, end=reference).attach(model))
-        stack.enter_context(Sharing(select=beside).attach(model))  # wraps the other, which mixes its answer
+        stack.enter_context(Sharing(select=select).attach(model))  # wraps the other, which mixes its answer
         yield

@@ -12,17 +12,26 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from ...bench.canvas import Canvas
 from ...bench.limits import Scale
 from ...bench.models.interface import Model
-from ...bench.sampling.loop import Step, pixel_canvas, views_artifact
+from ...bench.sampling.loop import Setting, Step, pixel_canvas, views_artifact
 from ...bench.types import Anchor, Artifact, Item
 from .._tiling import filled, tiled
 from ..independent import Independent
+from ._ring import ring
+
+
+@dataclass(frozen=True)
+class _Tiled:
+    """The views, and their order in the pictures."""
+
+    x: Float[Tensor, "views c h w"]
+    order: Int[Tensor, " views"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,30 +54,46 @@ class TextMesh(Independent):
     power: Scale = 4.0
     """Exponent of the surface's weights, cosines of the viewing angle on a mesh, in the painting."""
 
-    def order(self, views: int) -> Tensor:
+    def order(self, item: Item, views: int) -> Tensor:
         """Numbers of the views: those of the first picture, evenly spaced around the object, then the others."""
-        first = torch.arange(min(views, self.side**2)) * views // min(views, self.side**2)
-        others = torch.ones(views, dtype=torch.bool).index_fill(0, first, False).nonzero()[:, 0]
-        return torch.cat([first, others])
+        around, _ = ring(item, views)
+        count = min(len(around), self.side**2)
+        first = [around[place * len(around) // count] for place in range(count)]
+        return torch.tensor([*first, *(view for view in range(views) if view not in first)])
 
-    def predict(self, state: Any, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
+    def prepare(self, setting: Setting) -> _Tiled:
+        """The noise of each view, and its place in the pictures."""
+        order = self.order(setting.item, setting.canvas.views)
+        return _Tiled(self.start(setting.noise, setting.canvas), order)
+
+    def look(self, state: _Tiled, s: Step) -> Tensor:
+        """The views."""
+        return state.x
+
+    def predict(self, state: _Tiled, x: Tensor, s: Step) -> tuple[Tensor, Tensor]:
         """Clean views and noise, predicted as tiles of pictures."""
-        order = filled(self.order(len(x)), self.side**2)
+        order = filled(state.order, self.side**2)
         return tiled(s.model, x, s.level, s.condition, order, (self.side, self.side))
 
-    def finish(self, state: Any, item: Item, canvas: Canvas, model: Model) -> Artifact:
+    def step(self, state: _Tiled, x: Tensor, s: Step) -> _Tiled:  # type: ignore[override]
+        """The views at the next noise level, each from its own prediction."""
+        return replace(state, x=super().step(state.x, x, s))
+
+    def finish(self, state: _Tiled, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The views as an artifact, looked up in the texture where they see the surface."""
-        views = model.decode(state)
+        views = model.decode(state.x)
         if self.bake:
-            views = self.baked(views, pixel_canvas(item, canvas, model))
+            views = self.baked(views, pixel_canvas(item, canvas, model), state.order)
         return views_artifact(views, item, canvas, model.factor)
 
-    def baked(self, views: Float[Tensor, "views 3 h w"], pixels: Canvas) -> Float[Tensor, "views 3 h w"]:
+    def baked(
+        self, views: Float[Tensor, "views 3 h w"], pixels: Canvas, order: Int[Tensor, " views"]
+    ) -> Float[Tensor, "views 3 h w"]:
         """The views of a surface that has the colours of the first picture and, where it sees nothing, of the others.
 
         What no view paints, the background, stays.
         """
-        order, first = self.order(len(views)), min(len(views), self.side**2)
+        first = min(len(views), self.side**2)
         found = views
         for some in (order[first:], order[:first]):
             if len(some):

@@ -9,8 +9,8 @@ Upstream's texture is fitted to the picture by Adam, 200 steps of squared error;
 texel has the mean of the pixels that see it. Lengths of masks are upstream's at 1200 px, as shares of a view. Upstream
 draws steps 11 to 19 of 50, from the second view on, with an inpainting checkpoint that reads the picture so far, and
 pastes nothing then; `inpainter` names one whose latents are the model's, and without it these steps are as the others.
-Left out: cropping to the object's box. Views are the item's, in their order on the ring to both sides of the first;
-upstream has ten (`rig=texture`).
+Left out: cropping to the object's box. Views are the item's: those around the object to both sides of the first in
+turn, then those from above and below; upstream has ten (`rig=texture`).
 """
 
 from collections.abc import Iterator
@@ -23,18 +23,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...bench.limits import Share
-from ...bench.models.inpainting import Inpainting
 from ...bench.models.interface import Condition
 from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Reported, Setting, Step
-from ...bench.types import Item, SyncbenchError
+from ...bench.types import Item
 from ._painting import FAINT, Painter, Painting, alternating, completed, grown, odd, shrunk
-from ._second import revision_of
+from ._ring import ring
+from ._second import SECOND, inpainting, revision_of
 
 SIDE = 1200
 """Side of upstream's renders in pixels, by which its masks are measured."""
-SECOND = "sd2-community/stable-diffusion-2-inpainting"
-"""A copy of upstream's inpainting checkpoint."""
 
 
 @dataclass
@@ -70,9 +68,7 @@ class Texture(Painter):
             "source": "TexFusion, table of FID",
         },
     )
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "inpainting": {"inpainter": "sd2-community/stable-diffusion-2-inpainting"}
-    }
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"inpainting": {"inpainter": SECOND}}
 
     better: Share = 0.2
     """A painted pixel is refined where its viewing angle's cosine is larger by this than when it was painted."""
@@ -105,21 +101,13 @@ class Texture(Painter):
         state = super().prepare(setting)
         if not self.inpainter:
             return state
-        model = setting.model
-        kind = str(getattr(model, "precision", model.dtype)).removeprefix("torch.")
-        second: Any = Inpainting(path=self.inpainter, device=str(model.device), dtype=kind)  # type: ignore[arg-type]
-        if (second.factor, second.channels) != (model.factor, model.channels):
-            raise SyncbenchError(
-                f"{self.inpainter} paints latents of {second.channels} channels and {second.factor} pixels a cell, "
-                f"and model {model.id} has {model.channels} and {model.factor}: name one of its family"
-            )
-        second.cost = model.cost
+        second = inpainting(self.inpainter, setting.model)
         return _Inpainted(**vars(state), prompts=self.prompts(setting.item, setting.canvas.views), second=second)
 
     def levels(self, state: Painting, setting: Setting) -> Iterator[Level]:
         """All steps of one view after the other; after each, its pixels are painted."""
         views = state.canvas.views
-        for view in range(views) if setting.item.surface.picture else alternating(views):
+        for view in range(views) if setting.item.surface.picture else order(setting.item, views):
             generate, refine = self.trimap(state, view)
             picture = yield from self.drawing(state, setting, [view], generate | refine, later=refine & ~generate)
             state.paint(picture, self.painted(state, view, generate | refine))
@@ -162,3 +150,9 @@ class Texture(Painter):
             state.asked = list(state.views)
         assert state.told is not None
         return state.second.predict(x, s.level, state.told)
+
+
+def order(item: Item, views: int) -> list[int]:
+    """Numbers of the views as they are painted: around the object to both sides of the first in turn, then others."""
+    around, others = ring(item, views)
+    return [*(around[place] for place in alternating(len(around))), *others]

@@ -1,23 +1,31 @@
 """Methods that texture a given mesh: what each promises, against formulas written out or a case with a known answer."""
 
+import tomllib
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from syncbench import bench
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.attention import layers
 from syncbench.bench.models.parts.shared_attention import SharedAttention, first
 from syncbench.bench.sampling.loop import Noise, Setting, Step
+from syncbench.bench.surfaces.atlas import Atlas
+from syncbench.bench.surfaces.camera import Cameras, orbit, pinhole
+from syncbench.bench.surfaces.mesh import Mesh
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Cost, Item, Sampling
 from syncbench.datasets.world_meshes import WorldMeshes
-from syncbench.methods.geometry import _field, fantasia3d, texfusion, texpainter, text2tex, texture
+from syncbench.methods import geometry
+from syncbench.methods.geometry import _field, fantasia3d, paint3d, texfusion, texpainter, text2tex, texture
 from syncbench.methods.geometry._buffers import Colouring, outlines
 from syncbench.methods.geometry._painting import FAINT, Painting, completed
-from syncbench.methods.geometry.syncmvd import beside
+from syncbench.methods.geometry._ring import attended
 from torch import Tensor
 
 from .test_methods import loud, make_model, pile_item
@@ -59,6 +67,15 @@ def test_a_mesh_is_textured(spec: str, mesh: Item, gauss: Any) -> None:
     assert 0 <= float(made.views.min()) < float(made.views.max()) <= 1
     assert torch.equal(made.views, again.views)
     assert not torch.equal(made.views, load("methods", spec)(mesh, gauss, 1).views)
+
+
+def test_the_suite_of_textures_has_every_method_of_geometry_and_says_how_many() -> None:
+    suite = tomllib.loads((Path(bench.__path__[0]) / "suites" / "texturing.toml").read_text())
+    used = {spec.partition("@")[0] for part in suite["parts"] for spec in part["methods"]}
+    own = {path.stem for path in Path(geometry.__path__[0]).glob("[a-z]*.py")}
+    assert own <= used
+    anchors = {"independent", "trap", "truth"}
+    assert f" {len(used - anchors)} methods" in suite["title"]
 
 
 ALONE: dict[str, dict[str, Any]] = {
@@ -145,6 +162,32 @@ def test_texture_keeps_what_it_does_not_update_bit_for_bit(mesh: Item, gauss: An
         assert not torch.equal(before[:, written], after[:, written])
         kept += int((notes[-1][2][~written] > 0).sum())
     assert kept > 200
+
+
+def posed(rig: Any, views: int = 8) -> Item:
+    """A mesh with the cameras of a published rig, or on the world's orbit."""
+    return WorldMeshes(size=32, rig=rig, views=views).items()[0]
+
+
+def test_texture_paints_its_own_views_outwards_and_the_high_and_low_ones_last() -> None:
+    assert texture.order(posed("texture"), 10) == [*range(10)], "which stand in the order of the paper"
+    assert texture.order(posed("text2tex"), 10) == [0, 1, 7, 2, 6, 3, 5, 4, 8, 9]
+    assert texture.order(posed("orbit", 6), 6) == texture.order(window(), 6) == [0, 1, 5, 2, 4, 3]
+
+
+def test_paint3d_pairs_its_own_views_as_the_paper_does() -> None:
+    """Front and back, both sides of the front, above and below."""
+    assert paint3d.paired(posed("paint3d"), 6) == [[0, 1], [2, 3], [4, 5]]
+    assert paint3d.paired(posed("texture"), 10) == [[0, 7], [1, 2], [3, 4], [5, 6], [8, 9]]
+    assert paint3d.paired(posed("orbit"), 8) == paint3d.pairs(8)
+
+
+def test_views_of_syncmvd_attend_along_the_ring_and_the_high_ones_to_the_front_or_the_back() -> None:
+    neighbours = [sorted({i, (i - 1) % 8, (i + 1) % 8}) for i in range(8)]
+    assert attended(posed("syncmvd"), 10) == [*neighbours, [0, 8], [4, 9]]
+    assert attended(posed("orbit"), 8) == attended(window(), 8) == neighbours
+    assert attended(posed("texture"), 10)[0] == [0, 1, 2], "the front has those of 45 and 315 degrees"
+    assert [attended(window(), n)[0] for n in (1, 2)] == [[0], [0, 1]]
 
 
 def blank(views: int, side: int, weight: Tensor, grid: tuple[int, int] | None = None) -> Painting:
@@ -250,6 +293,20 @@ def test_in_texfusion_the_view_that_shows_a_texel_largest_keeps_it(gauss: Any, m
     assert not torch.allclose(moved[0], moved[1], atol=1e-2), "the second view was noised again"
 
 
+def test_in_texfusion_a_near_camera_shows_texels_larger_than_a_far_one(gauss: Any) -> None:
+    """Twice as far away, each pixel of the same square covers four times as many texels."""
+    corners = np.array([[0, -0.5, -0.5], [0, 0.5, -0.5], [0, 0.5, 0.5], [0, -0.5, 0.5]])
+    cameras = Cameras(orbit([0, 0], 0, [2.0, 4.0], (0, 0, 0)), pinhole(2, 96.0, (32, 32)), 64, 64)
+    surface = Atlas.of(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]])), cameras)
+    item = Item(id="square", family="geometry", prompts=("a square",), surface=surface, protocol=Sampling())
+    canvas = surface.canvas(1)
+    noise = Noise(canvas, gauss, 0)
+    setting = Setting(item, gauss, canvas, gauss.condition(["a", "a"], 1.0), noise, gauss.schedule(2))
+    near, far = texfusion.TexFusion().prepare(setting).quality[:, 32, 32].tolist()
+    assert far < near < 0
+    assert far / near == pytest.approx(4, rel=1e-3)
+
+
 def test_noise_that_texfusion_adds_again_has_the_variance_of_the_level(gauss: Any) -> None:
     canvas = Strip(64, 64, 64).canvas()
     level = list(gauss.schedule(4))[2]
@@ -305,6 +362,9 @@ def test_syncmvd_attends_to_neighbours_and_at_first_half_to_the_first_view() -> 
 
     def seen(processor: Any) -> Tensor:
         return processor(layer, hidden)
+
+    def beside(i: int, n: int) -> list[int]:
+        return attended(window(), n)[i]
 
     near = SharedAttention(base, lambda rows: 2, beside)
     half = SharedAttention(SharedAttention(base, lambda rows: 2, first, strength=0.5), lambda rows: 2, beside)

@@ -8,6 +8,8 @@ import torch
 from syncbench.bench.canvas import Canvas
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.parts.wrappers import canvas_of
+from syncbench.bench.surfaces.rigs import RIGS, RigName
+from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.methods._tiling import filled, tiled
 from syncbench.methods.geometry.textmesh import TextMesh, laid_over
 
@@ -48,9 +50,22 @@ def test_one_tile_is_independent_sampling() -> None:
 
 
 def test_the_first_picture_of_textmesh_goes_around_the_object() -> None:
-    assert TextMesh().order(8).tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
-    assert TextMesh().order(4).tolist() == [0, 1, 2, 3]
-    assert TextMesh().order(3).tolist() == [0, 1, 2]
+    orders = {8: [0, 2, 4, 6, 1, 3, 5, 7], 4: [0, 1, 2, 3], 3: [0, 1, 2]}
+    for views, wanted in orders.items():
+        for item in (pile_item(("a circle",)), WorldMeshes(size=32, views=views).items()[0]):
+            assert TextMesh().order(item, views).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("rig", "sides"),
+    [("texture", [0, 90, 180, 270]), ("syncmvd", [0, 90, 180, 270]), ("paint3d", [0, 45, 180, 315])],
+)
+def test_the_first_picture_of_textmesh_has_four_sides_of_a_published_rig(rig: RigName, sides: list[float]) -> None:
+    item, azimuth = WorldMeshes(size=32, rig=rig).items()[0], RIGS[rig].azimuth
+    order = TextMesh().order(item, len(azimuth)).tolist()
+    assert [azimuth[view] for view in order[:4]] == sides
+    assert max(RIGS[rig].elevation[view] for view in order[:4]) <= 30, "none from above"
+    assert sorted(order) == [*range(len(azimuth))]
 
 
 def planted() -> Canvas:
@@ -61,7 +76,7 @@ def planted() -> Canvas:
 
 def test_a_baked_view_has_the_first_picture_and_elsewhere_the_others() -> None:
     views = torch.stack([torch.full((3, 1, 5), level) for level in (0.2, 0.4, 0.4, 0.6, 0.9)])
-    made = TextMesh().baked(views, planted())
+    made = TextMesh().baked(views, planted(), torch.arange(5))
     assert made[:4, 0, 0, :4].flatten().tolist() == pytest.approx([0.4] * 16), "the mean of the four"
     assert made[4, 0, 0].tolist() == pytest.approx([0.4, 0.4, 0.9, 0.9, 0.9])
     assert made[:, 0, 0, 4].tolist() == pytest.approx([0.2, 0.4, 0.4, 0.6, 0.9]), "the background is each view's own"

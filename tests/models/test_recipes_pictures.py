@@ -20,6 +20,7 @@ from syncbench.bench.models.parts.attention import hook_is_live
 from syncbench.bench.models.parts.native import native_size
 from syncbench.bench.models.parts.picture_transformer import packed, places, unpacked
 from syncbench.bench.models.parts.placement import Memory
+from syncbench.methods.geometry import _second
 from torch import Tensor
 
 from ..picture_replicas import SD2, SD15, STRUCTURES, XL, made, original, saved
@@ -389,17 +390,44 @@ def test_texture_paints_some_steps_by_an_inpainting_checkpoint(replica: Callable
     assert away.loads() == {}
     assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])
     assert set(load("methods", "texture", {"inpainter": second["inpainter"]}).loads()) == {"inpainter_weights"}
+    assert load("methods", "texture@inpainting").inpainter == _second.SECOND
 
 
-def test_texpainter_optimises_through_a_small_decoder(replica: Callable[[str], Path], tmp_path: Path) -> None:
+def test_second_checkpoints_stay_loaded_and_the_model_pays_for_them(
+    replica: Callable[[str], Path], tiny_codec: Path
+) -> None:
+    model, other = (load("models", "sd2_depth", {"path": str(replica("sd2_depth")), "device": "cpu"}) for _ in range(2))
+    path = str(replica("inpainting"))
+    painter = _second.inpainting(path, model)
+    assert painter.cost is model.cost
+    assert _second.inpainting(path, other) is painter
+    assert painter.cost is other.cost
+    latents = torch.zeros(3, model.channels, 2, 2)
+    before = model.cost.decodes
+    loads = _second._tiny.cache_info().misses
+    pictures = [_second.tiny_decoder(str(tiny_codec), one)(latents) for one in (model, model)]
+    assert _second._tiny.cache_info().misses == loads + 1
+    assert torch.equal(*pictures)
+    assert model.cost.decodes - before == 2 * 3
+
+
+@pytest.fixture
+def tiny_codec(tmp_path: Path) -> Path:
+    """A small decoder of few random weights."""
     import diffusers
 
     small = {"num_encoder_blocks": (1, 1, 1, 1), "num_decoder_blocks": (1, 1, 1, 1), "latent_channels": 4}
     wide: Any = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
     diffusers.AutoencoderTiny(**small, **wide).save_pretrained(tmp_path / "small")
+    return tmp_path / "small"
+
+
+def test_texpainter_optimises_through_a_small_decoder(
+    replica: Callable[[str], Path], tiny_codec: Path, tmp_path: Path
+) -> None:
     model = {"id": "sd2_depth", "path": str(replica("sd2_depth"))}
     plain: dict[str, Any] = {"id": "texpainter", "iterations": 2}
-    methods = ["independent", plain, plain | {"decoder": str(tmp_path / "small")}]
+    methods = ["independent", plain, plain | {"decoder": str(tiny_codec)}]
     sampled(sweep(model, MESH, methods, tmp_path / "out"), rows=2, methods=3)
     away = load("methods", "texpainter", {"decoder": "nobody/nothing"})
     assert "syncbench fetch nobody/nothing" in away.lacks(load("datasets", "world_meshes").items()[0])

@@ -130,6 +130,10 @@ def test_published_cameras_see_the_whole_mesh_from_their_angles(name: RigName) -
     a, e = np.radians(rig.azimuth), np.radians(rig.elevation)
     towards = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], 1)
     np.testing.assert_allclose(away / np.linalg.norm(away, axis=1, keepdims=True), towards, atol=1e-9)
+    _, many = published_cameras(name, 16, vertices, 64)
+    apart = many.centres - middle
+    apart = apart / np.linalg.norm(apart, axis=1, keepdims=True)
+    assert np.degrees(np.arccos((apart @ towards.T).max())) > 4, "no camera is held out from where a view is shown"
     assert {"texture": 10, "syncmvd": 10, "texpainter": 8, "diff3f": 100}.get(name, len(shown)) == len(shown)
 
 

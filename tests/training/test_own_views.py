@@ -1,6 +1,7 @@
 """Algorithm 1 on views of one's own: what becomes of a capture's pictures and cameras, and a run that is resumed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ def test_sets_share_no_picture_and_go_around_the_object(capture: Path, base: Pat
     again = captures.own_scenes(tmp_path, capture, "a toy", 4, 2, "z", base / "vae", 64)
     assert (again, again.stat().st_mtime_ns) == (file, before), "coded once"
     assert captures.own_scenes(tmp_path, capture, "a doll", 4, 2, "z", base / "vae", 64) != file
+    other = shutil.copytree(base / "vae", tmp_path / "vae")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"scaling_factor": 0.5}))
+    assert captures.own_scenes(tmp_path, capture, "a toy", 4, 2, "z", other, 64) != file, "latents of another scale"
 
 
 def trained(out: Path, capture: Path, base: Path, steps: int, *more: str) -> Any:
