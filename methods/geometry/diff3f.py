@@ -37,10 +37,9 @@ from ...bench.limits import Fraction
 from ...bench.models.interface import Model
 from ...bench.models.parts.features import entering
 from ...bench.models.parts.schedule import Level
-from ...bench.sampling.loop import Reported, Setting, Step
+from ...bench.sampling.loop import Noise, Reported, Setting, Step, Sync, views_artifact
 from ...bench.surfaces.atlas import Atlas
-from ...bench.types import Anchor, Artifact, Item, SyncbenchError
-from ..independent import Independent
+from ...bench.types import Artifact, Item, SyncbenchError
 from ._vertices import Gathered, colours_of, grey_views, vertex_views
 
 AT_ONCE = 4
@@ -64,13 +63,13 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diff3f(Independent):
+class Diff3f(Sync):
     """Views that are drawn alone, and features of their mesh."""
 
     version: ClassVar[int] = 1
     paper: ClassVar[str] = "2311.17024"
     licence: ClassVar[str] = "MIT"
-    anchor: ClassVar[Anchor | None] = None
+    along_tracks: ClassVar[bool] = False
     requires: ClassVar[tuple[str, ...]] = ("text", "attention")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "release": {"pass_of": "negative", "late": 0.6, "shared_noise": True},
@@ -81,7 +80,7 @@ class Diff3f(Independent):
         {
             "metric": "correspondence",
             "value": "26.41 % (no DINO 26.53 %, no texture 17.20 %)",
-            "setting": "SHREC'19, 430 pairs, 1,024 random points, Stable Diffusion 1.5 with depth and normals, 100 views",
+            "setting": "SHREC'19, 430 pairs, 1,024 random points, Stable Diffusion 1.5 with depth and normals",
             "source": "Diff3F, tables 2 and 4",
         },
         {
@@ -92,6 +91,8 @@ class Diff3f(Independent):
         },
     )
 
+    shared_noise: bool = False
+    """Whether all views start from one noise instead of one each. Either is the same for all items."""
     strength: Fraction = 0.8
     """Share of the schedule by which the grey renderings are noised, and that is taken."""
     block: Annotated[int, Interval(ge=0, le=8)] = 1
@@ -124,7 +125,7 @@ class Diff3f(Independent):
         """Grey renderings, noised to the first level that is taken."""
         item, model = setting.item, setting.model
         first = next(iter(self.taken(setting)))
-        noise = self.start(setting.noise, setting.canvas)
+        noise = self.drawn(setting.noise, (setting.canvas.views, model.channels, *setting.canvas.index.shape[1:]))
         if isinstance(item.surface, Atlas):
             mesh, cameras, _ = item.surface.shape
             grey = grey_views(mesh, cameras)
@@ -132,6 +133,10 @@ class Diff3f(Independent):
             grey = torch.full((setting.canvas.views, 3, *item.surface.window), 0.8)
         clean = torch.cat([model.encode(some.to(noise)) for some in grey.split(AT_ONCE)])
         return Drawing(first.a * clean + first.b * noise)
+
+    def drawn(self, noise: Noise, shape: tuple[int, ...]) -> Float[Tensor, "views c h w"]:
+        """Fresh noise for views that share no cells: like meshes have like noise, however they are unwrapped."""
+        return noise((1, *shape[1:])).expand(shape) if self.shared_noise else noise(shape)
 
     def taken(self, setting: Setting) -> list[Level]:
         """The levels that are taken: at least one, `strength` of all."""
@@ -195,12 +200,12 @@ class Diff3f(Independent):
 
     def step(self, state: Drawing, x: Tensor, s: Step) -> Drawing:
         """The views at the next level."""
-        state.views = super().step(x, x, s)
+        state.views = s.level.move(s.x0, s.eps, s.sampling.eta, lambda: self.drawn(s.noise, tuple(x.shape)))
         return state
 
     def finish(self, state: Drawing, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The features, and views of them; elsewhere than on a mesh the pictures alone."""
-        made = super().finish(state.views, item, canvas, model)
+        made = views_artifact(model.decode(state.views), item, canvas, model.factor)
         if not isinstance(item.surface, Atlas):
             return made
         mesh, cameras, _ = item.surface.shape
