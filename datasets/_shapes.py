@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..bench.catalogue.content import digest
 from ..bench.surfaces.atlas import Atlas
-from ..bench.surfaces.camera import Cameras
+from ..bench.surfaces.buffers import cast
+from ..bench.surfaces.camera import Cameras, closeness
 from ..bench.surfaces.lazy import Lazy
 from ..bench.surfaces.mesh import Ids, Mesh
 from ..bench.surfaces.visible import NAMES, visible_geometry
@@ -58,10 +59,22 @@ def shape_item(
         prompts=(shape.prompt,),
         surface=Atlas.of(mesh, shown, density=density),
         protocol=sampling,
-        conditions=Lazy(depth=lambda: seen()["closeness"], camera=lambda: seen()["camera"]),
+        conditions=Lazy(
+            depth=lambda: _closeness(mesh, shown),
+            camera=lambda: torch.from_numpy(shown.to_world).float().reshape(-1, 16),
+        ),
         truth=Lazy(**truth),
         content=" ".join([mesh.digest, shown.digest, apart.digest, digest([*sorted(known), *known.values()])]),
     )
+
+
+def _closeness(mesh: Mesh, cameras: Cameras) -> Tensor:
+    """The condition `depth` alone, so that a hundred views need not hold all that is true of them."""
+    depth = np.zeros((len(cameras), 1, cameras.height * cameras.width))
+    for number in range(len(cameras)):
+        seen = cast(mesh, cameras, number)
+        depth[number, 0, seen.hit] = seen.depth
+    return torch.as_tensor(closeness(depth.reshape(-1, 1, cameras.height, cameras.width)))
 
 
 def inverse_match(match: Ids, count: int) -> Ids:
