@@ -92,7 +92,7 @@ class Diff3f(Sync):
     )
 
     shared_noise: bool = False
-    """Whether all views start from one noise instead of one each. Either is the same for all items."""
+    """Whether all views start from one noise instead of one each."""
     strength: Fraction = 0.8
     """Share of the schedule by which the grey renderings are noised, and that is taken."""
     block: Annotated[int, Interval(ge=0, le=8)] = 1
@@ -135,7 +135,7 @@ class Diff3f(Sync):
         return Drawing(first.a * clean + first.b * noise)
 
     def drawn(self, noise: Noise, shape: tuple[int, ...]) -> Float[Tensor, "views c h w"]:
-        """Fresh noise for views that share no cells: like meshes have like noise, however they are unwrapped."""
+        """Fresh noise for views that share no cells: a seed has the same, however the mesh is unwrapped."""
         return noise((1, *shape[1:])).expand(shape) if self.shared_noise else noise(shape)
 
     def taken(self, setting: Setting) -> list[Level]:
