@@ -176,17 +176,18 @@ def test_evaluations_and_kept_steps_are_the_published_ones(spec: str, kept: int,
 
 
 def test_a_copy_is_matched_exactly_wherever_it_is_seen(cubes: dict[str, Item], tiny: Any) -> None:
-    rest, copy = (load("methods", "diff3f")(cubes[name], tiny, 0) for name in ("cube-rest", "cube-copy"))
+    method = load("methods", "diff3f", {"radius": 0.03})
+    rest, copy = (method(cubes[name], tiny, 0) for name in ("cube-rest", "cube-copy"))
     there = cubes["cube-copy"].truth["match_cube-rest"]
     same = (copy.extras["features"] == rest.extras["features"][there]).all(1)
     assert float(same.float().mean()) > 0.9, "all but unseen vertices with two nearest ones, and rounding"
     assert copy.extras["features"].dtype == torch.float16
     torch.testing.assert_close(copy.extras["vertices"], cubes["cube-copy"].truth["vertices"])
     own, theirs = copy.extras["features"].float(), rest.extras["features"].float()
-    assert not torch.equal(own, load("methods", "diff3f")(cubes["cube-copy"], tiny, 1).extras["features"].float())
+    assert not torch.equal(own, method(cubes["cube-copy"], tiny, 1).extras["features"].float())
     _, where, count = torch.unique(theirs, dim=0, return_inverse=True, return_counts=True)
     alone = same & (count[where][there] == 1)  # an unseen vertex has the features of another one
-    assert float(alone.float().mean()) > 0.5
+    assert float(alone.float().mean()) > 0.3
     assert torch.equal(matches(own, theirs)[alone], there[alone])
 
 
