@@ -21,7 +21,7 @@ DINO is version 1 (ViT-B/16), which `syncbench fetch dino` brings, not version 2
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -40,26 +40,11 @@ from ...bench.models.parts.schedule import Level
 from ...bench.sampling.loop import Noise, Reported, Setting, Step, Sync, views_artifact
 from ...bench.surfaces.atlas import Atlas
 from ...bench.types import Artifact, Item, SyncbenchError
+from ._diff3f import Drawing
 from ._vertices import Gathered, colours_of, grey_views, vertex_views
 
 AT_ONCE = 4
 """Views of a network call: within hooks no model cuts its calls up."""
-
-
-@dataclass
-class Drawing:
-    """Views that are drawn, and what the network's decoder made of them."""
-
-    views: Float[Tensor, "views c h w"]
-    """Noisy latents."""
-    total: Tensor = field(default_factory=lambda: torch.empty(0))
-    """Weighted sum (views, d, h, w) of unit features; empty before the first."""
-    weight: float = 0.0
-    """Weight of the present step's features; 0 where none are kept."""
-    times: list[float] = field(default_factory=list[float])
-    """Times, as the network counts them, of the steps whose features are kept."""
-    rows: slice = field(default_factory=lambda: slice(0))
-    """The views of the network call in progress."""
 
 
 @dataclass(frozen=True, kw_only=True)

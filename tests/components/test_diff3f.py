@@ -18,6 +18,7 @@ from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Item, Sampling
 from syncbench.datasets.world_shapes import WorldShapes
 from syncbench.methods.geometry import diff3f
+from syncbench.methods.geometry._diff3f import Drawing
 from syncbench.methods.geometry._vertices import Gathered, colours_of, grey_views, vertex_views
 from syncbench.metrics.shapes.matching import matches
 from torch import Tensor
@@ -144,7 +145,11 @@ def test_features_are_the_output_of_the_block(
     pass_of: str, row: int, cubes: dict[str, Item], tiny: Any, gathered: list[Tensor]
 ) -> None:
     outputs: list[Tensor] = []
-    handle = tiny.pipeline.unet.up_blocks[1].register_forward_hook(lambda *call: outputs.append(call[2]))
+
+    def kept(block: Any, args: Any, output: Tensor) -> None:
+        outputs.append(output)
+
+    handle = tiny.pipeline.unet.up_blocks[1].register_forward_hook(kept)
     try:
         load("methods", "diff3f", {"pass_of": pass_of, "strength": 1.0, "late": 1.0})(cubes["cube-rest"], tiny, 0)
     finally:
@@ -202,7 +207,7 @@ def test_views_show_features_or_pictures(cubes: dict[str, Item], tiny: Any) -> N
 
 def test_a_step_adds_weighed_unit_features_of_its_views(tiny: Any) -> None:
     hidden = torch.randn(4, 6, 2, 2, generator=torch.Generator().manual_seed(0))
-    state = diff3f.Drawing(torch.zeros(5, 4, 8, 8), weight=0.5, rows=slice(2, 4))
+    state = Drawing(torch.zeros(5, 4, 8, 8), weight=0.5, rows=slice(2, 4))
     level = next(iter(tiny.schedule(1)))
     with tiny.calling(Call(level, groups=2, views=2)):
         load("methods", "diff3f").keep(state, hidden, tiny)
