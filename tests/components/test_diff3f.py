@@ -72,9 +72,8 @@ def test_a_ball_query_is_the_mean_of_the_pixels_in_the_ball(cubes: dict[str, Ite
         sums = torch.zeros(5)
         for view in range(VIEWS):
             shown = item.truth["mask"][view, 0] > 0
-            near = (
-                item.truth["position"][view].permute(1, 2, 0)[shown] - torch.from_numpy(mesh.vertices[vertex])
-            ).norm(dim=1) <= reach
+            at = item.truth["position"][view].permute(1, 2, 0)[shown]
+            near = torch.cdist(at, torch.from_numpy(mesh.vertices[vertex : vertex + 1]).float())[:, 0] <= float(reach)
             if bool(near.any()):
                 sums += maps[view].permute(1, 2, 0)[shown][near].mean(0)
         if float(sums.abs().sum()):
