@@ -31,7 +31,7 @@ class Dino:
 
     def __init__(self, model: Any, weights: str, device: torch.device | str) -> None:
         self._model, self._device = model.eval().requires_grad_(False).to(device), device
-        config = timm.data.resolve_model_data_config(model)
+        config = self._config = timm.data.resolve_model_data_config(model)
         self._preprocess: Any = timm.data.create_transform(**config, is_training=False)
         size, crop = config["input_size"][-1], config["crop_pct"]
         how = f"resize {config['interpolation']} {round(size / crop)} (pil antialias), centre crop {size}"
@@ -47,6 +47,16 @@ class Dino:
         """Features of images in [0, 1], which are rounded to 8 bits. Only the central square is seen."""
         pixels = torch.stack([self._preprocess(to_pil(image)) for image in images]).to(self._device)
         return F.normalize(self._model(pixels).float(), dim=-1).cpu()
+
+    @torch.no_grad()
+    def patches(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d rows columns"]:
+        """Features of the patches of images in [0, 1], which are resized to the network's square, and not cut."""
+        mean, std = (torch.tensor(self._config[name])[:, None, None] for name in ("mean", "std"))
+        small = F.interpolate(images, self._config["input_size"][-2:], mode="bicubic", antialias=True).clamp(0, 1)
+        pixels = ((small.cpu() - mean) / std).to(self._device)
+        tokens = torch.cat([self._model.forward_features(some)[:, 1:] for some in pixels.split(8)])
+        rows, columns = self._model.patch_embed.grid_size
+        return tokens.float().transpose(1, 2).unflatten(2, (rows, columns)).cpu()
 
 
 def dino(device: torch.device | str = "cpu") -> Dino | None:

@@ -320,7 +320,17 @@ CLIP: dict[str, Any] = {"id": "world_videos", "size": SIDE, "frames": 2}
 OVERLAP = ["independent", {"id": "multidiffusion", "stride": 0.5}, "batch_attention"]
 GEOMETRY = ["independent", "synctweedies", "batch_attention"]
 TEXTURING: list[Any] = [
-    *("independent", "texture", "text2tex", "texfusion", "syncmvd", "paint3d", "stochsync", "texpainter@reencode"),
+    *(
+        "independent",
+        "texture",
+        "text2tex",
+        "texfusion",
+        "syncmvd",
+        "paint3d",
+        "stochsync",
+        "texpainter@reencode",
+        "diff3f",
+    ),
     *({"id": "texpainter", "iterations": 2}, {"id": "fantasia3d", "rounds": 1, "entries": 12}),
 ]
 """What textures a mesh, with as little work as it can do."""
