@@ -32,7 +32,7 @@ CARD = Card(
 SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for f in load("metrics", c.id).families]
 
 
-SILENT = {"revisit_error", "picture_error", "seed_spread"}
+SILENT = {"revisit_error", "picture_error", "seed_spread", "correspondence", "geodesic_error", "side_flips"}
 """Metrics without a value on the scenes: these lack words for sources, pictures to be made, and a second seed."""
 
 
