@@ -18,6 +18,7 @@ from scipy.io import loadmat
 
 from ...bench.errors import SyncbenchError, quoted
 from ...bench.files.reading import is_file, is_folder, read_bytes, read_text
+from ...bench.surfaces.beside import Beside
 from ...bench.surfaces.mesh import Ids, Mesh, checked_mesh, joined_parts, mesh_parts
 from .._shapes import Shape
 
@@ -137,7 +138,7 @@ def _tosca(root: Path, up: str, prompt: str, humans: bool) -> list[Shape]:
 
 
 def _off(file: Path) -> Mesh:
-    return replace(joined_parts(mesh_parts(file)), uv=None)
+    return replace(joined_parts(mesh_parts(file, Beside(file, ()))), uv=None)
 
 
 def _mat(file: Path) -> Mesh:
