@@ -4,7 +4,7 @@ Of the geometry, methods are given the cameras alone. The truth is one object of
 the caption is as good, so exact metrics judge how views agree, not whether they equal the truth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,7 +15,6 @@ from ..bench.surfaces.network_rigs import PUBLISHED, NetworkRig
 from ..bench.surfaces.shared import Apart
 from ..bench.types import Family, Item, Sampling, SyncbenchError
 from ..bench.world.stage import object_pose, orbit_cameras, stage
-from ..bench.world.stream import GRID_AZIMUTH, GRID_ELEVATION
 from ..bench.world.trace import Take
 from ..bench.world.truth import camera, truth, views
 
@@ -48,7 +47,7 @@ class WorldViews:
     """Number of cameras. 4: a quarter turn apart at one elevation, from the prompt alone. 6: the poses of Zero123++,
     from `conditions["image"]`."""
     rig: Literal["", "mvdream", "imagedream", "mvadapter", "zero123plus-v1.1", "zero123plus-v1.2"] = ""
-    """Poses of a published network in place of `views`; see `surfaces.network_rigs`. To some an image is given."""
+    """Poses of a published network, whose number of views is its own: see `surfaces.network_rigs`."""
     held: Views = 4
     """Number of held-out cameras, which stand between the others and which no method sees."""
     size: Length = 128
@@ -58,6 +57,8 @@ class WorldViews:
         """One item for each caption, in order; all tensors are made on first access (see `world.truth.truth`)."""
         if self.views not in (4, 6):
             raise SyncbenchError(f"world_views has rigs of 4 and 6 views, not {self.views}")
+        if self.rig and self.views != 4:
+            raise SyncbenchError(f"rig {self.rig} has a number of views of its own: leave views at 4")
         return [self._item(caption, number) for number, caption in enumerate(CAPTIONS)]
 
     def _item(self, caption: str, number: int) -> Item:
@@ -91,4 +92,4 @@ class WorldViews:
         """The rig of `views` cameras, at elevation `level` unless it is Zero123++'s."""
         if self.views == 4:
             return NetworkRig((0, 90, 180, 270), (level,) * 4)
-        return NetworkRig(GRID_AZIMUTH, GRID_ELEVATION, given=level)
+        return replace(PUBLISHED["zero123plus-v1.2"], given=level)

@@ -17,8 +17,7 @@ import numpy as np
 from annotated_types import Interval
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .views.angles import SHORTEST, normal_angles
-from .views.light import decoded_channels, scored_mask
+from .views.angles import normal_angles, normal_pairs
 from .views.shots import Region
 
 
@@ -56,15 +55,9 @@ class NormalAccuracy:
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
         """The share by lengths of chords, |a - b| < 2 sin(angle / 2), to check the metric; None without directions."""
-        predicted = decoded_channels(artifact, item)
-        if predicted is None or predicted.normal is None:
+        both = normal_pairs(artifact, item, self.region)
+        if both is None:
             return None
-        true = item.truth["normal"][0].double().numpy()
-        inner = scored_mask(item, self.region, *true.shape[1:])[0].numpy() > 0.5
-        inner &= np.linalg.norm(true, axis=0) > 0.5
-        made, true = predicted.normal.numpy()[:, inner].T, true[:, inner].T
-        length = np.linalg.norm(made, axis=1, keepdims=True)
-        if length.min() < SHORTEST:
-            return None
-        chord = np.linalg.norm(made / length - true / np.linalg.norm(true, axis=1, keepdims=True), axis=1)
+        made, true = (some / np.linalg.norm(some, axis=1, keepdims=True) for some in both)
+        chord = np.linalg.norm(made - true, axis=1)
         return float((chord < 2 * np.sin(np.radians(self.angle) / 2)).mean())

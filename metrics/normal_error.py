@@ -20,8 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..bench.types import Artifact, Family, Item, Role, Score
-from .views.angles import SHORTEST, normal_angles
-from .views.light import decoded_channels, scored_mask
+from .views.angles import normal_angles, normal_pairs
 from .views.shots import Region
 
 
@@ -62,15 +61,10 @@ class NormalError:
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
         """The angle by its tangent, |a x b| / a.b, to check the metric; None if a prediction has no direction."""
-        predicted = decoded_channels(artifact, item)
-        if predicted is None or predicted.normal is None:
+        both = normal_pairs(artifact, item, self.region)
+        if both is None:
             return None
-        true = item.truth["normal"][0].double().numpy()
-        inner = scored_mask(item, self.region, *true.shape[1:])[0].numpy() > 0.5
-        inner &= np.linalg.norm(true, axis=0) > 0.5
-        made, true = predicted.normal.numpy()[:, inner].T, true[:, inner].T
-        if np.linalg.norm(made, axis=1).min() < SHORTEST:
-            return None
+        made, true = both
         angle = np.degrees(np.arctan2(np.linalg.norm(np.cross(made, true), axis=1), (made * true).sum(1)))
         if self.statistic == "median":
             return float(np.quantile(angle, 0.5, method="lower"))

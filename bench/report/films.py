@@ -24,6 +24,8 @@ WIDE, HIGH = 1920, 2160
 """Largest width and height of a film in pixels: more than players decode fluently is not drawn."""
 LEAST = 96
 """Smallest width of a frame in pixels; frames are not shrunk further to make room."""
+SECOND = 8
+"""Frames per second."""
 GAP, LINE = 8, 15
 """Space between frames, and height of a line of text, in pixels."""
 INK, FAINT, PAPER, EMPTY = (20, 20, 20), (120, 120, 120), (255, 255, 255), (238, 238, 238)

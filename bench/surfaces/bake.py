@@ -14,6 +14,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
+from ..catalogue.content import digest
 from ..errors import SyncbenchError
 from ..limits import PIXELS
 from .atlas import Atlas, unwrap
@@ -127,29 +128,19 @@ def bakery(texels: Texels, cameras: Cameras) -> Bakery:
     return Bakery(texels, views, painted, texels.nearest(painted), best)
 
 
-def bake(
-    texels: Texels,
-    cameras: Cameras,
-    views: Float[Tensor, "n 3 h w"],
-    power: float = POWER,
-    winner: bool = False,
-) -> Baked:
-    """The texture of `views` in [0, 1], which `cameras` (in the mesh's coordinates) made (see `Bakery.bake`)."""
-    return bakery(texels, cameras).bake(views, power, winner)
-
-
 def bake_views(
     atlas: Atlas,
     views: Float[Tensor, "n 3 h w"],
     density: float = DENSITY,
     power: float = POWER,
     winner: bool = False,
+    own: bool = True,
 ) -> Baked:
     """The views of an atlas as a texture of `density` texels per pixel, along an edge at the middle of the mesh.
 
-    The texture is the file's own where its coordinates can be used (`charts.usable`), else xatlas unwraps the mesh with
-    GUTTER empty texels around charts. Raises SyncbenchError for views of another number or size than the atlas's, and
-    where the mesh cannot be unwrapped or its texture would be too large.
+    The texture is the file's own where its coordinates can be used (`charts.usable`) and are wanted (`own`), else
+    xatlas unwraps the mesh with GUTTER empty texels around charts. Raises SyncbenchError for views of another number or
+    size than the atlas's, and where the mesh cannot be unwrapped or its texture would be too large.
     """
     cameras = atlas.shape[1]
     if tuple(views.shape) != (len(cameras), 3, cameras.height, cameras.width):
@@ -157,20 +148,22 @@ def bake_views(
             f"views of {tuple(views.shape)} are not the {len(cameras)} of {cameras.height} x {cameras.width} px"
         )
     per_unit = density * atlas.scale
-    return _KEPT.of(atlas, per_unit).bake(views, power, winner)
+    return _KEPT.of(atlas, per_unit, own).bake(views, power, winner)
 
 
 class _Kept:
     """The last bakeries, which samples of several methods on one mesh share, as many as have MOST lookups together."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[Atlas, float], Bakery] = OrderedDict()
+        self._made: OrderedDict[tuple[Atlas, float, str], Bakery] = OrderedDict()
 
-    def of(self, atlas: Atlas, per_unit: float) -> Bakery:
-        key = (atlas, per_unit)
+    def of(self, atlas: Atlas, per_unit: float, own: bool) -> Bakery:
+        mesh, cameras, _ = atlas.shape
+        given = own and mesh.uv is not None and usable(mesh, per_unit)
+        # atlases of one shape are equal, whatever coordinates their files have
+        key = (atlas, per_unit, digest([mesh.uv]) if given else "")
         if key not in self._made:
-            mesh, cameras, _ = atlas.shape
-            charts = own_charts(mesh, per_unit) if usable(mesh, per_unit) else unwrap(mesh, per_unit, GUTTER)
+            charts = own_charts(mesh, per_unit) if given else unwrap(mesh, per_unit, GUTTER)
             if charts.height * charts.width > PIXELS:
                 raise SyncbenchError(
                     f"a texture of {charts.height:,} x {charts.width:,} texels is larger than the {PIXELS:,} that are "

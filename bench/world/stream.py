@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..surfaces.camera import Cameras, closeness, orbit
+from ..surfaces.network_rigs import PUBLISHED
 from ..surfaces.shared import SHADING_MAX
 from .grammar import Slots
 from .materials import to_srgb
@@ -21,8 +22,8 @@ from .trace import Take, trace
 RIGS = ("single", "orbit4", "grid6", "clip")
 VIEWS = {"single": 1, "orbit4": 4, "grid6": 7, "clip": 8}
 """Number of pictures of one scene under each rig; for a clip, the default number of frames."""
-GRID_AZIMUTH, GRID_ELEVATION = (30, 90, 150, 210, 270, 330), (20, -10, 20, -10, 20, -10)
-"""Poses of Zero123++ v1.2 in degrees: azimuth relative to the input view, and absolute elevation."""
+GRID = PUBLISHED["zero123plus-v1.2"]
+"""Poses of the views that the bundled grid makes."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def random_take(
         eyes = _orbit(azimuth + 90 * np.arange(4), rng.uniform(2, 20), radius, size)
         return Take(stage, eyes, np.tile(still, (4, 1, 1)))
     if rig == "grid6":
-        turn = azimuth + np.array([0, *GRID_AZIMUTH])
-        eyes = _orbit(turn, [rng.uniform(0, 20), *GRID_ELEVATION], radius, size)
+        turn = azimuth + np.array([0, *GRID.azimuth])
+        eyes = _orbit(turn, [rng.uniform(0, 20), *GRID.elevation], radius, size)
         return Take(stage, eyes, np.tile(still, (7, 1, 1)))
     if rig == "clip":
         return Take(stage, *_clip(rng, stage, azimuth, radius, size, frames))

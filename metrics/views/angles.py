@@ -2,6 +2,7 @@
 
 from math import pi
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,6 +13,21 @@ from .shots import Region
 
 SHORTEST = 0.1
 """Length below which a predicted normal names no direction; rounding to 8 bits alone makes 0.007."""
+
+
+def normal_pairs(artifact: Artifact, item: Item, region: Region) -> tuple[np.ndarray, np.ndarray] | None:
+    """Predicted and true normals (n, 3) of the region's surfaces in NumPy, for other routes to the angles between them.
+
+    None where the artifact has no normals, or one of them names no direction.
+    """
+    predicted = decoded_channels(artifact, item)
+    if predicted is None or predicted.normal is None:
+        return None
+    true = item.truth["normal"][0].double().numpy()
+    inner = scored_mask(item, region, *true.shape[1:])[0].numpy() > 0.5
+    inner &= np.linalg.norm(true, axis=0) > 0.5
+    made, true = predicted.normal.numpy()[:, inner].T, true[:, inner].T
+    return None if np.linalg.norm(made, axis=1).min() < SHORTEST else (made, true)
 
 
 def normal_angles(artifact: Artifact, item: Item, region: Region) -> tuple[Float[Tensor, " n"], float] | str:

@@ -1,7 +1,7 @@
 """Views baked into one texture, as a person does who wants a textured mesh, for metrics of what comes out.
 
-The texture is the metrics' own (xatlas or the file's coordinates, two texels a pixel), never the canvas that a method
-painted on.
+The texture is the metrics' own, which xatlas lays out with two texels a pixel: neither the canvas that a method painted
+on nor a file's coordinates, which no item's identity knows.
 """
 
 from collections.abc import Sequence
@@ -60,9 +60,7 @@ def baked_views(
 ) -> BakedViews | str:
     """The artifact's views baked with weights cos^power, or each texel by its least slanted view if `winner`.
 
-    Where they cannot be, the answer is the reason.
-
-    `names` are those of the truth that the caller reads.
+    `names` are those of the truth that the caller reads. Where views cannot be baked, the answer is the reason.
     """
     if not isinstance(item.surface, Atlas):
         return "the item has no mesh on which views could be baked"
@@ -73,7 +71,7 @@ def baked_views(
     shape = (len(cameras), 3, cameras.height, cameras.width)
     if tuple(artifact.views.shape) != shape:
         return f"views of {tuple(artifact.views.shape)} are not those of the cameras, {shape}"
-    made = bake_views(item.surface, stored_views(artifact), power=power, winner=winner)
+    made = bake_views(item.surface, stored_views(artifact), power=power, winner=winner, own=False)
     if not made.seen.any():
         return "the views show nothing of the mesh"
     return BakedViews(mesh=mesh, cameras=cameras, pose=pose, baked=made)

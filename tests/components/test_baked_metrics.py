@@ -3,11 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.run.sweep import run
 from syncbench.bench.store.folder import Store
+from syncbench.bench.surfaces.atlas import Atlas
+from syncbench.bench.surfaces.bake import DENSITY
+from syncbench.bench.surfaces.camera import Cameras
+from syncbench.bench.surfaces.charts import usable
 from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.types import Artifact, Item
 from syncbench.datasets.world_meshes import WorldMeshes
@@ -59,6 +64,19 @@ def test_views_of_unlike_brightness_leave_seams_where_they_meet(item: Item) -> N
     noise = Artifact(views=torch.rand(item.truth["views"].shape, generator=torch.Generator().manual_seed(0)))
     charts = TextureSeamRatio(seams="charts")(noise, item)
     assert charts.value == pytest.approx(1, abs=0.1), "noise has no seams at charts"
+
+
+def test_a_files_own_coordinates_change_no_value(item: Item) -> None:
+    """No item's identity knows them, so that a value which did would stay when the file has changed."""
+    mesh, cameras, pose = item.surface.shape
+    charts = item.surface.unwrapped()
+    uv = charts.corners / np.array([charts.width, charts.height])
+    placed = Cameras(cameras.extrinsics @ np.linalg.inv(pose), cameras.intrinsics, cameras.height, cameras.width)
+    atlas = Atlas.of(replace(mesh, uv=uv, trusted=True), placed, pose)
+    assert usable(atlas.shape[0], DENSITY * atlas.scale), "a bake would take them"
+    other, made = replace(item, surface=atlas), moved(item, 4)
+    for metric in METRICS:
+        assert metric(made, item).value == pytest.approx(metric(made, other).value, rel=1e-4)
 
 
 def test_steps_at_charts_are_seen(item: Item) -> None:

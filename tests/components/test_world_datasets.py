@@ -166,6 +166,8 @@ def test_the_six_views_come_with_their_picture() -> None:
     assert "image" not in WorldViews().items()[0].conditions
     with pytest.raises(SyncbenchError, match="rigs of 4 and 6 views, not 5"):
         WorldViews(views=5).items()
+    with pytest.raises(SyncbenchError, match="rig mvdream has a number of views of its own"):
+        WorldViews(views=6, rig="mvdream").items()
 
 
 @pytest.mark.parametrize(("dataset", "words"), [(WorldVideos(frames=1), "2 frames"), (WorldChannels(count=0), "one")])

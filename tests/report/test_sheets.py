@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from syncbench.bench.report.sheets import INPUT, SheetCell, cell_picture, draw_sheet, show
+from syncbench.bench.report.cells import INPUT, SheetCell, cell_picture
+from syncbench.bench.report.sheets import draw_sheet, show
 from syncbench.bench.run.sweep import run
 from syncbench.bench.store.artifacts import load_artifact
 from syncbench.bench.store.folder import Store

@@ -15,7 +15,8 @@ from syncbench.bench.catalogue.content import content_of, digest, distinct_names
 from syncbench.bench.catalogue.listing import list_components
 from syncbench.bench.catalogue.registry import load, split
 from syncbench.bench.gate.gate import gate
-from syncbench.bench.report import sheets as sheets
+from syncbench.bench.report import sheets
+from syncbench.bench.report.cells import input_cell, item_of, sheet_cells
 from syncbench.bench.report.report import report
 from syncbench.bench.run.execute import InProcess
 from syncbench.bench.run.job import noise_seed
@@ -203,11 +204,11 @@ def test_sheets_show_both_and_never_the_input_of_the_other(prompts: tuple[Path, 
     file.write_text("a fish\na dog\n")
     run(suite, results)
     jobs = [job for key in Store(results).finished() if (job := Store(results).job(key))]
-    cells = sheets.sheet_cells(Store(results), jobs, distinct_names(sheets._held(job) for job in jobs))
+    cells = sheet_cells(Store(results), jobs, distinct_names(item_of(job) for job in jobs))
     names = {item for _, item in cells}
     assert len(names) == 3
     assert {name.partition(" (")[0] for name in names} == {"line-0001", "line-0002"}
-    assert sheets.input_cell(jobs[0], Loaded()) is None
+    assert input_cell(jobs[0], Loaded()) is None
     with pytest.raises(SyncbenchError, match="no item 'line-0003'"):
         sheets.show(results, items=["line-0003"])
     assert sheets.show(results, items=["line-0001"])[0].exists()
@@ -293,12 +294,12 @@ def test_a_picture_that_took_anothers_name_is_not_shown_as_its_input(
     monkeypatch.setattr(recorded, "list_components", lambda kind: installed)
     for text in ("0.25", "0.75"):
         file.write_text(text)
-        given = sheets.input_cell(job, loaded)
+        given = input_cell(job, loaded)
         assert given is not None
         assert given.views is not None
         assert float(given.views.mean()) == 0.25, "items are listed once a process"
     loaded.forget_items()
-    given = sheets.input_cell(job, loaded)
+    given = input_cell(job, loaded)
     assert given is not None
     assert given.views is None
     assert "has changed since 'grey' was made" in given.why

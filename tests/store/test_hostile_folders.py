@@ -21,7 +21,7 @@ from syncbench.bench.errors import DamagedWarning, SyncbenchError
 from syncbench.bench.files.writing import unseal
 from syncbench.bench.gate.baseline import update
 from syncbench.bench.report.board import page
-from syncbench.bench.report.sheets import INPUT, input_cell, sheet_cells
+from syncbench.bench.report.cells import INPUT, input_cell, sheet_cells
 from syncbench.bench.run.failures import failures
 from syncbench.bench.run.loaded import Loaded
 from syncbench.bench.run.sweep import run

@@ -9,7 +9,7 @@ import trimesh
 from scipy.sparse.csgraph import dijkstra
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.surfaces.atlas import Atlas, unwrap
-from syncbench.bench.surfaces.bake import bake, bake_views
+from syncbench.bench.surfaces.bake import bake_views, bakery
 from syncbench.bench.surfaces.camera import Cameras, orbit, orthographic, pinhole
 from syncbench.bench.surfaces.charts import WIDEST, Unwrapped, own_charts, usable
 from syncbench.bench.surfaces.mesh import Mesh, read_mesh
@@ -66,7 +66,7 @@ SHAPES = {
 def test_a_planted_texture_comes_back(shape: str, flat: bool, winner: bool) -> None:
     """On what views see, within what bilinear lookup loses: 40 dB, worst texel below 0.1. Nothing red bleeds in."""
     mesh, cameras = own(SHAPES[shape]), around(flat=flat)
-    made = bake(charted(mesh), cameras, seen(mesh, cameras), winner=winner)
+    made = bakery(charted(mesh), cameras).bake(seen(mesh, cameras), winner=winner)
     true = planted(torch.from_numpy(made.texels.points)).numpy()
     coloured, covered = made.seen[made.texels.covered], made.texels.covered
     got = made.texture[covered]
@@ -80,7 +80,7 @@ def test_a_planted_texture_comes_back(shape: str, flat: bool, winner: bool) -> N
 def test_views_of_the_baked_texture_are_the_views(tmp_path: Path) -> None:
     mesh, cameras = own(SHAPES["box"]), around()
     views = seen(mesh, cameras)
-    made = bake(charted(mesh, 240.0), cameras, views)
+    made = bakery(charted(mesh, 240.0), cameras).bake(views)
     drawn = painted_views(mesh, texture_paint(made.texels.corners, made.texture), cameras)
     inside = Atlas.of(mesh, cameras).buffers().visible
     inside = torch.nn.functional.avg_pool2d(inside.float(), 3, 1, 1) == 1
@@ -100,13 +100,13 @@ def test_weights_are_cosines_to_the_power_and_winners_are_the_least_slanted() ->
     table = texels(square, corners, 8, 8)
     assert table.covered.all()
     for power in (1.0, 6.0):
-        made = bake(table, cameras, views, power=power)
+        made = bakery(table, cameras).bake(views, power=power)
         np.testing.assert_allclose(made.texture[4, 4], 1 / (1 + 0.5**power), rtol=1e-5)
-    np.testing.assert_allclose(bake(table, cameras, views, winner=True).texture[4, 4], 1)
-    backwards = bake(table, cameras[1:2], views[1:])
+    np.testing.assert_allclose(bakery(table, cameras).bake(views, winner=True).texture[4, 4], 1)
+    backwards = bakery(table, cameras[1:2]).bake(views[1:])
     np.testing.assert_allclose(backwards.texture, 0)
     off = Cameras(cameras.extrinsics[:1], lens[:1] - [[[0, 0, 900], [0, 0, 0], [0, 0, 0]]], 40, 40)
-    assert bake(table, off, views[:1]).unseen == 1, "a mesh beside the picture is not seen"
+    assert bakery(table, off).bake(views[:1]).unseen == 1, "a mesh beside the picture is not seen"
 
 
 def folded(gap: float = 0.02, wide: int = 4, long: int = 30) -> Mesh:
@@ -198,7 +198,7 @@ def test_seams_are_where_charts_meet() -> None:
 
 def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
     mesh, cameras = own(SHAPES["box"]), around(64)
-    made = bake(charted(mesh), cameras, seen(mesh, cameras))
+    made = bakery(charted(mesh), cameras).bake(seen(mesh, cameras))
     pose = np.eye(4)
     pose[:2, :2] *= 1.2
     paths = write_textured(mesh, pose, made.texels.corners, made.texture, tmp_path / "deep" / "a box")

@@ -17,7 +17,8 @@ from ...run.loaded import Loaded
 from ...store.folder import Store
 from ...store.stored import StoredJob
 from ...types import Json
-from ..sheets import DAMAGED, INPUT, SECOND, SheetCell, cell_picture, input_cell, stored_cell
+from ..cells import DAMAGED, INPUT, SheetCell, cell_picture, input_cell, stored_cell
+from ..films import SECOND
 from .solids import solid
 
 QUALITY = 88
@@ -131,7 +132,7 @@ def webp(picture: Image.Image) -> bytes:
 
 
 def webm_clip(views: Tensor) -> bytes:
-    """The bytes of frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `sheets.SECOND` frames a second."""
+    """The bytes of frames (n, 3, h, w) in [0, 1] as a VP9 clip in WebM, `films.SECOND` frames a second."""
     frames = (views * 255).round().byte().permute(0, 2, 3, 1).numpy()
     factor = max(1, -(-SMALL // max(frames.shape[1:3])))
     frames = frames.repeat(factor, 1).repeat(factor, 2)
