@@ -81,7 +81,7 @@ def test_rounding_errors_of_processors_are_no_content():
     assert digest([turned]) != digest([turned.reshape(-1)])
 
 
-OWN = ("meshes", "videos", "photos", "posed_views", "prompts", "spheres")
+OWN = ("meshes", "videos", "photos", "posed_views", "shape_pairs", "prompts", "spheres")
 """Data sets that need a user's files."""
 
 
