@@ -74,12 +74,12 @@ def convert(value: Any, kind: Any, where: str) -> Any:
         converted = adapter.validate_strings(value) if text else adapter.validate_python(value)
         return _storable(value, converted, where)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _refused(error)
     if text:
         try:
             return _storable(value, adapter.validate_python(json.loads(value)), where)
         except ValidationError as error:
-            again = error.errors()[0]
+            again = _refused(error)
             first = again if again["type"] in RANGES else first
         except (ValueError, RecursionError):  # no JSON
             pass
@@ -88,6 +88,16 @@ def convert(value: Any, kind: Any, where: str) -> Any:
         raise SyncbenchError(f"{where} = {value_text(value)}: {reason}")
     reason = WRITTEN.get(first["type"], first["msg"])
     raise SyncbenchError(f"{where} = {value_text(value)} is not {show_type(kind)}: {reason}")
+
+
+def _refused(error: ValidationError) -> Any:
+    """Pydantic's first error; where a choice of several kinds begins with fixed values, with all of the kinds named."""
+    errors: list[Any] = [*error.errors()]
+    first, start = errors[0], "Input should be "
+    if first["type"] == "literal_error" and all(other["msg"].startswith(start) for other in errors):
+        kinds = [other["msg"].removeprefix(start).partition(", unable")[0] for other in errors]
+        first["msg"] = start + " or ".join(dict.fromkeys(kinds))
+    return first
 
 
 RANGES = (

@@ -48,7 +48,9 @@ def bake(
     """
     root = Path(folder)
     if not (0 < density <= 8 and 0 <= power <= 100):
-        raise SyncbenchError(f"density {density:g} and power {power:g}: use 0 to 8 texels per pixel, and 0 to 100")
+        raise SyncbenchError(
+            f"density {density:g}, power {power:g}: use more than 0, up to 8 texels per pixel, and a power of 0 to 100"
+        )
     store = Store(root)
     jobs = [job for key in store.finished() if (job := store.job(key)) is not None and job.status == "ok"]
     jobs = [job for job in jobs if job.header.family == "geometry"]

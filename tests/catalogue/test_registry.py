@@ -172,6 +172,15 @@ def test_values_of_the_wrong_type_are_refused(value: Any, kind: Any) -> None:
         convert(value, kind, "x.y")
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Literal["a"] | Literal["b", "c"], "'a' or 'b' or 'c'"), (Literal["a"] | float, "'a' or a valid number")],
+)
+def test_a_choice_of_several_kinds_is_told_whole(kind: Any, words: str) -> None:
+    with pytest.raises(SyncbenchError, match=f"x.y = d: it must be {words}$"):
+        convert("d", kind, "x.y")
+
+
 def test_a_constructor_that_refuses_is_the_users_error() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Picky:

@@ -77,8 +77,8 @@ def test_every_sample_becomes_a_textured_mesh(folder: Path) -> None:
             {"methods": ["truth"], "items": ["ball-1"], "seed": 7},
             "no sample of method truth and item ball-1 and seed 7",
         ),
-        ({"density": 0}, "use 0 to 8 texels per pixel"),
-        ({"density": float("nan")}, "use 0 to 8 texels per pixel"),
+        ({"density": 0}, "use more than 0, up to 8 texels per pixel"),
+        ({"density": float("nan")}, "use more than 0, up to 8 texels per pixel"),
     ],
 )
 def test_what_cannot_be_baked_is_one_sentence(folder: Path, how: dict[str, Any], words: str) -> None:
