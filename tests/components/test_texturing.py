@@ -69,13 +69,20 @@ def test_a_mesh_is_textured(spec: str, mesh: Item, gauss: Any) -> None:
     assert not torch.equal(made.views, load("methods", spec)(mesh, gauss, 1).views)
 
 
+def suite_of(name: str) -> dict[str, Any]:
+    return tomllib.loads((Path(bench.__path__[0]) / "suites" / f"{name}.toml").read_text())
+
+
+def suite_methods(name: str) -> set[str]:
+    return {spec.partition("@")[0] for part in suite_of(name)["parts"] for spec in part["methods"]}
+
+
 def test_the_suite_of_textures_has_every_method_of_geometry_and_says_how_many() -> None:
-    suite = tomllib.loads((Path(bench.__path__[0]) / "suites" / "texturing.toml").read_text())
-    used = {spec.partition("@")[0] for part in suite["parts"] for spec in part["methods"]}
+    used = suite_methods("texturing")
     own = {path.stem for path in Path(geometry.__path__[0]).glob("[a-z]*.py")}
-    assert own <= used
+    assert own <= used | suite_methods("features")
     anchors = {"independent", "trap", "truth"}
-    assert f" {len(used - anchors)} methods" in suite["title"]
+    assert f" {len(used - anchors)} methods" in suite_of("texturing")["title"]
 
 
 ALONE: dict[str, dict[str, Any]] = {
