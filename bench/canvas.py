@@ -58,6 +58,11 @@ class Canvas:
         return seen, index[seen], self.weight.reshape(-1)[seen]
 
     @cached_property
+    def _looked(self) -> Tensor:
+        """The cell (n,) of every pixel of the flattened views, 0 for background."""
+        return (self.index.clamp(min=0) if self._background else self.index).reshape(-1)
+
+    @cached_property
     def mass(self) -> Float[Tensor, " cells"]:
         """Sum of weights per cell; 0 where no view looks."""
         _, cell, weight = self._flat
@@ -83,7 +88,7 @@ class Canvas:
     def look(self, z: Float[Tensor, "c *shape"]) -> Float[Tensor, "views c h w"]:
         """The views of a surface `z`, each pixel from its own cell; background pixels are 0."""
         flat = z.reshape(z.shape[0], -1)
-        x = flat[:, self.index.clamp(min=0).reshape(-1)].reshape(z.shape[0], *self.index.shape)
+        x = flat.index_select(1, self._looked).reshape(z.shape[0], *self.index.shape)
         if self._background:
             x = torch.where(self.index < 0, 0.0, x)
         return x.transpose(0, 1)

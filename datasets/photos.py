@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MinLen
 
@@ -30,8 +30,6 @@ from ._pictures import opened_picture, read_scaled, undamaged, upright_size
 from ._rows import checked_prompt
 from .layouts.photo_rows import KNOWN_OF, LINEAR, MIT, photo_rows
 
-MULTIPLE = 8
-"""Heights and widths are multiples of it, as the autoencoders of Stable Diffusion need."""
 STEPS = 4
 """Denoising steps of the protocol, Marigold's own number; RGB-to-X takes 50 (`--set protocol.steps=50`)."""
 
@@ -49,7 +47,9 @@ class Photos:
     prompt: str = ""
     """Prompt of pictures whose row has none; it may stay empty."""
     size: Length = 768
-    """Longer side in pixels, the model's native size; the other side keeps the proportions, to a multiple of 8."""
+    """Longer side in pixels, the model's native size; the other side keeps the proportions, to a `multiple`."""
+    multiple: Literal[8, 16, 32, 64] = 8
+    """Heights and widths are multiples of it: 8 for Stable Diffusion's codec; IntrinsicDiffusion takes 64."""
     channels: Annotated[tuple[str, ...], MinLen(1)] = CHANNELS
     """The channels that the model makes, in the order of the views."""
     axes: Axes = "opencv"
@@ -60,8 +60,8 @@ class Photos:
 
         Raises SyncbenchError for a file that is no picture.
         """
-        if self.size < MULTIPLE:
-            raise SyncbenchError(f"photos.size = {self.size}: use {MULTIPLE} or more")
+        if self.size < self.multiple:
+            raise SyncbenchError(f"photos.size = {self.size}: use {self.multiple} or more")
         check_size("a photo", len(self.channels), self.size, self.size)
         return [self._item(row) for row in photo_rows(self.path)]
 
@@ -96,5 +96,5 @@ class Photos:
     def _sides(self, high: int, wide: int) -> tuple[int, int]:
         """Height and width to which a picture of those sides is scaled before its channels are made."""
         scale = self.size / max(wide, high)
-        high, wide = (max(MULTIPLE, MULTIPLE * round(side * scale / MULTIPLE)) for side in (high, wide))
+        high, wide = (max(1, round(side * scale / self.multiple)) * self.multiple for side in (high, wide))
         return high, wide

@@ -66,7 +66,7 @@ SCENES = 3 * 10**9
 class WorldMeshes:
     """One item per mesh and caption: the object is to be painted so that the views of all cameras agree."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     family: ClassVar[Family] = "geometry"
 
     rig: Literal["orbit"] | RigName = "orbit"

@@ -76,6 +76,66 @@ CLIPS = (
         "a green star on a white sea under a cloudy red sky",
         "a red star with yellow dots on a white sea under a cloudy red sky",
     ),
+    (
+        "circle",
+        "a yellow ball with purple dots on a red desert under a blue sky",
+        "a white ball with purple dots on a red desert under a blue sky",
+    ),
+    (
+        "turn",
+        "a grey cylinder with blue checks on a yellow meadow under a white sky",
+        "a grey cylinder with red stripes on a yellow meadow under a white sky",
+    ),
+    (
+        "slide",
+        "a blue cube with orange stripes on a green desert under a purple sky",
+        "a white cube with orange stripes on a green desert under a purple sky",
+    ),
+    (
+        "both",
+        "a green star with purple stripes on a grey desert under a yellow sky",
+        "a yellow star with purple stripes on a grey desert under a yellow sky",
+    ),
+    (
+        "circle",
+        "an orange ring with green dots on a blue meadow under a cloudy grey sky",
+        "a red ring with green dots on a blue meadow under a cloudy grey sky",
+    ),
+    (
+        "turn",
+        "a purple cube with white stripes on an orange desert under a blue sky",
+        "a green cube with white stripes on an orange desert under a blue sky",
+    ),
+    (
+        "slide",
+        "a red cylinder with grey dots on a white meadow under an orange sky",
+        "a blue cylinder with grey dots on a white meadow under an orange sky",
+    ),
+    (
+        "both",
+        "a white cone with purple checks on a green sea under a red sky",
+        "an orange cone with purple checks on a green sea under a red sky",
+    ),
+    (
+        "circle",
+        "a blue cone with yellow stripes on a purple desert under a cloudy white sky",
+        "a red cone with yellow stripes on a purple desert under a cloudy white sky",
+    ),
+    (
+        "turn",
+        "a yellow ring with red stripes on a grey meadow under a green sky",
+        "a purple ring with red stripes on a grey meadow under a green sky",
+    ),
+    (
+        "slide",
+        "a grey ball with orange checks on a blue meadow under a yellow sky",
+        "a green ball with orange checks on a blue meadow under a yellow sky",
+    ),
+    (
+        "both",
+        "a purple ball with yellow dots on a white sea under a blue sky",
+        "an orange ball with yellow dots on a white sea under a blue sky",
+    ),
 )
 """For each clip: how it moves, the caption of the source, and the caption of the edit."""
 SCENES = 3 * 10**9 + 2000
@@ -86,7 +146,7 @@ SCENES = 3 * 10**9 + 2000
 class WorldVideos:
     """One item per clip: `conditions["video"]` is to be edited to fit the prompt, alike in every frame."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "frames"
 
     frames: Annotated[int, Interval(ge=2, le=120)] = 8

@@ -1,17 +1,18 @@
 """Trap: perfectly consistent and worthless, so that consistency alone never wins.
 
 No paper. `constant` paints everything in the mean colour of an independent sample; `blur` smooths that sample
-beyond recognition. A table in which the trap leads shows that its quality guards are missing.
+beyond recognition. The sample takes few steps, because what is taken away again need not be drawn well. A table in
+which the trap leads shows that its quality guards are missing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from ..bench.canvas import Canvas
-from ..bench.limits import Fraction
+from ..bench.limits import Count, Fraction
 from ..bench.models.interface import Model
 from ..bench.sampling.loop import canvas_artifact
 from ..bench.types import Anchor, Artifact, Item
@@ -22,13 +23,21 @@ from .independent import Independent
 class Trap(Independent):
     """An independent sample with its content taken away."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     anchor: ClassVar[Anchor | None] = "trap"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"constant": {"kind": "constant"}, "blur": {"kind": "blur"}}
 
     kind: Literal["constant", "blur"] = "constant"
     sigma: Fraction = 0.125
     """Standard deviation of the blur as a fraction of the smaller side of a view."""
+
+    steps: Count = 4
+    """Denoising steps of that sample, at most the protocol's."""
+
+    def __call__(self, item: Item, model: Model, seed: int) -> Artifact:
+        """The sample, degraded."""
+        few = min(self.steps, item.protocol.steps)
+        return super().__call__(replace(item, protocol=replace(item.protocol, steps=few)), model, seed)
 
     def finish(self, state: Tensor, item: Item, canvas: Canvas, model: Model) -> Artifact:
         """The independent sample without content: its picture where views share one, else its views.

@@ -8,7 +8,7 @@ and their siblings.
 from typing import ClassVar
 
 from .parts.composed import Parts
-from .parts.fingerprint import Fingerprint, Part, check_companion
+from .parts.fingerprint import STEERED, Fingerprint, Part, check_companion
 from .parts.hinted import Hinted
 from .parts.pictures import Hint
 from .parts.stable_diffusion import StableDiffusion
@@ -32,7 +32,7 @@ class Controlnet(Hinted):
 
     def fit(self, name: str, folder: Folder) -> None:
         """Raise SyncbenchError for a ControlNet of another family than the base."""
-        check_companion(folder, self.source, SAME, what=f"ControlNet for {name}")
+        check_companion(folder, self.source, STEERED, what=f"ControlNet for {name}")
 
     def parts(self) -> Parts:
         """The parts of the base checkpoint, with ControlNets added to its network."""
@@ -50,10 +50,3 @@ class Controlnet(Hinted):
             window=base.window(),
             folders=self.revisions(base.revision()),
         )
-
-
-SAME = (
-    *("cross_attention_dim", "block_out_channels", "layers_per_block", "in_channels", "addition_embed_type"),
-    *("projection_class_embeddings_input_dim", "class_embed_type"),
-)
-"""Fields of their configurations in which a ControlNet and the network that it steers must be equal."""

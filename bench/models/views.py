@@ -3,16 +3,13 @@
 MVDream (Shi et al. 2023, arXiv 2308.16512) at the reference world's size: self-attention over all views, the camera's
 16 numbers in the time embedding. Trained by `syncbench train views`.
 
-The camera's position is divided by its distance from the world's origin, on the ground, while cameras look at a point
-half a unit above it: this is no unit orbit as MVDream's, whose positions are relative to the point looked at, and its
-axes are OpenCV's, not OpenGL's. The bundled network was trained with the same numbers; a published checkpoint would
-read them wrongly.
+Cameras are told as MVDream's: on a unit orbit of the point they look at, their axes OpenGL's.
 """
 
 from typing import ClassVar
 
 from .parts.bundled import Bundled
-from .parts.cameras import Camera, camera_numbers
+from .parts.cameras import Camera, orbit_numbers
 from .parts.composed import Parts
 from .parts.network import UNet
 from .parts.wrappers import Joint
@@ -33,7 +30,7 @@ class Views(Bundled):
         base = self.base
         return Parts(
             network=Joint(UNet(self.weights.weights("UNet2DConditionModel"))),
-            conditioners=(base.text, Camera(camera_numbers)),
+            conditioners=(base.text, Camera(orbit_numbers)),
             codec=base.codec,
             levels=base.levels,
             window=base.window(),

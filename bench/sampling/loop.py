@@ -9,7 +9,7 @@
     attach  attention sharing while the loop runs        (default: none)
 
 A method that needs the item, such as one that edits a source clip, overrides `prepare` instead of `start`, and `hooks`
-instead of `attach`.
+instead of `attach`. One that combines samples of channels before they are converted overrides `show`.
 
 The default state is a tensor on the canvas (c, *shape). A method whose state is per view, or anything
 else, overrides `start`, `look` and `finish` together.
@@ -215,6 +215,11 @@ class Sync(Method):
             return views_artifact(model.decode(canvas.look(state)), item, canvas, model.factor)
         return canvas_artifact(decode_canvas(state, canvas, model), item)
 
+    def show(self, names: Sequence[str], views: Tensor, model: Model) -> Tensor:
+        """Decoded views (n, 3, h, w) as the suite writes the channels in `names`. Default: as the model says."""
+        shown: Callable[[Sequence[str], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
+        return shown(names, views)
+
     def attach(self, model: Model, canvas: Canvas) -> AbstractContextManager[Any]:
         """A context for the duration of the loop, for example attention sharing. Default: one without effect."""
         return nullcontext()
@@ -251,8 +256,7 @@ class Sync(Method):
                     state = self.step(state, x, s)
             artifact = self.finish(state, item, canvas, model)
         if names:
-            shown: Callable[[tuple[str, ...], Tensor], Tensor] = getattr(model, "shown", lambda _, views: views)
-            artifact.views = shown(names, artifact.views)
+            artifact.views = self.show(names, artifact.views, model)
         if spreads:
             artifact.extras["disagreement"] = torch.tensor(spreads)
         if canvas.borders:

@@ -15,8 +15,9 @@ from pathlib import Path
 from signal import SIGKILL
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from ..canvas import Canvas
 from ..catalogue.content import digest as content_digest
@@ -26,7 +27,7 @@ from . import atlas_cache
 from .buffers import SurfaceBuffers, cast, surface_buffers
 from .camera import Array, Cameras
 from .charts import Unwrapped, own_charts, usable
-from .mesh import Ids, Mesh
+from .mesh import Mesh
 from .unwrap import GUTTER, unwrapped_charts
 
 MESH_ADVICE = "clean it up or simplify it first (Blender: Merge by Distance, Decimate)"
@@ -170,21 +171,6 @@ class Atlas:
         mesh, per_unit = self._parts()[0], float(self.density * self.scale / factor)
         return own_charts(mesh, per_unit) if self.__dict__["_own"] else unwrap(mesh, per_unit)
 
-    def looks(self, cameras: Cameras, factor: int = 1) -> tuple[Ids, npt.NDArray[np.float32]]:
-        """Texels (n, h, w), -1 off the mesh, and cosines of the viewing angle (n, h, w), as any cameras see them.
-
-        Cameras are in the mesh's own coordinates. The number of a texel does not depend on the cameras.
-        """
-        mesh, atlas = self._parts()[0], self.unwrapped(factor)
-        cameras = cameras.coarser(factor)
-        shape = (len(cameras), cameras.height, cameras.width)
-        index, cosine = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
-        for number in range(len(cameras)):
-            seen = cast(mesh, cameras, number)
-            index[number].reshape(-1)[seen.hit] = atlas.texels(seen.face, seen.weights)
-            cosine[number].reshape(-1)[seen.hit] = seen.cosine
-        return index, cosine
-
     def buffers(self, factor: int = 1) -> SurfaceBuffers:
         """What the views show of the mesh, with `factor` pixels to a side of a cell. The last two results are kept.
 
@@ -199,15 +185,13 @@ class Atlas:
         return False
 
     def canvas(self, factor: int = 1, stride: float | None = None) -> Canvas:
-        """The canvas of the views, weighted by the cosine of the viewing angle; `stride` is ignored."""
+        """The canvas of the views, weighted by the cosine of the viewing angle; `stride` is ignored.
+
+        What the last two canvases look at is kept, and each call gives tensors of its own.
+        """
         self.check(factor)
-        atlas = self.unwrapped(factor)
-        index, cosine = self.looks(self._parts()[1], factor)
-        behind = index < 0
-        texels, count = atlas.height * atlas.width, int(behind.sum())
-        index[behind] = texels + np.arange(count)
-        weight = np.where(behind, 1, np.maximum(cosine, FAINTEST)).astype(np.float32)
-        return Canvas(torch.as_tensor(index), torch.as_tensor(weight), (texels + count,))
+        index, weight, cells = _looked_at(self, factor)
+        return Canvas(index.clone(), weight.clone(), (cells,))
 
     def check(self, factor: int = 1, stride: float | None = None) -> int:
         """The number of views. Raises SyncbenchError where `canvas` would."""
@@ -229,3 +213,20 @@ def scale_of(mesh: Mesh, cameras: Cameras) -> float:
 def _buffers(atlas: Atlas, factor: int) -> SurfaceBuffers:
     mesh, cameras, _ = atlas.shape
     return surface_buffers(mesh, cameras.coarser(factor), atlas.unwrapped(factor))
+
+
+@lru_cache(maxsize=2)
+def _looked_at(atlas: Atlas, factor: int) -> tuple[Int[Tensor, "n h w"], Float[Tensor, "n h w"], int]:
+    """The cells that the views look at, with which weights, and the number of cells."""
+    mesh, cameras, _ = atlas.shape
+    cameras, charts = cameras.coarser(factor), atlas.unwrapped(factor)
+    shape = (len(cameras), cameras.height, cameras.width)
+    index, weight = np.full(shape, -1, np.int64), np.ones(shape, np.float32)
+    for number in range(len(cameras)):
+        seen = cast(mesh, cameras, number)
+        index[number].reshape(-1)[seen.hit] = charts.texels(seen.face, seen.weights)
+        weight[number].reshape(-1)[seen.hit] = np.maximum(seen.cosine, FAINTEST)
+    behind = index < 0
+    texels, count = charts.height * charts.width, int(behind.sum())
+    index[behind] = texels + np.arange(count)
+    return torch.from_numpy(index), torch.from_numpy(weight), texels + count

@@ -102,6 +102,28 @@ class Cameras:
         turn = world[:3, :3] @ inverse(self.intrinsics[number])
         return world[:3, 3], flat @ turn.T
 
+    def around(self, number: int, ball: tuple[Array, float]) -> tuple[slice, slice]:
+        """Rows and columns that hold all that camera `number` sees of a ball (centre, radius), with a pixel to spare.
+
+        Those of the ball's outline, a conic (Hartley and Zisserman 2004, section 8.3); all where a part of the ball is
+        behind the camera.
+        """
+        (centre, radius), lens = ball, self.intrinsics[number]
+        towards = lens @ self.extrinsics[number, :3]
+        if self.orthographic:
+            towards = np.vstack([towards[:2] - lens[:2, 2:] * self.extrinsics[number, 2], [0, 0, 0, 1]])
+            towards[:2, 3] += lens[:2, 2]
+        middle = towards @ np.append(centre, 1.0)
+        outline = np.outer(middle, middle) - radius**2 * towards[:, :3] @ towards[:, :3].T
+        if middle[2] <= 0 or outline[2, 2] <= 0:
+            return slice(0, self.height), slice(0, self.width)
+        at = outline[:2, 2] / outline[2, 2]
+        reach = np.sqrt(np.maximum(at**2 - np.diag(outline)[:2] / outline[2, 2], 0))
+        size = [self.width, self.height]
+        low = np.clip(np.floor(at - reach) - 1, 0, size).astype(int)
+        high = np.clip(np.ceil(at + reach) + 1, 0, size).astype(int)
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
     def project(self, number: int, points: Array, directions: bool = False) -> tuple[Array, Array]:
         """Pixels (..., 2) and depth (...) of world points (..., 3) in camera `number`; depth <= 0 is behind it.
 

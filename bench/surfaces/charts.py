@@ -29,9 +29,18 @@ class Unwrapped:
     height: int
     width: int
 
+    def at(self, face: Ids, weights: Array) -> Array:
+        """Texture coordinates (n, 2) at barycentric `weights` (n, 3) of faces (n,)."""
+        return np.einsum("ni,nij->nj", weights, self.corners.take(face, 0))
+
+    def slopes(self, mesh: Mesh) -> Array:
+        """Gradients (2, 3, m) of the texture's column and row along the plane of each face of the mesh."""
+        edges = np.ascontiguousarray((self.corners[:, 1:] - self.corners[:, :1]).transpose(2, 1, 0))
+        return np.einsum("cim,ijm->cjm", edges, mesh.gradients, order="C")
+
     def texels(self, face: Ids, weights: Array) -> Ids:
         """Flat texel numbers (n,) at barycentric `weights` (n, 3) of faces (n,)."""
-        at = np.einsum("ni,nij->nj", weights, self.corners[face])
+        at = self.at(face, weights)
         column = np.clip(np.floor(at[:, 0]), 0, self.width - 1).astype(np.int64)
         return np.clip(np.floor(at[:, 1]), 0, self.height - 1).astype(np.int64) * self.width + column
 

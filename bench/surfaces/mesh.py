@@ -83,43 +83,68 @@ class Mesh:
     def first(self, origins: Array, directions: Array) -> tuple[Ids, Array]:
         """First face (n,) that each ray hits, -1 for none, and the ray's parameter there (n,), inf for none.
 
+        Rays are those of `hits`.
+        """
+        ray, found, there = self.hits(origins, directions)
+        face, along = np.full(len(directions), -1, np.int64), np.full(len(directions), np.inf)
+        face[ray], along[ray] = found, there
+        return face, along
+
+    def hits(self, origins: Array, directions: Array) -> tuple[Ids, Ids, Array]:
+        """Numbers (k,) of the rays that hit the mesh, in order, their first faces (k,), and the rays' parameters there.
+
         `origins` are (n, 3) or (3,), `directions` (n, 3) of any length. Embree finds the face in single precision. The
         point where the ray meets that face's plane is computed in double precision, so neighbouring pixels lie on one
         plane exactly.
         """
-        origins = np.broadcast_to(origins, directions.shape)
-        face = np.full(len(directions), -1, np.int64)
-        along = np.full(len(directions), np.inf)
-        near = _meets(self.sphere, origins, directions)
-        if near.any():
-            face[near] = self._embree.intersects_first(origins[near], directions[near])
-        hit = np.flatnonzero(face >= 0)
-        normal = self.normals[face[hit]]
-        toward = np.einsum("ij,ij->i", directions[hit], normal)
-        gap = np.einsum("ij,ij->i", self.triangles[face[hit], 0] - origins[hit], normal)
-        grazing = np.abs(toward) < 1e-9 * np.linalg.norm(directions[hit], axis=1)
-        face[hit[grazing]] = -1
-        along[hit[~grazing]] = gap[~grazing] / toward[~grazing]
-        return face, along
+        ray = np.flatnonzero(_meets(self.sphere, origins, directions))
+        if not len(ray):
+            return ray, ray, np.zeros(0)
+        some = directions.take(ray, 0)
+        start = origins if origins.ndim == 1 else origins.take(ray, 0)
+        found = self._embree.intersects_first(np.broadcast_to(start, some.shape), some)
+        there = np.flatnonzero(found >= 0)
+        ray, face, some = ray[there], found[there].astype(np.int64), some.take(there, 0)
+        start = start if start.ndim == 1 else start.take(there, 0)
+        normal = self.normals.take(face, 0)
+        toward = np.einsum("ij,ij->i", some, normal)
+        gap = np.einsum("ij,ij->i", self._corner.take(face, 0) - start, normal)
+        grazing = np.abs(toward) < 1e-9 * np.sqrt(np.einsum("ij,ij->i", some, some))
+        if grazing.any():
+            ray, face, gap, toward = (part[~grazing] for part in (ray, face, gap, toward))
+        return ray, face, gap / toward
+
+    @cached_property
+    def _corner(self) -> Array:
+        """First corners (m, 3) of the faces."""
+        return self.vertices.take(self.faces[:, 0], 0)
+
+    @cached_property
+    def gradients(self) -> Array:
+        """Gradients (2, 3, m) of the barycentric weights of each face's second and third corner, along its plane."""
+        a, b = ((self.vertices.take(self.faces[:, corner], 0) - self._corner).T for corner in (1, 2))
+        aa, ab, bb = (np.einsum("im,im->m", u, v) for u, v in ((a, a), (a, b), (b, b)))
+        with np.errstate(over="ignore", invalid="ignore"):  # faces without area, which no ray hits
+            made = np.stack([bb * a - ab * b, aa * b - ab * a]) / np.maximum(aa * bb - ab * ab, 1e-300)
+        return np.ascontiguousarray(made)
 
     def barycentric(self, face: Ids, points: Array) -> Array:
         """Weights (n, 3) of the corners of `face` (n,) at `points` (n, 3) in its plane."""
-        corner = self.triangles[face]
-        a, b, p = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0], points - corner[:, 0]
-        aa, ab, bb, pa, pb = (np.einsum("ij,ij->i", u, v) for u, v in ((a, a), (a, b), (b, b), (p, a), (p, b)))
-        scale = np.maximum(aa * bb - ab * ab, 1e-300)
-        second, third = (bb * pa - ab * pb) / scale, (aa * pb - ab * pa) / scale
-        return np.stack([1 - second - third, second, third], 1)
+        weights = np.empty((3, len(face)))
+        offset = (points - self._corner.take(face, 0)).T
+        np.einsum("abn,bn->an", self.gradients.take(face, 2), offset, out=weights[1:])
+        weights[0] = 1 - weights[1] - weights[2]
+        return weights.T
 
 
 def _meets(sphere: tuple[Array, float], origins: Array, directions: Array) -> npt.NDArray[np.bool_]:
     """Whether each ray (n,) passes through the ball (centre, radius): a cheap test that spares Embree the sky."""
     centre, radius = sphere
     to = centre - origins
-    along = np.einsum("ij,ij->i", to, directions)
-    square = np.einsum("ij,ij->i", to, to)
+    along = directions @ to if to.ndim == 1 else np.einsum("ij,ij->i", to, directions)
+    square = np.einsum("...j,...j->...", to, to)
     length = np.einsum("ij,ij->i", directions, directions)
-    return (square - along * along / length <= (radius * 1.0001) ** 2) & ((along > 0) | (square <= radius**2))
+    return (along * along >= (square - (radius * 1.0001) ** 2) * length) & ((along > 0) | (square <= radius**2))
 
 
 def read_mesh(path: str | Path, up: str = "y") -> Mesh:

@@ -17,6 +17,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from ..models.parts.library import quiet
+from ..types import SyncbenchError
 from ..world.truth import CHANNELS
 from .base import SHIPPED
 from .loop import Plan, is_first, launch, train, where
@@ -82,18 +84,20 @@ class Recipe:
         processes: int = 2,
         device: str = "auto",
         measured: int | None = None,
+        start: Path | None = None,
     ) -> None:
         """Train on `number` pictures, `size` a step; leaves the network in ``out / "model"``.
 
-        `data` holds the rendered pictures (default: beside `out`, shared by the channel trainers). On `measured`
-        held-out pictures (default: `held_out`) the card's figures are measured; 0 leaves it out.
+        `start` is the folder of an earlier network of this kind to continue from, e.g. the shipped one after the base
+        has changed. `data` holds the rendered pictures (default: beside `out`, shared by the channel trainers). On
+        `measured` held-out pictures (default: `held_out`) the card's figures are measured; 0 leaves it out.
         """
         codec, data = check(base), data or out.parent / "shots"
         device, processes = where(device, processes)
         prepare(data, RIG, seed + 8, number, codec, processes)
         plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, tail=0.5, device=device)
         plan.warmup, plan.average, plan.log_every = 100, 0.995, 20
-        launch(_run, processes, plan, self, base, data, number, size // processes)
+        launch(_run, processes, plan, self, base, data, number, size // processes, start)
         measured = self.held_out if measured is None else measured
         if measured:
             from .figures import channels_card, recomposed_card
@@ -127,12 +131,29 @@ def build(given: int, made: int, attended: bool, words: int, widths: tuple[int, 
     return unet
 
 
-def _run(plan: Plan, recipe: Recipe, base: Path, data: Path, number: int, size: int) -> None:
+def continued(unet: Any, start: Path) -> Any:
+    """The network `unet` with the weights of the model folder `start`.
+
+    Raises SyncbenchError for a folder that holds no network of the same shape.
+    """
+    try:
+        with quiet():
+            earlier: Any = UNet2DConditionModel.from_pretrained(
+                start, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+        unet.load_state_dict(earlier.state_dict())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SyncbenchError(f"'{start}' holds no network of this kind to continue from") from error
+    return unet
+
+
+def _run(plan: Plan, recipe: Recipe, base: Path, data: Path, number: int, size: int, start: Path | None = None) -> None:
     torch.manual_seed(plan.seed)
     singles = scenes(data, RIG, plan.seed + 8, number)
     words = Words(base, singles.captions if recipe.prompts is None else list(recipe.prompts))
     noise = Noise()
-    unet = place(recipe.build(singles.rgb.shape[2], words.size), plan, trained=True)
+    built = recipe.build(singles.rgb.shape[2], words.size)
+    unet = place(built if start is None else continued(built, start), plan, trained=True)
 
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
         pick = torch.randint(len(singles.captions), (size,), generator=random)

@@ -31,11 +31,11 @@ from .stream import codec_of
 
 Row = tuple[str, str, str]
 STEPS = 20
+VIEWS = 1.5
+"""Guidance for several views of an object, as in `world_views`."""
 DIRECT = 2
 """Denoising steps for models whose output is nearly determined by the input, as in `world_channels`."""
 UNLIKE = {
-    "views": "Cameras are divided by their distance from the world's origin, not put on a unit orbit of what they look "
-    "at as MVDream's, and their axes are OpenCV's: a published checkpoint reads other numbers.",
     "grid": "The unconditional half sees a latent of zeros (published: that of a grey picture), and the reference's "
     "noise depends on the step alone, the same for all items, seeds and both halves of guidance (published: fresh "
     "every time), so seeds do not cover it. The field of view is 49 degrees (published: 30).",
@@ -118,9 +118,9 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
     kinds: dict[str, Callable[[int], Tensor]] = {
-        "together": lambda i: sample(model, [taken.captions[i]] * 4, 4.0, seed=i, together=True, camera=camera[i]),
-        "off": lambda i: sample(model, [taken.captions[i]] * 4, 4.0, seed=i, camera=camera[i]),
-        "independent": lambda i: sample(plain, [taken.captions[i]] * 4, 4.0, seed=i),
+        "together": lambda i: sample(model, [taken.captions[i]] * 4, VIEWS, seed=i, together=True, camera=camera[i]),
+        "off": lambda i: sample(model, [taken.captions[i]] * 4, VIEWS, seed=i, camera=camera[i]),
+        "independent": lambda i: sample(plain, [taken.captions[i]] * 4, VIEWS, seed=i),
         "true renders": lambda i: picture(taken.rgb[i]),
     }
     made = {name: [draw(i) for i in range(n)] for name, draw in kinds.items()}
@@ -137,8 +137,7 @@ def views_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
         shown,
         f"MVDream at the reference world's size; v-prediction, loss on v. Disagreement over four orthogonal views: "
         f"`palette` and `extent` of `bench/training/agreement.py`; {n} held-out captions, DDIM, {STEPS} steps, "
-        f"guidance 4, the same noise for all. Sheet: four views together, the same with cross-view attention off. "
-        f"{UNLIKE['views']}",
+        f"guidance {VIEWS:g}, the same noise for all. Sheet: four views together, then with cross-view attention off.",
     )
 
 
@@ -162,6 +161,13 @@ def motion_card(out: Path, base: Path, n: int, frames: int, device: str) -> None
         (f"change between frames, {kind}", "none", f"{sum(map(agreement.change, some)) / n:.4f}")
         for kind, some in made.items()
     ]
+    figures += _compared(
+        "RMSE of later frames to the given first",
+        {
+            kind: [_rmse(clip[1:], real[i, :1].expand_as(clip[1:])) for i, clip in enumerate(made[kind])]
+            for kind in ("from a first frame", "together", "true renders")
+        },
+    )
     shown = torch.cat([torch.cat([made[k][i] for k in ("together", "from a first frame")]) for i in range(min(n, 3))])
     _write(
         out,
@@ -186,11 +192,11 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
     read = reader(data / "silhouette.pt", codec_of(base / "vae")).read
 
     def together(i: int) -> Tensor:
-        return sample(model, [taken.captions[i]] * 6, 3.0, seed=i, together=True, image=real[i, :1])
+        return sample(model, [taken.captions[i]] * 6, VIEWS, seed=i, together=True, image=real[i, :1])
 
     made = {
         "together": [together(i) for i in range(n)],
-        "independent": [sample(plain, [taken.captions[i]] * 6, 4.0, seed=i) for i in range(n)],
+        "independent": [sample(plain, [taken.captions[i]] * 6, VIEWS, seed=i) for i in range(n)],
         "the picture repeated": [real[i, :1].expand(6, -1, -1, -1) for i in range(n)],
         "true renders": [real[i, 1:] for i in range(n)],
     }
@@ -216,8 +222,8 @@ def grid_card(out: Path, base: Path, data: Path, n: int, device: str) -> None:
         model.network.module(),
         figures,
         shown,
-        f"Zero123++ at the reference world's size. {n} held-out pictures, DDIM, {STEPS} steps, guidance 3. Sheet: the "
-        f"picture and its six views, above the true ones. {UNLIKE['grid']}",
+        f"Zero123++ at the reference world's size. {n} held-out pictures, DDIM, {STEPS} steps, guidance {VIEWS:g}. "
+        f"Sheet: the picture and its six views, above the true ones. {UNLIKE['grid']}",
         columns=7,
     )
 

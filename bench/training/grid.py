@@ -33,7 +33,7 @@ def main(
     seed: int = 0,
     base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 1024,
+    number: int = 2048,
     size: int = 4,
     drop: float = 0.5,
     lean: float = 0.6,

@@ -121,10 +121,12 @@ def main(
     start: Path | None = None,
     device: str = "auto",
     solid: int = 0,
+    views: int = 0,
 ) -> None:
     """Train contrastively on real renders; leaves an open_clip folder in ``out / "clip"``.
 
-    ``scenes`` are flat ones, ``solid`` those of the 3-D world.
+    ``scenes`` are flat ones, ``solid`` those of the 3-D world from where a shape is told at a glance, ``views`` those
+    from every camera.
 
     Beside the other captions of the batch every picture meets its own caption with one word replaced: the
     grammar's hardest negatives. ``start`` is the folder of an earlier judge to continue from.
@@ -133,20 +135,24 @@ def main(
     pictures(seed + 3, scenes, processes, out / "pictures.pt")
     if solid:
         pictures(seed + 4, solid, processes, out / "solid.pt", "solid")
+    if views:
+        pictures(seed + 9, views, processes, out / "views.pt", "views")
     plan = Plan(out, steps, minutes, resume, seed, rate=rate, save_every=save_every, warmup=100, decay=0.02)
     plan.average, plan.device = 0.995, device
-    launch(_run, processes, plan, scenes, solid, size // processes, start)
+    launch(_run, processes, plan, scenes, solid, views, size // processes, start)
 
 
-def _run(plan: Plan, scenes: int, solid: int, size: int, start: Path | None) -> None:
+def _run(plan: Plan, scenes: int, solid: int, views: int, size: int, start: Path | None) -> None:
     torch.manual_seed(plan.seed)
     clip: Any = build() if start is None else load(start)[0]
     clip.to(plan.device)
-    flat, captions = pictures(plan.seed + 3, scenes, 1, plan.out / "pictures.pt")
-    images = [*flat]
+    parts = [pictures(plan.seed + 3, scenes, 1, plan.out / "pictures.pt")]
     if solid:
-        more, said = pictures(plan.seed + 4, solid, 1, plan.out / "solid.pt", "solid")
-        images, captions = [*flat, *more], [*captions, *said]
+        parts.append(pictures(plan.seed + 4, solid, 1, plan.out / "solid.pt", "solid"))
+    if views:
+        parts.append(pictures(plan.seed + 9, views, 1, plan.out / "views.pt", "views"))
+    images = [image for some, _ in parts for image in some]
+    captions = [caption for _, some in parts for caption in some]
     clip.visual.to(memory_format=torch.channels_last)
     model = Trained(clip).to(plan.device)
     tokenizer = build_tokenizer()
@@ -209,10 +215,11 @@ def recognised(
 
     images: (n, 3, 128, 128) floats in [0, 1], one a caption. A word is recognised where its caption beats every
     caption with that one word replaced by another of its class. ``colour_accuracy`` is over colour words,
-    ``scene_accuracy`` over grounds, layers and shapes, ``pattern_accuracy`` over patterns (NaN without any).
+    ``scene_accuracy`` over grounds, layers and shapes, ``shape_accuracy`` over shapes alone, ``pattern_accuracy`` over
+    patterns (NaN without any).
     """
     model, tokenizer = judge or load(folder or WEIGHTS)
-    sums = {"colour": [0, 0], "scene": [0, 0], "pattern": [0, 0]}
+    sums = {"colour": [0, 0], "scene": [0, 0], "shape": [0, 0], "pattern": [0, 0]}
     for image, caption in zip(images, captions, strict=True):
         slots = alternatives(caption)
         texts = [caption] + [other for *_, others in slots for other in others]
@@ -220,9 +227,12 @@ def recognised(
         scores = words @ F.normalize(model.encode_image(image[None] * 2 - 1), dim=-1)[0]
         at = 1
         for kind, _, others in slots:
-            tally = sums[kind if kind in sums else "scene"]
-            tally[0] += int(scores[0] > scores[at : at + len(others)].max())
-            tally[1] += 1
+            read = int(scores[0] > scores[at : at + len(others)].max())
+            for name in {"colour": ("colour",), "pattern": ("pattern",), "shape": ("scene", "shape")}.get(
+                kind, ("scene",)
+            ):
+                sums[name][0] += read
+                sums[name][1] += 1
             at += len(others)
     return {f"{name}_accuracy": hit / n if n else float("nan") for name, (hit, n) in sums.items()}
 

@@ -66,16 +66,19 @@ def draw(
 def base_figures(
     reference: Path, judged: Path, n: int = 200, guidance: float = 5.0, steps: int = 25
 ) -> dict[str, float]:
-    """Fractions of words that the judge recognises in samples of n held-out captions, over all and by kind of scene."""
+    """Fractions of words that the judge recognises in samples of n held-out captions, over all and by kind of scene.
+
+    The captions are a third each of landscapes, of flat objects and of the 3-D world's objects (``solid``).
+    """
     pipe = StableDiffusionPipeline.from_pretrained(
         reference, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
-    _, captions = pictures(HELD_OUT + 1, n, 1)
-    images = draw(pipe, captions, guidance, steps)
+    kinds: tuple[Which, ...] = ("landscape", "object", "solid")
+    captions = [pictures(HELD_OUT + 1, -(-n // len(kinds)), 1, kind=kind)[1] for kind in kinds]
+    images = draw(pipe, [caption for some in captions for caption in some], guidance, steps)
     ready = judge.load(judged)
-    found = judge.recognised(images, captions, judge=ready)
-    for kind in ("landscape", "object"):
-        pick = [i for i, caption in enumerate(captions) if ("landscape of" in caption) == (kind == "landscape")]
-        part = judge.recognised(images[pick], [captions[i] for i in pick], judge=ready)
+    found = judge.recognised(images, [caption for some in captions for caption in some], judge=ready)
+    for kind, said, made in zip(kinds, captions, images.split(len(captions[0])), strict=True):
+        part = judge.recognised(made, said, judge=ready)
         found |= {f"{kind}_{name}": value for name, value in part.items()}
     return found

@@ -5,6 +5,9 @@ output) follows every spatial transformer of the base, the middle one included: 
 reads the folder and joins any UNet of the base's shape in `UNetMotionModel.from_unet2d`. Its residual form is the
 learned blend: at zero output each frame is the base's own.
 
+Clips have up to `frames` frames. Half of the batches are of clips half as long, every frame or every other one of a
+longer clip's, so that the adapter makes short clips and long ones.
+
 The image-to-video variant is the same adapter. With probability `first` a clip's frame 0 stays clean and only the
 others are noised and scored, so the temporal attention learns to carry a given frame into the rest. (diffusers'
 adapters can widen the input convolution instead, as PIA does, but only for latents of four channels.)
@@ -55,18 +58,27 @@ def joined(unet: Any, adapter: Any) -> Any:
     return whole
 
 
+def halves(clips: Tensor, random: torch.Generator) -> Tensor:
+    """Half of the frames (n, f // 2, ...) of clips (n, f, ...): one of their halves, or every other frame."""
+    n, frames = clips.shape[:2]
+    kind = torch.randint(4, (n, 1), generator=random)
+    step = 1 + (kind >= 2).long()
+    begin = torch.where(kind < 2, kind * (frames // 2), kind - 2)
+    return clips[torch.arange(n)[:, None], begin + step * torch.arange(frames // 2)]
+
+
 def main(
     out: Path,
-    steps: int = 3_000,
+    steps: int = 4_000,
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
     base: Path = SHIPPED,
     data: Path | None = None,
     number: int = 1024,
-    frames: int = 8,
-    size: int = 32,
-    first: float = 0.4,
+    frames: int = 16,
+    size: int = 64,
+    first: float = 1 / 3,
     lean: float = 0.7,
     rate: float = 1e-3,
     save_every: int = 100,
@@ -88,7 +100,7 @@ def main(
     if measured:
         from .figures import motion_card
 
-        motion_card(out, base, measured, frames, device)
+        motion_card(out, base, measured, frames // 2, device)
 
 
 def _run(plan: Plan, base: Path, data: Path, number: int, frames: int, size: int, first: float, lean: float) -> None:
@@ -102,14 +114,18 @@ def _run(plan: Plan, base: Path, data: Path, number: int, frames: int, size: int
     adapter.requires_grad_(True)
 
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
-        pick = torch.randint(len(clips.captions), (size,), generator=random)
+        # coins for all processes of the run, so that each has as much to do
+        coin = torch.rand(2, generator=generator(plan.seed, step, shared=True))
+        given, half = bool(coin[0] < first), bool(coin[1] < 0.5)
+        pick = torch.randint(len(clips.captions), (size * (1 + half),), generator=random)
         x = clips.rgb[pick].float()
-        t = noise.times(size, random, lean)
+        if half:
+            x = halves(x, random)
+        t = noise.times(len(x), random, lean)
         noisy, target = noise.mix(x, t, random)
-        given = bool(torch.rand((), generator=generator(plan.seed, step, shared=True)) < first)
         if given:
             noisy[:, 0] = x[:, 0]
-        text = words(pick, random).repeat_interleave(frames, 0).to(plan.device)
+        text = words(pick, random).repeat_interleave(x.shape[1], 0).to(plan.device)
         with plan.half():
             found = whole(noisy.transpose(1, 2).to(plan.device), t.to(plan.device), text).sample
         error = (found.float().transpose(1, 2) - target.to(plan.device)).square()

@@ -18,6 +18,9 @@ without knowing from where.
 
 Differences to the paper: "no camera" is a camera of zeros, because diffusers' class requires one; the MLP's last layer
 starts at zero, so that training starts from the base; captions get no ", 3d asset".
+
+What views have to agree on is what the caption leaves open: the exact colours, the light, and where the object's
+pattern begins, which differs from scene to scene. The log's `disagreement` says how well they do; see `disagreement`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..models.parts.cameras import camera_numbers
+from ..models.parts.cameras import orbit_numbers
 from ..models.parts.joint import joint
 from ..types import SyncbenchError
 from .base import SHIPPED
@@ -63,10 +66,11 @@ class MultiView:
     lean: float = 1.0
     """See `Noise.times`."""
 
-    def loss(self, x: Tensor, words: Tensor, camera: Tensor | None, random: torch.Generator) -> Tensor:
-        """Mean squared error on clean latents x (scenes, views, c, h, w); words (scenes, tokens, dim).
+    def loss(self, x: Tensor, words: Tensor, camera: Tensor | None, random: torch.Generator) -> dict[str, Tensor]:
+        """`loss`, the mean squared error on clean latents x (scenes, views, c, h, w); words (scenes, tokens, dim).
 
-        camera: (scenes, views, 16), or None for independent images, which have one view a scene.
+        camera: (scenes, views, 16), or None for independent images, which have one view a scene. With cameras also
+        `disagreement` of the clean latents that the network believes in.
         """
         scenes, views = x.shape[:2]
         if camera is None:
@@ -82,21 +86,36 @@ class MultiView:
                 words.repeat_interleave(views, 0).to(device),
                 class_labels=camera.flatten(0, 1).to(device),
             ).sample
-        error = (found.float() - target.flatten(0, 1).to(device)).square().mean((1, 2, 3))
+        found = found.float()
+        error = (found - target.flatten(0, 1).to(device)).square().mean((1, 2, 3))
         if self.objective == "eps":
             error = error * self.noise.bars[t].repeat_interleave(views).to(device)
-        return error.mean()
+        if views == 1:
+            return {"loss": error.mean()}
+        bar = self.noise.bars[t].view(-1, 1, 1, 1, 1).to(device)
+        clean = bar.sqrt() * noisy.to(device) - (1 - bar).sqrt() * found.detach().unflatten(0, (scenes, views))
+        return {"loss": error.mean(), "disagreement": disagreement(clean, x.to(device))}
+
+
+def disagreement(found: Tensor, true: Tensor) -> Tensor:
+    """How wrongly views differ in colour: RMS over scenes, views and channels of latents (scenes, views, c, h, w).
+
+    A view's colour is the mean of its latent; what is compared is its deviation from the mean colour of its scene, so
+    that views which are all wrong alike agree.
+    """
+    colours = found.mean((3, 4)) - true.mean((3, 4))
+    return (colours - colours.mean(1, keepdim=True)).square().mean().sqrt()
 
 
 def main(
     out: Path,
-    steps: int = 3_000,
+    steps: int = 4_000,
     minutes: float | None = None,
     resume: bool = True,
     seed: int = 0,
     base: Path = SHIPPED,
     data: Path | None = None,
-    number: int = 2048,
+    number: int = 4096,
     flat: Path | None = None,
     flat_number: int = 4096,
     size: int = 32,
@@ -188,7 +207,7 @@ def _run(
     solid_words, plain_words = Words(base, solid.captions), Words(base, captions)
     unet = place(build(base), plan, trained=True)
     step_of = MultiView(unet=unet, noise=Noise(), plan=plan, objective=objective, lean=lean)
-    cameras = camera_numbers(solid.camera.flatten(0, 1)).unflatten(0, (len(solid.captions), solid.views))
+    cameras = torch.stack([orbit_numbers(rig.flatten(1)) for rig in solid.camera])
 
     def loss(step: int, random: torch.Generator) -> dict[str, Tensor]:
         # one coin for all processes of the run: an iteration is of one kind, as in the paper
@@ -197,9 +216,9 @@ def _run(
             words, told = solid_words(pick, random), cameras[pick]
             if camera_drop:  # so that runs without it draw the same numbers as before
                 told = told * (torch.rand(len(pick), 1, 1, generator=random) >= camera_drop)
-            return {"loss": step_of.loss(solid.rgb[pick].float(), words, told, random)}
+            return step_of.loss(solid.rgb[pick].float(), words, told, random)
         pick = torch.randint(len(plain), (size,), generator=random)
-        return {"loss": step_of.loss(plain[pick, None].float(), plain_words(pick, random), None, random)}
+        return step_of.loss(plain[pick, None].float(), plain_words(pick, random), None, random)
 
     train(unet, loss, plan).swap()
     if is_first():

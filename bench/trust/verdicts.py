@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isclose, isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from scipy.stats import spearmanr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
@@ -94,7 +94,7 @@ def ladder_of(one: "Corruption", truth: Sequence[float], damaged: Mapping[float,
     rungs: list[Rung] = []
     for strength in one.ladder:
         pairs = zip(damaged[strength], truth, strict=True)
-        changes = [a - b for a, b in pairs if isfinite(a) and isfinite(b)]
+        changes = [_change(a, b) for a, b in pairs if isfinite(a) and isfinite(b)]
         change = interval(changes)
         mean = change.mean if changes else 0.0
         rungs.append(Rung(strength=strength, change=mean, low=change.low, high=change.high, items=len(changes)))
@@ -119,6 +119,11 @@ def ranks_check(one: Calibration) -> Check:
     """Whether an estimate ranks damaged scenes by the exact metric at all: its correlation's interval is above 0."""
     related = None if one.spearman is None else one.low is not None and one.low > 0
     return Check(name="ranks", passed=related, seen=one.text())
+
+
+def _change(damaged: float, true: float) -> float:
+    """The change of the loss; sums of the same numbers in another order are no change."""
+    return 0.0 if isclose(damaged, true, rel_tol=1e-9, abs_tol=1e-12) else damaged - true
 
 
 def _order(changes: Sequence[float]) -> float:

@@ -30,11 +30,23 @@ def to_srgb(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-def pattern_share(word: str, on: Solid, points: np.ndarray, normals: np.ndarray, tilt: float) -> np.ndarray:
-    """Share (n,) of the pattern's colour, in [0, 1], at `points` (n, 3) of the object, in its own coordinates."""
+def pattern_share(
+    word: str,
+    on: Solid,
+    points: np.ndarray,
+    normals: np.ndarray,
+    tilt: float,
+    phase: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """Share (n,) of the pattern's colour, in [0, 1], at `points` (n, 3) of the object, in its own coordinates.
+
+    `phase`, two numbers in [0, 1), moves stripes across and checks both ways by that part of a period; the first
+    chooses one of the solid's sets of centres for dots.
+    """
     if word == "dots":
         p = points.astype(np.float32)
-        square = (p * p).sum(1)[:, None] - 2 * p @ on.spots.T + (on.spots * on.spots).sum(1)
+        spots = on.spots[int(phase[0] * len(on.spots))]
+        square = (p * p).sum(1)[:, None] - 2 * p @ spots.T + (spots * spots).sum(1)
         distance = np.sqrt(np.maximum(square.min(1), 0))
         return np.clip((0.078 - distance) / SOFT + 0.5, 0, 1)
     if on.chart == "box":
@@ -42,25 +54,26 @@ def pattern_share(word: str, on: Solid, points: np.ndarray, normals: np.ndarray,
         first, second = np.array([1, 0, 0])[side], np.array([2, 2, 1])[side]
         rows = np.arange(len(points))
         # `pattern` counts in half heights
-        return pattern(word, 2 * points[rows, first], 2 * points[rows, second], tilt, 2 * SOFT)
+        return pattern(word, 2 * points[rows, first], 2 * points[rows, second], tilt, 2 * SOFT, phase)
+    across, around = 2 * np.pi * phase[0], 2 * np.pi * phase[1]
     if on.chart == "ring":
         middle = 0.345
         y, z = points[:, 1], points[:, 2] - 0.5
         angle, length = np.arctan2(z, y), 0.155 * np.arctan2(points[:, 0], np.hypot(y, z) - middle)
         radius = np.full(len(points), middle)
-        lanes = np.sin(length * (4 * np.pi / (2 * np.pi * 0.155)))
+        lanes = np.sin(length * (4 * np.pi / (2 * np.pi * 0.155)) + across)
     else:
         radius = np.hypot(points[:, 0], points[:, 1])
         angle, length = np.arctan2(points[:, 1], points[:, 0]), points[:, 2] - 0.7 * radius
-        lanes = np.sin(length * (np.pi / 0.21))
+        lanes = np.sin(length * (np.pi / 0.21) + across)
     turns = round(4 * tilt)
     if word == "stripes":
         if on.chart == "ring":
-            wave = np.cos(8 * angle + turns * length / 0.155) * radius / 8
+            wave = np.cos(8 * angle + turns * length / 0.155 + across) * radius / 8
         else:
-            wave = np.cos(length * (2 * np.pi / 0.27) + turns * angle) * 0.27 / (2 * np.pi)
+            wave = np.cos(length * (2 * np.pi / 0.27) + turns * angle + across) * 0.27 / (2 * np.pi)
     else:
-        wave = np.sin(on.around / 2 * angle) * lanes * 0.21 / np.pi
+        wave = np.sin(on.around / 2 * angle + around) * lanes * 0.21 / np.pi
     return np.clip(wave / SOFT + 0.5, 0, 1)
 
 

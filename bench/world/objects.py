@@ -56,13 +56,17 @@ def object_fields(word: str, x: np.ndarray, y: np.ndarray):
     return distance, x, y, shade
 
 
-def pattern(word: str, u: np.ndarray, v: np.ndarray, tilt: float, soft: float) -> np.ndarray:
+def pattern(
+    word: str, u: np.ndarray, v: np.ndarray, tilt: float, soft: float, phase: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
     """Share of the pattern's colour, in [0, 1], at pattern coordinates u and v, turned by `tilt` radians.
 
-    Periods are 0.42 to 0.56 and edges are `soft` wide, in halves of the object's height.
+    Periods are 0.55 to 0.84 and edges are `soft` wide, in halves of the object's height. `phase` moves the pattern by
+    parts of a period, first across its stripes, then along them.
     """
+    period = {"stripes": 0.55, "checks": 0.84, "dots": 0.56}[word]
     c, s = np.cos(tilt), np.sin(tilt)
-    p, q = c * u - s * v, s * u + c * v
+    p, q = c * u - s * v + period * phase[1], s * u + c * v + period * phase[0]
     if word == "stripes":
         wave = np.cos(q * (2 * np.pi / 0.55)) * 0.55 / (2 * np.pi)
     elif word == "checks":

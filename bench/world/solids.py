@@ -21,6 +21,8 @@ COMPOSED = {"tower": "cube", "fir": "cone", "snowman": "ball"}
 """Compositions by name, each with the shape's word that captions use for it."""
 
 SOLIDS = (*SHAPES, *COMPOSED)
+SPOTS = 8
+"""Ways to place the dots of a solid."""
 CREASE = 25.0
 """Angle between neighbouring faces, in degrees, from which on their edge stays sharp."""
 
@@ -37,8 +39,8 @@ class Solid:
     """How patterns lie on it: `turned` (around z), `ring` (around x), or `box` (flat on each side)."""
     around: int
     """Number of cells of the pattern `checks` around it, even; 0 for `box`."""
-    spots: np.ndarray
-    """Centres (k, 3) of the pattern `dots`, evenly spread over the surface."""
+    spots: tuple[np.ndarray, ...]
+    """Centres (k, 3) of the pattern `dots`, evenly spread over the surface in `SPOTS` different ways."""
 
 
 @cache
@@ -62,16 +64,21 @@ def _smooth(shape: Any) -> Mesh:
     return Mesh(np.array(split.vertices), faces, np.where(sharp, flat, bent), trusted=True)
 
 
-def _spots(mesh: trimesh.Trimesh, spacing: float) -> np.ndarray:
-    """Points (k, 3) of the surface, about `spacing` apart, by farthest-point sampling."""
+def _spots(mesh: trimesh.Trimesh, spacing: float) -> tuple[np.ndarray, ...]:
+    """Points (k, 3) of the surface, about `spacing` apart, by farthest-point sampling, from `SPOTS` first points."""
     rng = np.random.default_rng(0)
     areas = mesh.area_faces / mesh.area_faces.sum()
     face = rng.choice(len(areas), 3000, p=areas)
     a, b = np.sqrt(rng.random((3000, 1))), rng.random((3000, 1))
     corner = mesh.triangles[face]
     points = (1 - a) * corner[:, 0] + a * (1 - b) * corner[:, 1] + a * b * corner[:, 2]
-    chosen = [int(points[:, 2].argmin())]
-    far = np.linalg.norm(points - points[chosen[0]], axis=1)
+    first = [int(points[:, 2].argmin()), *map(int, rng.choice(len(points), SPOTS - 1, replace=False))]
+    return tuple(_spread(points, start, spacing) for start in first)
+
+
+def _spread(points: np.ndarray, first: int, spacing: float) -> np.ndarray:
+    chosen = [first]
+    far = np.linalg.norm(points - points[first], axis=1)
     while far.max() > spacing * 0.85:
         chosen.append(int(far.argmax()))
         far = np.minimum(far, np.linalg.norm(points - points[chosen[-1]], axis=1))

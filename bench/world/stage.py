@@ -67,6 +67,8 @@ class Stage:
     """Factor by which the object is wider than its mesh."""
     offset: tuple[float, float]
     """Place of the stage on the endless ground, in world units."""
+    phase: tuple[float, float] = (0.0, 0.0)
+    """Where the object's pattern begins, in periods; captions do not say it. See `materials.pattern_share`."""
 
     @property
     def caption(self) -> str:
@@ -113,7 +115,7 @@ class Stage:
         base, second = self.paint["object"], self.scene.part("pattern")
         if second is None:
             return np.broadcast_to(base, points.shape)
-        part = materials.pattern_share(second.word, self.shape, points, normals, self.scene.tilt)
+        part = materials.pattern_share(second.word, self.shape, points, normals, self.scene.tilt, self.phase)
         return base + part[:, None] * (self.paint["pattern"] - base)
 
     def ground(self, points: np.ndarray) -> np.ndarray:
@@ -211,4 +213,5 @@ def _set(scene: Scene, name: str | None, azimuth: float) -> Stage:
     sun = (level * float(np.cos(turn)), level * float(np.sin(turn)), float(np.sin(height)))
     offset = (float(rng.uniform(-50, 50)), float(rng.uniform(-50, 50)))
     stretch = 1.0 if part.word == "ball" else float(rng.uniform(0.94, 1.07))
-    return Stage(scene, name, sun, stretch, offset)
+    begin = np.random.default_rng([scene.seed, 35]).random(2)
+    return Stage(scene, name, sun, stretch, offset, (float(begin[0]), float(begin[1])))

@@ -25,7 +25,7 @@ def ensemble_of(
 ) -> Artifact:
     """The artifact of `count` samples; with one it is `sample(item, model, seed)`, which is always among them.
 
-    Pixels are reduced as the suite writes the channels. Its extra `uncertainty` (views, 1, h, w) is the median absolute
+    Pixels are reduced as `sample` writes the channels. Its extra `uncertainty` (views, 1, h, w) is the median absolute
     deviation of the samples from their median, averaged over colours; its note `ensemble` is the count.
     """
     artifact = sample(item, model, seed)

@@ -4,8 +4,7 @@ Zeng, Deschaintre, Georgiev et al., SIGGRAPH 2024, arXiv 2405.00666. Channels ar
 because the picture is the same; nothing passes between them. Training is `syncbench train channels_prompted`. Left out:
 roughness and metallicness, which the reference world has not. The bundled network reads the picture in sRGB, upstream's
 in linear light. Upstream's weights are for non-commercial use; nothing is taken from its code. Several samples may be
-averaged, as IntrinsicDiffusion does with its separate samples of albedo, shading and normals (Luo et al., SIGGRAPH
-2024: four, by their mean).
+averaged, as the suite writes them (`intrinsicdiffusion` averages what the network writes).
 """
 
 from dataclasses import dataclass

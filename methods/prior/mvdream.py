@@ -4,7 +4,7 @@ Shi, Wang, Ye, Long, Li, Yang, ICLR 2024, arXiv 2308.16512. The network's self-a
 embedding takes the camera; the sampling loop exchanges nothing. Training is `syncbench train views`, on the world or on
 views of your own. As published, by the model `sd_mvdream` and the suite `views`: the suffix ", 3d asset" (the model's
 option `suffix`), elevation 15 (`rig` of `world_views`), 50 steps and guidance 10. Left out: score distillation; the
-bundled network has never read the suffix, and its cameras are no unit orbit as upstream's (see the model `views`).
+bundled network has never read the suffix.
 """
 
 from dataclasses import dataclass

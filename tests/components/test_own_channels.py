@@ -334,3 +334,13 @@ def test_half_floats_in_sixteen_bits() -> None:
     bits = np.array([[0x0000, 0x3C00, 0x3E00, 0x4248, 0x7BFF, 0x7C00, 0x7E00]], np.uint16)
     expected = [[0.0, 1.0, 1.5, 3.140625, 65504.0, 0.0, 0.0]]
     np.testing.assert_array_equal(half_depth(bits), expected)
+
+
+def test_sides_are_multiples_of_what_a_model_reads(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 60)).save(tmp_path / "a.png")
+    for multiple, high in ((8, 80), ("64", 64)):
+        fields = {"path": str(tmp_path), "size": 128, "multiple": multiple}
+        [item] = load("datasets", "photos", fields).items()
+        assert item.surface.window == (high, 128)
+        assert item.conditions["image"].shape == (1, 3, high, 128)
+    assert "use 64 or more" in refused(tmp_path, size=48, multiple=64)

@@ -130,6 +130,8 @@ def test_conventions_of_channels_are_undone_once(habit: Habit) -> None:
         picture = picture[:, :1].expand(-1, 3, -1, -1)
     if habit in ("normal", "opposite"):
         picture = torch.nn.functional.normalize(2 * picture - 1, dim=1) / 2 + 0.5
+    if habit == "compressed":  # known up to a factor, which is chosen once; none of these becomes white
+        picture = HABITS[habit].shown(Channel("any", habit).given(linear_to_srgb(0.5 + 0.3 * picture)))
     read = Channel("any", habit).given(picture)
     torch.testing.assert_close(HABITS[habit].shown(read), picture, atol=1e-5, rtol=0)
     if habit == "normal":
@@ -138,6 +140,9 @@ def test_conventions_of_channels_are_undone_once(habit: Habit) -> None:
         torch.testing.assert_close(2 * read - 1, (2 * picture - 1) * torch.tensor([-1.0, 1, 1]).view(3, 1, 1))
     if habit == "gamma":
         torch.testing.assert_close(read, picture**GAMMA)
+    if habit == "compressed":
+        light = 1.25 * srgb_to_linear(picture)
+        torch.testing.assert_close(read, light / (1 + light))
 
 
 def test_a_flipped_axis_of_normals_is_caught() -> None:
@@ -216,3 +221,22 @@ def test_a_residual_closes_the_product() -> None:
     plain, closed = ChannelReconstruction(), ChannelReconstruction(residual=True)
     assert (closed(made, given).value or 1) < 0.02 < (plain(made, given).value or 0)
     assert "no residual" in (closed(Artifact(views=item.truth["views"]), item).reason or "")
+
+
+def test_intrinsicdiffusion_averages_what_the_network_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: a network that writes roots. The mean of its samples is squared, and not the mean of squares taken."""
+    model = load("models", "channels_prompted", {"dtype": "float32", "device": "cpu"})
+    item = WorldChannels(count=1).items()[0]
+    plain, one, four = (load("methods", spec) for spec in ("rgbx", "intrinsicdiffusion", "intrinsicdiffusion@ensemble"))
+    assert torch.equal(one(item, model, 3).views, plain(item, model, 3).views)
+    assert four.ensemble == 4
+    monkeypatch.setattr(model, "shown", lambda names, views: views)
+    seeds = (3, *map(int, np.random.SeedSequence([3, 4]).generate_state(3)))
+    written = torch.stack([plain(item, model, seed).views for seed in seeds])
+    monkeypatch.setattr(model, "shown", lambda names, views: views**2)
+    made = four(item, model, 3)
+    torch.testing.assert_close(made.views[[0, 2]], written.mean(0)[[0, 2]] ** 2)
+    assert (made.views - (written**2).mean(0)).abs().max() > 1e-4, "the order matters"
+    assert made.notes["ensemble"] == 4
+    spread = (written - written.median(0).values).abs().median(0).values.mean(1, keepdim=True)
+    torch.testing.assert_close(made.extras["uncertainty"], spread)

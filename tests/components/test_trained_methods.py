@@ -16,6 +16,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "xrgb": ("channels_to_rgb", "world_pictures", {}),
     "rgbx": ("channels_prompted", "world_channels", {}),
     "marigold_iid": ("channels_joint", "world_channels", {}),
+    "intrinsicdiffusion@ensemble": ("channels_prompted", "world_channels", {}),
     "synctweedies@pixels": ("depth", "world_meshes", {}),
     "mvdream": ("views", "world_views", {"views": 4}),
     "zero123plus": ("grid", "world_views", {"views": 6}),

@@ -164,10 +164,19 @@ def test_the_six_views_come_with_their_picture() -> None:
     item = WorldViews(views=6).items()[0]
     assert item.conditions["image"].shape == (1, 3, 128, 128)
     assert "image" not in WorldViews().items()[0].conditions
-    with pytest.raises(SyncbenchError, match="rigs of 4 and 6 views, not 5"):
+    with pytest.raises(SyncbenchError, match="rigs of 4, 6 and 8 views, not 5"):
         WorldViews(views=5).items()
     with pytest.raises(SyncbenchError, match="rig mvdream has a number of views of its own"):
         WorldViews(views=6, rig="mvdream").items()
+
+
+def test_of_eight_views_every_second_is_one_of_four_and_no_held_out_one_is_among_them() -> None:
+    four, eight = WorldViews().items()[0], WorldViews(views=8).items()[0]
+    torch.testing.assert_close(eight.truth["extrinsics"][::2], four.truth["extrinsics"])
+    gaps = torch.cdist(eight.truth["held_extrinsics"].flatten(1), eight.truth["extrinsics"].flatten(1))
+    assert float(gaps.min()) > 0.1
+    assert "image" not in eight.conditions
+    assert WorldViews().items()[0].content == four.content != eight.content
 
 
 @pytest.mark.parametrize(("dataset", "words"), [(WorldVideos(frames=1), "2 frames"), (WorldChannels(count=0), "one")])

@@ -62,7 +62,7 @@ def test_the_pages_recipe_changes_what_its_folder_says(place: Path) -> None:
 def test_what_is_added_to_a_checkpoint_is_a_model_and_can_be_fetched() -> None:
     section = TEXT[TEXT.index("## What is added") :].split("\n## ")[0]
     rows = [re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (?!beside|-).*", section, re.MULTILINE)]
-    assert len(rows) == 5
+    assert len(rows) == 6
     for id, *named in rows:
         assert issubclass(load_class("models", id), Composed)
         for one in (word for group in named if " " in group for word in group.split()):

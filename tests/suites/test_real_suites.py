@@ -18,7 +18,7 @@ from syncbench.bench.run.plan import chosen, listed
 from syncbench.bench.suites.suite import list_suites, read_suite
 from typer.testing import CliRunner
 
-REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "sd_editing", "views", "photos")
+REAL = ("sd_panoramas", "sd_meshes", "sd_frames", "sd_editing", "views", "photos", "sd_intrinsics")
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_suites_of_real_checkpoints_name_what_exists(name: str) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_missing_weights_are_said_before_anything_is_done(name: str, tmp_path: Path) -> None:
     suite, more = read_suite(name), list[str]()
-    if name == "photos":
+    if name in ("photos", "sd_intrinsics"):
         from PIL import Image
 
         Image.new("RGB", (64, 64)).save(tmp_path / "a.png")

@@ -18,6 +18,7 @@ from syncbench.bench.suites.suite import read_suite
 from typer.testing import CliRunner, Result
 
 from .. import coupled_replicas as coupled
+from .. import intrinsic_replicas as intrinsic
 from .. import picture_replicas as pictures
 from ..hub_server import COMMIT, Hub, serving
 from ..models import test_recipes_channels as channels
@@ -51,6 +52,7 @@ REPLICAS: dict[str, Callable[[Path], Path]] = {
     "sudo-ai/zero123plus-v1.2": coupled.zero123plus,
     "zheng95z/rgb-to-x": rgb_to_x,
     "prs-eth/marigold-iid-lighting-v1-1": lighting,
+    "bghira/pseudo-journey-v2": intrinsic.base,
 }
 SMALL: dict[str, list[str]] = {
     "sd_panoramas": ["prompts.window=64", "prompts.width=128"],
@@ -59,8 +61,9 @@ SMALL: dict[str, list[str]] = {
     "sd_editing": ["videos.size=64", "videos.frames=4", "videos.path=walk.gif", "videos.prompt=a blue ball"],
     "views": ["world_views.size=64"],
     "photos": ["photos.size=64", "photos.path=mine"],
+    "sd_intrinsics": ["photos.size=128", "photos.path=mine", "model.trained=trained_models"],
 }
-OWN = ("sd_panoramas", "sd_editing", "photos")
+OWN = ("sd_panoramas", "sd_editing", "photos", "sd_intrinsics")
 """Suites of pictures that are not of the reference world, which the bundled judge knows nothing of."""
 LEARNED = ("intra_lpips", "straddle_lpips", "intra_style", "clip_text", "variety")
 
@@ -105,6 +108,8 @@ def test_from_nothing_to_a_table_and_a_board(
     ramp = np.linspace(0, 255, 80)[None, :, None] * np.ones((64, 1, 3))
     walk = [Image.fromarray(np.roll(ramp, 4 * step, 1).astype(np.uint8)) for step in range(6)]
     walk[0].save("walk.gif", save_all=True, append_images=walk[1:])
+    if name == "sd_intrinsics":  # whose trained networks no hub has
+        intrinsic.trained(Path("trained_models"))
     suite = read_suite(name)
     call("fetch", *(one.name for one in models_of(suite)))
     small = [word for one in (*SMALL[name], "protocol.steps=2") for word in ("--set", one)]

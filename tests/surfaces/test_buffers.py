@@ -8,6 +8,7 @@ from syncbench.bench.canvas import Canvas
 from syncbench.bench.surfaces.atlas import Atlas
 from syncbench.bench.surfaces.buffers import cast, jacobian, surface_buffers
 from syncbench.bench.surfaces.camera import Cameras, look_at, orbit, orthographic, pinhole
+from syncbench.bench.surfaces.charts import Unwrapped
 from syncbench.bench.surfaces.mesh import Mesh
 from syncbench.bench.surfaces.rigs import RIGS, RigName, published_cameras
 from syncbench.bench.surfaces.warp import project
@@ -24,29 +25,21 @@ def views(kind: str, size: int = 40, count: int = 3) -> Cameras:
     return Cameras(poses, lens, size, size)
 
 
-class Square:
+def square(texels: int) -> tuple[Mesh, Unwrapped]:
     """A square face in the plane x = 0, one unit wide, with `texels` texels a side."""
-
-    def __init__(self, texels: float) -> None:
-        self.mesh = Mesh(np.array([[0, -0.5, -0.5], [0, 0.5, -0.5], [0, 0.5, 0.5], [0, -0.5, 0.5]]), self.faces)
-        uv = np.array([[0, texels], [texels, texels], [texels, 0], [0, 0]], float)
-        self.corners = uv[self.faces]
-        self.side = int(texels)
-
     faces = np.array([[0, 1, 2], [0, 2, 3]])
-
-    def texels(self, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        column, row = np.einsum("ni,nij->nj", weights, self.corners[face]).T
-        return np.floor(row).astype(int) * self.side + np.floor(column).astype(int)
+    uv = np.array([[0, texels], [texels, texels], [texels, 0], [0, 0]], float)
+    mesh = Mesh(np.array([[0, -0.5, -0.5], [0, 0.5, -0.5], [0, 0.5, 0.5], [0, -0.5, 0.5]]), faces)
+    return mesh, Unwrapped(uv[faces], texels, texels)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 60.0])
 @pytest.mark.parametrize("kind", ["perspective", "orthographic"])
 def test_the_jacobian_of_a_known_square(kind: str, tilt: float) -> None:
     """Seen straight on, texels a pixel are texels a unit over pixels a unit; at 60 degrees twice as many in one way."""
-    square = Square(64)
     lens = pinhole(1, 40.0, (15.5, 15.5)) if kind == "perspective" else orthographic(1, 20.0, (15.5, 15.5))
-    seen = surface_buffers(square.mesh, Cameras(orbit(tilt, 0, 2.0, (0, 0, 0)), lens, 31, 31), square)
+    mesh, charts = square(64)
+    seen = surface_buffers(mesh, Cameras(orbit(tilt, 0, 2.0, (0, 0, 0)), lens, 31, 31), charts)
     there = seen.jacobian[0, :, :, 15, 15]
     torch.testing.assert_close(there.abs(), torch.tensor([[3.2 / np.cos(np.radians(tilt)), 0], [0, 3.2]]).float())
     assert float(seen.footprint[0, 15, 15]) == pytest.approx(3.2**2 / np.cos(np.radians(tilt)), rel=1e-5)
@@ -59,10 +52,11 @@ def test_the_jacobian_of_a_known_square(kind: str, tilt: float) -> None:
 def test_the_jacobian_is_the_difference_of_texture_coordinates(kind: str) -> None:
     mesh, cameras = own(trimesh.creation.box((0.8, 0.7, 0.6))), views(kind)
     atlas = Atlas.of(mesh, cameras)
-    corners, step = atlas.unwrapped().corners, 1e-4
+    charts, step = atlas.unwrapped(), 1e-4
+    corners, slopes = charts.corners, charts.slopes(mesh)
     for number in range(len(cameras)):
         here = cast(mesh, cameras, number)
-        found = jacobian(mesh, cameras, number, here, corners)
+        found = jacobian(here, slopes)
         for axis, shift in enumerate([(step, 0.0), (0.0, step)]):
             there = cast(mesh, cameras, number, shift)
             both, a, b = np.intersect1d(here.hit, there.hit, return_indices=True)
@@ -79,10 +73,12 @@ def test_points_of_the_buffers_project_to_their_pixels(kind: str) -> None:
     atlas = Atlas.of(mesh, cameras)
     seen = atlas.buffers()
     assert seen is atlas.buffers(), "kept"
-    assert torch.equal(seen.visible, torch.from_numpy(atlas.looks(cameras)[0] >= 0))
-    assert torch.equal(seen.texel, torch.from_numpy(atlas.looks(cameras)[0]))
+    index, texels = atlas.canvas().index, atlas.unwrapped().height * atlas.unwrapped().width
+    torch.testing.assert_close(torch.where(index < texels, index, -1), seen.texel)
     for number in range(len(cameras)):
-        there = seen.visible[number]
+        here, there = cast(mesh, cameras, number), seen.visible[number]
+        assert torch.equal(there.flatten().nonzero()[:, 0], torch.from_numpy(here.hit))
+        assert seen.texel[number][there].tolist() == atlas.unwrapped().texels(here.face, here.weights).tolist()
         pixels, depth = project(
             seen.position[number].double(),
             torch.from_numpy(cameras.extrinsics[number : number + 1]),
@@ -97,7 +93,6 @@ def test_points_of_the_buffers_project_to_their_pixels(kind: str) -> None:
         torch.testing.assert_close(
             torch.einsum("ni,nij->nj", weights, vertices), seen.position[number][:, there].T, atol=1e-5, rtol=0
         )
-    texels = atlas.unwrapped().height * atlas.unwrapped().width
     assert seen.seen_texels(texels).sum(1).tolist() == [len(v[v >= 0].unique()) for v in seen.texel]
 
 
@@ -146,3 +141,60 @@ def test_weights_to_a_power_and_winners() -> None:
     torch.testing.assert_close(canvas.winners().paint(x), torch.tensor([[1.0, 2.0, 7.0, 0.0]]))
     assert canvas.winners().weight.tolist() == [[[1, 1, 0]], [[0, 0, 1]]]
     assert canvas.raised(1) is canvas
+
+
+SIGHTS = {
+    "all of it": (2.0, 40.0, 0.0),
+    "from inside its ball": (0.45, 40.0, 0.0),
+    "partly out of the picture": (2.0, 40.0, 22.0),
+    "out of the picture": (2.0, 40.0, 400.0),
+}
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.7])
+@pytest.mark.parametrize("kind", ["perspective", "orthographic"])
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_only_rays_that_miss_are_left_out(sight: str, kind: str, stretch: float) -> None:
+    """A cast looks at the part of the picture around the mesh; it finds what rays through all pixels find."""
+    away, focal, aside = SIGHTS[sight]
+    mesh = own(trimesh.creation.icosphere(subdivisions=2, radius=0.5).apply_translation((0.3, -0.1, 0.2)))
+    poses = orbit([20, 130], 35, away, (0.3, -0.1, 0.2)) @ np.diag([stretch, 1, 1, 1.0])
+    centre = (24 + aside, 20 - aside / 2)
+    lens = pinhole(2, focal, centre) if kind == "perspective" else orthographic(2, focal, centre)
+    lens[:, 0, 1] = 3 if kind == "perspective" else 0  # pixels need not be rectangles
+    cameras = Cameras(poses, lens, 40, 48)
+    count = 0
+    for number in range(2):
+        for shift in ((0.0, 0.0), (0.4, -0.3)):
+            origins, directions = cameras.rays(number, cameras.pixels.reshape(-1, 2) + shift)
+            face, depth = mesh.first(origins, directions)
+            seen = cast(mesh, cameras, number, shift)
+            np.testing.assert_array_equal(seen.hit, np.flatnonzero(face >= 0))
+            np.testing.assert_array_equal(seen.face, face[seen.hit])
+            np.testing.assert_allclose(seen.depth, depth[seen.hit], rtol=1e-12)
+            count += len(seen.hit)
+    assert (count == 0) == (sight == "out of the picture")
+
+
+def test_buffers_are_made_when_they_are_read_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh, cameras = own(trimesh.creation.box((0.8, 0.7, 0.6))), views("perspective")
+    charts = Atlas.of(mesh, cameras).unwrapped()
+    whole = surface_buffers(mesh, cameras, charts)
+    assert not {"face", "depth", "jacobian"} & set(vars(whole))
+    assert whole.depth is whole.depth
+    assert "jacobian" not in vars(whole)
+    monkeypatch.setattr("syncbench.bench.surfaces.buffers.BAND", 100)
+    parts = surface_buffers(mesh, cameras, charts)
+    assert len(parts.casts) > len(whole.casts) == 3
+    for name in ("face", "weights", "texel", "at", "depth", "position", "normal", "cosine", "jacobian"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=0, atol=0)
+
+
+def test_buffers_of_cameras_that_see_nothing() -> None:
+    mesh, cameras = own(trimesh.creation.box((0.8, 0.7, 0.6))), views("perspective")
+    away = Cameras(look_at(np.full((3, 3), 2.0), np.full((3, 3), 9.0)), cameras.intrinsics, 40, 40)
+    seen = surface_buffers(mesh, away, Atlas.of(mesh, cameras).unwrapped())
+    assert not seen.visible.any()
+    assert (seen.texel == -1).all()
+    assert seen.jacobian.shape == (3, 2, 2, 40, 40)
+    assert not seen.jacobian.any()

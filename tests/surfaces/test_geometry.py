@@ -193,7 +193,12 @@ def test_texels_are_places_on_the_surface(factor: int) -> None:
     covered = canvas.mass > 0
     torch.testing.assert_close(canvas.paint(canvas.look(z))[:, covered], z[:, covered])
     assert float(canvas.weight.min()) > 0
-    index, cosine = atlas.looks(views, factor)
+    again = atlas.canvas(factor)
+    again.weight.zero_()
+    again.index.zero_()
+    assert torch.equal(atlas.canvas(factor).index, canvas.index), "who changes a canvas changes no other"
+    assert torch.equal(atlas.canvas(factor).weight, canvas.weight)
+    index, cosine = atlas.buffers(factor).texel.numpy(), atlas.buffers(factor).cosine.numpy()
     coarse = views.coarser(factor)
     places: dict[int, list[np.ndarray]] = {}
     for number in range(len(views)):
@@ -228,7 +233,7 @@ def test_a_pose_moves_the_mesh_not_its_texture() -> None:
     pose = np.eye(4)
     pose[:2, :2] = [[0, -1], [1, 0]]
     turned = Mesh(mesh.vertices @ pose[:3, :3].T, mesh.faces)
-    here = Atlas.of(mesh, views, pose).looks(Cameras(views.extrinsics @ pose, views.intrinsics, 48, 48))[0]
+    here = Atlas.of(mesh, views, pose).buffers().texel.numpy()
     mask = np.stack([turned.first(o, d.reshape(-1, 3))[0].reshape(48, 48) >= 0 for o, d in map(views.rays, (0, 1))])
     assert ((here >= 0) == mask).all()
 
@@ -237,12 +242,12 @@ def test_a_pose_that_stretches_the_mesh_turns_its_normals() -> None:
     """Cosines are those of the mesh as it stands, not as it was before it was stretched."""
     mesh, views, pose = ball(3), cameras(), np.diag([1.4, 0.7, 1.1, 1.0])
     stretched = Mesh(mesh.vertices @ pose[:3, :3], mesh.faces, trusted=True)
-    there = Atlas.of(stretched, views).looks(views)[1]
-    here = Atlas.of(mesh, views, pose).looks(Cameras(views.extrinsics @ pose, views.intrinsics, 48, 48))[1]
+    there = Atlas.of(stretched, views).buffers().cosine
+    here = Atlas.of(mesh, views, pose).buffers().cosine
     assert there.max() > 0.9
-    assert np.abs(here - there).max() < 1e-5
-    rigid = Atlas.of(mesh, views, np.eye(4)).looks(views)[1]
-    assert np.abs(rigid - there).max() > 0.1
+    assert (here - there).abs().max() < 1e-5
+    rigid = Atlas.of(mesh, views, np.eye(4)).buffers().cosine
+    assert (rigid - there).abs().max() > 0.1
 
 
 def test_shared_and_separate_pixels() -> None:

@@ -34,6 +34,8 @@ SCORES = [(c.id, f) for c in list_components("metrics") if c.role != "cost" for 
 
 SILENT = {"revisit_error", "picture_error", "seed_spread", "correspondence", "geodesic_error", "side_flips"}
 """Metrics without a value on the scenes: these lack words for sources, pictures to be made, and a second seed."""
+SPARSE = ("self_reconstruction", "prior")
+"""A metric and a family whose scenes have too few views for it."""
 
 
 @pytest.mark.parametrize(("name", "family"), SCORES)
@@ -44,7 +46,7 @@ def test_every_metric_has_a_card_of_its_present_version(name: str, family: str) 
     if hasattr(metric, "lacks") and metric.lacks():
         pytest.skip(metric.lacks())
     grade = grades().of(family, name, metric.version, metric.fingerprint())
-    wanted = ("silent",) if name in SILENT else ("passed", "failed")
+    wanted = ("silent",) if name in SILENT or (name, family) == SPARSE else ("passed", "failed")
     assert grade.state in wanted, (
         f"{grade.text}: run `syncbench validate --items 12 --out DIR` and copy DIR/cards to {SHIPPED}"
     )

@@ -12,7 +12,7 @@ from syncbench.bench.cli.main import app
 from syncbench.bench.trust.cards import cards_text
 from syncbench.bench.trust.corruptions import CORRUPTIONS, corruption, corruptions_of, from_views, shortened, true_views
 from syncbench.bench.trust.validate import WORLDS, save_cards, validate
-from syncbench.bench.trust.verdicts import Ladder, Rung, ladder_checks
+from syncbench.bench.trust.verdicts import Ladder, Rung, ladder_checks, ladder_of
 from syncbench.bench.types import FAMILIES, Item, SyncbenchError
 from typer.testing import CliRunner
 
@@ -110,6 +110,14 @@ def test_a_reward_is_forgiven_where_another_metric_stands_guard(tmp_path: Path) 
     guarded = [next(c for c in cards[0].checks if c.name == "guarded") for cards in (alone, both)]
     assert [check.passed for check in guarded] == [False, True]
     assert "noise" in guarded[0].seen
+
+
+def test_sums_in_another_order_are_no_change() -> None:
+    one, truth = corruption("exchange"), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    rounded, better = [value * (1 - 4e-16) for value in truth], [value - 1e-6 for value in truth]
+    assert rounded != truth
+    for losses, told in ((rounded, "blind"), (better, "rewards")):
+        assert ladder_of(one, truth, dict.fromkeys(one.ladder, losses)).told == told
 
 
 def test_a_guard_tells_what_the_other_rewards() -> None:

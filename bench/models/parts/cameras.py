@@ -26,17 +26,6 @@ class Camera(Silent):
         return {self.out: rows}, {self.out: rows}
 
 
-def camera_numbers(to_world: Tensor) -> Tensor:
-    """The 16 numbers (n, 16) a multi-view network reads of cameras (n, 4, 4) or (n, 16): rows of camera-to-world.
-
-    The camera's position is divided by its distance from the world's origin. MVDream's views lie on a unit orbit of the
-    point that cameras look at, which in the reference world is half a unit above the origin.
-    """
-    matrices = to_world.reshape(-1, 4, 4).clone()
-    matrices[:, :3, 3] /= matrices[:, :3, 3].norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return matrices.flatten(1)
-
-
 def orbit_numbers(to_world: Float[Tensor, "n 16"]) -> Float[Tensor, "n 16"]:
     """Camera-to-world matrices, row by row, as MVDream was trained with them, from those of this package.
 

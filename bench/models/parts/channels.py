@@ -14,10 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...surfaces.light import linear_to_srgb, srgb_to_linear
+from ...surfaces.shared import SHADING_MAX
 
-Habit = Literal["suite", "linear", "gamma", "normal", "opposite", "grey", "first"]
+Habit = Literal["suite", "linear", "gamma", "compressed", "normal", "opposite", "grey", "first"]
 GAMMA = 2.2
-"""The exponent of `gamma`, which stands for linear light in the released code of RGB-to-X."""
+"""The exponent of `gamma`: linear light in the released code of RGB-to-X and of IntrinsicDiffusion."""
+BRIGHT = 0.95, 0.85
+"""A quantile of shading, and the level in linear light that it becomes, in the pictures of IntrinsicDiffusion."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,25 @@ def turned(normals: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     return torch.cat([normals[:, :1], 1 - normals[:, 1:]], 1)
 
 
+def expanded(code: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Pictures of shadings S from codes S / (1 + S) in [0, 1].
+
+    S has no upper end and is known up to a factor, which is chosen for each picture so that BRIGHT holds of the mean of
+    its three channels. What is then above 1 is white.
+    """
+    shading = 1 / (1 - code).clamp_min(1e-5) - 1
+    share, level = BRIGHT
+    grey = shading.mean(1).flatten(1)
+    bright = grey.kthvalue(1 + round(share * (grey.shape[1] - 1)), dim=1).values.clamp_min(1e-5)
+    return linear_to_srgb((shading * (level / bright).view(-1, 1, 1, 1)).clamp(0, 1))
+
+
+def compressed(picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Codes S / (1 + S) of the shadings S of the suite's pictures; `expanded` undoes it, but for the factor of S."""
+    shading = SHADING_MAX * srgb_to_linear(picture)
+    return shading / (1 + shading)
+
+
 @dataclass(frozen=True)
 class Convention:
     """A convention of networks: functions of pictures (n, 3, h, w) in [0, 1]."""
@@ -67,6 +89,7 @@ HABITS: dict[Habit, Convention] = {
     "suite": Convention(_same, _same),
     "linear": Convention(linear_to_srgb, srgb_to_linear),
     "gamma": Convention(lambda light: light ** (1 / GAMMA), lambda picture: picture**GAMMA),
+    "compressed": Convention(expanded, compressed),
     "normal": Convention(lambda picture: turned(unit(picture)), lambda picture: turned(unit(picture))),
     "opposite": Convention(lambda picture: turned(unit(1 - picture)), lambda picture: 1 - turned(unit(picture))),
     "grey": Convention(lambda picture: picture.mean(1, keepdim=True).expand(-1, 3, -1, -1), _same),
@@ -74,9 +97,10 @@ HABITS: dict[Habit, Convention] = {
 }
 """Conventions by name.
 
-`suite`: as in the suite; `linear`: linear light; `gamma`: levels to the power 2.2; `normal`: normals of any length in
-axes x right, y up, z to the viewer; `opposite`: the same with the opposite sign; `grey`: one number, the mean of the
-three channels; `first`: one number, the first channel."""
+`suite`: as in the suite; `linear`: linear light; `gamma`: levels to the power 2.2; `compressed`: shading S in linear
+light and of any scale, as S / (1 + S); `normal`: normals of any length in axes x right, y up, z to the viewer;
+`opposite`: the same with the opposite sign; `grey`: one number, the mean of the three channels; `first`: one number,
+the first channel."""
 
 
 def shown(

@@ -3,7 +3,7 @@
 A conditioner returns two sets of rows: what it gives, and what takes its place in passes that drop its group.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,6 +92,15 @@ def needed(request: Request, name: str) -> Tensor:
     if name not in request.inputs:
         raise SyncbenchError(f"the model needs condition `{name}`: choose a dataset that has it")
     return request.inputs[name]
+
+
+def asked_channels(prompts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The channel that each view is: its prompt, or where that names none of the `known`, the next of these in order.
+
+    >>> asked_channels(("normal", "a kitchen"), ("albedo", "normal"))
+    ['normal', 'normal']
+    """
+    return [prompt if prompt in known else known[i % len(known)] for i, prompt in enumerate(prompts)]
 
 
 def repeated(rows: Rows, views: int) -> Rows:

@@ -29,6 +29,8 @@ class Filled:
     renamed: Callable[[str], str]
     """From the name of a tensor in the file to its name in the network; empty for tensors of other networks."""
     config: Json
+    arranged: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """Makes the network's tensors of the renamed ones, where names are not all that differs."""
 
     @cached_property
     def module(self) -> Any:
@@ -36,7 +38,7 @@ class Filled:
         with quiet(), building(self.placement.device):
             made = self.make()
         if self.placement.device.type != "meta":
-            fill(made, read_tensors(self.file, self.renamed), self.file)
+            fill(made, self.arranged(read_tensors(self.file, self.renamed)), self.file)
         if isinstance(made, nn.ModuleList):  # whose parts are called one by one
             for part in made:
                 self.placement.put(part)

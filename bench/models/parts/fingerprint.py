@@ -87,6 +87,11 @@ class Agree:
 
 TEXT_WIDTH = Agree("unet.cross_attention_dim", ("text_encoder.hidden_size", "text_encoder_2.hidden_size"))
 """The width of the text that a UNet reads is that of its text encoders together."""
+STEERED = (
+    *("cross_attention_dim", "block_out_channels", "layers_per_block", "in_channels", "addition_embed_type"),
+    *("projection_class_embeddings_input_dim", "class_embed_type"),
+)
+"""Fields of their configurations in which a ControlNet and the network that it steers must be equal."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .conditioners import Request, Rows, Silent
+from .conditioners import Request, Rows, Silent, asked_channels
 
 TASKS = {"depth": (0.0, 1.0), "normal": (1.0, 0.0)}
 KINDS = {"indoor": (1.0, 0.0, 0.0), "outdoor": (0.0, 1.0, 0.0), "object": (0.0, 0.0, 1.0)}
@@ -22,8 +22,7 @@ class Asked(Silent):
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """Row `class_labels` (views, 10), given and dropped alike; prompts that name no channel take them in order."""
-        names = list(TASKS)
-        asked = [p if p in TASKS else names[i % len(names)] for i, p in enumerate(request.prompts)]
+        asked = asked_channels(request.prompts, list(TASKS))
         tasks = torch.tensor([TASKS[name] for name in asked])
         rows = {"class_labels": torch.cat([waves(tasks), waves(torch.tensor([self.kind] * len(asked)))], 1)}
         return rows, rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .conditioners import Request, Rows, Silent, repeated
+from .conditioners import Request, Rows, Silent, asked_channels, repeated
 from .library import library_class, quiet
 from .weights import Held, Weights
 
@@ -122,9 +122,7 @@ class Words:
 
     def __call__(self, request: Request) -> tuple[Rows, Rows]:
         """Embeddings of each view's text, and of the negative prompt."""
-        names = list(self.words)
-        asked = [p if p in self.words else names[i % len(names)] for i, p in enumerate(request.prompts)]
-        said = tuple(self.words[name] for name in asked)
+        said = tuple(self.words[name] for name in asked_channels(request.prompts, list(self.words)))
         return self.text(replace(request, prompts=said))
 
 

@@ -14,7 +14,7 @@ from .conditioners import Rows
 from .joint import joint, referring
 from .network import Couples, Network
 from .schedule import Prediction
-from .weights import Weights
+from .weights import Loadable
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,11 @@ class Wrapper:
 class Control:
     """One ControlNet: its weights, the name of the row that it reads, and the factor on its residuals."""
 
-    weights: Weights
+    weights: Loadable
     name: str = "depth"
     scale: float = 1.0
+    downscale: int = 1
+    """Pixels along a side of a cell of the row: 1 for a picture, more for features."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Controlled(Wrapper):
             if control.name not in rows:
                 continue
             network, hint = control.weights.module, rows[control.name]
-            check_size(control.name, hint.shape[-2:], x, self.factor)
+            check_size(control.name, [side * control.downscale for side in hint.shape[-2:]], x, self.factor)
             down, middle = network(
                 x.to(network.dtype),
                 call.level.t,
