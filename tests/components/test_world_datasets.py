@@ -33,7 +33,8 @@ def test_items_are_many_and_say_what_they_want(dataset: Dataset) -> None:
     assert len({item.prompts for item in items}) > 0.9 * len(items)
     for item in items:
         assert item.surface.window == (128, 128)
-        wanted = (2, 1.0) if item.family == "channels" else (16, 4.0)  # a decomposition is not guided by words
+        # a decomposition is not guided by words; views of an imagined object agree less under guidance
+        wanted = {"channels": (2, 1.0), "prior": (16, 1.5)}.get(item.family, (16, 4.0))
         assert (item.protocol.steps, item.protocol.guidance) == wanted
         assert all(world.parse(prompt).caption == prompt for prompt in item.prompts)
     words = {word for item in items for word in item.prompts[0].split()}

@@ -210,8 +210,9 @@ def test_a_lossy_clip_is_scored_within_a_tolerance(sampled: Callable[[str], Path
     score(tmp_path / "out")
     own, theirs = values(here, "redrawn"), values(tmp_path / "out", "theirs")
     for at, (value, *_) in theirs.items():
-        # halved colour resolution smooths what differs between frames: measured 24 % of the error at 32 px
-        assert value == pytest.approx(own[at][0], rel=0.3 if at[2] == "warping_error" else 0.1), at
+        # halved colour resolution smooths what differs between frames: measured 24 % of the error and 12 % of the
+        # similarity at 32 px
+        assert value == pytest.approx(own[at][0], rel=0.3 if at[2] == "warping_error" else 0.2), at
         assert value != own[at][0], "a lossy codec changes the last digits"
 
 
