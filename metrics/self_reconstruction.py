@@ -17,8 +17,6 @@ those of six cameras around an object hardly do: there is no value unless every 
 degrees, which takes eight cameras around an object.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -26,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from annotated_types import Interval
 
+from ..bench.isolation.guard import threaded
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .views.epipolar import cameras_of
 from .views.images import stored_views
@@ -92,7 +91,7 @@ class SelfReconstruction:
             origin=torch.cat([rays[k].origin for k in fitted]), direction=torch.cat([rays[k].direction for k in fitted])
         )
         gaps: list[torch.Tensor] = []
-        with _one_thread():
+        with threaded(1):  # so that sums, and with them the fit, are the same everywhere
             with torch.enable_grad():
                 field = fit_voxels(every, colours[fitted].flatten(0, 1), focus.distance, self.steps, self.seed)
             with torch.no_grad():
@@ -109,14 +108,3 @@ def split_views(count: int) -> tuple[list[int], list[int]]:
     """Numbers of the views that are scored, evenly among all and none at an end, and of those that are fitted."""
     scored = [k for k in range(count - 1) if k % EVERY == EVERY // 2]
     return scored, [k for k in range(count) if k not in scored]
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """While this lasts torch uses one thread, so that sums, and with them the fit, are the same everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,6 +1,7 @@
 """Commands that examine metrics, methods, components and the machine: validate, oracle, check, doctor."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def validate(
     from ..trust.cards import cards_text, ladder_figures
     from ..trust.validate import estimates_of, save_cards, with_calibrations
     from ..trust.validate import validate as make
+    from ..trust.verdicts import Card
     from ..types import FAMILIES, Family
 
     names = split_names(families)
@@ -53,13 +55,17 @@ def validate(
     if calibrate:  # first, because what is wrong with a folder shows at once
         with executor(1, None, threads) as execute, shown() as listener:
             found = calibrations(calibrate, estimates_of(metrics or ()), execute, listener)
+
+    def keep(made: Sequence[Card]) -> None:  # family by family, because an interruption must lose no hours
+        if out is not None:
+            save_cards(with_calibrations(made, found or {}), out)
+
     with told("validating") as progress, threaded(threads_for(asked=threads, small=True)):
-        cards = make(metrics or (), families=chosen, items=items, levels=levels, progress=progress)
+        cards = make(metrics or (), families=chosen, items=items, levels=levels, progress=progress, keep=keep)
     if not cards:
         raise SyncbenchError(f"nothing to validate: costs are counted, and the others are not of {', '.join(chosen)}")
     cards = with_calibrations(cards, found or {})
     if out is not None:
-        save_cards(cards, out)
         ladder_figures(cards, out)
     if as_json:
         print_json([card.as_json() for card in cards])

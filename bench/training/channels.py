@@ -100,7 +100,7 @@ class Recipe:
         launch(_run, processes, plan, self, base, data, number, size // processes, start)
         measured = self.held_out if measured is None else measured
         if measured:
-            from .figures import channels_card, recomposed_card
+            from .channel_figures import channels_card, recomposed_card
 
             if self.given > 1:
                 recomposed_card(out, base, measured, device)

@@ -74,7 +74,7 @@ def main(
     plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
     launch(_run, processes, plan, base, data, number, size // processes, drop, lean)
     if measured:
-        from .figures import depth_card
+        from .view_figures import depth_card
 
         depth_card(out, base, data, measured, device)
 

@@ -55,7 +55,7 @@ def main(
     plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
     launch(_run, processes, plan, base, data, number, max(1, size // processes), drop, lean)
     if measured:
-        from .figures import grid_card
+        from .view_figures import grid_card
 
         grid_card(out, base, data, measured, device)
 

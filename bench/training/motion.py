@@ -98,7 +98,7 @@ def main(
     plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
     launch(_run, processes, plan, base, data, number, frames, max(1, size // processes // frames), first, lean)
     if measured:
-        from .figures import motion_card
+        from .view_figures import motion_card
 
         motion_card(out, base, measured, frames // 2, device)
 

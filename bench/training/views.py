@@ -163,7 +163,7 @@ def main(
     plan.warmup, plan.average, plan.log_every = 50, 0.99, 20
     launch(_run, processes, plan, base, source, size // processes, share, camera_drop, objective, lean)
     if measured and captures is None:
-        from .figures import views_card
+        from .view_figures import views_card
 
         views_card(out, base, data, measured, device)
 

@@ -14,7 +14,7 @@ import torch
 from ..analysis.frame import loss
 from ..catalogue.registry import component_id, label, load
 from ..catalogue.roles import role_of
-from ..isolation.guard import Failure, attempt, blamed
+from ..isolation.guard import Failure, attempt, blamed, threaded
 from ..types import Artifact, Family, Item, Score, SyncbenchError
 from .calibrated import alike, estimated
 from .calibration import Calibration, calibrate
@@ -108,13 +108,9 @@ class Trial:
     def _repeats(self, truth: Mapping[str, Artifact]) -> None:
         # Copies, because metrics keep features of pictures that they have scored and would return them.
         copies = {item: _copy(truth[item]) for item in reversed(list(truth))}
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1 if threads > 1 else 2)
-        try:
+        with threaded(1 if torch.get_num_threads() > 1 else 2):
             for name in self.judges:
                 self._same("repeats", name, self.values[name, "truth", 0.0], self._ask(name, copies))
-        finally:
-            torch.set_num_threads(threads)
 
     def _agrees(self, made: Mapping[str, Artifact]) -> None:
         """Compare metrics with their `reference`, on damaged scenes because many metrics are 0 at the truth."""

@@ -22,7 +22,7 @@ The checks follow SysCON3D's corruption ladders, audits of invariance, and known
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,13 @@ def validate(
     items: int = 12,
     levels: int = 5,
     progress: Tally = lambda done, total, text: None,
+    keep: Callable[[Sequence[Card]], None] = lambda cards: None,
 ) -> list[Card]:
     """Report cards of `metrics`, over the first `items` of each family's data set and `levels` strengths of damage.
 
     `metrics` are ids, presets or files; empty means all of the tree, with their presets, whose weights are on this
-    machine. Raises SyncbenchError for unknown names, for fewer than `stats.ENOUGH` items, from which nothing can be
-    judged, and for fewer than two levels.
+    machine. `keep` is called with all cards so far whenever those of a family are made. Raises SyncbenchError for
+    unknown names, for fewer than `stats.ENOUGH` items, from which nothing can be judged, and for fewer than two levels.
     """
     if items < ENOUGH or levels < 2:
         raise SyncbenchError(f"validation needs at least {ENOUGH} items and 2 levels: fewer judge nothing")
@@ -99,6 +100,7 @@ def validate(
             answered = {card.metric: card for card in again.cards(trial.laid()) if card.ladders}
             own = [answered.get(card.metric, card) for card in own]
         cards += own
+        keep(cards)
     return cards
 
 

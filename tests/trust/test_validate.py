@@ -174,6 +174,14 @@ def test_mistakes_are_told_in_a_line(arguments: list[str], said: str) -> None:
     assert said in " ".join(done.output.split())
 
 
+def test_cards_of_finished_families_outlive_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORLDS, "geometry", "no_such_data_set")
+    asked = ["sharpness", "--families", "channels,geometry", "--items", "6", "--levels", "2", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, ["validate", *asked]).exit_code == 2
+    kept = json.loads((tmp_path / "cards" / "sharpness.json").read_text())
+    assert [card["family"] for card in kept] == ["channels"]
+
+
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, list[Item]]:
     return {family: load("datasets", WORLDS[family]).items()[:3] for family in FAMILIES}
