@@ -88,7 +88,7 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
         return None
     finite = math.isfinite(error) and all(math.isfinite(value) and value >= 0 for value in asdict(cost).values())
     sound = path.dtype == torch.float32 and path.ndim == 5 and path.shape[:2] == shape and finite
-    if not sound or facts.get("sha256") != _hash(path):
+    if not sound or facts.get("sha256") != _hash(path, facts["error"], facts["cost"]):
         return None
     with suppress(OSError):
         os.utime(_folder() / f"{name}.safetensors")
@@ -97,7 +97,8 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
 
 def write(name: str, found: Kept) -> None:
     """Keep an inversion under `name`, all of it or nothing. Disk errors are ignored."""
-    facts = {"error": repr(found.error), "cost": json.dumps(asdict(found.cost)), "sha256": _hash(found.path)}
+    error, cost = repr(found.error), json.dumps(asdict(found.cost))
+    facts = {"error": error, "cost": cost, "sha256": _hash(found.path, error, cost)}
     with suppress(OSError, SyncbenchError):
         write_whole(_folder() / f"{name}.safetensors", save({"path": found.path.contiguous()}, facts), follow=False)
         _forget()
@@ -118,5 +119,5 @@ def _folder() -> Path:
     return (Path(given) if given else user_cache_path("syncbench")) / "inversions"
 
 
-def _hash(path: Tensor) -> str:
-    return sha256(path.contiguous().numpy().tobytes()).hexdigest()
+def _hash(path: Tensor, *facts: str) -> str:
+    return sha256("\n".join(facts).encode() + b"\0" + path.contiguous().numpy().tobytes()).hexdigest()

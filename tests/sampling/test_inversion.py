@@ -140,11 +140,26 @@ def test_a_damaged_file_counts_as_absent(count: Callable[..., tuple[Any, Cost, i
     wanted = count(clip_item())[0]
     [file] = tmp_path.rglob("*.safetensors")
     whole = file.read_bytes()
-    for damaged in (b"", whole[:-1], whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], whole[:-1] + b"\x7f"):
+    for damaged in (b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         file.write_bytes(damaged)
         found, _, called = count(clip_item())
         assert called > 0
         assert torch.equal(found.path, wanted.path)
+
+
+def test_a_bit_flipped_anywhere_in_a_kept_file_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the header too: the error and the cost stand there as text, and one digit for another would still be read."""
+    monkeypatch.setenv("SYNCBENCH_CACHE", str(tmp_path))
+    kept.write("a", kept.Kept(torch.rand(2, 1, 2, 2, 2), 1.25, Cost(evaluations=31, seconds=0.54321)))
+    [file] = tmp_path.rglob("*.safetensors")
+    whole = file.read_bytes()
+    assert kept.read("a", (2, 1)) is not None
+    unnoticed = []
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        if kept.read("a", (2, 1)) is not None:
+            unnoticed.append(place)
+    assert not unnoticed
 
 
 def test_old_files_go_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
