@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +29,8 @@ FOCAL = 886.81 / 1024
 """Focal length of Hypersim's cameras over the width of a picture."""
 BRIGHTEST = 0.98
 """Quantile of shading and residual that becomes 1, as in Marigold's loader of Hypersim."""
+GAMMA = 2.2
+"""Of Hypersim's tone mapping."""
 DARKER = {"1": 1.0, "2": 2.0, "E": 0.0}
 """IIW's answers to which point is darker: the first, the second, neither."""
 LIST = 1_000_000
@@ -73,11 +75,39 @@ def known_tensor(
     return _depth(row, size) if name == "depth" else _surface(row, size, axes)
 
 
-def read_light(path: Path, height: int, width: int) -> Float[Tensor, "1 3 height width"]:
-    """A photograph in linear light (EXR, NPY, PNG of 16 bits) as sRGB in [0, 1]; above 1 it is white."""
-    light = _light(path)
-    light = light.expand(1, 3, *light.shape[2:]).clamp(0, 1)
-    return linear_to_srgb(_scaled(light, (height, width), str(path)))
+def read_light(path: Path, height: int, width: int, entities: str = "") -> Float[Tensor, "1 3 height width"]:
+    """A photograph in linear light (EXR, NPY, PNG of 16 bits) as sRGB in [0, 1]; above 1 it is white.
+
+    A render of Hypersim (HDF5) is shown as its authors' tool shows it: exposed by `exposure`, with a gamma of 2.2.
+    `entities` is its file of what every pixel shows, -1 where it shows nothing.
+    """
+    light, render = _light(path), path.suffix.lower() in (".hdf5", ".h5")
+    light = light.expand(1, 3, *light.shape[2:])
+    if render:
+        shown = torch.from_numpy(read_map(Path(entities))[..., 0] != -1) if entities else None
+        if shown is not None and shown.shape != light.shape[2:]:
+            raise SyncbenchError(
+                f"{quoted(entities)}: {tuple(shown.shape)} px, and its render {tuple(light.shape[2:])}"
+            )
+        light = exposure(light[0], shown) * light
+    light = _scaled(light.clamp(0, 1), (height, width), str(path))
+    return light ** (1 / GAMMA) if render else linear_to_srgb(light)
+
+
+def exposure(light: Float[Tensor, "3 h w"], shown: Bool[Tensor, "h w"] | None = None) -> float:
+    """What linear light is multiplied by, so that the 90 % quantile of brightness is 0.8 after a gamma of 2.2.
+
+    Brightness is 0.3 red + 0.59 green + 0.11 blue, of the pixels that are `shown` (default: all). Without any the
+    factor is 1, and a picture whose quantile is below 0.0001 becomes black. Source: Hypersim (Roberts et al. 2021,
+    arXiv 2011.02523), tone mapping of its toolkit, after CGIntrinsics.
+    """
+    brightness = (light * torch.tensor([0.3, 0.59, 0.11])[:, None, None]).sum(0)
+    if shown is not None:
+        brightness = brightness[shown]
+    if not brightness.numel():
+        return 1.0
+    bright = float(np.quantile(brightness.numpy(), 0.9))
+    return 0.8**GAMMA / bright if bright >= 1e-4 else 0.0
 
 
 def read_judgements(path: Path) -> Float[Tensor, "n 6"]:

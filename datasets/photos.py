@@ -3,10 +3,10 @@
 Several: `path` names a folder, whose pictures are taken in the order of their names, a txt file with one path a line,
 or a jsonl, json or csv file with `photo` (a path, relative to that file) and, if wanted, `prompt`, `id`, and paths of
 what is known: `albedo`, `shading`, `residual`, `normal`, `depth`, `distance`, `mask`, `judgements`. IIW, the MIT
-intrinsic images, InteriorVerse and Marigold's Hypersim are recognised (see `layouts.photo_rows`). A prompt tells what
-the picture shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned as their
-header says, transparent pixels are laid on white, and colours are read as sRGB; EXR, NPY and the 16-bit pictures of MIT
-are linear light.
+intrinsic images, InteriorVerse and Hypersim are recognised (see `layouts.photo_rows`). A prompt tells what the picture
+shows; models of channels do not read it, and `clip_text` compares with it. Pictures are turned as their header says,
+transparent pixels are laid on white, and colours are read as sRGB; EXR, NPY and the 16-bit pictures of MIT are linear
+light, and renders of Hypersim (HDF5) are exposed as its authors' tool exposes them.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,8 @@ class Photos:
                 high, wide = self._sides(*upright_size(opened_picture(path)))
         prompt = row["prompt"] or self.prompt.strip()
         digits = sha256(read_bytes(path, 2**30)).hexdigest()
-        known = {name: Path(row[name]) for name in KNOWN_OF if row[name]}
+        reader = partial(read_light, entities=row["entities"]) if linear else read_scaled
+        known = {name: Path(row[name]) for name in (*KNOWN_OF, "entities") if row[name]}
         axes: Axes = "opengl" if row["axes"] == "opengl" else self.axes
         total = sha256(digits.encode())
         for name, file in known.items():
@@ -88,7 +89,7 @@ class Photos:
             prompts=(checked_prompt(prompt, "photos.prompt") if prompt else "",),
             surface=Shared(tuple(self.channels), high, wide),
             protocol=Sampling(steps=STEPS, guidance=1.0),
-            conditions=Lazy(image=partial(read_light if linear else read_scaled, path, high, wide)),
+            conditions=Lazy(image=partial(reader, path, high, wide)),
             truth=Lazy(**{name: partial(make, name) for name in known_names(row, tuple(self.channels))}),
             content=total.hexdigest()[:12] if known else digits[:12],
         )

@@ -1,7 +1,7 @@
-"""Photographs and what is known of them: folders, IIW, MIT intrinsic images, InteriorVerse, Marigold's Hypersim.
+"""Photographs and what is known of them: folders, IIW, MIT intrinsic images, InteriorVerse, Hypersim.
 
 A row has `photo`, and paths of what is known of it by the names KNOWN_OF; other columns are empty. `axes` are those of
-normals and `unit` is that of depth, where a layout says so.
+normals and `unit` is that of depth, where a layout says so. `entities` says where a render of Hypersim shows a thing.
 """
 
 import re
@@ -17,16 +17,18 @@ from .._rows import READERS, inside, named_id, read_rows
 Row = dict[str, str]
 KNOWN_OF = ("albedo", "shading", "residual", "normal", "depth", "distance", "mask", "judgements")
 """Columns of an index file that hold paths, beside `photo`. `depth` is camera z, `distance` that to its centre."""
-LINEAR = (".exr", ".npy")
+LINEAR = (".exr", ".npy", ".hdf5")
 """Endings of photographs in linear light."""
 MIT = ("diffuse", "reflectance", "shading", "mask")
 """Names of the pictures of a folder of the MIT intrinsic images that are read: the photograph and its truth."""
 FRAME = re.compile(r"rgb_(?P<rest>.+)\.png")
 """Name of a photograph of Hypersim as Marigold's preprocessing leaves it, with `albedo_....npy` and so on beside it."""
+RENDER = re.compile(r"scene_(?P<camera>cam_\d+)_final_hdf5/(?P<frame>frame\.(?P<number>\d+)\.)color\.hdf5")
+"""End of the path of a render of Hypersim as published, with `diffuse_reflectance` and so on beside it."""
 KNOWN = (
     "a folder of pictures (with IIW's judgements beside them, ID.json), of the MIT intrinsic images "
-    "(OBJECT/diffuse.png), of InteriorVerse (NNN_im.exr) or of Hypersim as Marigold has it (SCENE/rgb_....png), a "
-    "picture, or a list (txt, jsonl, json, csv)"
+    "(OBJECT/diffuse.png), of InteriorVerse (NNN_im.exr) or of Hypersim (SCENE/images/scene_cam_00_final_hdf5, or "
+    "SCENE/rgb_....png as Marigold has it), a picture, or a list (txt, jsonl, json, csv)"
 )
 """What `photos.path` may be, for messages."""
 
@@ -44,14 +46,14 @@ def photo_rows(path: str) -> list[Row]:
         rows = read_rows(str(place), ("photo",), KNOWN_OF, prompted=False)
         names = ("photo", *KNOWN_OF)
         found = [
-            {"axes": "", "unit": ""}
+            {"axes": "", "unit": "", "entities": ""}
             | {key: inside(place.parent, text, path) if key in names and text else text for key, text in row.items()}
             for row in rows
         ]
     elif is_folder(place):
         found = _folder(place)
     else:
-        found = [_row(place, place.stem)]
+        found = [_render(place) or _row(place, place.stem)]
     if not found or len(found) > ITEMS:
         many = f"more than {ITEMS:,} pictures" if found else f"no pictures ({', '.join(sorted(ENDINGS))})"
         raise SyncbenchError(f"{quoted(path)}: {many} in this folder; photos.path is {KNOWN}")
@@ -70,7 +72,7 @@ def _folder(root: Path) -> list[Row]:
 
 
 def _scene(folder: Path) -> list[Row]:
-    """Rows of a folder of the MIT intrinsic images (one), of InteriorVerse or of Hypersim (several); else none."""
+    """Rows of a folder of the MIT intrinsic images (one), of InteriorVerse or Hypersim (several); else none."""
     if all(is_file(folder / f"{name}.png") for name in MIT):
         photo, albedo, shading, mask = (str(folder / f"{name}.png") for name in MIT)
         return [_row(Path(photo), folder.name, albedo=albedo, shading=shading, mask=mask)]
@@ -83,7 +85,26 @@ def _scene(folder: Path) -> list[Row]:
     for file in sorted(folder.glob("rgb_*.png"), key=natural_order):
         if match := FRAME.fullmatch(file.name):
             rows.append(_hypersim(file, f"{folder.name}-{match['rest']}"))
-    return rows
+    renders = sorted(folder.glob("images/scene_cam_*_final_hdf5/frame.*.color.hdf5"), key=natural_order)
+    return rows + [row for file in renders if (row := _render(file))]
+
+
+def _render(photo: Path) -> Row | None:
+    """A row of a render of Hypersim as published; None for another file. Normals are those with bumps, if there."""
+    place = photo.absolute()
+    match = RENDER.fullmatch(f"{place.parent.name}/{place.name}")
+    if not match:
+        return None
+    shape = photo.parent.with_name(f"scene_{match['camera']}_geometry_hdf5")
+    beside = {"albedo": "diffuse_reflectance", "shading": "diffuse_illumination", "residual": "residual"}
+    known = {name: photo.with_name(f"{match['frame']}{file}.hdf5") for name, file in beside.items()}
+    beside = {"distance": "depth_meters", "normal": "normal_bump_cam", "entities": "render_entity_id"}
+    known |= {name: shape / f"{match['frame']}{file}.hdf5" for name, file in beside.items()}
+    if not is_file(known["normal"]):
+        known["normal"] = shape / f"{match['frame']}normal_cam.hdf5"
+    there = {name: str(one) for name, one in known.items() if is_file(one)}
+    name = f"{place.parent.parent.parent.name}-{match['camera']}-{match['number']}"
+    return {**_row(photo, name, **there), "axes": "opengl"}
 
 
 def _hypersim(photo: Path, name: str) -> Row:
@@ -117,7 +138,7 @@ def _with_judgements(photo: Path) -> Row:
 
 def _row(photo: Path, name: str, **known: str) -> Row:
     return {
-        **dict.fromkeys((*KNOWN_OF, "axes", "unit"), ""),
+        **dict.fromkeys((*KNOWN_OF, "axes", "unit", "entities"), ""),
         **known,
         "photo": str(photo),
         "prompt": "",

@@ -1,4 +1,4 @@
-"""Photographs with what is known of them: IIW, MIT, InteriorVerse, Marigold's Hypersim, and an index for the rest."""
+"""Photographs with what is known of them: IIW, MIT, InteriorVerse, Hypersim, and an index for the rest."""
 
 import json
 import struct
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from syncbench.bench.catalogue.registry import load
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.surfaces.shared import SHADING_MAX
 from syncbench.bench.types import Artifact, Item
-from syncbench.datasets._channels import read_judgements
+from syncbench.datasets._channels import exposure, read_judgements
 from syncbench.datasets._maps import half_depth, read_map
 from syncbench.datasets.photos import Photos
 from syncbench.metrics.albedo_error import AlbedoError
@@ -252,6 +253,71 @@ def test_hypersim_as_marigold_has_it(tmp_path: Path) -> None:
     assert "leads out" in refused(listed)
 
 
+def render(root: Path) -> Path:
+    """One render of Hypersim as published, brighter than 1, showing nothing in its first columns."""
+    images = root / "ai_001_010" / "images"
+    albedo, shading, residual = smooth(1), 5 * smooth(2), 0.1 * smooth(3)
+    color = albedo * shading + residual
+    color[:, :6] = 50
+    entities = np.full((HIGH, WIDE), 7, np.int16)
+    entities[:, :6] = -1
+    facing = np.tile(np.array([0, 0, 1], np.float32), (HIGH, WIDE, 1))
+    facing[0] = np.nan
+    up = np.roll(facing, 2, axis=2)
+    final = {"color": color, "diffuse_reflectance": albedo, "diffuse_illumination": shading, "residual": residual}
+    shape = {"depth_meters": np.full((HIGH, WIDE), 2.0), "render_entity_id": entities}
+    shape |= {"normal_cam": facing, "normal_bump_cam": up}
+    for kind, arrays in (("final", final), ("geometry", shape)):
+        folder = images / f"scene_cam_00_{kind}_hdf5"
+        folder.mkdir(parents=True)
+        for name, array in arrays.items():
+            with h5py.File(folder / f"frame.0012.{name}.hdf5", "w") as file:
+                file["dataset"] = array if array.dtype.kind == "i" else array.astype(np.float16)
+    return root
+
+
+def test_hypersim_as_published(tmp_path: Path) -> None:
+    """The photograph is exposed so that the 90 % quantile of what it shows is 0.8; its axes are OpenGL's."""
+    root = render(tmp_path)
+    color = root / "ai_001_010/images/scene_cam_00_final_hdf5/frame.0012.color.hdf5"
+    found = [items(path) for path in (root, root / "ai_001_010", color)]
+    assert [[item.id.rpartition("-")[0] for item in one] for one in found] == [["ai_001_010-cam_00-0012"]] * 3
+    item = found[0][0]
+    picture = item.conditions["image"]
+    luma = (picture**2.2 * torch.tensor([0.3, 0.59, 0.11])[:, None, None]).sum(1)
+    assert float(luma[..., 6:].quantile(0.9)) ** (1 / 2.2) == pytest.approx(0.8, abs=1e-3)
+    assert float(picture[..., :6].min()) == 1, "what shows nothing has no say in the exposure"
+    linear = planes(smooth(1) * 5 * smooth(2) + 0.1 * smooth(3))[..., 6:]
+    shown = picture[..., 6:] ** 2.2
+    inside = shown < 1
+    ratio = (shown / linear)[inside]
+    assert float(ratio.max() / ratio.min()) == pytest.approx(1, abs=5e-3), "light is kept up to a factor"
+    torch.testing.assert_close(item.truth["albedo"], planes(smooth(1)), atol=1e-3, rtol=0)
+    assert item.truth["normal"][0, :, 5, 5].tolist() == [0, -1, 0], "normals with bumps, where there are some"
+    assert item.truth["normal"][0, :, 0, 5].tolist() == [0, 0, 0]
+    assert float(item.truth["depth"][0, 0, HIGH // 2, WIDE // 2]) == pytest.approx(2, abs=1e-3)
+    assert float(item.truth["depth"][0, 0, 0, 0]) < 1.7, "a distance, not z"
+    before = content_of(item)
+    geometry = root / "ai_001_010/images/scene_cam_00_geometry_hdf5"
+    (geometry / "frame.0012.normal_bump_cam.hdf5").unlink()
+    assert items(root)[0].truth["normal"][0, :, 5, 5].tolist() == [0, 0, -1]
+    (geometry / "frame.0012.render_entity_id.hdf5").unlink()
+    dark = items(root)[0]
+    assert float(dark.conditions["image"].median()) < 0.5 * float(picture.median())
+    assert content_of(dark) != before
+    with h5py.File(geometry / "frame.0012.render_entity_id.hdf5", "w") as file:
+        file["dataset"] = np.full((HIGH, WIDE // 2), 1)
+    with pytest.raises(SyncbenchError, match=r"render_entity_id.hdf5: .*, and its render"):
+        items(root)[0].conditions["image"]
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.0, 0.0), (5e-5, 0.0), (2.0, 0.8**2.2 / 2)])
+def test_exposure_of_flat_light(level: float, expected: float) -> None:
+    light = torch.full((3, 4, 4), level)
+    assert exposure(light) == pytest.approx(expected)
+    assert exposure(light, torch.zeros(4, 4, dtype=torch.bool)) == 1
+
+
 def test_an_index_serves_the_rest(tmp_path: Path) -> None:
     """Distances as Hypersim keeps them, normals as pictures, albedo in sRGB, a mask."""
     save(tmp_path / "photo.png", smooth(1))
@@ -318,8 +384,7 @@ def test_maps_are_read_as_they_are_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_map(tmp_path / "d.npy"), levels)
 
 
-def test_hdf5_is_read_where_h5py_is(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
+def test_hdf5_is_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         file["dataset"] = smooth(1).astype(np.float16)
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
