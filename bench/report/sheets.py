@@ -69,8 +69,8 @@ def show(
         if item not in known:
             raise SyncbenchError(f"no item '{item}' in '{root}': it has {', '.join(sorted(known))}")
     target = Path(out) if out is not None else root / "sheet.png"
-    if target.suffix == f".{kind}":
-        raise SyncbenchError(f"'{target}' would be the film's own name: sheets are PNG, so end it in .png")
+    if target.suffix.lower() != ".png":
+        raise SyncbenchError(f"a sheet is a PNG, and a film stands beside it: end '{target.name}' in .png")
     paths: list[Path] = []
     order = [_label(spec) for spec in store.used("methods")]
     for dataset, jobs in sorted(sheets.items()):

@@ -105,7 +105,8 @@ def test_clips_of_a_run_move(results: Path) -> None:
     _, frames = decoded(moving)
     assert len(frames) == 3
     assert torch.tensor(frames[0]).float().std() > 10
-    with pytest.raises(SyncbenchError, match="would be the film's own name"):
-        show(results, moving)
+    for wrong in (moving, results / "sheet", results / "sheet.jpg"):
+        with pytest.raises(SyncbenchError, match=rf"end '{wrong.name}' in \.png"):
+            show(results, wrong)
     [_, moving] = show(results, format="webp")
     assert Image.open(moving).n_frames == 3  # type: ignore[attr-defined]
