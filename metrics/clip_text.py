@@ -3,7 +3,8 @@
 100 * cos(E(image), E(prompt)), averaged over the non-overlapping window-sized crops (`crops`), or of the whole
 canvas squeezed to CLIP's square (`squeezed`). In families without a wide canvas the views take the place of crops, in
 `channels` the one picture that the channels make, albedo times shading. `margin` subtracts the score that an image of
-the crop's mean colour alone has.
+the crop's mean colour alone has. With `directions` each view is compared with the prompt and the words for where its
+camera looks from ("PROMPT, front view"), as TEXTure and its successors prompt.
 
 Radford et al. 2021, arXiv 2103.00020; in the form of Mean-CLIP-S (SyncDiffusion, arXiv 2306.05178), but over all
 crops instead of one random one, and unclamped. Range [-100, 100]; higher follows the prompt. ViT values (25 to
@@ -13,7 +14,8 @@ Traps. CLIP sees only the central square of an image, hence the crops. Text scor
 image of the right colour scores little below a good one, which `margin` takes out. Differences of 0.2 to 0.3 are
 within prompt noise: use the score as a guard, not to rank. Prompts outside the judge's vocabulary mean nothing to
 `clip[reference]`. Of a prompt longer than the context (77 tokens of ViT-B, 24 of the judge) the rest is not read, and
-coverage falls in proportion.
+coverage falls in proportion. CLIP's judgement of the words for directions is weak (see `janus`), and the bundled judge
+does not know them.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,8 @@ import torch
 from torch import Tensor
 
 from ..bench.backbones.clip import Clip, clip
-from ..bench.backbones.judge import judge_refusal
+from ..bench.backbones.judge import NO_VIEW_WORDS, judge_refusal
+from ..bench.surfaces.directions import view_words
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.crops import (
     INPUT,
@@ -52,6 +55,7 @@ class ClipText:
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "squeezed": {"look": "squeezed"},
         "margin": {"margin": True},
+        "directions": {"directions": True},
         "b16": {"backbone": "ViT-B-16"},
         "b32": {"backbone": "ViT-B-32"},
         "l14": {"backbone": "ViT-L-14"},
@@ -66,6 +70,8 @@ class ClipText:
     """What CLIP is shown of a wide canvas: its window-sized `crops`, or all of it, `squeezed` to a square."""
     margin: bool = False
     """Whether the score of an image of the same mean colour is subtracted."""
+    directions: bool = False
+    """Whether prompts end in the words for each view's direction; only of items with cameras."""
 
     def provider(self) -> Clip:
         """The CLIP network that embeds images and prompts."""
@@ -74,24 +80,32 @@ class ClipText:
     def fingerprint(self) -> str:
         """One line that names the backbone, its weights, its preprocessing and what it is shown."""
         provider = self.provider()
-        over = ", over mean colour" if self.margin else ""
+        over = (", over mean colour" if self.margin else "") + (", with directions" if self.directions else "")
         return f"{provider.name}, {self.look}{over}, {provider.fingerprint}, {INPUT}"
+
+    def lacks(self) -> str | None:
+        """Why the metric is null on every item of this machine; None where it is not."""
+        return NO_VIEW_WORDS if self.directions and self.provider().name.endswith("[reference]") else None
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The mean; coverage is the fraction of the canvas that was shown, times that of the prompt that was read."""
+        if why := self.lacks():
+            return Score.none(why)
         if not any(item.prompts):
             return Score.none("the item has no prompt")
         refusal = judge_refusal(self.provider().name, self.folder, item, "clip")
         if refusal:
             return Score.none(refusal)
+        if self.directions and not view_words(item):
+            return Score.none("the item has no cameras that would tell the directions of views")
         return self._canvas(artifact, item) if item.surface.picture else self._views(artifact, item)
 
     def reference(self, artifact: Artifact, item: Item) -> float | None:
         """The score by open_clip's own transforms and forward pass, to check the metric.
 
-        None unless crops are scored without `margin`.
+        None unless crops are scored without `margin` and `directions`.
         """
-        if self.margin or self.look != "crops":
+        if self.margin or self.directions or self.look != "crops":
             return None
         if item.surface.picture:
             image = canvas_pixels(artifact)
@@ -126,6 +140,10 @@ class ClipText:
         texts = image_prompts(item, len(images))
         if texts is None:
             return Score.none(f"there are {len(item.prompts)} prompts for {len(images)} views")
+        if self.directions:
+            if len(words := view_words(item)) != len(images):
+                return Score.none(f"there are {len(words)} cameras for {len(images)} views")
+            texts = [f"{text}, {word}" for text, word in zip(texts, words, strict=True)]
         shown = [torch.cat([look.embed(image[None])[0] for image in images]) for look in self._looks()]
         return Score(value=self._mean(shown, texts), coverage=self.provider().read(texts))
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..bench.backbones.clip import Clip, clip
+from ..bench.backbones.judge import NO_VIEW_WORDS
 from ..bench.types import Artifact, Family, Item, Role, Score
 from .strips.crops import INPUT, metric_device
 from .views.images import mismatch, stored_views
@@ -27,7 +28,6 @@ from .views.pictures import image_prompts
 BEHIND = 140.0
 """Degrees from the front beyond which a camera looks at the back."""
 WORDS = ("front view", "back view")
-NO_WORDS = "the bundled judge knows no view words: `syncbench fetch clip` brings a CLIP that does"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Janus:
 
     def lacks(self) -> str | None:
         """Why the metric is null on every item of this machine; None where it is not."""
-        return NO_WORDS if self.provider().name.endswith("[reference]") else None
+        return NO_VIEW_WORDS if self.provider().name.endswith("[reference]") else None
 
     def __call__(self, artifact: Artifact, item: Item) -> Score:
         """The share; coverage is the fraction of the views that look from behind."""

@@ -19,6 +19,7 @@ from .published import file_sha256
 BUNDLED = Path(__file__).resolve().parents[1] / "models" / "weights" / "judge"
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
+NO_VIEW_WORDS = "the bundled judge knows no view words: `syncbench fetch clip` brings a CLIP that does"
 
 
 @dataclass(frozen=True, eq=False)

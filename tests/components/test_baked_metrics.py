@@ -17,6 +17,7 @@ from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.types import Artifact, Item
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.metrics.baked_sharpness import BakedSharpness
+from syncbench.metrics.clip_text import ClipText
 from syncbench.metrics.janus import Janus, from_behind
 from syncbench.metrics.kid import Kid
 from syncbench.metrics.reprojection import Reprojection
@@ -164,6 +165,38 @@ def test_the_back_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     views[4], views[9] = 0.9, 0.1
     score = Janus()(Artifact(views=views), item)
     assert (score.value, score.coverage) == (0.5, 0.2)
+
+
+def test_text_with_directions_asks_each_view_for_its_own_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = replace(WorldMeshes(size=32, views=4, held=1).items()[0], world=False)
+    metric, asked = ClipText(directions=True), []
+    artifact = Artifact(views=item.truth["views"])
+    assert "fetch clip" in (ClipText(directions=True, backbone="reference")(artifact, item).reason or "")
+
+    class Eyes:
+        """Cosine 1 for the front, 0.5 for the back, else 0, whatever is seen."""
+
+        name, fingerprint = "clip[test]", "test"
+
+        def image(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[1.0, 0.0]]).repeat(len(images), 1)
+
+        def text(self, words: list[str]) -> torch.Tensor:
+            asked.extend(words)
+            shares = [1.0 if "front view" in word else 0.5 if "back view" in word else 0.0 for word in words]
+            return torch.tensor([[share, (1 - share**2) ** 0.5] for share in shares])
+
+        def read(self, words: list[str]) -> float:
+            return 1.0
+
+    monkeypatch.setattr(ClipText, "provider", lambda self: Eyes())
+    score = metric(artifact, item)
+    assert asked == [f"{item.prompts[0]}, {side} view" for side in ("front", "left", "back", "right")]
+    assert (score.value, score.coverage) == (37.5, 1.0)
+    assert "directions" in metric.fingerprint()
+    assert "directions" not in ClipText().fingerprint()
+    assert "no cameras" in (metric(artifact, replace(item, conditions={})).reason or "")
+    assert "4 cameras for 3 views" in (metric(Artifact(views=artifact.views[:3]), item).reason or "")
 
 
 def test_kid_against_what_the_model_makes_of_each_view_alone(tmp_path: Path) -> None:
