@@ -92,6 +92,23 @@ def test_fresco_inverts_as_the_others_do_and_its_optimisation_has_a_number_of_it
     assert model.cost.evaluations == 4 * 3 * 3 + 4 * 3 * 2 + 4 * 2, "inversion, sampling, the source's pass"
 
 
+def test_a_record_says_which_conditions_nobody_read(model: Any) -> None:
+    """A source clip where samples begin with noise, and a mask to which they are not confined."""
+    item, gauss = clip_item(steps=1), load("models", "gauss")
+    item = replace(item, conditions={**item.conditions, "mask": torch.ones(4, 1, 64, 64)})
+    for spec, fields, unseen in (
+        ("per_frame", {}, ["mask"]),
+        ("per_frame", {"confined": True}, None),
+        ("per_frame@own", {}, ["mask", "video"]),
+        ("per_frame@sdedit", {}, ["mask"]),
+        ("text2video_zero", {}, ["mask", "video"]),
+        ("text2video_zero", {"initial": "noised"}, ["mask"]),
+    ):
+        method = load("methods", spec, fields)
+        net = gauss if "per_frame" in spec else model
+        assert method(item, net, 0).notes.get("unseen") == unseen, (spec, fields)
+
+
 @pytest.mark.parametrize("spec", [*(spec for spec in EDITS if spec != "text2video_zero"), "fatezero@style"])
 def test_a_missing_source_clip_is_known_before_the_first_sample(spec: str) -> None:
     bare = replace(clip_item(), conditions={})
