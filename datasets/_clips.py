@@ -78,9 +78,11 @@ def read_clip(path: str, cut: Cut) -> Float[Tensor, "t 3 h w"]:
         if len(taken) == cut.frames:
             break
     if len(taken) < 2:
-        many = "one frame" if taken else "no frames"
-        rule = f"of {cut.fps:g} a second" if cut.fps else f"of one in {cut.every}"
-        raise SyncbenchError(f"{name}: {many} {rule}; a clip needs at least two")
+        many = "only one frame is" if taken else "no frame is"
+        rule = f", {cut.fps:g} a second" if cut.fps else f", one in {cut.every}" if cut.every > 1 else ""
+        part = f" from number {cut.start}" if cut.start else ""
+        part += f" to before number {cut.stop}" if cut.stop else ""
+        raise SyncbenchError(f"{name}: {many} there{part}{rule}; a clip needs at least two")
     return torch.cat(taken)
 
 

@@ -76,6 +76,8 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
     try:
         with safe_open(_folder() / f"{name}.safetensors", framework="pt") as file:
             path, facts = file.get_tensor("path"), file.metadata() or {}
+            if facts["sha256"] != _hash(path, facts["error"], facts["cost"]):
+                return None  # before anything is parsed
             error, bill = float(facts["error"]), json.loads(facts["cost"])
             cost = Cost(
                 evaluations=int(bill["evaluations"]),
@@ -84,11 +86,11 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
                 decodes=int(bill["decodes"]),
                 seconds=float(bill["seconds"]),
             )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        finite = math.isfinite(error) and all(math.isfinite(value) and value >= 0 for value in asdict(cost).values())
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return None
-    finite = math.isfinite(error) and all(math.isfinite(value) and value >= 0 for value in asdict(cost).values())
     sound = path.dtype == torch.float32 and path.ndim == 5 and path.shape[:2] == shape and finite
-    if not sound or facts.get("sha256") != _hash(path, facts["error"], facts["cost"]):
+    if not sound:
         return None
     with suppress(OSError):
         os.utime(_folder() / f"{name}.safetensors")

@@ -162,14 +162,17 @@ class Sync(Method):
     door: ClassVar[Door] = "controlled"
     together: ClassVar[bool] = False
     """Whether the network was trained to denoise all views together."""
-    reads: ClassVar[tuple[str, ...]] = ()
-    """Conditions that the method itself reads, whether the model does or not."""
     along_tracks: ClassVar[bool] = True
     """Whether views that share cells of the surface exchange anything there. A metric that estimates the same tracks
     does not judge such a method."""
 
     stride: Fraction | None = None
     """Step between neighbouring views as a fraction of a view, where the surface leaves it open."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Conditions that the method itself reads, whether the model does or not. Default: none."""
+        return ()
 
     def prompts(self, item: Item, views: int) -> tuple[str, ...]:
         """The prompt of each view. Default: the item's; where it has one for all, that one."""

@@ -47,7 +47,6 @@ class Edit(Independent):
 
     version: ClassVar[int] = 1
     anchor: ClassVar[Anchor | None] = None
-    reads: ClassVar[tuple[str, ...]] = ("video", "mask")
     requires: ClassVar[tuple[str, ...]] = ("text",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
@@ -74,6 +73,11 @@ class Edit(Independent):
         if self.needs_source and "video" not in item.conditions:
             return "the item has no source clip to edit"
         return None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The source clip where samples need it, and the mask where they are confined to it."""
+        return (("video",) if self.needs_source else ()) + (("mask",) if self.confined else ())
 
     @property
     def needs_source(self) -> bool:

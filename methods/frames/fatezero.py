@@ -50,6 +50,11 @@ class FateZero(Edit):
     coarse: Annotated[int, Interval(ge=1, le=256)] = 32
     """Largest side, in cells, of the layers in which maps are replaced."""
 
+    @property
+    def needs_source(self) -> bool:
+        """Always: maps are the source's."""
+        return True
+
     def prepare(self, setting: Setting) -> Editing:
         """The inverted frames, and the source beside them."""
         state = super().prepare(setting)

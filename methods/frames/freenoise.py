@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...bench.canvas import Canvas
 from ...bench.sampling.loop import Noise, Step
-from ...bench.types import Anchor
+from ...bench.types import Anchor, SyncbenchError
 from ..independent import Independent
 
 
@@ -40,6 +40,13 @@ class FreeNoise(Independent):
     """Frames from one window to the next, and frames whose noise is shuffled together."""
     repeated: bool = True
     """Whether noise is that of the window before, shuffled in blocks; otherwise it is fresh for every frame."""
+
+    def __post_init__(self) -> None:
+        if self.advance > self.window:
+            raise SyncbenchError(
+                f"windows of {self.window} frames, {self.advance} apart, leave frames between them out: advance is at "
+                "most window"
+            )
 
     def start(self, noise: Noise, canvas: Canvas) -> Tensor:
         """The noise of each frame."""

@@ -58,7 +58,7 @@ class Fresco(Edit):
     """Share of the steps in which tokens attend along tracks: upstream's 8 of 15, those at times above 350."""
     optimised: Share = 0.67
     """Share of the steps in which features are optimised: upstream's 10 of 15."""
-    iterations: Annotated[int, Interval(ge=1, le=1_000)] = 20
+    updates: Annotated[int, Interval(ge=1, le=1_000)] = 20
     """Steps of the optimisation of a block's features."""
 
     @property
@@ -70,7 +70,7 @@ class Fresco(Edit):
         """The frames at the first level, with what is known of the source."""
         state, canvas, model = super().prepare(setting), setting.canvas, setting.model
         known = sights(setting.item.surface, canvas, model.factor)
-        guided = Guided(self.sharing, self.iterations, canvas.views, known)
+        guided = Guided(self.sharing, self.updates, canvas.views, known)
         state = replace(state, kept=guided)
         if self.spatial or self.optimised:
             clean, level = model.encode(source_clip(setting.item)), [*setting.schedule][-1]

@@ -33,7 +33,6 @@ class Text2VideoZero(Edit):
     version: ClassVar[int] = 2
     paper: ClassVar[str] = "2303.13439"
     licence: ClassVar[str] = "CreativeML OpenRAIL-M"
-    reads: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, ...]] = ("text", "attention")
     presets: ClassVar[dict[str, dict[str, Any]]] = {"still": {"shift": (0.0, 0.0)}, "own": {"shared_noise": False}}
 

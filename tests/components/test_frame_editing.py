@@ -16,7 +16,7 @@ from syncbench.bench.sampling.loop import Noise
 from syncbench.bench.surfaces.flow_tracks import FlowTracks
 from syncbench.bench.surfaces.shared import Apart
 from syncbench.bench.trust.check import check
-from syncbench.bench.types import Cost, Item, Sampling
+from syncbench.bench.types import Cost, Item, Sampling, SyncbenchError
 from syncbench.methods.frames._beside import Source
 from syncbench.methods.frames._fusion import Alignment, Fusion
 from syncbench.methods.frames._keyframes import Flow, nearest
@@ -84,6 +84,38 @@ def test_evaluations_are_as_many_as_the_method_says(model: Any) -> None:
     assert found["text2video_zero"] >= sampling - 2
     assert found["rave"] == (3 * 3 + 3 * 2) * 9, "one picture of nine tiles, of which five only fill it"
     assert found["fresco"] == 4 * 2 * (2 + 1), "two of three steps are taken, and the source passes once"
+
+
+def test_fresco_inverts_as_the_others_do_and_its_optimisation_has_a_number_of_its_own(model: Any) -> None:
+    model.cost = Cost()
+    load("methods", "fresco", {"initial": "inverted", "updates": 1, "redrawn": 1.0})(clip_item(), model, 0)
+    assert model.cost.evaluations == 4 * 3 * 3 + 4 * 3 * 2 + 4 * 2, "inversion, sampling, the source's pass"
+
+
+def test_a_record_says_which_conditions_nobody_read(model: Any) -> None:
+    """A source clip where samples begin with noise, and a mask to which they are not confined."""
+    item, gauss = clip_item(steps=1), load("models", "gauss")
+    item = replace(item, conditions={**item.conditions, "mask": torch.ones(4, 1, 64, 64)})
+    for spec, fields, unseen in (
+        ("per_frame", {}, ["mask"]),
+        ("per_frame", {"confined": True}, None),
+        ("per_frame@own", {}, ["mask", "video"]),
+        ("per_frame@sdedit", {}, ["mask"]),
+        ("text2video_zero", {}, ["mask", "video"]),
+        ("text2video_zero", {"initial": "noised"}, ["mask"]),
+    ):
+        method = load("methods", spec, fields)
+        net = gauss if "per_frame" in spec else model
+        assert method(item, net, 0).notes.get("unseen") == unseen, (spec, fields)
+
+
+@pytest.mark.parametrize("spec", [*(spec for spec in EDITS if spec != "text2video_zero"), "fatezero@style"])
+def test_a_missing_source_clip_is_known_before_the_first_sample(spec: str) -> None:
+    bare = replace(clip_item(), conditions={})
+    assert "no source clip" in str(load("methods", spec).lacks(bare))
+    from_noise = load("methods", spec, {"initial": "noise"})
+    always = spec.partition("@")[0] in ("fatezero", "tokenflow", "flatten", "fresco")
+    assert ("no source clip" in str(from_noise.lacks(bare))) == always
 
 
 @pytest.mark.parametrize(
@@ -411,10 +443,17 @@ def test_freenoise_repeats_noise_in_shuffled_blocks() -> None:
     assert whole[12] != whole[13]
 
 
+def test_freenoise_leaves_no_frame_out() -> None:
+    with pytest.raises(SyncbenchError, match="leave frames between them out"):
+        load("methods", "freenoise", {"window": 2, "advance": 3})
+    item, model = pile_item(("a circle", "a red star", "nothing")), make_model(COUPLED, kind="reference")
+    assert load("methods", "freenoise", {"window": 2, "advance": 2})(item, model, 0).views.isfinite().all()
+
+
 def test_freenoise_in_one_window_is_the_network_itself() -> None:
     model = make_model(COUPLED, kind="reference", dtype="float64")
     item = pile_item(("a circle", "a red star", "nothing"))
-    one = load("methods", "freenoise", {"window": 3})(item, model, 0).views
+    one = load("methods", "freenoise", {"window": 3, "advance": 3})(item, model, 0).views
     assert torch.allclose(one, load("methods", "animatediff")(item, model, 0).views, atol=1e-6)
     two = load("methods", "freenoise", {"window": 2, "advance": 1})(item, model, 0).views
     assert not torch.allclose(one, two, atol=1e-4)

@@ -308,7 +308,7 @@ def test_broken_clips_are_refused_in_one_line(tmp_path: Path) -> None:
         frames.append((tmp_path / "frame.jpg").read_bytes())
     (tmp_path / "changing.mjpeg").write_bytes(b"".join(frames))
     for path, words in (
-        (single, "one frame of one in 1; a clip needs at least two"),
+        (single, "only one frame is there; a clip needs at least two"),
         (str(tmp_path / "text.mp4"), "FFmpeg cannot read this video"),
         (str(tmp_path / "changing.mjpeg"), "frame 2 is 32 x 48 px, but the first was 64 x 48"),
         (str(tmp_path / "none.mp4"), "no video file"),

@@ -231,7 +231,7 @@ def test_frames_are_ordered_by_their_numbers(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a" / "frame1.png")
     assert "frame1.png: 8 x 8 px, but the first frame was 64 x 48" in refused(tmp_path / "a")
     assert "pictures have no clock" in refused(tmp_path / "a", fps=8)
-    assert "one frame of one in 99" in refused(tmp_path / "a", every=99)
+    assert "only one frame is there, one in 99; a clip" in refused(tmp_path / "a", every=99)
 
 
 def test_a_folder_of_clips_and_a_folder_of_nothing(tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from syncbench.bench.models.parts.shared_attention import SharedAttention, first
 from syncbench.bench.sampling.loop import Noise, Setting, Step
 from syncbench.bench.surfaces.atlas import Atlas
 from syncbench.bench.surfaces.camera import Cameras, orbit, pinhole
+from syncbench.bench.surfaces.directions import view_words
 from syncbench.bench.surfaces.mesh import Mesh
+from syncbench.bench.surfaces.rigs import RIGS
 from syncbench.bench.surfaces.strip import Strip
 from syncbench.bench.types import Cost, Item, Sampling
+from syncbench.datasets.meshes import Meshes
 from syncbench.datasets.world_meshes import WorldMeshes
 from syncbench.methods import geometry
 from syncbench.methods.geometry import _field, fantasia3d, paint3d, texfusion, texpainter, text2tex, texture
@@ -461,3 +464,20 @@ def test_directions_are_words_of_the_prompts(mesh: Item) -> None:
     assert words == tuple(f"a chair, {word} view" for word in ("front", "left", "back", "right"))
     assert load("methods", "texture").prompts(own, 4) == ("a chair",) * 4
     assert "no cameras" in method.lacks(replace(own, conditions={}))
+
+
+def test_directions_are_seen_from_the_middle_of_the_mesh_not_from_the_ground(tmp_path: Path) -> None:
+    """The mesh stands on the ground, so that its middle lies above the origin; the rigs circle the middle."""
+    (tmp_path / "tower.obj").write_text(
+        "v -1 0 -1\nv 1 0 -1\nv 1 0 1\nv -1 0 1\nv 0 9 0\nf 1 2 5\nf 2 3 5\nf 3 4 5\nf 4 1 5\nf 1 4 3\nf 1 3 2\n"
+    )
+    around = {0: "front", 45: "left", 90: "left", 135: "left", 180: "back", 225: "right", 270: "right", 315: "right"}
+    for name, rig in RIGS.items():
+        if name == "diff3f":  # whose cameras pass the poles
+            continue
+        item = Meshes(path=str(tmp_path / "tower.obj"), prompt="a tower", rig=name, size=16, held=1).items()[0]
+        right = [
+            ("overhead" if high > 0 else "bottom") if abs(high) > 50 else around[int(turn)]
+            for turn, high in zip(rig.azimuth, rig.elevation, strict=True)
+        ]
+        assert view_words(item) == tuple(f"{word} view" for word in right), name

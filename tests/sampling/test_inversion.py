@@ -1,12 +1,14 @@
 """DDIM inversion: against the closed form of Gaussian data, the published formula, and on the bundled model."""
 
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 from syncbench.bench.catalogue.registry import load
 from syncbench.bench.models.interface import Condition
 from syncbench.bench.models.parts.schedule import Level, Schedule
@@ -160,6 +162,22 @@ def test_a_bit_flipped_anywhere_in_a_kept_file_is_noticed(monkeypatch: pytest.Mo
         if kept.read("a", (2, 1)) is not None:
             unnoticed.append(place)
     assert not unnoticed
+
+
+@pytest.mark.parametrize("number", ["Infinity", "NaN", "-1", "1" + "0" * 400, "[" * 9999, '"a"', "[1]"])
+def test_a_kept_file_with_an_odd_number_counts_as_absent(
+    number: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever stands in a file, nothing is raised; one with a sum that is wrong is not even parsed."""
+    monkeypatch.setenv("SYNCBENCH_CACHE", str(tmp_path))
+    path = torch.rand(2, 1, 2, 2, 2)
+    cost = json.dumps(asdict(Cost(evaluations=31))).replace("31", number)
+    error = repr(1.25)
+    (tmp_path / "inversions").mkdir()
+    for name, sum in (("right", kept._hash(path, error, cost)), ("wrong", "0" * 64)):
+        facts = {"error": error, "cost": cost, "sha256": sum}
+        (tmp_path / "inversions" / f"{name}.safetensors").write_bytes(save({"path": path}, facts))
+        assert kept.read(name, (2, 1)) is None
 
 
 def test_old_files_go_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
