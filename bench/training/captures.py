@@ -41,7 +41,9 @@ def own_scenes(
         items = load("datasets", "posed_views", fields).items()
     except SyncbenchError as error:
         why = (
-            str(error).replace("lower posed_views.views", "lower sets or views").replace("posed_views.path is", "it is")
+            str(error)
+            .replace("lower posed_views.views", "lower sets or views")
+            .replace("posed_views.path is", "captures are")
         )
         raise SyncbenchError(f"captures: {why.replace('posed_views.', '')}") from error
     files = sorted([*codec.glob("*.safetensors"), *codec.glob("*.json")])

@@ -95,7 +95,7 @@ def test_a_run_on_ones_own_views_is_resumed_and_serves(capture: Path, base: Path
 
 
 def test_a_folder_keeps_to_its_captures(capture: Path, base: Path, tmp_path: Path) -> None:
-    """A run of other pictures or words would be a mixture that no one asked for, or a finished model of the old ones."""
+    """A run of other pictures or words would be a mixture that no one asked for, or the old model."""
     trained(tmp_path / "run", capture, base, 1)
     for options in (["sets=2"], ["prompt=a doll"]):
         with pytest.raises(SyncbenchError, match="learnt from other captures, prompts or sets of views"):
