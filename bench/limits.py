@@ -27,11 +27,14 @@ TEXT = 10_000
 PROCESSES = 256
 """Largest number of worker processes (`--jobs`)."""
 
+VIEWS = 1_000
+"""Largest number of cameras or frames of an item."""
+
 Count = Annotated[int, Interval(ge=1, le=10_000)]
 """A number of items of a generated data set, or of denoising steps."""
 Length = Annotated[int, Interval(ge=1, le=65_536)]
 """A height or width in pixels."""
-Views = Annotated[int, Interval(ge=1, le=1_000)]
+Views = Annotated[int, Interval(ge=1, le=VIEWS)]
 """A number of cameras or frames of an item."""
 Side = Annotated[int, Interval(ge=1, le=4_096)]
 """A height or width in pixels of a Gaussian field, whose covariance has as many rows and columns."""

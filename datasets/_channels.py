@@ -29,6 +29,8 @@ FOCAL = 886.81 / 1024
 """Focal length of Hypersim's cameras over the width of a picture."""
 BRIGHTEST = 0.98
 """Quantile of shading and residual that becomes 1, as in Marigold's loader of Hypersim."""
+WHITE = 1e30
+"""Light of a photograph that its file holds as infinite, as half floats above 65504 do: white, however exposed."""
 GAMMA = 2.2
 """Of Hypersim's tone mapping."""
 DARKER = {"1": 1.0, "2": 2.0, "E": 0.0}
@@ -81,7 +83,7 @@ def read_light(path: Path, height: int, width: int, entities: str = "") -> Float
     A render of Hypersim (HDF5) is shown as its authors' tool shows it: exposed by `exposure`, with a gamma of 2.2.
     `entities` is its file of what every pixel shows, -1 where it shows nothing.
     """
-    light, render = _light(path), path.suffix.lower() in (".hdf5", ".h5")
+    light, render = _light(path, WHITE), path.suffix.lower() in (".hdf5", ".h5")
     light = light.expand(1, 3, *light.shape[2:])
     if render:
         shown = torch.from_numpy(read_map(Path(entities))[..., 0] != -1) if entities else None
@@ -141,10 +143,10 @@ def read_judgements(path: Path) -> Float[Tensor, "n 6"]:
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
 
 
-def _light(path: Path) -> Float[Tensor, "1 c h w"]:
-    """A map in linear light, of 1 or 3 channels; what is not finite is 0."""
+def _light(path: Path, infinite: float = 0.0) -> Float[Tensor, "1 c h w"]:
+    """A map in linear light, of 1 or 3 channels; what is not finite is 0, and what is `infinite` that."""
     levels = read_map(path)
-    light = torch.from_numpy(np.nan_to_num(_shares(levels), nan=0, posinf=0, neginf=0)).permute(2, 0, 1)[None]
+    light = torch.from_numpy(np.nan_to_num(_shares(levels), nan=0, posinf=infinite, neginf=0)).permute(2, 0, 1)[None]
     return srgb_to_linear(light) if levels.dtype == np.uint8 else light
 
 
@@ -193,7 +195,7 @@ def _depth(row: Mapping[str, str], size: tuple[int, int]) -> Float[Tensor, "1 1 
     levels = read_map(path)[..., 0]
     depth = levels.astype(np.float32) * np.float32(0.001 if levels.dtype.kind == "u" or row["unit"] == "mm" else 1.0)
     depth = np.where(np.isfinite(depth) & (depth > 0), depth, 0)
-    if row["distance"]:
+    if not row["depth"]:
         depth = depth_of_distance(depth, FOCAL * depth.shape[1])
     return _scaled(torch.from_numpy(np.ascontiguousarray(depth, np.float32))[None, None], size, str(path), "nearest")
 

@@ -47,7 +47,10 @@ def read_map(path: Path) -> npt.NDArray[Any]:
         raise SyncbenchError(f"{name}: numbers of {found.shape} are no map (h, w) or (h, w, 3) of up to {PIXELS:,} px")
     if found.dtype.kind not in "fiub":
         raise SyncbenchError(f"{name}: a map holds numbers, not {found.dtype}")
-    return found if found.dtype.name in ("uint8", "uint16") else found.astype(np.float32)
+    if found.dtype.name in ("uint8", "uint16"):
+        return found
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+        return found.astype(np.float32)
 
 
 def _npy(path: Path, name: str) -> npt.NDArray[Any]:
@@ -85,13 +88,16 @@ def _hdf5(path: Path, name: str) -> npt.NDArray[Any]:
     except ImportError as error:
         raise SyncbenchError(f"{name}: HDF5 needs h5py: pip install h5py, or convert the map to NPY") from error
     library: Any = h5py
+    content = BytesIO(read_bytes(path, LARGEST))
     try:
-        with library.File(path, "r") as file:
+        with library.File(content, "r") as file:
             stored = file["dataset"]
-            if not hasattr(stored, "shape") or int(np.prod(stored.shape)) > 4 * PIXELS:
+            if stored.external or stored.is_virtual:
+                raise SyncbenchError(f"{name}: its numbers are kept in another file: copy them into this one")
+            if int(np.prod(stored.shape)) > 4 * PIXELS:
                 raise SyncbenchError(f"{name}: 'dataset' is no map of up to {PIXELS:,} px")
             return np.asarray(stored[()])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise SyncbenchError(f"{name}: no HDF5 file with numbers called 'dataset', as Hypersim has") from error
 
 

@@ -173,7 +173,8 @@ def _check_channels(entry: Entry, model: Model, item: Item) -> None:
 def _check_world(entry: Entry, model: Model, item: Item) -> None:
     """Raise SyncbenchError for items that are not of a bundled model's world, by their words or pictures."""
     unknown: Callable[[str], Sequence[str]] | None = getattr(model, "unknown", None)
-    if unknown is None:
+    learnt: frozenset[str] = getattr(model, "learnt", frozenset())
+    if unknown is None or (learnt and set(item.prompts) <= learnt):
         return
     words = list(dict.fromkeys(word for prompt in item.prompts for word in unknown(prompt)))
     cure = (

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..catalogue.content import digest
 from ..catalogue.registry import load
+from ..files.writing import disk
+from ..limits import VIEWS
 from ..types import SyncbenchError
 from .saved import read, write
 from .scenes import Scenes, encode
@@ -30,11 +32,20 @@ def own_scenes(
     codec, so that it is made anew where one of them changes. Raises SyncbenchError for captures that cannot be read or
     have fewer pictures than `views` times `sets`.
     """
+    if views < 2 or views * sets > VIEWS:
+        raise SyncbenchError(
+            f"captures: views = {views}, sets = {sets}: a set has 2 views or more, all sets together at most {VIEWS:,}"
+        )
     fields = {"path": str(captures), "prompt": prompt, "views": views * sets, "held": 1, "size": size, "up": up}
     try:
         items = load("datasets", "posed_views", fields).items()
     except SyncbenchError as error:
-        raise SyncbenchError(f"captures: {error}") from error
+        why = (
+            str(error)
+            .replace("lower posed_views.views", "lower sets or views")
+            .replace("posed_views.path is", "captures are")
+        )
+        raise SyncbenchError(f"captures: {why.replace('posed_views.', '')}") from error
     files = sorted([*codec.glob("*.safetensors"), *codec.glob("*.json")])
     coded = [sha256(file.read_bytes()).hexdigest() for file in files]
     about = [[item.content, item.prompts[0]] for item in items]
@@ -53,7 +64,8 @@ def own_scenes(
             latents.append(encode(shown[pick][None], codec_of(codec))[0])
             cameras.append(poses[pick])
             captions.append(item.prompts[0])
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write(file, {"captions": captions, "rgb": torch.stack(latents), "camera": torch.stack(cameras)})
     return file
 

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..files.writing import disk
 from ..world.materials import to_srgb
 from ..world.stream import random_take, to_uint8
 from ..world.trace import Take, trace
@@ -63,7 +64,8 @@ def prepare(folder: Path, seed: int = 9, number: int = 1024, workers: int = 1) -
     lacking = [(seed * 100_003 + i, path) for i, path in enumerate(_files(folder, seed, number)) if not path.exists()]
     if not lacking:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     print(f"rendering {CHUNK * len(lacking)} clips with exact flow into {folder}", file=sys.stderr, flush=True)
     from ..run.events import Event
     from ..run.progress import shown

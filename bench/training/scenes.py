@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files.writing import disk
 from ..world.stream import shots
 from ..world.truth import CHANNELS
 from .saved import read, write
@@ -53,7 +54,8 @@ def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int
     lacking = [(i, path) for i, path in enumerate(_files(folder, rig, seed, n, frames)) if not path.exists()]
     if not lacking:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     print(f"rendering {CHUNK * len(lacking)} scenes of rig {rig} into {folder}", file=sys.stderr, flush=True)
     from ..run.events import Event
     from ..run.progress import shown

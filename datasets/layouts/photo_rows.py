@@ -4,6 +4,7 @@ A row has `photo`, and paths of what is known of it by the names KNOWN_OF; other
 normals and `unit` is that of depth, where a layout says so. `entities` says where a render of Hypersim shows a thing.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -17,14 +18,18 @@ from .._rows import READERS, inside, named_id, read_rows
 Row = dict[str, str]
 KNOWN_OF = ("albedo", "shading", "residual", "normal", "depth", "distance", "mask", "judgements")
 """Columns of an index file that hold paths, beside `photo`. `depth` is camera z, `distance` that to its centre."""
-LINEAR = (".exr", ".npy", ".hdf5")
+LINEAR = (".exr", ".npy", ".hdf5", ".h5")
 """Endings of photographs in linear light."""
 MIT = ("diffuse", "reflectance", "shading", "mask")
 """Names of the pictures of a folder of the MIT intrinsic images that are read: the photograph and its truth."""
+MIT_KNOWN = ("albedo", "shading", "mask")
+"""What the pictures of MIT after the first are of the photograph."""
 FRAME = re.compile(r"rgb_(?P<rest>.+)\.png")
 """Name of a photograph of Hypersim as Marigold's preprocessing leaves it, with `albedo_....npy` and so on beside it."""
 RENDER = re.compile(r"scene_(?P<camera>cam_\d+)_final_hdf5/(?P<frame>frame\.(?P<number>\d+)\.)color\.hdf5")
 """End of the path of a render of Hypersim as published, with `diffuse_reflectance` and so on beside it."""
+RENDERS = ("", "scene_cam_*_final_hdf5/", "images/scene_cam_*_final_hdf5/")
+"""Where the renders of a folder of Hypersim are: of one camera, of the pictures of a scene, or of a scene."""
 KNOWN = (
     "a folder of pictures (with IIW's judgements beside them, ID.json), of the MIT intrinsic images "
     "(OBJECT/diffuse.png), of InteriorVerse (NNN_im.exr) or of Hypersim (SCENE/images/scene_cam_00_final_hdf5, or "
@@ -46,14 +51,15 @@ def photo_rows(path: str) -> list[Row]:
         rows = read_rows(str(place), ("photo",), KNOWN_OF, prompted=False)
         names = ("photo", *KNOWN_OF)
         found = [
-            {"axes": "", "unit": "", "entities": ""}
-            | {key: inside(place.parent, text, path) if key in names and text else text for key, text in row.items()}
+            _completed(
+                {key: inside(place.parent, text, path) if key in names and text else text for key, text in row.items()}
+            )
             for row in rows
         ]
     elif is_folder(place):
         found = _folder(place)
     else:
-        found = [_render(place) or _row(place, place.stem)]
+        found = [_with_known(place)]
     if not found or len(found) > ITEMS:
         many = f"more than {ITEMS:,} pictures" if found else f"no pictures ({', '.join(sorted(ENDINGS))})"
         raise SyncbenchError(f"{quoted(path)}: {many} in this folder; photos.path is {KNOWN}")
@@ -62,7 +68,7 @@ def photo_rows(path: str) -> list[Row]:
 
 def _folder(root: Path) -> list[Row]:
     """Rows of a folder: of the pictures in it, or else of the folders in it that are items of a layout."""
-    flat = _scene(root) or [_with_judgements(file) for file in picture_files(root)]
+    flat = _scene(root) or [_with_known(file) for file in picture_files(root)]
     if flat:
         return flat
     rows: list[Row] = []
@@ -73,51 +79,99 @@ def _folder(root: Path) -> list[Row]:
 
 def _scene(folder: Path) -> list[Row]:
     """Rows of a folder of the MIT intrinsic images (one), of InteriorVerse or Hypersim (several); else none."""
-    if all(is_file(folder / f"{name}.png") for name in MIT):
-        photo, albedo, shading, mask = (str(folder / f"{name}.png") for name in MIT)
-        return [_row(Path(photo), folder.name, albedo=albedo, shading=shading, mask=mask)]
-    rows: list[Row] = []
-    for file in sorted(folder.glob("*_im.exr"), key=natural_order):
-        stem = file.name.removesuffix("_im.exr")
-        known = {name: file.with_name(f"{stem}_{name}.exr") for name in ("albedo", "normal", "depth", "mask")}
-        there = {name: str(one) for name, one in known.items() if is_file(one)}
-        rows.append({**_row(file, f"{folder.name}-{stem}", **there), "axes": "opengl", "unit": "mm"})
-    for file in sorted(folder.glob("rgb_*.png"), key=natural_order):
-        if match := FRAME.fullmatch(file.name):
-            rows.append(_hypersim(file, f"{folder.name}-{match['rest']}"))
-    renders = sorted(folder.glob("images/scene_cam_*_final_hdf5/frame.*.color.hdf5"), key=natural_order)
-    return rows + [row for file in renders if (row := _render(file))]
+    if mit := _mit(folder / f"{MIT[0]}.png"):
+        return [mit]
+    rows = [row for file in sorted(folder.glob("*_im.exr"), key=natural_order) if (row := _interiorverse(file))]
+    frames = [row for file in sorted(folder.glob("rgb_*.png"), key=natural_order) if (row := _hypersim(file))]
+    rows += frames if any(row[name] for row in frames for name in KNOWN_OF) else []
+    renders = (file for place in RENDERS for file in folder.glob(f"{place}frame.*.color.hdf5"))
+    by_camera = sorted(renders, key=lambda file: (natural_order(file.parent), natural_order(file)))
+    return rows + [row for file in by_camera if (row := _render(file))]
+
+
+def _completed(row: Row) -> Row:
+    """A row of a list, with what the photograph's layout keeps beside it and the row does not name."""
+    beside = _with_known(Path(row["photo"]))
+    if row["normal"]:
+        beside["axes"] = ""
+    if row["depth"] or row["distance"]:
+        beside |= {"depth": "", "distance": "", "unit": ""}
+    return {**beside, **{key: text for key, text in row.items() if text or key not in KNOWN_OF}}
+
+
+def _with_known(photo: Path) -> Row:
+    """A row of a photograph, with what its layout keeps beside it."""
+    if row := _mit(photo) or _interiorverse(photo) or _render(photo):
+        return row
+    if (row := _hypersim(photo)) and any(row[name] for name in KNOWN_OF):
+        return row
+    beside = photo.with_suffix(".json") if photo.name else photo
+    judged = is_file(beside) and b'"intrinsic_points"' in read_bytes(beside, 2**24)
+    return _row(photo, photo.stem, judgements=str(beside) if judged else "")
+
+
+def _mit(photo: Path) -> Row | None:
+    """A row of an object of the MIT intrinsic images; None unless all its pictures are there."""
+    if photo.name != f"{MIT[0]}.png" or not all(is_file(photo.with_name(f"{name}.png")) for name in MIT):
+        return None
+    known = {kind: str(photo.with_name(f"{name}.png")) for kind, name in zip(MIT_KNOWN, MIT[1:], strict=True)}
+    return _row(photo, _whole(photo).parent.name, **known)
+
+
+def _interiorverse(photo: Path) -> Row | None:
+    """A row of a picture of InteriorVerse; None for another file."""
+    if not photo.name.endswith("_im.exr"):
+        return None
+    stem = photo.name.removesuffix("_im.exr")
+    known = {name: photo.with_name(f"{stem}_{name}.exr") for name in ("albedo", "normal", "depth", "mask")}
+    row = _row(photo, f"{_whole(photo).parent.name}-{stem}", **_there(known))
+    return {**row, "axes": "opengl", "unit": "mm"}
+
+
+def _hypersim(photo: Path) -> Row | None:
+    """A row of a picture of Hypersim as Marigold has it; None for another file."""
+    match = FRAME.fullmatch(photo.name)
+    if not match:
+        return None
+    known = {kind: photo.with_name(f"{kind}_{match['rest']}.npy") for kind in ("albedo", "shading", "residual")}
+    known["depth"] = photo.with_name(f"depth_plane_{match['rest']}.png")
+    return _row(photo, f"{_whole(photo).parent.name}-{match['rest']}", **_there(known))
 
 
 def _render(photo: Path) -> Row | None:
     """A row of a render of Hypersim as published; None for another file. Normals are those with bumps, if there."""
-    place = photo.absolute()
+    place = _whole(photo)
     match = RENDER.fullmatch(f"{place.parent.name}/{place.name}")
     if not match:
         return None
-    shape = photo.parent.with_name(f"scene_{match['camera']}_geometry_hdf5")
+    shape = place.parent.with_name(f"scene_{match['camera']}_geometry_hdf5")
     beside = {"albedo": "diffuse_reflectance", "shading": "diffuse_illumination", "residual": "residual"}
     known = {name: photo.with_name(f"{match['frame']}{file}.hdf5") for name, file in beside.items()}
     beside = {"distance": "depth_meters", "normal": "normal_bump_cam", "entities": "render_entity_id"}
     known |= {name: shape / f"{match['frame']}{file}.hdf5" for name, file in beside.items()}
     if not is_file(known["normal"]):
         known["normal"] = shape / f"{match['frame']}normal_cam.hdf5"
-    there = {name: str(one) for name, one in known.items() if is_file(one)}
     name = f"{place.parent.parent.parent.name}-{match['camera']}-{match['number']}"
-    return {**_row(photo, name, **there), "axes": "opengl"}
+    return {**_row(photo, name, **_there(known)), "axes": "opengl"}
 
 
-def _hypersim(photo: Path, name: str) -> Row:
-    rest = photo.stem.removeprefix("rgb_")
-    known = {kind: photo.with_name(f"{kind}_{rest}.npy") for kind in ("albedo", "shading", "residual")}
-    known["depth"] = photo.with_name(f"depth_plane_{rest}.png")
-    return _row(photo, name, **{kind: str(one) for kind, one in known.items() if is_file(one)})
+def _whole(path: Path) -> Path:
+    """The path from the root, so that the folders above it have names; links are not followed."""
+    return Path(os.path.abspath(path))
+
+
+def _there(files: dict[str, Path]) -> dict[str, str]:
+    return {kind: str(file) for kind, file in files.items() if is_file(file)}
 
 
 def _marigold(file: Path) -> list[Row]:
     """Rows of one of Marigold's split files: several relative paths a line; none for another kind of list."""
     lines = [line.split() for line in read_text(file).split("\n") if line.strip() and not line.startswith("#")]
-    if not lines or len(lines) > ITEMS or any(len(words) < 2 or "rgb_" not in words[0] for words in lines):
+    if (
+        not lines
+        or len(lines) > ITEMS
+        or any(len(words) < 2 or not FRAME.fullmatch(Path(words[0]).name) for words in lines)
+    ):
         return []
     rows: list[Row] = []
     for words in lines:
@@ -127,13 +181,6 @@ def _marigold(file: Path) -> list[Row]:
         photo = Path(inside(file.parent, words[0], str(file)))
         rows.append(_row(photo, f"{photo.parent.name}-{photo.stem.removeprefix('rgb_')}", **kinds))
     return rows
-
-
-def _with_judgements(photo: Path) -> Row:
-    """A row of a picture, with the file of the same name of IIW's judgements where there is one."""
-    beside = photo.with_suffix(".json")
-    judged = is_file(beside) and b'"intrinsic_points"' in read_bytes(beside, 2**24)
-    return _row(photo, photo.stem, judgements=str(beside) if judged else "")
 
 
 def _row(photo: Path, name: str, **known: str) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,10 @@ def test_iiws_judgements_stand_beside_the_photograph(tmp_path: Path) -> None:
     torch.testing.assert_close(judged.truth["judgements"], torch.tensor(expected))
     assert judged.truth["judgement_weights"].tolist() == [1.5, 0.5, 0.25]
     assert not other.truth, "a file of the same name may be anything"
+    (tmp_path / "list.txt").write_text("100020.png")
+    for path in (tmp_path / "100020.png", tmp_path / "list.txt"):
+        [item] = items(path)
+        assert content_of(item) == content_of(judged), "one picture, or one of a list, has them too"
 
 
 @pytest.mark.parametrize(
@@ -249,6 +254,7 @@ def test_hypersim_as_marigold_has_it(tmp_path: Path) -> None:
         torch.testing.assert_close(item.truth["shading"], expected.mean(1, keepdim=True), atol=1e-5, rtol=0)
         torch.testing.assert_close(item.truth["residual"], planes(0.1 * smooth(3) / cut), atol=1e-5, rtol=0)
     assert float(one.truth["depth"].unique()) == pytest.approx(2.5)
+    assert content_of(items(root / "ai_001_010" / "rgb_cam_00_fr0000.png")[0]) == content_of(one)
     listed.write_text(listed.read_text().replace("albedo", "../albedo"))
     assert "leads out" in refused(listed)
 
@@ -309,6 +315,85 @@ def test_hypersim_as_published(tmp_path: Path) -> None:
         file["dataset"] = np.full((HIGH, WIDE // 2), 1)
     with pytest.raises(SyncbenchError, match=r"render_entity_id.hdf5: .*, and its render"):
         items(root)[0].conditions["image"]
+
+
+def published(root: Path) -> tuple[Path, Path]:
+    """The folders of the pictures and of the geometry of `render`."""
+    images = render(root) / "ai_001_010" / "images"
+    return images / "scene_cam_00_final_hdf5", images / "scene_cam_00_geometry_hdf5"
+
+
+def test_a_render_is_the_same_from_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the folders above it, from inside of them, and from a list, which may leave out what lies beside it."""
+    final, geometry = published(tmp_path)
+    (tmp_path / "list.txt").write_text(str((final / "frame.0012.color.hdf5").relative_to(tmp_path)))
+    [whole] = items(tmp_path)
+    for path in (final, final.parent, tmp_path / "list.txt"):
+        [item] = items(path)
+        assert content_of(item) == content_of(whole)
+        torch.testing.assert_close(item.conditions["image"], whole.conditions["image"], rtol=0, atol=0)
+        assert item.id == whole.id or path.suffix == ".txt"
+    for folder, names in ((final, ("frame.0012.color.hdf5", ".", "..", "../..")), (geometry, ("..",))):
+        monkeypatch.chdir(folder)
+        for name in names:
+            [item] = items(Path(name))
+            assert (item.id, content_of(item)) == (whole.id, content_of(whole)), name
+            assert float(item.truth["normal"].abs().max()) == 1
+
+
+def test_a_list_names_what_it_wants_of_a_render(tmp_path: Path) -> None:
+    final, geometry = published(tmp_path)
+    names = (final / "frame.0012.color.hdf5", geometry / "frame.0012.normal_cam.hdf5")
+    photo, normal = (str(name.relative_to(tmp_path)) for name in names)
+    np.save(tmp_path / "z.npy", np.full((HIGH, WIDE), 3, np.float32))
+    index = tmp_path / "index.jsonl"
+    index.write_text(json.dumps({"photo": photo, "id": "a", "normal": normal, "depth": "z.npy"}))
+    [item] = items(index)
+    assert item.id.startswith("a-")
+    assert item.truth["normal"][0, :, 5, 5].tolist() == [0, 0, 1], "axes of normals of one's own are photos.axes"
+    assert float(item.truth["depth"].min()) == float(item.truth["depth"].max()) == 3, "camera z of one's own"
+    index.write_text(json.dumps({"photo": photo, "distance": "z.npy", "depth": "z.npy"}))
+    assert float(items(index)[0].truth["depth"].min()) == 3, "depth is no distance"
+    assert items(index)[0].truth["normal"][0, :, 5, 5].tolist() == [0, -1, 0]
+
+
+def test_renders_come_camera_by_camera(tmp_path: Path) -> None:
+    images = published(tmp_path)[0].parent
+    for camera in ("10", "02"):
+        folder = images / f"scene_cam_{camera}_final_hdf5"
+        folder.mkdir()
+        for frame in ("0100", "0001"):
+            with h5py.File(folder / f"frame.{frame}.color.hdf5", "w") as file:
+                file["dataset"] = smooth(int(camera) + int(frame)).astype(np.float16)
+    (images / "scene_cam_02_final_hdf5" / "frame.0001.gamma.hdf5").write_bytes(b"")
+    (images / "scene_cam_00_final_preview").mkdir()
+    save(images / "scene_cam_00_final_preview" / "frame.0012.color.png", smooth(1))
+    found = [item.id.split("_", 3)[3].rpartition("-")[0] for item in items(tmp_path)]
+    assert found == ["00-0012", "02-0001", "02-0100", "10-0001", "10-0100"]
+
+
+def test_infinite_light_is_white(tmp_path: Path) -> None:
+    """Half floats above 65504, and what is overexposed in an EXR or an array."""
+    light = smooth(1)
+    light[5, 5] = np.inf
+    light[6, 6] = np.nan
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["dataset"] = light.astype(np.float16)
+    exr(tmp_path / "b.exr", light)
+    (tmp_path / "list.txt").write_text("c.npy")
+    np.save(tmp_path / "c.npy", light)
+    for path in (tmp_path / "a.h5", tmp_path / "b.exr", tmp_path / "list.txt"):
+        picture = items(path)[0].conditions["image"][0]
+        assert picture[:, 5, 5].tolist() == pytest.approx([1, 1, 1]), path
+        assert picture[:, 6, 6].tolist() == [0, 0, 0]
+
+
+def test_pictures_that_are_only_called_rgb_are_pictures(tmp_path: Path) -> None:
+    for name in ("rgb_left.png", "other.png", "rgb_a copy.png"):
+        save(tmp_path / name, smooth(len(name)))
+    assert [item.id.rpartition("-")[0] for item in items(tmp_path)] == ["other", "rgb_a copy", "rgb_left"]
+    (tmp_path / "list.txt").write_text("rgb_a copy.png\n")
+    assert len(items(tmp_path / "list.txt")) == 1
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0.0, 0.0), (5e-5, 0.0), (2.0, 0.8**2.2 / 2)])
@@ -390,8 +475,37 @@ def test_hdf5_is_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "b.hdf5", "w") as file:
         file.create_group("dataset")
     np.testing.assert_allclose(read_map(tmp_path / "a.hdf5"), smooth(1), atol=1e-3)
-    with pytest.raises(SyncbenchError, match="'dataset' is no map"):
-        read_map(tmp_path / "b.hdf5")
+    with h5py.File(tmp_path / "c.hdf5", "w") as file:
+        file["dataset"] = h5py.Empty("f4")
+    for name in ("b.hdf5", "c.hdf5"):
+        with pytest.raises(SyncbenchError, match=rf"{name}: no HDF5 file with numbers called 'dataset'"):
+            read_map(tmp_path / name)
+    with h5py.File(tmp_path / "d.hdf5", "w") as file:
+        file.create_dataset("dataset", (2**28, 4), "f4", chunks=(2**20, 4))
+    with pytest.raises(SyncbenchError, match="'dataset' is no map of up to"):
+        read_map(tmp_path / "d.hdf5")
+    (tmp_path / "raw").write_bytes(bytes(24))
+    with h5py.File(tmp_path / "e.hdf5", "w") as file:
+        file.create_dataset("dataset", (2, 3), "f4", external=[(str(tmp_path / "raw"), 0, 24)])
+    layout = h5py.VirtualLayout((HIGH, WIDE, 3), "f2")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "a.hdf5"), "dataset", (HIGH, WIDE, 3))
+    with h5py.File(tmp_path / "f.hdf5", "w") as file:
+        file.create_virtual_dataset("dataset", layout)
+    for name in ("e.hdf5", "f.hdf5"):
+        with pytest.raises(SyncbenchError, match=rf"{name}: its numbers are kept in another file"):
+            read_map(tmp_path / name)
+
+
+def test_numbers_beyond_float32_are_infinite(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    np.save(tmp_path / "a.npy", np.full((2, 2), 1e300))
+    assert np.isinf(read_map(tmp_path / "a.npy")).all()
+    assert not recwarn.list
+
+
+def test_hdf5_without_h5py_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    render(tmp_path)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert refused(tmp_path).endswith("HDF5 needs h5py: pip install h5py, or convert the map to NPY")
 
 
 def test_half_floats_in_sixteen_bits() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from syncbench.bench import training
 from syncbench.bench.errors import SyncbenchError
 from syncbench.bench.models.parts.cameras import orbit_numbers
 from syncbench.bench.models.parts.composed import SHIPPED
+from syncbench.bench.run.plan import _check_world  # pyright: ignore[reportPrivateUsage]
 from syncbench.bench.surfaces.camera import orbit
 from syncbench.bench.training import base as base_trainer
 from syncbench.bench.training import captures, codec, views
@@ -91,6 +94,37 @@ def test_a_run_on_ones_own_views_is_resumed_and_serves(capture: Path, base: Path
         assert bool(torch.isfinite(model.predict(x, next(iter(model.schedule(2))), condition)[0]).all())
 
 
+def test_a_folder_keeps_to_its_captures(capture: Path, base: Path, tmp_path: Path) -> None:
+    """A run of other pictures or words would be a mixture that no one asked for, or the old model."""
+    trained(tmp_path / "run", capture, base, 1)
+    for options in (["sets=2"], ["prompt=a doll"]):
+        with pytest.raises(SyncbenchError, match="learnt from other captures, prompts or sets of views"):
+            trained(tmp_path / "run", capture, base, 1, *options)
+    settings: Any = {"steps": 1, "card": True, "device": "cpu", "resume": False}
+    options = [f"captures={capture}", "prompt=a doll", f"base={base}", "size=4", "processes=1"]
+    training.train("views", tmp_path / "run", options, **settings)
+    assert trained(tmp_path / "run", capture, base, 1, "prompt=a doll")["step"] == 1
+
+
+def test_prompts_that_were_learnt_are_taken(capture: Path, base: Path, tmp_path: Path) -> None:
+    """The network that was trained on a toy is asked for it, and for nothing else that is new to the world."""
+    from syncbench.bench.models.views import Views
+
+    trained(tmp_path / "run", capture, base, 1)
+    model = Views(path=str(tmp_path / "run" / "model"), device="cpu", dtype="float32")
+    assert model.learnt == {"a toy"}
+    assert not Views(device="cpu").learnt
+    entry: Any = SimpleNamespace(label="posed_views")
+    for prompt, refused in (("a toy", False), ("a toy robot", True), ("a red cube", True)):
+        [item] = PosedViews(path=str(capture), prompt=prompt, views=4, size=64).items()
+        with pytest.raises(SyncbenchError) if refused else nullcontext():
+            _check_world(entry, model, item)
+        with pytest.raises(SyncbenchError):
+            _check_world(entry, Views(device="cpu"), item)
+    (tmp_path / "run" / "model" / "prompts.json").write_text('{"prompts": 3}')
+    assert not Views(path=str(tmp_path / "run" / "model"), device="cpu").learnt
+
+
 @pytest.mark.parametrize(("share", "drop"), [(1.0, 0.0), (1.0, 1.0), (0.0, 0.0)])
 def test_shares_of_scenes_and_of_cameras_are_kept(
     capture: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, drop: float
@@ -118,4 +152,14 @@ def test_captures_that_cannot_be_used_are_one_sentence(capture: Path, base: Path
         trained(tmp_path / "run", capture, base, 1, "sets=3")
     with pytest.raises(SyncbenchError, match="captures: "):
         trained(tmp_path / "run", tmp_path / "nothing", base, 1)
+    for options, words in (
+        (["sets=3"], "lower sets or views$"),
+        (["views=1", "sets=4"], "captures: views = 1, sets = 4: a set has 2 views or more"),
+        (["views=7", "sets=200"], "all sets together at most 1,000"),
+        (["prompt="], r"needs a prompt, .* add --set prompt="),
+        ([f"data={base / 'vae' / 'config.json'}"], "cannot write to"),
+    ):
+        with pytest.raises(SyncbenchError, match=words) as caught:
+            trained(tmp_path / "run", capture, base, 1, *options)
+        assert "posed_views" not in str(caught.value), "options are the trainer's"
     assert not (tmp_path / "run" / "state.pt").exists()
