@@ -361,10 +361,10 @@ def test_what_is_not_read_of_a_prompt_is_said() -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the guide's files, where its reader stands."""
+    """A folder with the files of the guide's first example, where its reader stands."""
     blocks = re.findall(r"```(\w*)\n(.*?)```", GUIDE, re.DOTALL)
     files = {"toml": "mine.toml", "": "prompts.txt", "json": "clips.jsonl"}
-    for kind, text in blocks:
+    for kind, text in reversed(blocks):
         if kind in files:
             (tmp_path / files[kind]).write_text(text.replace("steps = 16", "steps = 2"))
     (tmp_path / "teapot.obj").write_text(BOX)
