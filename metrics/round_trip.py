@@ -8,10 +8,10 @@ Source: the cycle of Zeng et al., RGB<->X, SIGGRAPH 2024, arXiv 2405.00666, as a
 network starts from is one draw, the same for every method. Unlike `channel_reconstruction` it asks nothing of the
 product of albedo and shading, reads normals, too, and serves channels that do not multiply.
 
-Traps. The true channels do not score 0, because codec and network err: 10.3 levels over 8 pictures of the reference
-world, of which the codec alone makes 7.8. The bundled network believes albedo more than anything else: albedo of
-another picture scores 76, shading of another 14.3, normals of another 10.5. So the picture passed off as its own
-albedo, with white shading and constant normals, scores 12.1, which is hardly worse than the methods here with 11.5:
+Traps. The true channels do not score 0, because codec and network err: 9.6 levels over 12 pictures of the reference
+world, of which the codec alone makes 6.9. The bundled network believes albedo more than anything else: albedo of
+another picture scores 77, shading of another 14.1, normals of another 9.8. So the picture passed off as its own
+albedo, with white shading and constant normals, scores 9.6, which is better than the methods here with 10.5:
 read the round trip beside `albedo_error` and `normal_error`. The network knows pictures of the reference world alone
 and answers on no others; `path` names a published one.
 """
