@@ -20,6 +20,13 @@ from .scenes import Scenes, encode
 from .stream import codec_of
 
 HOLDS = {"captions": list, "rgb": Tensor, "camera": Tensor}
+OPTIONS = {
+    "lower posed_views.views": "lower sets or views",
+    "posed_views.path=": "captures=",
+    "posed_views.path is": "captures are",
+    "posed_views.": "",
+}
+"""What messages of the data set `posed_views` call the trainer's options, in order, and what they are called here."""
 
 
 def own_scenes(
@@ -40,12 +47,10 @@ def own_scenes(
     try:
         items = load("datasets", "posed_views", fields).items()
     except SyncbenchError as error:
-        why = (
-            str(error)
-            .replace("lower posed_views.views", "lower sets or views")
-            .replace("posed_views.path is", "captures are")
-        )
-        raise SyncbenchError(f"captures: {why.replace('posed_views.', '')}") from error
+        why = str(error)
+        for theirs, ours in OPTIONS.items():
+            why = why.replace(theirs, ours)
+        raise SyncbenchError(f"captures: {why}") from error
     files = sorted([*codec.glob("*.safetensors"), *codec.glob("*.json")])
     coded = [sha256(file.read_bytes()).hexdigest() for file in files]
     about = [[item.content, item.prompts[0]] for item in items]
