@@ -38,7 +38,7 @@ STEPS = 4
 class Photos:
     """One item per picture, whose channels are to be made from it. Truth is what the layout or list knows of it."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "channels"
     located_by: ClassVar[tuple[str, ...]] = ("path",)
 
