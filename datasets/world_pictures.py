@@ -28,7 +28,7 @@ STEPS = 4
 class WorldPictures:
     """One item per picture, which is to be made from its channels."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "channels"
 
     count: Annotated[int, Interval(ge=1, le=1_000)] = 24
