@@ -21,6 +21,7 @@ precision (`raft`, optical flow, would be 0.99 M parameters and 2.0 MB more):
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from annotated_types import Interval
 
 from ..errors import SyncbenchError
 from ..limits import PROCESSES, Fraction, Share
+from .resumed import of_one_run, options
 
 TRAINERS = {
     **{name: f"{name}:main" for name in ("judge", "codec", "base", "depth", "views", "motion", "grid", "raft")},
@@ -82,6 +84,8 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
     for key, value in arguments.items():
         if key in RANGES and value is not None:
             convert(value, RANGES[key], f"{name}.{key}")
+    kept = bool(arguments.get("resume", signature(main).parameters["resume"].default))
+    of_one_run(out, options(main, {"out": out, **arguments}), kept)
     if "measured" in types:  # these measure themselves
         main(out=out, **arguments, **({} if card else {"measured": 0}))
         return

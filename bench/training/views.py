@@ -33,8 +33,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..files.reading import is_file, read_text
-from ..files.writing import disk, write_whole
+from ..files.writing import write_whole
 from ..models.parts.cameras import orbit_numbers
 from ..models.parts.joint import joint
 from ..models.views import PROMPTS
@@ -42,6 +41,7 @@ from ..types import SyncbenchError
 from .base import SHIPPED
 from .captures import own_scenes, read_scenes
 from .loop import Plan, generator, is_first, launch, train, where
+from .resumed import of_one_run
 from .saved import read as saved
 from .scenes import Scenes, prepare, scenes
 from .start import Noise, Words, altered, check, network, place, save
@@ -155,7 +155,7 @@ def main(
     if captures is not None:
         side: int = json.loads((base / "unet" / "config.json").read_text())["sample_size"]
         own = own_scenes(data, captures, prompt, views, sets, up, codec, 8 * side)
-        of_one_run(out, own.name, resume)
+        of_one_run(out, {"pictures": own.name}, resume, "captures.json")
         source = Source(own=own, flat=flat)
     else:
         prepare(data, RIG, seed + 5, number, codec, processes)
@@ -189,19 +189,6 @@ class Source:
             return solid, solid.rgb.flatten(0, 1), captions
         kept: dict[str, Any] = saved(self.flat, {"latents": Tensor, "captions": list}, mmap=True)
         return solid, kept["latents"], kept["captions"]
-
-
-def of_one_run(out: Path, data: str, resume: bool) -> None:
-    """Note in the folder `out` which `data` its run learns from. Raises SyncbenchError if that to resume has others."""
-    note = out / "data.txt"
-    if resume and (out / "state.pt").exists() and not (is_file(note) and read_text(note).strip() == data):
-        raise SyncbenchError(
-            f"the run in {out} learnt from other captures, prompts or sets of views: choose a fresh --out, or add "
-            "--no-resume to start again"
-        )
-    with disk(out):
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(note, f"{data}\n".encode())
 
 
 def _given(path: Path | None) -> Path:

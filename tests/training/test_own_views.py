@@ -97,9 +97,20 @@ def test_a_run_on_ones_own_views_is_resumed_and_serves(capture: Path, base: Path
 def test_a_folder_keeps_to_its_captures(capture: Path, base: Path, tmp_path: Path) -> None:
     """A run of other pictures or words would be a mixture that no one asked for, or the old model."""
     trained(tmp_path / "run", capture, base, 1)
-    for options in (["sets=2"], ["prompt=a doll"]):
-        with pytest.raises(SyncbenchError, match="learnt from other captures, prompts or sets of views"):
+    for options, was in (
+        (["sets=2"], "sets = 1"),
+        (["prompt=a doll"], "prompt = a toy"),
+        (["rate=1e-3"], "rate = 0.0004"),
+    ):
+        with pytest.raises(SyncbenchError, match=f"was started with {was}: go on with the same"):
             trained(tmp_path / "run", capture, base, 1, *options)
+    picture = next(capture.rglob("*.png"))
+    before = picture.read_bytes()
+    Image.new("RGB", Image.open(picture).size, "red").save(picture)
+    with pytest.raises(SyncbenchError, match=r"was started with pictures = captures-\w+\.pt: go on"):
+        trained(tmp_path / "run", capture, base, 1)
+    picture.write_bytes(before)
+    assert trained(tmp_path / "run", capture, base, 2, "save_every=1", f"data={tmp_path / 'moved'}")["step"] == 2
     settings: Any = {"steps": 1, "card": True, "device": "cpu", "resume": False}
     options = [f"captures={capture}", "prompt=a doll", f"base={base}", "size=4", "processes=1"]
     training.train("views", tmp_path / "run", options, **settings)
