@@ -23,16 +23,26 @@ SUFFIXES: dict[str, Format] = {f".{'txt' if format == 'text' else format}": form
 
 
 def unread_conditions(r: Table, unseen: Mapping[str, tuple[str, ...]]) -> dict[tuple[Any, ...], list[str]]:
-    """Remarks, by leaderboard, on conditions that models did not read; `unseen` has their names by the key of a job."""
-    jobs = r.drop_duplicates("key")[["key", "model", *BOARD]]
-    jobs = jobs[jobs["key"].isin(list(unseen))]
-    remarks: dict[tuple[Any, ...], dict[str, None]] = {}
-    for key, model, *board in jobs.sort_values([*BOARD, "model"]).itertuples(index=False, name=None):
-        names = unseen[key]
-        many = "conditions" if len(names) > 1 else "condition"
-        text = f"Model {model} takes no notice of the items' {many} {', '.join(names)}."
-        remarks.setdefault(tuple(board), {})[text] = None
-    return {board: list(texts) for board, texts in remarks.items()}
+    """Remarks, by leaderboard, on conditions that models did not read; `unseen` has their names by the key of a job.
+
+    A method may read what its model does not, as editing reads the source clip: then the remark says so.
+    """
+    done = r[r["metric"] != ""].drop_duplicates("key")
+    jobs = done[["key", "anchor", "item", "model", *BOARD]].sort_values([*BOARD, "model"])
+    jobs["names"] = [frozenset(unseen.get(key, ())) for key in jobs["key"]]
+    remarks: dict[tuple[Any, ...], list[str]] = {}
+    for (model, *board), part in jobs.groupby(["model", *BOARD], sort=False, dropna=False):
+        names: set[str] = set().union(*part["names"])
+        some: set[str] = set()
+        for _, same in part.groupby("item", sort=False):
+            methods = same.loc[same["anchor"] == "", "names"]
+            some |= {name for name in set().union(*same["names"]) if any(name not in one for one in methods)}
+        for group, beside in ((names - some, ""), (some, "; some methods do themselves")):
+            if group:
+                many = "conditions" if len(group) > 1 else "condition"
+                text = f"Model {model} takes no notice of the items' {many} {', '.join(sorted(group))}{beside}."
+                remarks.setdefault(tuple(board), []).append(text)
+    return remarks
 
 
 def report(

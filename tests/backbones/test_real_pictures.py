@@ -253,6 +253,11 @@ def test_conditions_that_a_model_does_not_see_stand_in_report_and_board(place: P
         place / "b",
     )
     assert "takes no notice" not in report(place / "b", "md")
+    clips = {"datasets": [{"id": "world_videos", "size": 64, "frames": 2}], "limit": 1}
+    run({**suite, **clips, "methods": ["independent", "per_frame"]}, place / "c")
+    text = report(place / "c", "md")
+    assert "Model tiny takes no notice of the items' condition depth." in text
+    assert "Model tiny takes no notice of the items' condition video; some methods do themselves." in text
 
 
 def test_doctor_says_what_would_be_null(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
