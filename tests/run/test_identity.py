@@ -317,3 +317,16 @@ def test_jobs_of_the_shipped_records_keep_their_keys(limit: int):
     assert len(keys) == 30 * limit
     assert keys <= kept
     assert limit < 12 or keys == kept
+
+
+@pytest.mark.parametrize("name", ["editing", "texturing"])
+def test_jobs_of_the_published_boards_keep_their_keys(name: str):
+    """So that a method of one's own can be held against the boards that the guides show, without sampling them."""
+    file = Path(__file__).parents[2] / "results" / f"{name}.parquet"
+    if not file.exists():
+        pytest.skip("installed, not a checkout")
+    kept = set(pd.read_parquet(file, columns=["key"])["key"])
+    suite, loaded = narrowed(read_suite(name), limit=1, seeds=[0]), Loaded()
+    keys = {job.key for part in suite.parts for entry in part.models for job in plan(part, entry, loaded)}
+    assert keys
+    assert keys <= kept
