@@ -98,7 +98,7 @@ def read(name: str, shape: tuple[int, int]) -> Kept | None:
 
 
 def write(name: str, found: Kept) -> None:
-    """Keep an inversion under `name`, all of it or nothing; one larger than `LARGEST` is not. Disk errors are ignored."""
+    """Keep an inversion under `name`, all of it or nothing, if it fits `LARGEST`. Disk errors are ignored."""
     if found.path.nbytes > LARGEST:
         return
     error, cost = repr(found.error), json.dumps(asdict(found.cost))

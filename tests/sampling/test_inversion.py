@@ -191,6 +191,8 @@ def test_old_files_go_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert kept.read("b", (2, 1)) is not None
     assert kept.read("c", (2, 1)) is not None
     assert kept.read("a", (2, 1)) is None
+    kept.write("large", kept.Kept(torch.zeros(2, 9, 4, 8, 8), 0.0, Cost()))
+    assert {file.stem for file in tmp_path.rglob("*.safetensors")} == {"b", "c"}, "and the others stay"
 
 
 def test_an_item_without_a_clip_is_told(count: Callable[..., tuple[Any, Cost, int]]) -> None:
