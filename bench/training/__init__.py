@@ -21,7 +21,6 @@ precision (`raft`, optical flow, would be 0.99 M parameters and 2.0 MB more):
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,8 +83,7 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
     for key, value in arguments.items():
         if key in RANGES and value is not None:
             convert(value, RANGES[key], f"{name}.{key}")
-    kept = bool(arguments.get("resume", signature(main).parameters["resume"].default))
-    of_one_run(out, options(main, {"out": out, **arguments}), kept)
+    of_one_run(out, options(main, arguments), arguments.get("resume", True))
     if "measured" in types:  # these measure themselves
         main(out=out, **arguments, **({} if card else {"measured": 0}))
         return

@@ -29,6 +29,7 @@ from ..files.writing import disk, write_whole
 from ..isolation.threads import allowed_cores
 from ..models.parts.denoiser import device_of
 from ..types import SyncbenchError
+from .resumed import notes
 from .saved import read, write
 
 STATE = {"module": dict, "optimiser": dict, "average": dict, "step": int, "seconds": float}
@@ -233,6 +234,7 @@ class _Run:
             "average": self.average.shadow,
             "step": self.step,
             "seconds": self.seconds,
+            "notes": notes(self.plan.out),
         }
         write(self.state, everything)
 

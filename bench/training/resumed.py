@@ -1,4 +1,8 @@
-"""What a run was started with, kept beside its checkpoint, so that it is not continued with something else."""
+"""What a run was started with, kept in its checkpoint, so that it is not continued with something else.
+
+A note in the folder says what the latest start was given; a checkpoint has the notes of the start that wrote it. So a
+fresh start that ends before its first checkpoint leaves the earlier one what it was.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,6 +14,7 @@ from ..errors import SyncbenchError
 from ..files.reading import is_file, read_object
 from ..files.writing import disk, write_json
 
+OPTIONS, CAPTURES = "options.json", "captures.json"
 FREE = {"out", "steps", "minutes", "resume", "data", "processes", "save_every", "device", "measured"}
 """Arguments of trainers that may differ from start to start: the budget, and where and how the work is done."""
 
@@ -28,13 +33,17 @@ def options(main: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def of_one_run(out: Path, facts: Mapping[str, Any], resume: bool, note: str = "options.json") -> None:
+def of_one_run(out: Path, facts: Mapping[str, Any], resume: bool, note: str = OPTIONS) -> None:
     """Write into the file `note` of the folder `out` the `facts` that its run depends on.
 
-    Raises SyncbenchError if a run that is to be resumed was started with others; nothing is written then.
+    Raises SyncbenchError if the checkpoint that is to be resumed was made with others; nothing is written then.
     """
-    file = out / note
-    before = read_object(file) if resume and (out / "state.pt").exists() and is_file(file) else {}
+    state = out / "state.pt"
+    before: dict[str, Any] = {}
+    if resume and state.exists():
+        from .saved import read  # with torch
+
+        before = read(state, dict, mmap=True).get("notes", {}).get(note, {})
     given: dict[str, Any] = json.loads(json.dumps(dict(facts)))
     other = [f"{name} = {_text(before[name])}" for name in given if name in before and before[name] != given[name]]
     if other:
@@ -44,7 +53,12 @@ def of_one_run(out: Path, facts: Mapping[str, Any], resume: bool, note: str = "o
         )
     with disk(out):
         out.mkdir(parents=True, exist_ok=True)
-        write_json(file, given)
+        write_json(out / note, given)
+
+
+def notes(out: Path) -> dict[str, dict[str, Any]]:
+    """The notes in the folder `out` by name, for its checkpoint."""
+    return {name: read_object(out / name) for name in (OPTIONS, CAPTURES) if is_file(out / name)}
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ from ..types import SyncbenchError
 from .base import SHIPPED
 from .captures import own_scenes, read_scenes
 from .loop import Plan, generator, is_first, launch, train, where
-from .resumed import of_one_run
+from .resumed import CAPTURES, of_one_run
 from .saved import read as saved
 from .scenes import Scenes, prepare, scenes
 from .start import Noise, Words, altered, check, network, place, save
@@ -155,7 +155,7 @@ def main(
     if captures is not None:
         side: int = json.loads((base / "unet" / "config.json").read_text())["sample_size"]
         own = own_scenes(data, captures, prompt, views, sets, up, codec, 8 * side)
-        of_one_run(out, {"pictures": own.name}, resume, "captures.json")
+        of_one_run(out, {"pictures": own.name}, resume, CAPTURES)
         source = Source(own=own, flat=flat)
     else:
         prepare(data, RIG, seed + 5, number, codec, processes)

@@ -112,6 +112,11 @@ def test_a_folder_keeps_to_its_captures(capture: Path, base: Path, tmp_path: Pat
     picture.write_bytes(before)
     assert trained(tmp_path / "run", capture, base, 2, "save_every=1", f"data={tmp_path / 'moved'}")["step"] == 2
     settings: Any = {"steps": 1, "card": True, "device": "cpu", "resume": False}
+    refused = [f"captures={capture}", "prompt=a doll", f"base={base}", f"flat={tmp_path / 'none.pt'}"]
+    with pytest.raises(SyncbenchError, match="no file"):
+        training.train("views", tmp_path / "run", refused, **settings)
+    with pytest.raises(SyncbenchError, match="was started with prompt = a toy"):
+        trained(tmp_path / "run", capture, base, 1, "prompt=a doll")  # the checkpoint is still the toy's
     options = [f"captures={capture}", "prompt=a doll", f"base={base}", "size=4", "processes=1"]
     training.train("views", tmp_path / "run", options, **settings)
     assert trained(tmp_path / "run", capture, base, 1, "prompt=a doll")["step"] == 1
