@@ -83,7 +83,7 @@ def train(name: str, out: Path, assignments: Sequence[str] = (), *, card: bool =
     for key, value in arguments.items():
         if key in RANGES and value is not None:
             convert(value, RANGES[key], f"{name}.{key}")
-    of_one_run(out, options(main, arguments), arguments.get("resume", True))
+    of_one_run(out, {"trainer": name, **options(main, arguments)}, arguments.get("resume", True))
     if "measured" in types:  # these measure themselves
         main(out=out, **arguments, **({} if card else {"measured": 0}))
         return

@@ -24,7 +24,7 @@ from syncbench.bench.models.parts.joint import joint, referring
 from syncbench.bench.models.parts.shared_attention import SharedAttention
 from syncbench.bench.models.parts.wrappers import Controlled, canvas_of, tiles_of
 from syncbench.bench.models.views import Views
-from syncbench.bench.training import agreement, channels, codec, depth, motion, scenes, start, views
+from syncbench.bench.training import agreement, channels, codec, depth, motion, saved, scenes, start, views
 from syncbench.bench.training import base as base_trainer
 from syncbench.bench.training.loop import Plan
 from syncbench.bench.training.silhouette import agreement as overlap
@@ -145,12 +145,18 @@ def test_a_mistaken_command_says_so(tmp_path: Path, name: str, options: list[str
         training.train(name, tmp_path, options, card=False)
 
 
-def test_the_state_of_another_network_is_refused(trained: Path, base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("noted", "said"), [(True, "trainer = grid"), (False, "another network")])
+def test_the_state_of_another_network_is_refused(
+    trained: Path, base: Path, tmp_path: Path, noted: bool, said: str
+) -> None:
+    state = saved.read(trained / "grid" / "state.pt", dict)
+    if not noted:
+        state["notes"] = {}
     (tmp_path / "depth").mkdir()
-    (tmp_path / "depth" / "state.pt").write_bytes((trained / "grid" / "state.pt").read_bytes())
+    saved.write(tmp_path / "depth" / "state.pt", state)
     (tmp_path / "shots").symlink_to(trained / "shots")
     options = [f"base={base}", f"number={scenes.CHUNK}", "size=4", "processes=1"]
-    with pytest.raises(SyncbenchError, match="another network"):
+    with pytest.raises(SyncbenchError, match=said):
         training.train("depth", tmp_path / "depth", options, steps=4, card=False, device="cpu")
 
 
