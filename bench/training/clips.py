@@ -8,10 +8,7 @@ renders what FOLDER lacks; `syncbench train raft --set data=FOLDER --set number=
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from ..files.writing import disk
 from ..world.materials import to_srgb
 from ..world.stream import random_take, to_uint8
 from ..world.trace import Take, trace
+from .processes import each
 from .saved import read, write
 
 CHUNK = 32
@@ -72,7 +70,7 @@ def prepare(folder: Path, seed: int = 9, number: int = 1024, workers: int = 1) -
 
     with shown() as listener:
         listener(Event("rendering", 0, len(lacking)))
-        for done, name in enumerate(_each(lacking, workers), 1):
+        for done, name in enumerate(each(_make, lacking, workers), 1):
             listener(Event("rendering", done, len(lacking), name))
 
 
@@ -96,17 +94,8 @@ def _files(folder: Path, seed: int, number: int) -> list[Path]:
     return [folder / f"flow{FRAMES}-{seed}-{i:04d}.pt" for i in range((number + CHUNK - 1) // CHUNK)]
 
 
-def _each(jobs: list[tuple[int, Path]], workers: int) -> Iterator[str]:
-    if workers == 1 or len(jobs) == 1:
-        yield from map(_make, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_make, jobs)
-
-
 def _make(job: tuple[int, Path]) -> str:
     seed, path = job
-    torch.set_num_threads(1)
     rng = np.random.default_rng([seed, 5])
     made = [render(random_take(rng, "clip", frames=FRAMES)) for _ in range(CHUNK)]
     write(path, {"frames": torch.stack([a for a, _ in made]), "flow": torch.stack([b for _, b in made])})

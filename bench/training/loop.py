@@ -29,6 +29,7 @@ from ..files.writing import disk, write_whole
 from ..isolation.threads import allowed_cores
 from ..models.parts.denoiser import device_of
 from ..types import SyncbenchError
+from .processes import end_with_parent
 from .resumed import notes
 from .saved import read, write
 
@@ -107,14 +108,20 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder, "said")
+        started: Any = multiprocessing.spawn(_enter, (processes, folder, worker, args), processes, join=False)
         try:
-            multiprocessing.spawn(_enter, (processes, folder, worker, args), nprocs=processes)
+            while not started.join():
+                pass
         except multiprocessing.ProcessExitedException as error:
             why = said.read_text() if said.exists() else f"a process of the run died: {error}"
             raise SyncbenchError(why) from error
+        finally:
+            for process in started.processes:
+                process.kill()
 
 
 def _enter(rank: int, processes: int, folder: str, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
+    end_with_parent()
     torch.set_num_threads(max(1, int(allowed_cores()) // processes))
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=processes)
     try:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from torch import Tensor
 from ..files.writing import disk
 from ..world.stream import shots
 from ..world.truth import CHANNELS
+from .processes import each
 from .saved import read, write
 from .stream import codec_of, signed
 
@@ -63,7 +61,7 @@ def prepare(folder: Path, rig: str, seed: int, n: int, codec: Path, workers: int
     jobs = [(str(codec), rig, seed * 100_003 + i, frames, str(path)) for i, path in lacking]
     with shown() as listener:
         listener(Event("rendering", 0, len(jobs)))
-        for done, path in enumerate(_each(jobs, workers), 1):
+        for done, path in enumerate(each(_make, jobs, workers), 1):
             listener(Event("rendering", done, len(jobs), path))
 
 
@@ -80,12 +78,7 @@ def channel_pictures(file: Path, seed: int, n: int, workers: int) -> Tensor:
     """uint8 (4 n, 3, 128, 128), kept in `file`: picture, albedo, normal and shading of n single views."""
     if not file.exists():
         seeds = [seed * 100_003 + i for i in range((n + CHUNK - 1) // CHUNK)]
-        if workers > 1:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                parts = list(pool.map(_plain, seeds))
-        else:
-            parts = list(map(_plain, seeds))
-        write(file, torch.cat(parts)[: 4 * n])
+        write(file, torch.cat(list(each(_plain, seeds, workers)))[: 4 * n])
     return read(file, Tensor, mmap=True)
 
 
@@ -126,17 +119,8 @@ def _files(folder: Path, rig: str, seed: int, n: int, frames: int | None) -> lis
     return [folder / f"{name}-{i:04d}.pt" for i in range((n + CHUNK - 1) // CHUNK)]
 
 
-def _each(jobs: list[tuple[str, str, int, int | None, str]], workers: int) -> Iterator[str]:
-    if workers == 1 or len(jobs) == 1:
-        yield from map(_make, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_make, jobs)
-
-
 def _make(job: tuple[str, str, int, int | None, str]) -> str:
     codec, rig, seed, frames, path = job
-    torch.set_num_threads(1)
     write(Path(path), code(shots(seed, CHUNK, rig, frames=frames), codec_of(Path(codec)), KEPT[rig]))
     return Path(path).name
 

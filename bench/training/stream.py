@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +16,7 @@ from ..models.parts.library import quiet
 from ..world import batch
 from ..world.grammar import Kind
 from ..world.stream import RIGS, VIEWS, shots
+from .processes import each
 from .saved import read, write
 
 _CHUNK = 256
@@ -43,11 +42,7 @@ def pictures(
             return saved["images"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
     render = partial(_chunk, kind=kind)
-    if workers > 1 and len(seeds) > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            chunks = list(pool.map(render, seeds))
-    else:
-        chunks = [render(s) for s in seeds]
+    chunks = list(each(render, seeds, workers))
     found = torch.from_numpy(np.concatenate([images for images, _ in chunks])[:n]).permute(0, 3, 1, 2)
     captions = [caption for _, part in chunks for caption in part][:n]
     if cache is not None:
@@ -96,8 +91,7 @@ def latents(
         if len(saved["captions"]) == n:
             return saved["latents"], saved["captions"]
     seeds = [seed * 100_003 + i for i in range((n + _CHUNK - 1) // _CHUNK)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        chunks = list(pool.map(partial(_encode, codec, kind=kind), seeds))
+    chunks = list(each(partial(_encode, codec, kind=kind), seeds, workers))
     z = torch.cat([part for part, _ in chunks])[:n]
     captions = [caption for _, part in chunks for caption in part][:n]
     write(kept, {"latents": z, "captions": captions})
@@ -106,7 +100,6 @@ def latents(
 
 @torch.no_grad()
 def _encode(codec: Path, seed: int, kind: Which | None = None) -> tuple[torch.Tensor, list[str]]:
-    torch.set_num_threads(1)
     model = codec_of(codec)
     images, captions = _chunk(seed, kind)
     x = signed(torch.from_numpy(images).permute(0, 3, 1, 2))
