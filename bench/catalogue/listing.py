@@ -6,9 +6,11 @@ are seen here only if they are literals; they are inherited from base classes as
 
 import ast
 import importlib.util
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -92,21 +94,45 @@ def public_classes(path: Path) -> list[str]:
 
 def _shipped(kind: Kind) -> Iterator[Component]:
     for path in component_files(kind):
-        classes = public_classes(path)
-        if not classes:
-            continue  # a file being written, or support code in the wrong place: the layout test says so
-        folder = path.parent.relative_to(FOLDERS[kind])
-        family = folder.parts[0] if kind == "methods" and folder.parts else None
-        yield _component(kind, path.stem, path, classes[-1], module_name(path), family, PACKAGE)
+        component = _of_file(kind, path)
+        if component is not None:  # else a file being written, or support code in the wrong place: a test says so
+            yield component
+
+
+@cache
+def _of_file(kind: Kind, path: Path) -> Component | None:
+    classes = public_classes(path)
+    if not classes:
+        return None
+    folder = path.parent.relative_to(FOLDERS[kind])
+    family = folder.parts[0] if kind == "methods" and folder.parts else None
+    return _component(kind, path.stem, path, classes[-1], module_name(path), family, PACKAGE)
 
 
 def _registered(kind: Kind) -> Iterator[Component]:
-    for point in entry_points(group=f"{PACKAGE}.{kind}"):
-        module, _, name = point.value.partition(":")
+    for id, target, source in _entry_points(kind, _search_path()):
+        module, _, name = target.partition(":")
         path = _locate(module)
-        source = point.dist.name if point.dist else "entry point"
         if path is not None and name:
-            yield _component(kind, point.name, path, name, module, None, source)
+            yield _component(kind, id, path, name, module, None, source)
+
+
+@lru_cache(maxsize=64)
+def _entry_points(kind: Kind, _: tuple[tuple[str, int], ...]) -> tuple[tuple[str, str, str], ...]:
+    """Name, value and distribution of each entry point of `kind`; the metadata of all that is installed is read."""
+    points = entry_points(group=f"{PACKAGE}.{kind}")
+    return tuple((point.name, point.value, point.dist.name if point.dist else "entry point") for point in points)
+
+
+def _search_path() -> tuple[tuple[str, int], ...]:
+    """Where distributions are looked for, and when each place last changed: what is installed is known by it."""
+    found: list[tuple[str, int]] = []
+    for place in sys.path:
+        try:
+            found.append((place, os.stat(place or ".").st_mtime_ns))
+        except OSError:
+            found.append((place, 0))
+    return tuple(found)
 
 
 def _component(kind: Kind, id: str, path: Path, name: str, module: str, family: str | None, source: str) -> Component:

@@ -95,6 +95,18 @@ def test_entry_points_are_listed_without_import_and_loaded(plugin: Path) -> None
     assert load("methods", "outside@strong").weight == 2.0
 
 
+def test_what_is_installed_and_removed_meanwhile_is_noticed(plugin: Path) -> None:
+    def listed() -> bool:
+        return "outside" in {c.id for c in list_components("methods")}
+
+    assert listed()
+    info = plugin.parent / "outside_plugin-1.0.dist-info"
+    info.rename(plugin.parent / "gone")
+    assert not listed()
+    (plugin.parent / "gone").rename(info)
+    assert listed()
+
+
 @pytest.mark.parametrize("spec", ["{path}", "{path}@strong", "{path}:Plugin@strong", "outside_plugin:Plugin@strong"])
 def test_files_and_modules_are_specs(plugin: Path, spec: str) -> None:
     method = load("methods", spec.format(path=plugin))
