@@ -11,11 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -c constraints.txt -e
 
-.PHONY: help demo test bench lint docs clean
+.PHONY: help demo test written bench lint docs clean
 
 help:
 	@echo "make demo   sample, score and rank on the bundled models; prints leaderboards as they are done, makes the board"
 	@echo "make test   the test suite"
+	@echo "make written what the guides show, run as written, and every preset in odd layouts: minutes more"
 	@echo "make bench  timings (pytest-benchmark)"
 	@echo "make lint   ruff and pyright"
 	@echo "make docs   the site: guides, decisions, a page for every component; build/site/index.html"
@@ -33,6 +34,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+written: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/docs tests/components --numprocesses auto --maxprocesses 8
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only

@@ -379,6 +379,7 @@ def call(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_the_guides_suite_works_and_is_scored_from_anywhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)[0].splitlines()
     for command in commands:

@@ -70,6 +70,7 @@ def test_component_outside_the_tree_works_by_file_module_and_entry_point(outside
     assert listed["soft_windows"].source == "mine"
 
 
+@pytest.mark.slow
 def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Every command of the section, in order, in a folder that has what a checkout has."""
     (tmp_path / "mine").mkdir()
@@ -103,6 +104,7 @@ def test_the_path_from_an_idea_to_a_gate_works_as_written(tmp_path: Path, monkey
     assert "2302.08113" in cited
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_method_in_the_tree_work_as_written(tmp_path: Path):
     """In a copy of the tree that has the guide's file, as a contributor's checkout would."""
     package = tmp_path / "syncbench"

@@ -21,6 +21,7 @@ if not PAGE.exists():
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_pages_commands_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = load("datasets", "world_videos").items()[:3]
     assert [item.id for item in items] == re.findall(r"^edits/([\w-]+)/", TEXT, re.MULTILINE)
