@@ -54,8 +54,7 @@ def lacking(which: str | None, folder: str | Path | None = None) -> str | None:
         return f"{file} is not on this machine: `syncbench fetch {FETCHED[file]}` brings it; `dis` needs no weights"
     place = REFERENCE if folder is None else Path(folder)
     if which == "reference" and not (place / CONFIG).is_file():
-        where = "is not bundled yet" if folder is None else f"is not in {place}"
-        return f"raft[reference] {where}: `syncbench train raft --out DIR` makes DIR/model; `dis` needs no weights"
+        return f"no raft[reference] in {place}: `syncbench train raft --out DIR` makes DIR/model; `dis` needs no weights"
     return None
 
 

@@ -3,7 +3,7 @@
 A run continues from the folder of an earlier start, whose files are read without pickle (see `saved`).
 
 All of them start from the base (the reference model) except codec, base, judge and raft. Shipped weights, in half
-precision (`raft`, optical flow, would be 0.99 M parameters and 2.0 MB more):
+precision:
 
 | name                | network                                     | parameters | MB   |
 |---------------------|---------------------------------------------|-----------:|-----:|
@@ -16,7 +16,8 @@ precision (`raft`, optical flow, would be 0.99 M parameters and 2.0 MB more):
 | `channels_joint`    | a UNet of half the width, from random start |     1.70 M |  3.4 |
 | `channels_prompted` | as channels_joint                           |     1.68 M |  3.4 |
 | `channels_to_rgb`   | as channels_joint, attention in the middle  |     1.38 M |  2.8 |
-| all                 | at most 48 MB in git                        |            | 47.2 |
+| `raft`              | torchvision's small RAFT, for optical flow  |     0.99 M |  2.0 |
+| all                 | at most 50 MB in git                        |            | 49.2 |
 """
 
 from collections.abc import Callable, Sequence

@@ -241,17 +241,17 @@ def test_a_trained_network_is_read_from_its_folder(tmp_path: Path, published: An
         flow("reference", tmp_path / "other")
 
 
-def test_what_is_missing_says_how_to_get_it() -> None:
+def test_what_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
     world = Item(id="a", family="frames", prompts=("a",), surface=Apart(2, 8, 8), world=True)
-    for which, words in (
-        ("raft_large", "`syncbench fetch raft` brings it"),
-        ("raft_small", "`syncbench fetch raft-small` brings it"),
-        ("reference", "`syncbench train raft --out DIR` makes DIR/model"),
+    for which, folder, words in (
+        ("raft_large", None, "`syncbench fetch raft` brings it"),
+        ("raft_small", None, "`syncbench fetch raft-small` brings it"),
+        ("reference", tmp_path, "`syncbench train raft --out DIR` makes DIR/model"),
     ):
-        assert words in (lacking(which) or "")
-        assert flow_refusal(which, None, world) == lacking(which)
+        assert words in (lacking(which, folder) or "")
+        assert flow_refusal(which, folder, world) == lacking(which, folder)
         with pytest.raises(SyncbenchError, match="`dis` needs no weights"):
-            flow(which)
+            flow(which, folder)
     assert {file.file for name in ("raft", "raft-small") for file in weights_named(name)} == set(
         raft.PUBLISHED.values()
     )

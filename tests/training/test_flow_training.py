@@ -52,6 +52,13 @@ def test_the_card_has_errors_of_the_network_and_of_dis(data: Path, tmp_path: Pat
             assert f"| end-point error over visible pixels at gap {gap}, {name} |" in text
 
 
+def test_the_bundled_network_errs_less_than_dis_on_clips_that_nobody_learned() -> None:
+    pairs = flow_figures.held_out(8)
+    trained, classical = (flow_figures.errors(flow(name), pairs) for name in ("reference", "dis"))
+    for gap in flow_figures.GAPS:
+        assert trained[gap].mean.mean < 0.8 * classical[gap].mean.mean
+
+
 def test_pairs_are_read_with_the_flow_that_leads_from_one_to_the_other(data: Path) -> None:
     read = clips.clips(data, 9, clips.CHUNK)
     assert len(read) == clips.CHUNK
