@@ -54,7 +54,9 @@ def lacking(which: str | None, folder: str | Path | None = None) -> str | None:
         return f"{file} is not on this machine: `syncbench fetch {FETCHED[file]}` brings it; `dis` needs no weights"
     place = REFERENCE if folder is None else Path(folder)
     if which == "reference" and not (place / CONFIG).is_file():
-        return f"no raft[reference] in {place}: `syncbench train raft --out DIR` makes DIR/model; `dis` needs no weights"
+        return (
+            f"no raft[reference] in {place}: `syncbench train raft --out DIR` makes DIR/model; `dis` needs no weights"
+        )
     return None
 
 

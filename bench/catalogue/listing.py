@@ -125,7 +125,7 @@ def _entry_points(kind: Kind, _: tuple[tuple[str, int], ...]) -> tuple[tuple[str
 
 
 def _search_path() -> tuple[tuple[str, int], ...]:
-    """Where distributions are looked for, and when each place last changed: what is installed is known by it."""
+    """Where distributions are looked for, and when each place last changed, as it does when one is installed."""
     found: list[tuple[str, int]] = []
     for place in sys.path:
         try:

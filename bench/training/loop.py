@@ -108,7 +108,8 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder, "said")
-        started: Any = multiprocessing.spawn(_enter, (processes, folder, worker, args), processes, join=False)
+        call = (processes, folder, worker, args)
+        started: Any = multiprocessing.spawn(_enter, call, processes, join=False, daemon=True)
         try:
             while not started.join():
                 pass

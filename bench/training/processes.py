@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
@@ -34,8 +34,14 @@ def each(make: Callable[[Job], Made], jobs: Iterable[Job], workers: int) -> Iter
     if workers == 1 or len(jobs) < 2:
         yield from map(one, jobs)
         return
+    before = set(active_children())
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        yield from pool.map(one, jobs)
+        try:
+            yield from pool.map(one, jobs)
+        except BaseException:  # the pool would wait for jobs that nobody wants
+            for process in set(active_children()) - before:
+                process.kill()
+            raise
 
 
 def _in_one_thread(make: Callable[[Job], Made], job: Job) -> Made:

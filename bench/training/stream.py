@@ -108,9 +108,13 @@ def _encode(codec: Path, seed: int, kind: Which | None = None) -> tuple[torch.Te
     return torch.cat(parts), captions
 
 
-@cache
 def codec_of(folder: Path) -> Any:
     """The codec in a folder, in single precision, ready to use on the CPU."""
+    return _codec(folder, max((file.stat().st_mtime_ns for file in folder.glob("*.*")), default=0))
+
+
+@cache
+def _codec(folder: Path, _: int) -> Any:
     with quiet():
         model: Any = AutoencoderTiny.from_pretrained(
             folder, torch_dtype=torch.float32, use_safetensors=True, local_files_only=True

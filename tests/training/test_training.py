@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from syncbench.bench.training import TRAINERS, base, cards, codec, judge, tokenizer
 from syncbench.bench.training.loop import Plan, train
-from syncbench.bench.training.stream import pictures, psnr, signed
+from syncbench.bench.training.stream import codec_of, pictures, psnr, signed
 from syncbench.bench.world import PANORAMA_CAPTIONS, WORDS
 from transformers import CLIPTokenizer
 
@@ -84,6 +84,16 @@ def test_a_grown_codec_codes_as_before(tmp_path: Path) -> None:
     codec._begin(large, tmp_path)
     x = torch.rand(1, 3, 32, 32) * 2 - 1
     torch.testing.assert_close(large(x).sample, small(x).sample)
+
+
+def test_a_codec_that_was_trained_on_is_read_afresh(tmp_path: Path) -> None:
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made = codec.build(8, 4)
+        made.save_pretrained(tmp_path)
+        torch.testing.assert_close(codec_of(tmp_path)(x).sample, made(x).sample)
+    assert codec_of(tmp_path) is codec_of(tmp_path)
 
 
 @shipped

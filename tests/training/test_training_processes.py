@@ -7,10 +7,12 @@ import sys
 import psutil
 import pytest
 import torch
+from syncbench.bench.isolation.guard import threaded
 from syncbench.bench.training.processes import each
 
 SLEEPS = """
 import multiprocessing, threading, time
+from syncbench.bench.isolation.signals import raising_signals
 from syncbench.bench.training.{module} import {name}
 
 def tell():
@@ -19,12 +21,9 @@ def tell():
     print(*(process.pid for process in started), flush=True)
 
 threading.Thread(target=tell, daemon=True).start()
-{call}
+with raising_signals():
+    {call}
 """
-
-
-def _threads(job: int) -> tuple[int, int]:
-    return job, torch.get_num_threads()
 
 
 @pytest.mark.parametrize(
@@ -47,16 +46,15 @@ def test_no_process_outlives_the_one_that_started_it(module: str, name: str, cal
     assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
-def test_jobs_in_order_in_one_thread_each() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert list(each(_threads, range(5), 1)) == [(job, 1) for job in range(5)]
+def test_jobs_in_order_in_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    asked = [f"({number}, __import__('torch').get_num_threads())" for number in range(3)]
+    wanted = [(number, 1) for number in range(3)]
+    with threaded(2):
+        assert list(each(eval, asked, 1)) == wanted
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert list(each(abs, [-3, -1, -2], 2)) == [3, 1, 2]
-    assert list(each(abs, [], 2)) == []
+    assert list(each(eval, asked, 2)) == wanted
+    assert list(each(eval, [], 2)) == []
 
 
 def _ignore_interrupts() -> None:
